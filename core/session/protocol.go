@@ -1,0 +1,107 @@
+package session
+
+import (
+	"context"
+	"time"
+)
+
+// Protocol is the protocol engine (core/imap) as the session engine calls it.
+//
+// All methods get a *Session that the caller owns for the duration of the call:
+// nobody else reads or writes that session meanwhile. Methods marked "loop"
+// run on an event loop's thread: they must not block, call a plugin, or take
+// more than some ten microseconds. Run, Event and Timeout run on a worker: they may
+// block, and a blocked Session.Write gives the worker's slot back while it waits.
+type Protocol interface {
+	// Greet is called after accept, and for implicit TLS after the handshake (loop).
+	Greet(s *Session)
+
+	// Literal decides about a literal that was announced at the end of cmd,
+	// before any of its size bytes are read (loop). cmd is what was received of the
+	// command so far, up to and including "{size}" or "{size+}" (nonSync) and its CRLF.
+	// LiteralAccept: the engine sends "+ OK" if it is synchronizing, and collects it.
+	// LiteralRefuse: the protocol has written its tagged answer itself; the engine
+	// drops the command (for nonSync it reads and drops the literal's bytes
+	// and the rest of the command, buffering nothing).
+	Literal(s *Session, cmd []byte, size uint64, nonSync bool) LiteralAnswer
+
+	// Quick answers a complete command from the record alone, if it can (loop).
+	// false: nothing was written or changed, and Run is called with the same cmd.
+	// cmd includes literals and the final CRLF (or LF); it is valid only during the call.
+	Quick(s *Session, cmd []byte) bool
+
+	// Run executes a complete command. ctx ends when the client is gone or
+	// the server stops. cmd is valid only during the call.
+	Run(ctx context.Context, s *Session, cmd []byte)
+
+	// Line gets one line (with its line end) of a session in ModeLine: a SASL response, or DONE
+	// (loop). false: Run the protocol's RunLine.
+	Line(s *Session, line []byte) bool
+
+	// RunLine is Line on a worker.
+	RunLine(ctx context.Context, s *Session, line []byte)
+
+	// Event is called after Engine.SignalMailbox for a session listed at that mailbox
+	// and not in a command: the mailbox has a new version (worker). Sessions that
+	// must not get untagged data now return at once..
+	Event(ctx context.Context, s *Session)
+
+	// EventWanted reports whether Event has anything to do for the session, from its record alone (loop or
+	// worker). It lets the engine skip sleeping sessions that only learn of changes at their next command.
+	EventWanted(s *Session) bool
+
+	// Timeout is called when the session's deadline (SetDeadline) has passed and it is not in a command.
+	// A session that shall end calls Close.
+	Timeout(ctx context.Context, s *Session)
+
+	// Refuse is called for input that is no command: a line or command that is
+	// too long (loop). The bytes are dropped by the engine. limit names the setting.
+	Refuse(s *Session, why Refusal, limit string)
+
+	// Closed is the last call for a session, whoever closed it: give back what it holds (mailbox, user).
+	// Nothing can be written any more (loop or worker).
+	Closed(s *Session)
+}
+
+// LiteralAnswer is what Protocol.Literal decides.
+type LiteralAnswer uint8
+
+// Literal answers.
+const (
+	LiteralAccept LiteralAnswer = iota
+	LiteralRefuse
+)
+
+// Refusal says what was wrong with input that never became a command.
+type Refusal uint8
+
+// Refusals.
+const (
+	RefuseLineTooLong    Refusal = iota // a line without end
+	RefuseCommandTooLong                // line and literals together
+)
+
+// Mode says what the next input of a session is.
+type Mode uint8
+
+// Modes.
+const (
+	ModeCommand Mode = iota // commands with literals
+	ModeLine                // single lines, given to Protocol.Line (SASL, IDLE)
+)
+
+// Config holds the settings of the engine. Each limit names its TOML key.
+type Config struct {
+	Loops             int           // event loops, 0 = one per core
+	Workers           int           // commands running at once, 0 = 4 per core   [limits] workers
+	MaxSessions       int           // [limits] max_sessions; 0 = as RLIMIT_NOFILE allows
+	MaxLineUnauth     int           // bytes, [limits] unauthenticated_line      8 KiB
+	MaxLine           int           // bytes, [limits] line                      64 KiB
+	MaxLiteralUnauth  int           // bytes, [limits] unauthenticated_literal   4 KiB
+	MaxLiteral        int           // bytes kept in memory per literal, [limits] literal
+	MaxCommand        int           // bytes of one command with its literals, [limits] command
+	MaxOutput         int           // bytes queued for a client that does not read, [limits] output
+	HandshakeTimeout  time.Duration // TLS, [limits] handshake_timeout
+	OutputHighWater   int           // bytes buffered before Write flushes and may wait
+	SlowClientTimeout time.Duration // a client that reads nothing for so long while output waits is dropped, [limits] slow_client_timeout
+}
