@@ -1,0 +1,127 @@
+package arch
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrow says what a room may import of this module: the listed rooms and what
+// lies below them. A room covers its subdirectories, unless those are listed
+// themselves; imports within a room are free.
+type arrow struct {
+	room string
+	may  []string
+	why  string
+}
+
+var (
+	vocabulary = []string{"core/backend", "core/imapwire", "core/message"}
+	middle     = append([]string{"core/mailbox", "core/conn", "core/pluginrpc"}, vocabulary...)
+)
+
+var arrows = []arrow{
+	{"mdbox", nil, "a library of its own: other programs use it, with its own number types"},
+	{"notifier", nil, "watches files for whoever asks; knows nothing of sessions or formats"},
+	{"proto", nil, "the wire is the reference for plugins in every language, so it depends on no Go code of ours"},
+
+	{"core/backend", nil, "the interfaces of plugins are the lowest layer: both sides of the wire import them"},
+	{"core/imapwire", nil, "bytes and tokens; knows no command and no plugin"},
+	{"core/message", nil, "MIME is a function of bytes; it knows no session, storage or IMAP command"},
+	{"core/config", []string{"core/backend"}, "opens nothing and starts nothing, so that 'config check' is safe beside a running server"},
+
+	{"core/mailbox", vocabulary, "views are made of storage answers; who shows them to whom is the session's business"},
+	{"core/conn", nil, "event loops and TLS records know no IMAP and no plugin"},
+	{"core/pluginrpc", []string{"core/backend", "proto"}, "the only place where Go interfaces and the wire meet"},
+
+	{"core/session", middle, "the engine of sessions is ignorant of the protocol it carries"},
+	{"core/imap", append([]string{"core/session"}, middle...), "the protocol is written against the engine and the views, never against a storage format"},
+	{"core/host", []string{"core/backend", "core/pluginrpc", "proto"}, "supervises processes; knows no session"},
+	{"core/cluster", append([]string{"core/session", "core/imap", "proto"}, middle...), "carries commands and records between machines"},
+	{"core/admin", []string{"core/backend"}, "is given what to show as functions, so that it can not reach into the server"},
+
+	{"core/server", []string{"core", "notifier"}, "puts the parts of core together; plugins reach it only as values of core/backend, passed in by cmd"},
+
+	{"plugins/sdk", []string{"core/backend", "core/pluginrpc"}, "all that the author of a plugin imports"},
+	{"plugins/storage", []string{"plugins/sdk", "core/backend", "mdbox"}, "storage plugins are the only users of mdbox"},
+	{"plugins/auth", []string{"plugins/sdk", "core/backend"}, "plugins see the SDK and the interfaces, never core or each other"},
+	{"plugins/hibernation", []string{"plugins/sdk", "core/backend"}, "plugins see the SDK and the interfaces, never core or each other"},
+	{"plugins/notify", []string{"plugins/sdk", "core/backend"}, "plugins see the SDK and the interfaces, never core or each other"},
+	{"plugins/state", []string{"plugins/sdk", "core/backend"}, "plugins see the SDK and the interfaces, never core or each other"},
+
+	{"cmd", []string{"core/server", "core/config", "core/backend", "plugins", "mdbox/dump", "mdbox"}, "flags, wiring and signals: the one place that knows both core and the bundled plugins"},
+	{"contrib", []string{"plugins/sdk", "core/backend"}, "examples see what a plugin's author sees"},
+}
+
+// roomOf returns the arrow of the most specific room that dir lies in.
+func roomOf(dir string) (arrow, bool) {
+	var best arrow
+	for _, a := range arrows {
+		if within(dir, a.room) && len(a.room) > len(best.room) {
+			best = a
+		}
+	}
+	return best, best.room != ""
+}
+
+func within(dir, room string) bool { return dir == room || strings.HasPrefix(dir, room+"/") }
+
+func (a arrow) allows(importer, imported string) bool {
+	target, ok := roomOf(imported)
+	if ok && target.room == a.room {
+		// Two bundled plugins stand in one room, but do not import each other.
+		return !strings.HasPrefix(a.room, "plugins/") || a.room == "plugins/sdk" || plugin(importer) == plugin(imported)
+	}
+	return slices.ContainsFunc(a.may, func(room string) bool { return within(imported, room) })
+}
+
+// plugin returns the first three elements of dir: plugins/<kind>/<name>.
+func plugin(dir string) string {
+	parts := strings.SplitN(dir, "/", 4)
+	return strings.Join(parts[:min(3, len(parts))], "/")
+}
+
+// TestArrows holds the imports of every package, tests included, against the arrows.
+func TestArrows(t *testing.T) {
+	for _, s := range sources(t) {
+		a, ok := roomOf(s.room)
+		if !ok {
+			if s.room != "core" {
+				t.Errorf("%s: the design has no room %q", s.path, s.room)
+			}
+			continue
+		}
+		for _, imported := range s.imports() {
+			if !a.allows(s.room, imported) {
+				t.Errorf("%s imports %s: %s may not: %s", s.path, imported, a.room, a.why)
+			}
+		}
+	}
+}
+
+// TestArrowsRefuse makes sure that the table refuses what the design forbids.
+func TestArrowsRefuse(t *testing.T) {
+	for _, c := range [][2]string{
+		{"mdbox/index", "core/backend"},
+		{"core/imap", "mdbox"},
+		{"core/server", "plugins/storage/mdbox"},
+		{"core/server", "mdbox/index"},
+		{"core/session", "core/imap"},
+		{"core/conn", "core/session"},
+		{"core/backend", "core/pluginrpc"},
+		{"plugins/auth/passwdfile", "mdbox"},
+		{"plugins/auth/passwdfile", "plugins/auth/sql"},
+		{"plugins/storage/mdbox", "core/imap"},
+		{"notifier", "core/mailbox"},
+		{"proto/roost/auth/v1", "core/backend"},
+	} {
+		a, ok := roomOf(c[0])
+		if !ok {
+			t.Errorf("no room for %s", c[0])
+			continue
+		}
+		if a.allows(c[0], c[1]) {
+			t.Errorf("the arrows allow %s to import %s", c[0], c[1])
+		}
+	}
+}
