@@ -1,0 +1,81 @@
+package vfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestReadFile(t *testing.T) {
+	p := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(p, []byte("hello"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b, err := ReadFile(OS, p, 5)
+	if err != nil || string(b) != "hello" {
+		t.Fatalf("ReadFile = %q, %v", b, err)
+	}
+	if _, err := ReadFile(OS, p, 4); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("over the limit: err = %v, want ErrTooLarge", err)
+	}
+	if _, err := ReadFile(OS, p+"x", 4); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing: err = %v, want fs.ErrNotExist", err)
+	}
+	if _, err := OS.Stat(p + "x"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Stat of a missing file: err = %v, want fs.ErrNotExist", err)
+	}
+}
+
+func TestStatSeesReplacedFile(t *testing.T) {
+	dir := t.TempDir()
+	p := filepath.Join(dir, "f")
+	for _, name := range []string{p, p + ".new"} {
+		if err := os.WriteFile(name, []byte("abc"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := OS.Open(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	before, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	byName, err := OS.Stat(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before != byName || before.Size != 3 || before.Dir {
+		t.Errorf("Stat by name %+v, of the open file %+v", byName, before)
+	}
+	if err := os.Rename(p+".new", p); err != nil {
+		t.Fatal(err)
+	}
+	after, err := OS.Stat(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.SameFile(before) {
+		t.Error("a replaced file counts as the same")
+	}
+	if d, err := OS.Stat(dir); err != nil || !d.Dir {
+		t.Errorf("Stat of a directory = %+v, %v", d, err)
+	}
+}
+
+func TestAtCompletesOnce(t *testing.T) {
+	err := fmt.Errorf("wrapped: %w", Corrupt(3, "size is %d", 4))
+	err = At(At(err, "m.1", 100), "other", 1000)
+	var c *CorruptError
+	if !errors.As(err, &c) || c.File != "m.1" || c.Offset != 103 || c.Rule != "size is 4" {
+		t.Errorf("got %+v", c)
+	}
+	if want := "m.1: offset 103: corrupted: size is 4"; c.Error() != want {
+		t.Errorf("Error() = %q, want %q", c.Error(), want)
+	}
+}
