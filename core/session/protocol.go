@@ -17,7 +17,8 @@ type Protocol interface {
 	Greet(s *Session)
 
 	// Literal decides about a literal that was announced at the end of cmd,
-	// before any of its size bytes are read (loop). cmd is what was received of the
+	// before any of its size bytes are read (loop or worker, must not block). It is called only for sizes within
+	// MaxLiteral and MaxCommand; others go to Refuse. cmd is what was received of the
 	// command so far, up to and including "{size}" or "{size+}" (nonSync) and its CRLF.
 	// LiteralAccept: the engine sends "+ OK" if it is synchronizing, and collects it.
 	// LiteralRefuse: the protocol has written its tagged answer itself; the engine
@@ -43,7 +44,7 @@ type Protocol interface {
 
 	// Event is called after Engine.SignalMailbox for a session listed at that mailbox
 	// and not in a command: the mailbox has a new version (worker). Sessions that
-	// must not get untagged data now return at once..
+	// must not get untagged data now return at once.
 	Event(ctx context.Context, s *Session)
 
 	// EventWanted reports whether Event has anything to do for the session, from its record alone (loop or
@@ -54,9 +55,20 @@ type Protocol interface {
 	// A session that shall end calls Close.
 	Timeout(ctx context.Context, s *Session)
 
-	// Refuse is called for input that is no command: a line or command that is
-	// too long (loop). The bytes are dropped by the engine. limit names the setting.
-	Refuse(s *Session, why Refusal, limit string)
+	// Refuse is called for input that is no command: a line, literal or command that is
+	// too long (loop). The bytes are dropped by the engine. head is the beginning of the
+	// refused command, from which a tag may be read (at most 1 KiB, valid only during the call);
+	// limit names the setting. A refused literal of a synchronizing kind is not asked for.
+	Refuse(s *Session, why Refusal, head []byte, limit string)
+
+	// Shutdown is called when the server drains and the session is in no command: the protocol
+	// writes its farewell and calls Close (loop or worker, must not block).
+	Shutdown(s *Session)
+
+	// Full returns the line that is sent, unencrypted, to a connection for which there is no
+	// room, before it is closed; nil sends nothing. limit names the setting that refused it.
+	// There is no session yet. Safe for concurrent use.
+	Full(limit string) []byte
 
 	// Closed is the last call for a session, whoever closed it: give back what it holds (mailbox, user).
 	// Nothing can be written any more (loop or worker).
@@ -79,6 +91,7 @@ type Refusal uint8
 const (
 	RefuseLineTooLong    Refusal = iota // a line without end
 	RefuseCommandTooLong                // line and literals together
+	RefuseLiteralTooLong                // one literal, beyond what the settings allow for anybody
 )
 
 // Mode says what the next input of a session is.
@@ -95,12 +108,13 @@ type Config struct {
 	Loops             int           // event loops, 0 = one per core
 	Workers           int           // commands running at once, 0 = 4 per core   [limits] workers
 	MaxSessions       int           // [limits] max_sessions; 0 = as RLIMIT_NOFILE allows
-	MaxLineUnauth     int           // bytes, [limits] unauthenticated_line      8 KiB
+	MaxLineUnauth     int           // bytes while State.User is 0, [limits] unauthenticated_line      8 KiB
 	MaxLine           int           // bytes, [limits] line                      64 KiB
-	MaxLiteralUnauth  int           // bytes, [limits] unauthenticated_literal   4 KiB
+	MaxLiteralUnauth  int           // bytes while State.User is 0, [limits] unauthenticated_literal   4 KiB
 	MaxLiteral        int           // bytes kept in memory per literal, [limits] literal
 	MaxCommand        int           // bytes of one command with its literals, [limits] command
 	MaxOutput         int           // bytes queued for a client that does not read, [limits] output
+	MaxHandshakes     int           // TLS handshakes in progress at once, the rest wait their turn, [limits] handshakes   0 = 1024
 	HandshakeTimeout  time.Duration // TLS, [limits] handshake_timeout
 	OutputHighWater   int           // bytes buffered before Write flushes and may wait
 	SlowClientTimeout time.Duration // a client that reads nothing for so long while output waits is dropped, [limits] slow_client_timeout
