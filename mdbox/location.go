@@ -1,0 +1,226 @@
+package mdbox
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// Layout says how mailbox names become directories (LAYOUT= in mail_location).
+type Layout string
+
+// The layouts of Dovecot's mailbox lists.
+const (
+	LayoutFS        Layout = "fs"        // mailboxes/A/B/dbox-Mails
+	LayoutMaildirPP Layout = "maildir++" // mailboxes/.A.B/dbox-Mails
+	LayoutIndex     Layout = "index"     // mailboxes/<GUID>, names in dovecot.list.index
+)
+
+// Location is where a user's store is: a mail_location after its variables were
+// replaced. All paths are absolute and clean. Index, Control and VolatileDir are never empty: when
+// mail_location does not name them they are Root (VolatileDir: Index).
+type Location struct {
+	Root          string // holds storage/ (m.N files) and mailboxes/
+	Index         string // INDEX=: the index files of map, mailboxes and list
+	IndexPrivate  string // INDEXPVT=: private flags of a shared store, "" = none
+	IndexCache    string // INDEXCACHE=: dovecot.index.cache files, "" = beside the index
+	Control       string // CONTROL=: subscriptions, dovecot-uidvalidity
+	Alt           string // ALT=: second root with m.N files, "" = none
+	Inbox         string // INBOX=: directory of INBOX, "" = as any other mailbox
+	VolatileDir   string // VOLATILEDIR=: lock files
+	Layout        Layout // LAYOUT=, default LayoutFS
+	DirName       string // DIRNAME=, default "dbox-Mails"; not used by LayoutIndex
+	MailboxDir    string // MAILBOXDIR=, default "mailboxes"; "" = directly below Root
+	Subscriptions string // SUBSCRIPTIONS=: file name below Control, default "subscriptions"
+	ListIndex     string // LISTINDEX=: file name below Index, default "dovecot.list.index"
+	UTF8          bool   // UTF-8: directory names are UTF-8, not modified UTF-7
+}
+
+// LocationTemplate is a mail_location whose variables have not been replaced yet.
+type LocationTemplate struct {
+	source string
+	path   string
+	params []locationParam
+}
+
+type locationParam struct{ key, value string }
+
+// LocationError says what is wrong with a mail_location.
+type LocationError struct {
+	Location string // as configured
+	Reason   string
+}
+
+func (e *LocationError) Error() string {
+	return fmt.Sprintf("mdbox: mail_location %q: %s", e.Location, e.Reason)
+}
+
+// ParseLocation parses Dovecot's syntax
+//
+//	mdbox:<root>[:<KEY>=<path or value>]…[:UTF-8]
+//
+// where "::" stands for a colon inside of a value (dovecot
+// src/lib-storage/mailbox-list.c, mailbox_list_settings_parse). The string is
+// taken apart before variables are replaced, so that no user name can add a parameter.
+// Variables are checked by Resolve.
+func ParseLocation(s string) (*LocationTemplate, error) {
+	t := &LocationTemplate{source: s}
+	fields := splitLocation(s)
+	driver := fields[0]
+	if driver != "mdbox" || len(fields) < 2 {
+		if len(fields) < 2 {
+			return nil, t.errorf("must start with \"mdbox:\" and a path")
+		}
+		return nil, t.errorf("driver %q is not supported here, only mdbox", driver)
+	}
+	t.path = fields[1]
+	if t.path == "" {
+		return nil, t.errorf("the path is empty")
+	}
+	seen := map[string]bool{}
+	for _, f := range fields[2:] {
+		key, value, hasValue := strings.Cut(f, "=")
+		if why := checkParam(key, value, hasValue); why != "" {
+			return nil, t.errorf("%s", why)
+		}
+		if seen[key] {
+			return nil, t.errorf("%s is given twice", key)
+		}
+		seen[key] = true
+		t.params = append(t.params, locationParam{key, value})
+	}
+	return t, nil
+}
+
+// splitLocation splits at single colons outside of %{…} and drops an empty last field.
+func splitLocation(s string) []string {
+	fields := []string{""}
+	braces := false
+	for i := 0; i < len(s); i++ {
+		last := &fields[len(fields)-1]
+		switch c := s[i]; {
+		case strings.HasPrefix(s[i:], "%{"):
+			braces = true
+			*last += string(c)
+		case c == '}':
+			braces = false
+			*last += string(c)
+		case c != ':' || braces:
+			*last += string(c)
+		case strings.HasPrefix(s[i:], "::"):
+			*last += ":"
+			i++
+		default:
+			fields = append(fields, "")
+		}
+	}
+	if n := len(fields); n > 1 && fields[n-1] == "" {
+		fields = fields[:n-1]
+	}
+	return fields
+}
+
+func checkParam(key, value string, hasValue bool) (why string) {
+	switch key {
+	case "UTF-8":
+		if hasValue {
+			return "UTF-8 takes no value"
+		}
+		return ""
+	case "INDEX", "INDEXPVT", "INDEXCACHE", "CONTROL", "ALT", "INBOX", "VOLATILEDIR", "SUBSCRIPTIONS", "LISTINDEX":
+	case "LAYOUT":
+		switch Layout(value) {
+		case LayoutFS, LayoutMaildirPP, LayoutIndex:
+		default:
+			return fmt.Sprintf("LAYOUT must be fs, index or maildir++, not %q", value)
+		}
+	case "DIRNAME", "MAILBOXDIR":
+		if strings.Contains(value, "/") || value == "." || value == ".." {
+			return key + " must be a plain name"
+		}
+		if key == "MAILBOXDIR" {
+			return ""
+		}
+	case "FULLDIRNAME", "BROKENCHAR", "ITERINDEX", "NO-NOSELECT", "NO-FS-VALIDATION":
+		return key + " is not supported"
+	default:
+		return fmt.Sprintf("unknown parameter %q", key)
+	}
+	if value == "" {
+		return key + " needs a value"
+	}
+	if key == "INDEX" && value == "MEMORY" {
+		return "INDEX=MEMORY is not possible: mdbox keeps flags and mailboxes in its index files"
+	}
+	return ""
+}
+
+// String returns the location as it was configured.
+func (t *LocationTemplate) String() string { return t.source }
+
+// Resolve replaces the variables with a user's values. Relative paths are taken
+// to be below base. Errors: *VariableError, ErrUnsafeName, *LocationError.
+func (t *LocationTemplate) Resolve(v Vars, base string) (Location, error) {
+	l := Location{Layout: LayoutFS, DirName: "dbox-Mails", MailboxDir: "mailboxes",
+		Subscriptions: "subscriptions", ListIndex: "dovecot.list.index"}
+	expand := func(s string) (string, error) {
+		p, err := v.ExpandPath(s)
+		if err != nil {
+			return "", err
+		}
+		if !filepath.IsAbs(p) {
+			p = filepath.Join(base, p)
+		}
+		if p = filepath.Clean(p); p == "/" || !filepath.IsAbs(p) {
+			return "", t.errorf("%q becomes %q, which is no place for a store", s, p)
+		}
+		return p, nil
+	}
+	var err error
+	if l.Root, err = expand(t.path); err != nil {
+		return Location{}, err
+	}
+	paths := map[string]*string{"INDEX": &l.Index, "INDEXPVT": &l.IndexPrivate, "INDEXCACHE": &l.IndexCache,
+		"CONTROL": &l.Control, "ALT": &l.Alt, "INBOX": &l.Inbox, "VOLATILEDIR": &l.VolatileDir}
+	for _, p := range t.params {
+		if dst := paths[p.key]; dst != nil {
+			if *dst, err = expand(p.value); err != nil {
+				return Location{}, err
+			}
+			continue
+		}
+		l.setName(p.key, p.value)
+	}
+	if l.Index == "" {
+		l.Index = l.Root
+	}
+	if l.Control == "" {
+		l.Control = l.Root
+	}
+	if l.VolatileDir == "" {
+		l.VolatileDir = l.Index
+	}
+	return l, nil
+}
+
+// setName sets a parameter that is not a path.
+func (l *Location) setName(key, value string) {
+	switch key {
+	case "LAYOUT":
+		l.Layout = Layout(value)
+	case "DIRNAME":
+		l.DirName = value
+	case "MAILBOXDIR":
+		l.MailboxDir = value
+	case "SUBSCRIPTIONS":
+		l.Subscriptions = value
+	case "LISTINDEX":
+		l.ListIndex = value
+	case "UTF-8":
+		l.UTF8 = true
+	}
+}
+
+func (t *LocationTemplate) errorf(format string, args ...any) error {
+	return &LocationError{Location: t.source, Reason: fmt.Sprintf(format, args...)}
+}
