@@ -1,0 +1,107 @@
+package conn
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrAgain says that a socket has no input, or takes no output, just now.
+var ErrAgain = errors.New("conn: not ready")
+
+// Read reads what has arrived into p, which is not empty. It returns ErrAgain when there is
+// nothing, io.EOF when the peer has finished sending, and else the system's error.
+func Read(fd int, p []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, p)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return 0, ErrAgain
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		}
+		return n, nil
+	}
+}
+
+// Write writes as much of p as the socket takes. It returns ErrAgain, with the number of bytes
+// written, when the socket is full.
+func Write(fd int, p []byte) (int, error) {
+	done := 0
+	for done < len(p) {
+		n, err := unix.Write(fd, p[done:])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return done, ErrAgain
+		case err != nil:
+			return done, err
+		}
+		done += n
+	}
+	return done, nil
+}
+
+// lingerBytes is how much unread input Close takes from the kernel.
+const lingerBytes = 256 << 10
+
+// Close closes fd. With linger it first takes what input has arrived (at most 256 KiB, into
+// scratch): closing a socket with unread input resets the connection, and the reset would destroy
+// output that the peer has not read yet (RFC 1122 §4.2.2.13).
+func Close(fd int, linger bool, scratch []byte) {
+	if linger && len(scratch) > 0 {
+		_ = unix.Shutdown(fd, unix.SHUT_WR)
+		for total := 0; total < lingerBytes; {
+			n, err := Read(fd, scratch)
+			if err != nil {
+				break
+			}
+			total += n
+		}
+	}
+	unix.Close(fd)
+}
+
+// setOptions makes a client's socket ready for use: small answers go out at once, and a peer
+// that vanished without a word is noticed by keep-alive probes after some 10 minutes.
+func setOptions(fd int) error {
+	for _, o := range [...]struct{ level, name, value int }{
+		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 300},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 60},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 5},
+	} {
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Local returns the address that the peer of fd connected to, or the zero address.
+func Local(fd int) netip.AddrPort {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return addrPort(sa)
+}
+
+// addrPort converts an address; IPv4 in IPv6 becomes IPv4.
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}
