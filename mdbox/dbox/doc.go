@@ -1,0 +1,29 @@
+// Package dbox reads the mail files of an mdbox store, storage/m.N.
+//
+// An m.N file is one header line and then messages back to back:
+//
+//	"2 M1e C6b04a69c\n"                 version, message header size, creation time
+//	message header, M (30) bytes        magic, type, size of the stored body
+//	body                                as stored: LF line ends, perhaps compressed,
+//	                                    perhaps with attachments cut out
+//	metadata                            "\n\x01\x03\n", lines "<key><value>\n", an empty line
+//
+// What a client gets is made from the stored body in four streaming steps, none
+// of which holds the message in memory:
+//
+//	stored bytes ▸ decompress (by magic) ▸ insert attachments (metadata X) ▸ LF to CRLF
+//
+// Two sizes belong to a message. The physical size counts its bytes after the
+// second arrow (metadata Z; without Z the size of the stored body), the virtual
+// size those after the third (metadata V, the RFC822.SIZE of IMAP). A stream that
+// does not end at exactly these sizes is corrupt and never silently short.
+//
+// Files owns the open files and is what a store has one of; Message is one opened
+// message; Reader streams it, or a range of it, with CRLF line ends.
+//
+// Nothing is locked to read: the bytes of a message never change once the map
+// refers to them. A purge moves messages and unlinks the file; Open then returns
+// an error that is fs.ErrNotExist, and the caller looks up the message again.
+//
+// Format: dovecot src/lib-storage/index/dbox-common/dbox-file.h, dbox-file.c.
+package dbox

@@ -1,0 +1,193 @@
+package dbox
+
+import (
+	"container/list"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/roostmail/roost/mdbox/vfs"
+)
+
+// FileID is the N of a file m.N, from 1 on.
+type FileID uint32
+
+// Ref says where a message lies, as the map does.
+type Ref struct {
+	File   FileID
+	Offset uint32 // of the message header, bytes from the start of the file
+	// Size is that of header, body and metadata in bytes; 0 = not known. It only
+	// helps to read the right amount: the message header decides.
+	Size uint32
+}
+
+// ErrClosed is returned after Files.Close.
+var ErrClosed = errors.New("dbox: store is closed")
+
+// Files opens messages of the m.N files of one store and keeps the files open,
+// the most recently used ones up to Config.MaxOpenFiles. It is safe for
+// concurrent use.
+type Files struct {
+	cfg Config
+
+	mu     sync.Mutex
+	open   map[FileID]*file
+	recent list.List // of *file, most recently used first; those in open
+	closed bool
+}
+
+// file is an open m.N file. It stays open while it is in Files.open or a message uses it.
+type file struct {
+	vfs.File
+	id     FileID
+	header FileHeader
+	info   vfs.Info // when it was opened; only the identity is used
+
+	// Guarded by Files.mu.
+	users int // messages, plus 1 while in Files.open
+	elem  *list.Element
+}
+
+// NewFiles returns the files of a store. It touches nothing.
+func NewFiles(cfg Config) *Files {
+	return &Files{cfg: cfg.withDefaults(), open: make(map[FileID]*file)}
+}
+
+// Path returns where m.<id> is expected in primary storage.
+func (s *Files) Path(id FileID) string { return mailPath(s.cfg.StorageDir, id) }
+
+func mailPath(dir string, id FileID) string {
+	return filepath.Join(dir, "m."+strconv.FormatUint(uint64(id), 10))
+}
+
+// Close closes the files that no message uses; the others close with their last message.
+func (s *Files) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for s.recent.Len() > 0 {
+		s.evict(s.recent.Back().Value.(*file))
+	}
+	return nil
+}
+
+// acquire returns the open file m.<id>, primary storage before ALT. The caller releases it.
+// If there is none the error is fs.ErrNotExist.
+func (s *Files) acquire(id FileID) (*file, error) {
+	if f := s.lookup(id); f != nil {
+		if s.current(f) {
+			return f, nil
+		}
+		s.forget(f)
+	}
+	f, err := s.openFile(id)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		f.Close()
+		return nil, ErrClosed
+	}
+	if old := s.open[id]; old != nil { // opened by another goroutine meanwhile
+		s.evict(old)
+	}
+	f.users = 2
+	f.elem = s.recent.PushFront(f)
+	s.open[id] = f
+	for s.recent.Len() > s.cfg.MaxOpenFiles {
+		s.evict(s.recent.Back().Value.(*file))
+	}
+	return f, nil
+}
+
+// lookup returns the file if it is open, as used by one more.
+func (s *Files) lookup(id FileID) *file {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.open[id]
+	if f != nil {
+		f.users++
+		s.recent.MoveToFront(f.elem)
+	}
+	return f
+}
+
+// current reports whether the file's path still leads to it: a purge unlinks
+// files, and a repair replaces them.
+func (s *Files) current(f *file) bool {
+	st, err := s.cfg.FS.Stat(f.Name())
+	return err == nil && st.SameFile(f.info)
+}
+
+// forget releases a file and takes it out of the open ones.
+func (s *Files) forget(f *file) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.elem != nil {
+		s.evict(f)
+	}
+	s.unuse(f)
+}
+
+// release ends the use that acquire began.
+func (s *Files) release(f *file) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unuse(f)
+}
+
+// evict takes a file out of the open ones. s.mu is held.
+func (s *Files) evict(f *file) {
+	s.recent.Remove(f.elem)
+	f.elem = nil
+	delete(s.open, f.id)
+	s.unuse(f)
+}
+
+// unuse takes one user away and closes the file after the last. s.mu is held.
+func (s *Files) unuse(f *file) {
+	if f.users--; f.users == 0 {
+		f.Close() // it was only read: nothing is lost by an error
+	}
+}
+
+func (s *Files) openFile(id FileID) (*file, error) {
+	v, err := s.cfg.FS.Open(s.Path(id))
+	if errors.Is(err, fs.ErrNotExist) && s.cfg.AltDir != "" {
+		alt, altErr := s.cfg.FS.Open(mailPath(s.cfg.AltDir, id))
+		if !errors.Is(altErr, fs.ErrNotExist) {
+			v, err = alt, altErr
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("dbox: open mail file: %w", err)
+	}
+	f := &file{File: v, id: id}
+	if err := f.init(); err != nil {
+		v.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// init reads the file header.
+func (f *file) init() error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	f.info = info
+	var buf [fileHeaderMax]byte
+	n, err := f.ReadAt(buf[:], 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	f.header, _, err = DecodeFileHeader(buf[:n])
+	return vfs.At(err, f.Name(), 0)
+}
