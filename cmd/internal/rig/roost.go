@@ -1,0 +1,188 @@
+package rig
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// RoostOptions says how a roost under test is set up.
+type RoostOptions struct {
+	Binary   string // path of bin/roost
+	Dir      string // configuration and certificate go here
+	Home     string // home directory of every user (%u allowed); becomes userdb field home
+	Location string // mail_location, default "mdbox:~/mdbox"
+	Users    []string
+	Storage  string // further lines below [storage], such as options.mail_attachment_dir = "…"
+	Extra    string // further TOML
+	Env      []string
+}
+
+// Roost is a running roost. Every user of RoostOptions.Users has the password "pass".
+type Roost struct {
+	Addr, TLSAddr, Admin string
+	Config               string
+	cmd                  *exec.Cmd
+	done                 chan struct{}
+	mu                   sync.Mutex
+	log                  bytes.Buffer
+}
+
+// StartRoost writes roost.toml and users, starts "roost serve", and returns when it logged msg=ready.
+func StartRoost(o RoostOptions) (*Roost, error) {
+	if o.Location == "" {
+		o.Location = "mdbox:~/mdbox"
+	}
+	ports := make([]int, 3)
+	for i := range ports {
+		p, err := FreePort()
+		if err != nil {
+			return nil, err
+		}
+		ports[i] = p
+	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	cert, key, err := WriteCert(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	var users strings.Builder
+	for _, u := range o.Users {
+		fmt.Fprintf(&users, "%s:{PLAIN}pass:%d:%d::%s\n", u, MailUID, MailUID, strings.ReplaceAll(o.Home, "%u", u))
+	}
+	if err := os.WriteFile(filepath.Join(o.Dir, "users"), []byte(users.String()), 0o600); err != nil {
+		return nil, err
+	}
+	r := &Roost{
+		Addr:    fmt.Sprintf("127.0.0.1:%d", ports[0]),
+		TLSAddr: fmt.Sprintf("127.0.0.1:%d", ports[1]),
+		Admin:   fmt.Sprintf("127.0.0.1:%d", ports[2]),
+		Config:  filepath.Join(o.Dir, "roost.toml"),
+		done:    make(chan struct{}),
+	}
+	conf := fmt.Sprintf(roostConf, r.Addr, r.TLSAddr, cert, key, o.Location, o.Storage, r.Admin, o.Extra)
+	if err := os.WriteFile(r.Config, []byte(conf), 0o600); err != nil {
+		return nil, err
+	}
+	r.cmd = exec.Command(o.Binary, "serve", "--config", r.Config)
+	r.cmd.Env = append(os.Environ(), o.Env...)
+	pr, pw := io.Pipe()
+	r.cmd.Stderr, r.cmd.Stdout = pw, pw
+	ready := make(chan struct{})
+	go r.readLog(pr, ready)
+	if err := r.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		r.cmd.Wait()
+		pw.Close()
+		close(r.done)
+	}()
+	select {
+	case <-ready:
+		return r, nil
+	case <-r.done:
+		return nil, fmt.Errorf("roost ended before it was ready:\n%s", lastLines(r.Log(), 15))
+	case <-time.After(30 * time.Second):
+		r.Kill()
+		return nil, fmt.Errorf("roost is not ready after 30 s:\n%s", lastLines(r.Log(), 15))
+	}
+}
+
+const roostConf = `[imap]
+listen = [%q]
+imaps_listen = [%q]
+allow_plaintext_auth = true
+[tls]
+cert = %q
+key = %q
+[auth]
+plugin = "passwd-file"
+options.path = "users"
+[storage]
+plugin = "mdbox"
+options.mail_location = %q
+%s
+[[namespace]]
+inbox = true
+separator = "/"
+mailbox = [
+  { name = "Drafts", special_use = '\Drafts' },
+  { name = "Sent", special_use = '\Sent' },
+  { name = "Junk", special_use = '\Junk' },
+  { name = "Trash", special_use = '\Trash' },
+]
+[admin]
+listen = %q
+%s
+`
+
+// readLog keeps what roost writes and closes ready at the line msg=ready.
+func (r *Roost) readLog(src io.Reader, ready chan struct{}) {
+	sc := bufio.NewScanner(src)
+	sc.Buffer(nil, 1<<20)
+	seen := false
+	for sc.Scan() {
+		line := sc.Text()
+		r.mu.Lock()
+		r.log.WriteString(line)
+		r.log.WriteByte('\n')
+		r.mu.Unlock()
+		if !seen && (strings.Contains(line, "msg=ready") || strings.Contains(line, `"msg":"ready"`)) {
+			seen = true
+			close(ready)
+		}
+	}
+}
+
+// Log returns everything roost has written so far.
+func (r *Roost) Log() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log.String()
+}
+
+// PID returns core's process id.
+func (r *Roost) PID() int { return r.cmd.Process.Pid }
+
+// PluginPID returns the process id of the child "roost plugin NAME", such as storage/mdbox.
+func (r *Roost) PluginPID(name string) (int, error) {
+	for _, p := range Tree(r.PID()) {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p))
+		if strings.Contains(strings.ReplaceAll(string(b), "\x00", " "), "plugin "+name) {
+			return p, nil
+		}
+	}
+	return 0, fmt.Errorf("no child runs plugin %s", name)
+}
+
+// Stop asks roost to end (SIGTERM), and returns after it ended.
+func (r *Roost) Stop() error {
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-time.After(30 * time.Second):
+		r.Kill()
+		return errors.New("roost did not end within 30 s of SIGTERM")
+	}
+}
+
+// Kill ends core with SIGKILL and returns after it ended.
+func (r *Roost) Kill() {
+	r.cmd.Process.Kill()
+	<-r.done
+}
