@@ -12,9 +12,6 @@ import (
 // none. Dovecot rotates logs at 1 MiB, as soon as a session syncs the mailbox.
 const DefaultMaxLogBytes = 512 << 20
 
-// maxHeaderSize is what hdr_size, a uint16, can say at most.
-const maxHeaderSize = 1<<16 - 1
-
 // File is an open log file. It is safe for concurrent use.
 type File struct {
 	Path   string
@@ -51,9 +48,14 @@ func (l *File) readHeader() error {
 		return err
 	}
 	l.Info = info
-	b, err := l.read(0, min(info.Size, maxHeaderSize))
+	b, err := l.read(0, min(info.Size, HeaderSize))
 	if err != nil {
 		return err
+	}
+	if size := headerSize(b); size > HeaderSize { // a newer writer
+		if b, err = l.read(0, min(info.Size, size)); err != nil {
+			return err
+		}
 	}
 	l.Header, err = DecodeHeader(b)
 	return vfs.At(err, l.Path, 0)

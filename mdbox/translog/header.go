@@ -110,6 +110,14 @@ func DecodeHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
+// headerSize returns the hdr_size of the header at the start of b, 0 if it is not there.
+func headerSize(b []byte) int64 {
+	if len(b) < minHeaderSize {
+		return 0
+	}
+	return int64(binary.LittleEndian.Uint16(b[2:]))
+}
+
 // Append appends the header's HdrSize bytes to b: the inverse of DecodeHeader.
 // A header of fewer than 40 bytes loses the fields that it has no room for.
 func (h *Header) Append(b []byte) []byte {

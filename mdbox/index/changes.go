@@ -1,0 +1,200 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/roostmail/roost/mdbox/translog"
+	"github.com/roostmail/roost/mdbox/vfs"
+)
+
+// Changes is what happened to an index between two positions. All lists are
+// ascending by UID.
+type Changes struct {
+	// Appended are the messages that came and are still there.
+	Appended []uint32
+	// Updated are messages that were there before and still are, and of which
+	// flags, keywords or the modseq were set, perhaps to what they were before.
+	Updated []uint32
+	// Expunged are messages that were there before and are gone. A writer that
+	// expunges ranges may have included UIDs that never belonged to a message.
+	Expunged []uint32
+	// To is the end of the interval: the Position of the State.
+	To Position
+}
+
+// maxExpunged is how many expunged UIDs Changes lists; more count as history gone.
+const maxExpunged = 1 << 20
+
+// errExpunged: more than maxExpunged.
+var errExpunged = errors.New("index: too many expunged UIDs")
+
+// Changes returns what happened from since, a position of this index from any
+// process at any time, to the state of the last Refresh.
+//
+// It reads the log again from there. If that is not possible any more, the
+// error is ErrHistoryGone: the log files of that time were deleted or are
+// damaged, the index was recreated or rebuilt, or since is not of this index.
+func (x *Index) Changes(since Position) (*Changes, error) {
+	to := x.state.Position()
+	if since == to {
+		return &Changes{To: to}, nil
+	}
+	if since.IndexID != to.IndexID || since.UIDValidity != to.UIDValidity || to.Log.Before(since.Log) {
+		return nil, ErrHistoryGone
+	}
+	chain, err := x.openChainFrom(since.Log)
+	var corrupt *vfs.CorruptError
+	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &corrupt) {
+		return nil, fmt.Errorf("%w: %w", ErrHistoryGone, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("index: changes: %w", err)
+	}
+	defer chain.Close()
+	segments, ok := chain.Segments(since.Log)
+	if !ok || resetsAfter(since.Log, segments) {
+		return nil, ErrHistoryGone
+	}
+	w := newWalk(x.state)
+	if err := w.walk(segments, to.Log); err != nil {
+		if errors.As(err, &corrupt) || errors.Is(err, errExpunged) {
+			return nil, fmt.Errorf("%w: %w", ErrHistoryGone, err)
+		}
+		return nil, fmt.Errorf("index: changes: %w", err)
+	}
+	return w.changes(to), nil
+}
+
+// walk collects the UIDs that log records name.
+type walk struct {
+	s             *State
+	touched       []bool // by message number
+	firstAppended uint32 // the lowest UID that was appended, or next_uid
+	expunged      []uint32
+}
+
+func newWalk(s *State) *walk {
+	return &walk{s: s, touched: make([]bool, s.Len()), firstAppended: s.NextUID()}
+}
+
+// walk reads segments up to the position to, which must be where a record ends.
+func (w *walk) walk(segments []translog.Segment, to translog.Pos) error {
+	var end translog.Pos
+	for _, seg := range segments {
+		seq := seg.File.Header.FileSeq
+		if seq > to.FileSeq {
+			break
+		}
+		stop := seg.End
+		if seq == to.FileSeq {
+			stop = min(stop, int64(to.Offset))
+		}
+		var err error
+		if end, err = seg.File.Scan(seg.From, stop, w.record); err != nil {
+			return err
+		}
+		if seg.Exact && int64(end.Offset) != stop {
+			return vfs.At(vfs.Corrupt(int64(end.Offset), "the records end here, not at %d", stop), seg.File.Path, 0)
+		}
+	}
+	if end != to {
+		return vfs.Corrupt(int64(end.Offset), "no record ends at %v", to)
+	}
+	return nil
+}
+
+func (w *walk) record(r *translog.Record) error {
+	switch r.Header.Type {
+	case translog.TypeAppend, translog.TypeExpunge, translog.TypeExpungeGUID, translog.TypeFlagUpdate,
+		translog.TypeKeywordUpdate, translog.TypeKeywordReset, translog.TypeModSeqUpdate:
+	default: // names no message of whom a client could see the change
+		return nil
+	}
+	p, err := r.Decode(0)
+	if err != nil {
+		return err
+	}
+	switch p := p.(type) {
+	case translog.Appends:
+		w.firstAppended = min(w.firstAppended, p[0].UID)
+	case translog.Expunges:
+		return w.expunges(r, p)
+	case translog.ExpungeGUIDs:
+		for _, e := range p {
+			if err := w.expunges(r, []translog.UIDRange{{First: e.UID, Last: e.UID}}); err != nil {
+				return err
+			}
+		}
+	case translog.FlagUpdates:
+		for _, u := range p {
+			if !u.Internal() {
+				w.touch(u.UIDs)
+			}
+		}
+	case translog.KeywordUpdate:
+		w.touch(p.UIDs...)
+	case translog.KeywordReset:
+		w.touch(p...)
+	case translog.ModSeqUpdates:
+		for _, u := range p {
+			if u.UID != 0 {
+				w.touch(translog.UIDRange{First: u.UID, Last: u.UID})
+			}
+		}
+	}
+	return nil
+}
+
+func (w *walk) touch(rs ...translog.UIDRange) {
+	for _, r := range rs {
+		from, to := w.s.FindRange(r.First, r.Last)
+		for i := from; i < to; i++ {
+			w.touched[i] = true
+		}
+	}
+}
+
+// expunges notes the UIDs of an expunge record, if it is not only a request.
+func (w *walk) expunges(r *translog.Record, rs []translog.UIDRange) error {
+	if !r.Header.External {
+		return nil
+	}
+	for _, u := range rs {
+		last := min(u.Last, w.s.NextUID()-1)
+		if u.First > last {
+			continue
+		}
+		if uint64(last-u.First) >= maxExpunged || len(w.expunged)+int(last-u.First) >= maxExpunged {
+			return errExpunged
+		}
+		for uid := uint64(u.First); uid <= uint64(last); uid++ {
+			w.expunged = append(w.expunged, uint32(uid))
+		}
+	}
+	return nil
+}
+
+// changes makes the lists. A message that came and went in between is in none.
+func (w *walk) changes(to Position) *Changes {
+	c := &Changes{To: to}
+	first, _ := w.s.Find(w.firstAppended)
+	for i, uid := range w.s.uids[:first] {
+		if w.touched[i] {
+			c.Updated = append(c.Updated, uid)
+		}
+	}
+	c.Appended = slices.Clone(w.s.uids[first:])
+	slices.Sort(w.expunged)
+	for _, uid := range slices.Compact(w.expunged) {
+		if uid >= w.firstAppended {
+			break
+		}
+		if _, there := w.s.Find(uid); !there {
+			c.Expunged = append(c.Expunged, uid)
+		}
+	}
+	return c
+}
