@@ -94,6 +94,9 @@ func (x *Index) Damage() (problems []*vfs.CorruptError, more int) {
 	return x.damage[:len(x.damage):len(x.damage)], x.dropped
 }
 
+// Path is the path of the snapshot; the log is Path + ".log".
+func (x *Index) Path() string { return x.snapshotPath() }
+
 func (x *Index) snapshotPath() string { return filepath.Join(x.o.Dir, x.o.Prefix) }
 func (x *Index) logPath() string      { return x.snapshotPath() + ".log" }
 
