@@ -1,0 +1,182 @@
+package mailbox
+
+import (
+	"math"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/roostmail/roost/core/backend"
+)
+
+// edit is what happens to the messages of a view, everything ascending by UID.
+type edit struct {
+	expunged []uint32
+	updated  []record
+	appended []record
+}
+
+// fromChanges returns the view after a storage answer that is no Reset, and the step to
+// it; a nil delta if nothing changed. UIDs that v does not have are ignored where
+// something happens to them, since what is gone can not change.
+func fromChanges(v *View, c *backend.Changes) (*View, *delta, error) {
+	t := v.table
+	if err := checkColumns(&c.Updated, 0); err != nil {
+		return nil, nil, err
+	}
+	if err := checkColumns(&c.Appended, uint32(v.UIDNext)-1); err != nil {
+		return nil, nil, err
+	}
+	for i := 1; i < len(c.Expunged); i++ {
+		if c.Expunged[i] <= c.Expunged[i-1] {
+			return nil, nil, badAnswer("expunged UIDs do not ascend")
+		}
+	}
+	kwmap := t.keywordMap(c.Keywords)
+	e := edit{expunged: c.Expunged, updated: make([]record, 0, len(c.Updated.UIDs)), appended: make([]record, 0, len(c.Appended.UIDs))}
+	cols := newColumns(&c.Updated, t, kwmap, c.HighestModSeq)
+	for i := range c.Updated.UIDs {
+		e.updated = append(e.updated, cols.record(i))
+	}
+	cols = newColumns(&c.Appended, t, kwmap, c.HighestModSeq)
+	for i := range c.Appended.UIDs {
+		e.appended = append(e.appended, cols.record(i))
+	}
+	next := *v
+	next.UIDNext = max(v.UIDNext, c.UIDNext)
+	if n := len(e.appended); n > 0 {
+		next.UIDNext = max(next.UIDNext, uidAfter(e.appended[n-1].uid))
+	}
+	next.FirstRecent = c.FirstRecentUID
+	next.HighestModSeq = max(v.HighestModSeq, c.HighestModSeq)
+	return finish(v, &next, e)
+}
+
+// uidAfter returns the UID after uid, or uid if it is the last there is.
+func uidAfter(uid uint32) imap.UID {
+	return imap.UID(uid + min(1, math.MaxUint32-uid))
+}
+
+// finish completes next, a copy of v with new limits, by an edit.
+func finish(v, next *View, e edit) (*View, *delta, error) {
+	t := v.table
+	next.Keywords = t.keywords[:len(t.keywords):len(t.keywords)]
+	d := deltaFrom(v)
+	next.setChunks(applyEdit(v, e, d))
+	t.publish()
+	if !d.changes(next, len(e.appended) > 0) {
+		return v, nil, nil
+	}
+	next.Version = v.Version + 1
+	return next, d, nil
+}
+
+// applyEdit returns the chunks of v after e and notes in d what happened.
+func applyEdit(v *View, e edit, d *delta) []*chunk {
+	w := writer{t: v.table, out: make([]*chunk, 0, len(v.chunks)+1)}
+	for _, c := range v.chunks {
+		last := c.last()
+		x := takeUIDs(&e.expunged, last)
+		u := takeRecords(&e.updated, last)
+		if len(x) == 0 && len(u) == 0 {
+			w.keep(c)
+			continue
+		}
+		if len(x) == 0 {
+			w.keep(c.update(u, v.table, d))
+			continue
+		}
+		for i := range c.uids {
+			r := c.record(i)
+			for len(x) > 0 && x[0] < r.uid {
+				x = x[1:]
+			}
+			if len(x) > 0 && x[0] == r.uid {
+				x = x[1:]
+				d.expunged = append(d.expunged, r)
+				takeRecords(&u, r.uid)
+				continue
+			}
+			w.put(d.updateOne(r, &u))
+		}
+	}
+	w.flush()
+	return appendRecords(w.out, e.appended, v.table)
+}
+
+// update returns a copy of c with the values of u, whose UIDs are in the range of c.
+func (c *chunk) update(u []record, t *flagTable, d *delta) *chunk {
+	n := &chunk{uids: c.uids, flags: append([]FlagSetID(nil), c.flags...), modseqs: append([]uint64(nil), c.modseqs...)}
+	n.uids = n.uids[:len(n.uids):len(n.uids)]
+	for _, r := range u {
+		i := c.find(r.uid)
+		if i == c.len() || c.uids[i] != r.uid {
+			continue
+		}
+		d.note(c.record(i), r)
+		n.flags[i], n.modseqs[i] = r.flags, r.modseq
+	}
+	n.count(t)
+	return n
+}
+
+// updateOne returns the new value of r, if u, ascending, has one, and removes from u what is not after r.
+func (d *delta) updateOne(r record, u *[]record) record {
+	for _, n := range takeRecords(u, r.uid) {
+		if n.uid == r.uid {
+			d.note(r, n)
+			return n
+		}
+	}
+	return r
+}
+
+// note records that a message changed.
+func (d *delta) note(old, new record) {
+	switch {
+	case old.flags != new.flags:
+		d.flagged = append(d.flagged, old.uid)
+	case old.modseq != new.modseq:
+		d.touched = append(d.touched, old.uid)
+	}
+}
+
+// appendRecords adds new messages after all others.
+func appendRecords(chunks []*chunk, rs []record, t *flagTable) []*chunk {
+	for len(rs) > 0 {
+		n := len(chunks)
+		if n == 0 || chunks[n-1].len() >= chunkSize {
+			chunks = append(chunks, &chunk{})
+			n++
+		} else {
+			chunks[n-1] = chunks[n-1].grow()
+		}
+		c := chunks[n-1]
+		for len(rs) > 0 && c.len() < chunkSize {
+			c.push(rs[0], t)
+			rs = rs[1:]
+		}
+	}
+	return chunks
+}
+
+// takeUIDs removes from s, ascending, what is at most last, and returns it.
+func takeUIDs(s *[]uint32, last uint32) []uint32 {
+	n := 0
+	for n < len(*s) && (*s)[n] <= last {
+		n++
+	}
+	taken := (*s)[:n]
+	*s = (*s)[n:]
+	return taken
+}
+
+// takeRecords is takeUIDs for records.
+func takeRecords(s *[]record, last uint32) []record {
+	n := 0
+	for n < len(*s) && (*s)[n].uid <= last {
+		n++
+	}
+	taken := (*s)[:n]
+	*s = (*s)[n:]
+	return taken
+}

@@ -1,0 +1,33 @@
+package mailbox
+
+import "github.com/emersion/go-imap/v2"
+
+// delta is the step from one version of a mailbox to the next, as the journal keeps it.
+type delta struct {
+	expunged []record // ascending; as they last were
+	flagged  []uint32 // UIDs of older messages whose flags changed, ascending
+	touched  []uint32 // UIDs of older messages of which only the modseq changed, ascending
+
+	// what the version before had
+	uidNext       imap.UID
+	firstRecent   imap.UID
+	highestModSeq uint64
+	keywords      int // number of names
+}
+
+// size is about what a delta costs in memory, in bytes.
+func (d *delta) size() int {
+	return 128 + 16*len(d.expunged) + 4*len(d.flagged) + 4*len(d.touched)
+}
+
+// deltaFrom notes the limits of the version before.
+func deltaFrom(v *View) *delta {
+	return &delta{uidNext: v.UIDNext, firstRecent: v.FirstRecent, highestModSeq: v.HighestModSeq, keywords: len(v.Keywords)}
+}
+
+// changes reports whether the step from v to next is one: whether next has to be a version of its own.
+func (d *delta) changes(next *View, appended bool) bool {
+	return appended || len(d.expunged) > 0 || len(d.flagged) > 0 || len(d.touched) > 0 ||
+		d.uidNext != next.UIDNext || d.firstRecent != next.FirstRecent ||
+		d.highestModSeq != next.HighestModSeq || d.keywords != len(next.Keywords)
+}

@@ -1,0 +1,50 @@
+// Package mailbox holds the open mailboxes of all sessions: shared, immutable
+// views, and a journal that takes a session from the version it knows to the
+// newest one.
+//
+// # Entries
+//
+// A Registry interns (user, namespace, name) to a small id. A session refers to
+// its mailbox by that id and a version number, 12 bytes in its record, and owns
+// nothing else. An entry is freed some time after its last session left
+// (Config.Warm), so that a client which reconnects pays nothing.
+//
+// # Views
+//
+// A View is the mailbox at one version: UIDs, flags and modseqs, in chunks of
+// some 1,024 messages. It never changes. The next version shares the chunks that it does not touch: an
+// expunge, a flag change or a delivery costs a chunk, and the list of chunks,
+// not the mailbox. A sequence number is looked up by the number of messages before each
+// chunk, a UID by the last UID of each chunk.
+//
+// Flags are interned: a message has a number that stands for one combination of
+// system flags and keywords, whose text ("\Seen $Work") is kept ready.
+//
+// # Journal
+//
+// Every new version leaves a Delta: what was expunged (with all that is needed to put it back),
+// which UIDs changed, and the limits (UIDNEXT …) of the version before. From it
+//
+//   - At(version) rebuilds an older view: the current one, plus what was expunged
+//     since, minus what arrived since. Its sequence numbers are exact after any number
+//     of changes. (Flags of its messages are the current ones.)
+//   - Catchup(version) lists what a session at that version must be told.
+//
+// Versions count the sessions that stand at them. Deltas before the oldest such version are
+// dropped; so are the oldest ones when the journal exceeds Config.JournalBytes,
+// whoever needs them: a session whose history is gone gets ErrHistoryGone, and
+// says BYE, but never a wrong number.
+//
+// # Learning of changes
+//
+// Refresh asks storage what changed since the position of the current version:
+// one call at a time per mailbox, shared by all who wait. A mailbox with a watch
+// (backend.Watcher) is known to be clean until the kernel says otherwise, and
+// Refresh of a clean mailbox calls nobody. Before a mailbox is called clean,
+// the registry's poll function reads what the kernel has queued, so the
+// answer is exact at the moment of the question.
+//
+// If storage has lost its history (Reset), the difference is computed from its
+// snapshot. If the mailbox was recreated (another UIDVALIDITY or MailboxID) or deleted, the entry is
+// detached: its sessions get ErrReplaced or ErrDeleted, new ones a new entry.
+package mailbox

@@ -1,0 +1,140 @@
+package mailbox
+
+import (
+	"slices"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+// journal holds the steps from version base to the current one, and counts the
+// sessions at each version. It is guarded by Mailbox.mu.
+type journal struct {
+	base   uint64   // oldest version that can be rebuilt
+	deltas []*delta // deltas[i] leads from version base+i to base+i+1
+	pins   []uint32 // pins[i] sessions stand at version base+i; one longer than deltas
+	bytes  int      // sum of the deltas' sizes
+	limit  int      // of bytes
+}
+
+func newJournal(version uint64, limit int) journal {
+	return journal{base: version, pins: []uint32{0}, limit: limit}
+}
+
+// current returns the newest version.
+func (j *journal) current() uint64 { return j.base + uint64(len(j.deltas)) }
+
+// has reports whether a version can be rebuilt.
+func (j *journal) has(version uint64) bool { return version >= j.base && version <= j.current() }
+
+func (j *journal) add(d *delta) {
+	j.deltas = append(j.deltas, d)
+	j.pins = append(j.pins, 0)
+	j.bytes += d.size()
+	j.trim()
+}
+
+// pin counts a session in at a version.
+func (j *journal) pin(version uint64) {
+	if j.has(version) {
+		j.pins[version-j.base]++
+	}
+}
+
+// unpin counts a session out. A version that was dropped is not counted any more.
+func (j *journal) unpin(version uint64) {
+	if j.has(version) && j.pins[version-j.base] > 0 {
+		j.pins[version-j.base]--
+		j.trim()
+	}
+}
+
+// trim drops what no session needs, then what exceeds the limit.
+func (j *journal) trim() {
+	n, bytes := 0, j.bytes
+	for n < len(j.deltas) && (j.pins[n] == 0 || bytes > j.limit) {
+		bytes -= j.deltas[n].size()
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	j.deltas = slices.Delete(j.deltas, 0, n)
+	j.pins = slices.Delete(j.pins, 0, n)
+	j.base += uint64(n)
+	j.bytes = bytes
+}
+
+// between returns the steps from a version, which the journal must have, to another.
+func (j *journal) between(from, to uint64) []*delta {
+	return j.deltas[from-j.base : to-j.base]
+}
+
+// rebuild returns the view at a version before the current one, cur.
+func (j *journal) rebuild(cur *View, version uint64) *View {
+	steps := j.between(version, cur.Version)
+	limits := steps[0]
+	old := *cur
+	old.Version = version
+	old.UIDNext, old.FirstRecent, old.HighestModSeq = limits.uidNext, limits.firstRecent, limits.highestModSeq
+	old.Keywords = cur.Keywords[:limits.keywords:limits.keywords]
+	old.setChunks(unexpunge(cur, expungedBelow(steps, limits.uidNext), limits.uidNext))
+	return &old
+}
+
+// expungedBelow returns what was expunged in steps of the messages that existed
+// before them, ascending.
+func expungedBelow(steps []*delta, uidNext imap.UID) []record {
+	var rs []record
+	parts := 0
+	for _, d := range steps {
+		n := len(rs)
+		for _, r := range d.expunged {
+			if imap.UID(r.uid) < uidNext {
+				rs = append(rs, r)
+			}
+		}
+		if len(rs) > n {
+			parts++
+		}
+	}
+	if parts > 1 {
+		slices.SortFunc(rs, func(a, b record) int { return int(int64(a.uid) - int64(b.uid)) })
+	}
+	return rs
+}
+
+// unexpunge returns the chunks of v with rs put back and without what is at or above uidNext.
+func unexpunge(v *View, rs []record, uidNext imap.UID) []*chunk {
+	w := writer{t: v.table, out: make([]*chunk, 0, len(v.chunks)+1)}
+	for _, c := range v.chunks {
+		back := takeRecords(&rs, c.last())
+		n := c.len()
+		if imap.UID(c.last()) >= uidNext {
+			n = c.find(uint32(uidNext))
+		}
+		if len(back) == 0 && n == c.len() {
+			w.keep(c)
+			continue
+		}
+		if len(back) == 0 && n > 0 {
+			w.keep(c.slice(0, n, v.table))
+			continue
+		}
+		for i := 0; i < n; i++ {
+			r := c.record(i)
+			for len(back) > 0 && back[0].uid < r.uid {
+				w.put(back[0])
+				back = back[1:]
+			}
+			w.put(r)
+		}
+		for _, r := range back {
+			w.put(r)
+		}
+	}
+	for _, r := range rs {
+		w.put(r)
+	}
+	w.flush()
+	return w.out
+}

@@ -1,0 +1,130 @@
+package mailbox
+
+import (
+	"github.com/roostmail/roost/core/backend"
+)
+
+// checkColumns states the rules of backend.Columns that this package relies on.
+func checkColumns(c *backend.Columns, after uint32) error {
+	n := len(c.UIDs)
+	if len(c.Flags) != n || c.KeywordWords < 0 || len(c.Keywords) != n*c.KeywordWords || c.ModSeqs != nil && len(c.ModSeqs) != n {
+		return badAnswer("columns differ in length")
+	}
+	for _, uid := range c.UIDs {
+		if uid <= after {
+			return badAnswer("UIDs do not ascend")
+		}
+		after = uid
+	}
+	return nil
+}
+
+// badAnswer is an answer of the storage plugin that breaks its contract.
+func badAnswer(rule string) error {
+	return &backend.Error{Kind: backend.KindInternal, Message: "storage gave an invalid answer", Detail: rule}
+}
+
+// columns reads messages out of backend.Columns.
+type columns struct {
+	*backend.Columns
+	t       *flagTable
+	kwmap   []int
+	highest uint64 // of a message without modseq
+
+	// the last message with keywords: neighbours are often alike
+	lastRow []uint64
+	lastSys uint8
+	lastID  FlagSetID
+}
+
+func newColumns(c *backend.Columns, t *flagTable, kwmap []int, highest uint64) *columns {
+	return &columns{Columns: c, t: t, kwmap: kwmap, highest: highest}
+}
+
+func (c *columns) record(i int) record {
+	return record{uid: c.UIDs[i], flags: c.flags(i), modseq: c.modseq(i)}
+}
+
+func (c *columns) modseq(i int) uint64 {
+	if c.ModSeqs == nil {
+		return c.highest
+	}
+	return c.ModSeqs[i]
+}
+
+func (c *columns) flags(i int) FlagSetID {
+	row := c.Keywords[i*c.KeywordWords:][:c.KeywordWords]
+	if allZero(row) {
+		return c.t.intern(c.Flags[i], nil)
+	}
+	if c.lastRow != nil && c.lastSys == c.Flags[i] && equalWords(c.lastRow, row) {
+		return c.lastID
+	}
+	c.lastRow, c.lastSys = row, c.Flags[i]
+	if c.kwmap != nil {
+		row = translate(row, c.kwmap)
+	}
+	c.lastID = c.t.intern(c.lastSys, row)
+	return c.lastID
+}
+
+func allZero(row []uint64) bool {
+	for _, w := range row {
+		if w != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func equalWords(a, b []uint64) bool {
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// fromSnapshot makes the view of a snapshot. Its UID and modseq columns become the chunks'.
+func fromSnapshot(s *backend.Snapshot, t *flagTable, version uint64) (*View, error) {
+	if s.UIDValidity == 0 {
+		return nil, badAnswer("UIDVALIDITY is 0")
+	}
+	if err := checkColumns(&s.Messages, 0); err != nil {
+		return nil, err
+	}
+	cols := newColumns(&s.Messages, t, t.keywordMap(s.Keywords), s.HighestModSeq)
+	n := len(cols.UIDs)
+	modseqs := cols.ModSeqs
+	if modseqs == nil {
+		modseqs = make([]uint64, n)
+	}
+	flags := make([]FlagSetID, n)
+	var chunks []*chunk
+	for from := 0; from < n; from += chunkSize {
+		to := min(from+chunkSize, n)
+		for i := from; i < to; i++ {
+			flags[i], modseqs[i] = cols.flags(i), cols.modseq(i)
+		}
+		all := chunk{uids: cols.UIDs, flags: flags, modseqs: modseqs}
+		chunks = append(chunks, all.slice(from, to, t))
+	}
+	t.publish()
+	v := &View{
+		Version:       version,
+		MailboxID:     s.MailboxID,
+		UIDValidity:   s.UIDValidity,
+		UIDNext:       max(s.UIDNext, 1),
+		FirstRecent:   s.FirstRecentUID,
+		HighestModSeq: max(s.HighestModSeq, 1),
+		Keywords:      t.keywords[:len(t.keywords):len(t.keywords)],
+		table:         t,
+	}
+	v.setChunks(chunks)
+	if n > 0 {
+		// A damaged header must not make the next message's UID one that is in use.
+		v.UIDNext = max(v.UIDNext, uidAfter(cols.UIDs[n-1]))
+	}
+	return v, nil
+}

@@ -1,0 +1,291 @@
+package mailboxtest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/roostmail/roost/core/backend"
+)
+
+// Mailbox is a mailbox of a Store.
+type Mailbox struct {
+	s           *Store
+	id          byte
+	validity    uint32
+	uidNext     imap.UID
+	firstRecent imap.UID
+	modseq      uint64
+	keywords    []string
+	messages    []*message
+
+	log     []entry // what happened
+	logBase int     // entries that were forgotten
+}
+
+type message struct {
+	uid    imap.UID
+	flags  uint8
+	kw     uint64
+	modseq uint64
+	date   int64
+	raw    []byte
+	err    *backend.Error
+}
+
+// entry is one event of the log.
+type entry struct {
+	uid  imap.UID
+	what action
+}
+
+type action uint8
+
+const (
+	created action = iota
+	changed
+	expunged
+)
+
+func (m *Mailbox) lock() func() {
+	m.s.mu.Lock()
+	return m.s.mu.Unlock
+}
+
+// happened notes a change of a message, or (uid 0) of the mailbox.
+func (m *Mailbox) happened(uid imap.UID, what action) {
+	m.log = append(m.log, entry{uid, what})
+	if m.s.watches {
+		m.s.events = append(m.s.events, Event{Watch: int32(m.id), Name: "index.log"})
+	}
+}
+
+// Append adds a message, whose text has CRLF line ends, and returns its UID.
+func (m *Mailbox) Append(raw string, flags uint8, keywords ...string) imap.UID {
+	defer m.lock()()
+	m.modseq++
+	uid := m.uidNext
+	m.uidNext++
+	m.messages = append(m.messages, &message{uid: uid, flags: flags, kw: m.bits(keywords), modseq: m.modseq, date: 1e9 + int64(uid), raw: []byte(raw)})
+	m.happened(uid, created)
+	return uid
+}
+
+// SetFlags replaces a message's flags and keywords.
+func (m *Mailbox) SetFlags(uid imap.UID, flags uint8, keywords ...string) {
+	defer m.lock()()
+	if i := m.index(uid); i >= 0 {
+		m.modseq++
+		c := *m.messages[i]
+		c.flags, c.kw, c.modseq = flags, m.bits(keywords), m.modseq
+		m.messages[i] = &c
+		m.happened(uid, changed)
+	}
+}
+
+// Expunge removes a message.
+func (m *Mailbox) Expunge(uid imap.UID) {
+	defer m.lock()()
+	if i := m.index(uid); i >= 0 {
+		m.modseq++
+		m.messages = slices.Delete(slices.Clone(m.messages), i, i+1)
+		m.happened(uid, expunged)
+	}
+}
+
+// SkipUIDs raises UIDNEXT, as a message does that came and went.
+func (m *Mailbox) SkipUIDs(n uint32) {
+	defer m.lock()()
+	m.uidNext += imap.UID(n)
+	m.happened(0, changed)
+}
+
+// SetFirstRecent makes messages from uid on \Recent.
+func (m *Mailbox) SetFirstRecent(uid imap.UID) {
+	defer m.lock()()
+	m.firstRecent = uid
+	m.happened(0, changed)
+}
+
+// Damage makes a message unreadable.
+func (m *Mailbox) Damage(uid imap.UID, err *backend.Error) {
+	defer m.lock()()
+	if i := m.index(uid); i >= 0 {
+		c := *m.messages[i]
+		c.err = err
+		m.messages[i] = &c
+	}
+}
+
+// ForgetHistory makes that Changes answers Reset to all who have a position.
+func (m *Mailbox) ForgetHistory() {
+	defer m.lock()()
+	m.logBase += len(m.log) + 1
+	m.log = nil
+}
+
+// UIDs returns the UIDs of all messages.
+func (m *Mailbox) UIDs() []uint32 {
+	defer m.lock()()
+	return uids(m.messages)
+}
+
+func (m *Mailbox) index(uid imap.UID) int {
+	return slices.IndexFunc(m.messages, func(x *message) bool { return x.uid == uid })
+}
+
+func (m *Mailbox) bits(keywords []string) (kw uint64) {
+	for _, name := range keywords {
+		i := slices.Index(m.keywords, name)
+		if i < 0 {
+			i = len(m.keywords)
+			m.keywords = append(slices.Clone(m.keywords), name)
+		}
+		kw |= 1 << i
+	}
+	return kw
+}
+
+func (m *Mailbox) position() []byte {
+	p := binary.BigEndian.AppendUint32(nil, m.validity)
+	return binary.BigEndian.AppendUint64(p, uint64(m.logBase+len(m.log)))
+}
+
+func columns(ms []*message) backend.Columns {
+	c := backend.Columns{KeywordWords: 1, ModSeqs: []uint64{}}
+	for _, m := range ms {
+		c.UIDs = append(c.UIDs, uint32(m.uid))
+		c.Flags = append(c.Flags, m.flags)
+		c.Keywords = append(c.Keywords, m.kw)
+		c.ModSeqs = append(c.ModSeqs, m.modseq)
+	}
+	return c
+}
+
+func (m *Mailbox) snapshot() *backend.Snapshot {
+	s := &backend.Snapshot{
+		MailboxID:      [16]byte{m.id},
+		UIDValidity:    m.validity,
+		UIDNext:        m.uidNext,
+		FirstRecentUID: m.firstRecent,
+		HighestModSeq:  m.modseq,
+		Keywords:       slices.Clone(m.keywords),
+		Messages:       columns(m.messages),
+		Position:       m.position(),
+	}
+	if m.s.watches {
+		s.Watch, s.WatchName = int32(m.id), "index"
+	}
+	return s
+}
+
+// changes sums up the end of the log.
+func (m *Mailbox) changes(log []entry) *backend.Changes {
+	c := &backend.Changes{
+		UIDNext:        m.uidNext,
+		FirstRecentUID: m.firstRecent,
+		HighestModSeq:  m.modseq,
+		Keywords:       slices.Clone(m.keywords),
+		Position:       m.position(),
+	}
+	touched, firstNew := map[imap.UID]bool{}, m.uidNext
+	for _, e := range log {
+		switch e.what {
+		case expunged: // also what came and went since: core must ignore that
+			c.Expunged = append(c.Expunged, uint32(e.uid))
+		case created:
+			firstNew = min(firstNew, e.uid)
+			fallthrough
+		case changed:
+			touched[e.uid] = true
+		}
+	}
+	var updated, appended []*message
+	for _, msg := range m.messages {
+		switch {
+		case !touched[msg.uid]:
+		case msg.uid >= firstNew:
+			appended = append(appended, msg)
+		default:
+			updated = append(updated, msg)
+		}
+	}
+	slices.Sort(c.Expunged)
+	c.Updated, c.Appended = columns(updated), columns(appended)
+	return c
+}
+
+func (m *Mailbox) status(name string) backend.MailboxStatus {
+	st := backend.MailboxStatus{Name: name, Messages: uint32(len(m.messages)), UIDNext: m.uidNext, UIDValidity: m.validity,
+		HighestModSeq: m.modseq, MailboxID: [16]byte{m.id}}
+	for _, msg := range m.messages {
+		if msg.uid >= m.firstRecent {
+			st.Recent++
+		}
+		if msg.flags&backend.FlagSeen == 0 {
+			st.Unseen++
+		}
+		st.Size += uint64(len(msg.raw))
+	}
+	return st
+}
+
+// send answers one message of a fetch.
+func (msg *message) send(r *backend.FetchRequest, sink backend.FetchSink) error {
+	f := &backend.FetchedMessage{UID: uint32(msg.uid), Err: msg.err}
+	if msg.err != nil {
+		return sink.Message(f)
+	}
+	f.Size = uint64(len(msg.raw))
+	f.InternalDate, f.SaveDate = msg.date, msg.date
+	f.GUID = fmt.Sprintf("%032x", uint32(msg.uid))
+	var body []byte
+	switch {
+	case r.Items&backend.FetchBody != 0:
+		body = msg.raw[min(r.Offset, f.Size):]
+		if r.Length != 0 {
+			body = body[:min(r.Length, uint64(len(body)))]
+		}
+		f.BodyIsMessage = r.Offset == 0 && r.Length == 0
+	case r.Items&backend.FetchBodyStructure != 0: // there is no cache
+		body, f.BodyIsMessage = msg.raw, true
+	case r.Items&backend.FetchHeader != 0:
+		body = msg.header()
+	}
+	if r.HeaderFields != nil {
+		f.HeaderFields = msg.headerFields(r.HeaderFields)
+	}
+	f.BodySize = uint64(len(body))
+	if err := sink.Message(f); err != nil || len(body) == 0 {
+		return err
+	}
+	return sink.Body(body)
+}
+
+// header returns the header block with its empty line.
+func (msg *message) header() []byte {
+	if i := bytes.Index(msg.raw, []byte("\r\n\r\n")); i >= 0 {
+		return msg.raw[:i+4]
+	}
+	return msg.raw
+}
+
+// headerFields returns the named fields in the order of the message.
+func (msg *message) headerFields(names []string) []byte {
+	var out []byte
+	wanted := false
+	for line := range bytes.Lines(msg.header()) {
+		if line[0] != ' ' && line[0] != '\t' {
+			name, _, _ := bytes.Cut(line, []byte(":"))
+			wanted = slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, string(bytes.TrimSpace(name))) })
+		}
+		if wanted && line[0] != '\r' {
+			out = append(out, line...)
+		}
+	}
+	return out
+}

@@ -1,0 +1,255 @@
+// Package mailboxtest has a storage in memory, for tests of what stands above storage.
+//
+// Store implements backend.Storage and backend.Watcher as simply as can be: a
+// mailbox is a slice of messages and a log of what happened to it. A test changes mailboxes through
+// Mailbox's methods; Store's answers follow from them.
+package mailboxtest
+
+import (
+	"context"
+	"encoding/binary"
+	"os"
+	"slices"
+	"sort"
+	"sync"
+
+	"github.com/roostmail/roost/core/backend"
+)
+
+// Store is a storage in memory.
+type Store struct {
+	mu        sync.Mutex
+	mailboxes map[boxKey]*Mailbox
+	parents   map[boxKey]backend.MailboxInfo // names that are no mailboxes, and subscriptions
+	events    []Event
+	calls     map[string]int
+	err       error
+	nextID    byte
+	watches   bool
+}
+
+type boxKey struct{ user, namespace, name string }
+
+// Event is what an inotify descriptor would tell.
+type Event struct {
+	Watch int32
+	Name  string
+}
+
+// New returns an empty store. watches: mailboxes have watches.
+func New(watches bool) *Store {
+	return &Store{mailboxes: map[boxKey]*Mailbox{}, parents: map[boxKey]backend.MailboxInfo{}, calls: map[string]int{}, watches: watches}
+}
+
+// Create makes an empty mailbox, replacing an older one of this name.
+func (s *Store) Create(user, namespace, name string) *Mailbox {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nextID++
+	m := &Mailbox{s: s, id: s.nextID, validity: 1000 + uint32(s.nextID), uidNext: 1, modseq: 1}
+	s.mailboxes[boxKey{user, namespace, name}] = m
+	return m
+}
+
+// Delete removes a mailbox.
+func (s *Store) Delete(user, namespace, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mailboxes, boxKey{user, namespace, name})
+}
+
+// Name sets what is listed about a name: a parent (NoSelect), a subscription.
+func (s *Store) Name(user, namespace string, info backend.MailboxInfo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parents[boxKey{user, namespace, info.Name}] = info
+}
+
+// Mailbox returns a mailbox, or nil.
+func (s *Store) Mailbox(user, namespace, name string) *Mailbox {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mailboxes[boxKey{user, namespace, name}]
+}
+
+// Fail makes every call fail, until it is called with nil.
+func (s *Store) Fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// Calls returns how often a method was called.
+func (s *Store) Calls(method string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[method]
+}
+
+// Drain returns the watch events since the last Drain.
+func (s *Store) Drain() []Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.events
+	s.events = nil
+	return e
+}
+
+func (s *Store) enter(method string) error {
+	s.calls[method]++
+	return s.err
+}
+
+func (s *Store) find(m backend.MailboxRef) (*Mailbox, error) {
+	if mb := s.mailboxes[boxKey{m.User.Name, m.Namespace, m.Name}]; mb != nil {
+		return mb, nil
+	}
+	return nil, backend.Errorf(backend.KindNotFound, "Mailbox doesn't exist: %s", m.Name)
+}
+
+// Info implements backend.Plugin.
+func (s *Store) Info() backend.Info {
+	i := backend.Info{Kind: backend.KindStorage, Name: "memory"}
+	if s.watches {
+		i.Capabilities = []string{backend.CapWatchFD}
+	}
+	return i
+}
+
+// Configure implements backend.Plugin.
+func (s *Store) Configure(context.Context, backend.Config) error { return nil }
+
+// Health implements backend.Plugin.
+func (s *Store) Health(context.Context) error { return nil }
+
+// Close implements backend.Plugin.
+func (s *Store) Close() error { return nil }
+
+// WatchFile implements backend.Watcher; there is no descriptor, but Drain.
+func (s *Store) WatchFile(context.Context) (*os.File, error) {
+	return nil, backend.Errorf(backend.KindUnsupported, "use Drain")
+}
+
+// Unwatch implements backend.Watcher.
+func (s *Store) Unwatch(_ context.Context, watches []int32) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls["Unwatch"] += len(watches)
+	return nil
+}
+
+// ListMailboxes implements backend.Storage.
+func (s *Store) ListMailboxes(_ context.Context, u *backend.User, namespace string) ([]backend.MailboxInfo, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.enter("ListMailboxes"); err != nil {
+		return nil, err
+	}
+	names := map[string]backend.MailboxInfo{}
+	for k, info := range s.parents {
+		if k.user == u.Name && k.namespace == namespace {
+			names[k.name] = info
+		}
+	}
+	for k := range s.mailboxes {
+		if k.user == u.Name && k.namespace == namespace {
+			names[k.name] = backend.MailboxInfo{Name: k.name, Subscribed: names[k.name].Subscribed}
+		}
+	}
+	var out []backend.MailboxInfo
+	for _, info := range names {
+		out = append(out, info)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out, nil
+}
+
+// Status implements backend.Storage.
+func (s *Store) Status(_ context.Context, u *backend.User, namespace string, names []string, _ backend.StatusItems) ([]backend.MailboxStatus, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.enter("Status"); err != nil {
+		return nil, err
+	}
+	var out []backend.MailboxStatus
+	for _, name := range names {
+		m, err := s.find(backend.MailboxRef{User: u, Namespace: namespace, Name: name})
+		if err != nil {
+			out = append(out, backend.MailboxStatus{Name: name, Err: err.(*backend.Error)})
+			continue
+		}
+		out = append(out, m.status(name))
+	}
+	return out, nil
+}
+
+// Open implements backend.Storage.
+func (s *Store) Open(_ context.Context, r backend.MailboxRef) (*backend.Snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.enter("Open"); err != nil {
+		return nil, err
+	}
+	m, err := s.find(r)
+	if err != nil {
+		return nil, err
+	}
+	return m.snapshot(), nil
+}
+
+// Changes implements backend.Storage.
+func (s *Store) Changes(_ context.Context, r backend.MailboxRef, since []byte) (*backend.Changes, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.enter("Changes"); err != nil {
+		return nil, err
+	}
+	m, err := s.find(r)
+	if err != nil {
+		return nil, err
+	}
+	if len(since) != 12 || binary.BigEndian.Uint32(since) != m.validity {
+		return &backend.Changes{Reset: m.snapshot()}, nil
+	}
+	from := int(binary.BigEndian.Uint64(since[4:]))
+	if from < m.logBase || from > m.logBase+len(m.log) {
+		return &backend.Changes{Reset: m.snapshot()}, nil
+	}
+	return m.changes(m.log[from-m.logBase:]), nil
+}
+
+// Fetch implements backend.Storage.
+func (s *Store) Fetch(_ context.Context, r *backend.FetchRequest, sink backend.FetchSink) error {
+	s.mu.Lock()
+	if err := s.enter("Fetch"); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	m, err := s.find(r.Mailbox)
+	if err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	msgs := slices.Clone(m.messages)
+	s.mu.Unlock()
+	for _, msg := range msgs {
+		if _, ok := slices.BinarySearch(r.UIDs, uint32(msg.uid)); !ok {
+			continue
+		}
+		if err := msg.send(r, sink); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func uids(ms []*message) []uint32 {
+	var out []uint32
+	for _, m := range ms {
+		out = append(out, uint32(m.uid))
+	}
+	return out
+}
+
+var _ backend.Watcher = (*Store)(nil)
+var _ backend.Storage = (*Store)(nil)

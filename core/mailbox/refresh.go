@@ -1,0 +1,149 @@
+package mailbox
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/roostmail/roost/core/backend"
+)
+
+// Refresh brings Current to the state that storage has at this moment or later.
+// It calls nobody if the mailbox is Clean. Callers that come while a call is
+// under way share the next one.
+//
+// It returns ErrReplaced or ErrDeleted if there is no way from the views known
+// so far to what is there now, else storage's error; the mailbox then stays as it was.
+func (m *Mailbox) Refresh(ctx context.Context) error {
+	if m.Clean() {
+		return nil
+	}
+	ticket := m.asked.Add(1)
+	select {
+	case m.turn <- struct{}{}:
+	case <-ctx.Done():
+		return &backend.Error{Kind: backend.KindCancelled, Cause: ctx.Err()}
+	}
+	defer func() { <-m.turn }()
+	if m.served >= ticket && (m.result == nil || backend.KindOf(m.result) != backend.KindCancelled) {
+		return m.result
+	}
+	if m.Clean() {
+		return nil
+	}
+	// Whoever has a ticket by now asked before the call below begins.
+	served := m.asked.Load()
+	changed, err := m.fetch(ctx)
+	m.served, m.result = served, err
+	if changed {
+		m.r.onChange(m.id)
+	}
+	return err
+}
+
+// fetch makes one call to storage and installs its result. The caller holds the turn.
+func (m *Mailbox) fetch(ctx context.Context) (changed bool, err error) {
+	m.mu.Lock()
+	lost := m.lost
+	m.mu.Unlock()
+	if lost != nil {
+		return false, lost
+	}
+	m.r.poll()
+	before := m.r.watchState()
+	m.dirty.Store(false) // what was announced up to here, the call below finds
+	cur := m.cur.Load()
+	if cur == nil || m.r.watcher != nil && !m.watched.Load() && m.watchable {
+		changed, err = m.open(ctx, before)
+	} else {
+		changed, err = m.changes(ctx)
+	}
+	if err == nil {
+		return changed, nil
+	}
+	m.dirty.Store(true)
+	if cur != nil && (backend.KindOf(err) == backend.KindNotFound || err == ErrReplaced) {
+		if err != ErrReplaced {
+			err = ErrDeleted
+		}
+		m.lose(err)
+		return true, err
+	}
+	return false, err
+}
+
+// open takes the whole state of the mailbox, and a watch with it.
+func (m *Mailbox) open(ctx context.Context, before watchState) (bool, error) {
+	s, err := m.r.storage.Open(ctx, *m.Ref())
+	if err != nil {
+		return false, err
+	}
+	m.report(s.Damage)
+	changed, err := m.apply(func(cur *View) (*View, *delta, error) {
+		if cur == nil {
+			v, err := fromSnapshot(s, newFlagTable(), 1)
+			return v, nil, err
+		}
+		return fromReset(cur, s)
+	})
+	if err != nil {
+		return false, err
+	}
+	m.position = s.Position
+	m.r.addWatch(m, s.Watch, s.WatchName, before)
+	m.watchable = s.Watch != 0
+	return changed, nil
+}
+
+// changes takes what happened since the current view.
+func (m *Mailbox) changes(ctx context.Context) (bool, error) {
+	c, err := m.r.storage.Changes(ctx, *m.Ref(), m.position)
+	if err != nil {
+		return false, err
+	}
+	if c.Reset == nil && bytes.Equal(c.Position, m.position) {
+		return false, nil
+	}
+	position := c.Position
+	changed, err := m.apply(func(cur *View) (*View, *delta, error) {
+		if c.Reset == nil {
+			return fromChanges(cur, c)
+		}
+		position = c.Reset.Position
+		m.report(c.Reset.Damage)
+		return fromReset(cur, c.Reset)
+	})
+	if err != nil {
+		return false, err
+	}
+	m.position = position
+	return changed, nil
+}
+
+// apply installs the view that step makes of the current one, if it is another.
+func (m *Mailbox) apply(step func(cur *View) (*View, *delta, error)) (changed bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	cur := m.cur.Load()
+	v, d, err := step(cur)
+	if err != nil || v == cur {
+		return false, err
+	}
+	m.install(v, d)
+	return cur != nil, nil
+}
+
+// lose detaches the mailbox: its sessions get err, new ones another entry.
+func (m *Mailbox) lose(err error) {
+	m.mu.Lock()
+	m.lost = err
+	m.mu.Unlock()
+	m.r.mu.Lock()
+	m.r.detach(m)
+	m.r.mu.Unlock()
+}
+
+func (m *Mailbox) report(damage []string) {
+	for _, d := range damage {
+		m.r.log.Error("mailbox is damaged", "user", m.key.user, "namespace", m.key.namespace, "mailbox", m.key.name, "damage", d)
+	}
+}
