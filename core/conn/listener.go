@@ -47,9 +47,9 @@ func Adopt(ln net.Listener) (*Listener, error) {
 		l.addr = tcp.AddrPort()
 	}
 	ln.Close()
-	if err := unix.SetNonblock(fd, true); err != nil {
+	if err := errors.Join(unix.SetNonblock(fd, true), setOptions(fd)); err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("conn: listener: %w", err)
+		return nil, fmt.Errorf("conn: listener %s: %w", l.addr, err)
 	}
 	l.mu.Lock()
 	l.keepReserve()
@@ -63,7 +63,7 @@ func (l *Listener) FD() int { return l.fd }
 // Addr returns the address that is listened at.
 func (l *Listener) Addr() netip.AddrPort { return l.addr }
 
-// Accept takes one connection, non-blocking and with its options set. It returns ErrAgain when none waits,
+// Accept takes one connection, non-blocking. It returns ErrAgain when none waits,
 // and ErrNoFiles when one was turned away for lack of descriptors.
 // Errors of the connection itself, which died while it waited, are passed over.
 func (l *Listener) Accept() (fd int, peer netip.AddrPort, err error) {
@@ -71,10 +71,6 @@ func (l *Listener) Accept() (fd int, peer netip.AddrPort, err error) {
 		fd, sa, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch err {
 		case nil:
-			if setOptions(fd) != nil { // it has been reset already
-				unix.Close(fd)
-				continue
-			}
 			return fd, addrPort(sa), nil
 		case unix.EAGAIN:
 			return -1, netip.AddrPort{}, ErrAgain

@@ -69,8 +69,8 @@ func Close(fd int, linger bool, scratch []byte) {
 	unix.Close(fd)
 }
 
-// setOptions makes a client's socket ready for use: small answers go out at once, and a peer
-// that vanished without a word is noticed by keep-alive probes after some 10 minutes.
+// setOptions prepares a listening socket, whose clients inherit the options (Linux): small answers go out at
+// once, and a peer that vanished without a word is noticed by keep-alive probes after some 10 minutes.
 func setOptions(fd int) error {
 	for _, o := range [...]struct{ level, name, value int }{
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},

@@ -201,3 +201,6 @@ func announced(line []byte) (size uint64, nonSync, ok bool) {
 	}
 	return t.literal()
 }
+
+// Reset returns to the start of a command.
+func (f *Framer) Reset() { *f = Framer{} }

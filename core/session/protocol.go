@@ -9,15 +9,16 @@ import (
 //
 // All methods get a *Session that the caller owns for the duration of the call:
 // nobody else reads or writes that session meanwhile. Methods marked "loop"
-// run on an event loop's thread: they must not block, call a plugin, or take
-// more than some ten microseconds. Run, Event and Timeout run on a worker: they may
+// run on an event loop's goroutine, or on a worker for what a client sent behind a command that
+// needed one: they must not block, call a plugin, or take
+// more than some ten microseconds. Run, RunLine, Event and Timeout run on a worker: they may
 // block, and a blocked Session.Write gives the worker's slot back while it waits.
 type Protocol interface {
 	// Greet is called after accept, and for implicit TLS after the handshake (loop).
 	Greet(s *Session)
 
 	// Literal decides about a literal that was announced at the end of cmd,
-	// before any of its size bytes are read (loop or worker, must not block). It is called only for sizes within
+	// before any of its size bytes are read (loop). It is called only for sizes within
 	// MaxLiteral and MaxCommand; others go to Refuse. cmd is what was received of the
 	// command so far, up to and including "{size}" or "{size+}" (nonSync) and its CRLF.
 	// LiteralAccept: the engine sends "+ OK" if it is synchronizing, and collects it.
@@ -62,7 +63,7 @@ type Protocol interface {
 	Refuse(s *Session, why Refusal, head []byte, limit string)
 
 	// Shutdown is called when the server drains and the session is in no command: the protocol
-	// writes its farewell and calls Close (loop or worker, must not block).
+	// writes its farewell and calls Close (loop).
 	Shutdown(s *Session)
 
 	// Full returns the line that is sent, unencrypted, to a connection for which there is no

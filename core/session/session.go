@@ -1,12 +1,22 @@
 package session
 
 import (
+	"errors"
 	"net/netip"
 	"time"
+
+	"github.com/roostmail/roost/core/conn"
+	"github.com/roostmail/roost/core/imapwire"
 )
 
-// Handle names a session: its slot in the table and the generation of the slot. 0 is never valid.
+// Handle names a session: its slot in the table and, in the high 32 bits, the generation of the slot. 0 is never
+// valid. The handle of a session that has ended names nothing, also when its slot is in use again.
 type Handle uint64
+
+func makeHandle(slot, gen uint32) Handle { return Handle(slot) | Handle(gen)<<32 }
+
+func (h Handle) slot() uint32 { return uint32(h) }
+func (h Handle) gen() uint32  { return uint32(h >> 32) }
 
 // State is the protocol's part of a session's record: fixed size, no pointers, owned by the protocol.
 type State struct {
@@ -14,75 +24,130 @@ type State struct {
 	Enabled uint8  // ENABLE bits
 	Bad     uint8  // malformed commands in a row
 	Flags   uint8  // idle, read-only, …
-	User    uint32 // interned user, 0 = none
+	User    uint32 // interned user; 0 = not authenticated, for which the smaller limits apply
 	View    uint64 // version of the mailbox view that the client has been told about
 	Aux     uint64 // free for the protocol
 	TagLen  uint8  // bytes of Tag in use
 	Tag     [23]byte
 }
 
-// Session is a session while it is owned (inside a Protocol call). The signatures here are the contract; the engine fills them.
-type Session struct{ state State }
+// Why a session ended, as Session.Err and as the cause of the context of Protocol.Run.
+var (
+	ErrGone     = errors.New("session: the client is gone")
+	ErrSlow     = errors.New("session: the client does not read")
+	ErrOutput   = errors.New("session: too much output for a client that does not read")
+	ErrStopping = errors.New("session: the server stops")
+
+	errClosed    = errors.New("session: closed by the protocol")
+	errHandshake = errors.New("session: TLS handshake failed")
+)
+
+// Session is a session while it is owned: it may be used only by the goroutine that was given it
+// in a call of Protocol, until that call returns. The value is lent; what is to be kept is the Handle.
+type Session struct {
+	e         *Engine
+	r         *record
+	w         *worker // nil on a loop
+	slot, gen uint32
+
+	x      *extra          // nil: none, which says that the session is plaintext
+	framer imapwire.Framer // where in belongs
+	in     []byte          // input that was received and not used; lies in scratch, or as inX in x.in
+	inX    bool
+	out    []byte // output, before encryption
+	err    error  // why the session ends, at the end of this turn
+
+	scratch []byte // the owner's read buffer
+	now     uint32 // second of the engine's clock, at the start of the turn
+	jobs    int    // calls that needed a worker in this turn
+}
 
 // Handle returns the session's handle.
-func (s *Session) Handle() Handle { return 0 }
+func (s *Session) Handle() Handle { return makeHandle(s.slot, s.gen) }
 
 // Remote returns the client's address.
-func (s *Session) Remote() netip.AddrPort { return netip.AddrPort{} }
+func (s *Session) Remote() netip.AddrPort { return s.r.remote() }
 
 // Local returns the address that the client connected to.
-func (s *Session) Local() netip.AddrPort { return netip.AddrPort{} }
+func (s *Session) Local() netip.AddrPort { return conn.Local(int(s.r.fd)) }
 
 // TLS reports whether the connection is protected.
-func (s *Session) TLS() bool { return false }
+func (s *Session) TLS() bool { return s.r.flags&flagTLS != 0 }
 
-// TLSInfo returns the TLS version and cipher suite, or zeroes.
-func (s *Session) TLSInfo() (version, cipher uint16) { return 0, 0 }
+// TLSInfo returns the TLS version and cipher suite (crypto/tls's numbers), or zeroes.
+func (s *Session) TLSInfo() (version, cipher uint16) {
+	if !s.TLS() {
+		return 0, 0
+	}
+	return s.x.tls.version, s.x.tls.cipher
+}
 
 // CanStartTLS reports whether STARTTLS is possible now.
-func (s *Session) CanStartTLS() bool { return false }
+func (s *Session) CanStartTLS() bool {
+	return s.r.flags&(flagTLS|flagStartTLS|flagClosing) == 0 && s.e.tls.Load() != nil
+}
 
-// StartTLS begins a handshake after the queued output is flushed; input read beyond the command is discarded.
-func (s *Session) StartTLS() {}
+// StartTLS begins a handshake after the queued output is flushed. Input that was read beyond the
+// command is discarded, so that nothing sent in the clear is taken for something
+// protected (RFC 3501 §6.2.1, CVE-2011-0411). It does nothing unless CanStartTLS.
+func (s *Session) StartTLS() {
+	if s.CanStartTLS() {
+		s.r.flags |= flagStartTLS
+		s.r.giveUp = s.e.after(s.e.cfg.HandshakeTimeout)
+	}
+}
 
-// Write queues p; on a worker it flushes at the high-water mark and waits while the socket is full.
-func (s *Session) Write(p []byte) {}
-
-// WriteString is Write.
-func (s *Session) WriteString(p string) {}
-
-// Buffer returns the output buffer to append to; call Commit after appending.
-func (s *Session) Buffer() *[]byte { return nil }
-
-// Commit takes over what was appended to Buffer and does what Write does. It returns Err.
-func (s *Session) Commit() error { return nil }
-
-// Err returns why the client can no longer be written to, or nil.
-func (s *Session) Err() error { return nil }
-
-// Close flushes what is queued, in bounded time, and closes the connection.
-func (s *Session) Close() {}
+// Close flushes what is queued, in bounded time, and closes the connection. Nothing written later is sent.
+func (s *Session) Close() {
+	if s.r.flags&flagClosing == 0 {
+		s.r.flags |= flagClosing
+		s.r.giveUp = s.e.after(s.e.cfg.SlowClientTimeout)
+	}
+}
 
 // SetMode says what the next input is.
-func (s *Session) SetMode(Mode) {}
+func (s *Session) SetMode(m Mode) { s.r.mode = m }
 
-// SetDeadline calls Protocol.Timeout after d (resolution 1 s); 0 = never.
-func (s *Session) SetDeadline(d time.Duration) {}
+// SetDeadline calls Protocol.Timeout after d, rounded up to seconds; 0 = never. It replaces the deadline set before.
+func (s *Session) SetDeadline(d time.Duration) {
+	if d <= 0 {
+		s.r.deadline = 0
+		return
+	}
+	s.r.deadline = s.e.after(d)
+}
 
 // State returns the protocol's part of the record.
-func (s *Session) State() *State { return &s.state }
+func (s *Session) State() *State { return &s.r.state }
 
-// SetMailbox lists the session at mailbox id, 0 = at none.
-func (s *Session) SetMailbox(id uint32) {}
+// SetMailbox lists the session at mailbox id, instead of where it was listed; 0 = at none.
+func (s *Session) SetMailbox(id uint32) { s.e.lists.move(s.slot, s.r, id) }
 
 // Mailbox returns the id given to SetMailbox.
-func (s *Session) Mailbox() uint32 { return 0 }
+func (s *Session) Mailbox() uint32 { return s.r.mailbox }
 
 // Extra returns the rare state set by SetExtra, or nil.
-func (s *Session) Extra() any { return nil }
+func (s *Session) Extra() any {
+	if s.x == nil {
+		return nil
+	}
+	return s.x.user
+}
 
 // SetExtra keeps rare state beside the record; nil frees it.
-func (s *Session) SetExtra(any) {}
+func (s *Session) SetExtra(v any) {
+	if s.x != nil || v != nil {
+		s.extra().user = v
+	}
+}
 
-// Received returns when the last input arrived.
-func (s *Session) Received() time.Time { return time.Time{} }
+// Received returns when the last input arrived, in whole seconds.
+func (s *Session) Received() time.Time { return s.e.timeOf(s.r.received) }
+
+// extra returns the session's extra, which it makes if there is none.
+func (s *Session) extra() *extra {
+	if s.x == nil {
+		s.x = s.e.extras.borrow()
+	}
+	return s.x
+}

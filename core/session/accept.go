@@ -1,0 +1,75 @@
+package session
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/roostmail/roost/core/conn"
+)
+
+// accept takes connections from listener n, up to the quota of a turn.
+func (l *loop) accept(n int) {
+	ls := l.listeners[n]
+	if ls == nil {
+		return
+	}
+	for range acceptsPerTurn {
+		fd, peer, err := ls.conn.Accept()
+		switch {
+		case err == nil:
+			l.admit(n, ls, fd, peer)
+		case err == conn.ErrAgain:
+			return
+		case errors.Is(err, conn.ErrNoFiles):
+			l.e.refusals.files.count(l.e, peer, limitFiles)
+			return
+		default:
+			l.e.log.Error("accepting connections", "listener", ls.Addr, "error", err)
+			return
+		}
+	}
+}
+
+// admit makes fd a session and gives it its first turn.
+func (l *loop) admit(n int, ls *listener, fd int, peer netip.AddrPort) {
+	e := l.e
+	if e.live.Add(1) > int64(e.cfg.MaxSessions) {
+		l.reject(ls, fd, peer)
+		return
+	}
+	slot, r, err := e.slab.take()
+	if err != nil || slot == 0 {
+		if err != nil {
+			e.log.Error("no room for a session", "error", err)
+		}
+		l.reject(ls, fd, peer)
+		return
+	}
+	gen := r.word.create()
+	r.fd, r.peer, r.port, r.listener = int32(fd), peer.Addr().As16(), peer.Port(), uint8(n)
+	r.received = e.seconds()
+	r.todo = todoGreet
+	if ls.ImplicitTLS {
+		r.flags |= flagStartTLS
+		r.giveUp = e.after(e.cfg.HandshakeTimeout)
+	}
+	e.counts.accepted.Add(1)
+	l.s.attach(e, slot, gen, nil)
+	if err := e.loop(slot).poller.Add(fd, conn.Key(makeHandle(slot, gen))); err != nil {
+		e.log.Error("cannot watch a connection", "remote", peer, "error", err)
+		l.s.err = ErrGone
+	}
+	e.drive(&l.s, 0)
+}
+
+// reject closes a connection for which there is no room.
+func (l *loop) reject(ls *listener, fd int, peer netip.AddrPort) {
+	l.e.refusals.sessions.count(l.e, peer, limitSessions)
+	if !ls.ImplicitTLS {
+		if line := l.e.p.Full(limitSessions); len(line) > 0 {
+			_, _ = conn.Write(fd, line) // as much as a fresh socket takes; the client is not waited for
+		}
+	}
+	conn.Close(fd, true, l.s.scratch)
+	l.e.ended()
+}

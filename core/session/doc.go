@@ -1,0 +1,33 @@
+// Package session is the session engine: it holds what a sleeping session is (a record of 128 bytes and a socket), wakes
+// it when something happens, and lends it what it needs while it is awake. It knows of commands only where
+// they end (core/imapwire.Framer); what they mean is the Protocol's.
+//
+//	accept ─▶ Greet ─▶ asleep ──input──▶ loop: frame ─┬─ Quick: answered on the loop ──────────▶ asleep
+//	                     ▲                            └─ task ─▶ worker: Run, waits for slow clients without a slot
+//	                     └── output waits for the socket, deadline, mailbox event, shutdown, hang-up
+//
+// # Invariants
+//
+//  1. Whoever changed a record's word from idle to busy owns the session, until it gives the word back
+//     or the session ends: the record, its extra, its descriptor, its Session. There is exactly one owner at any
+//     moment. Everybody else only adds pending bits to the word (word.go), which the owner gets at the latest
+//     when it tries to give the word back. Owners are loops, workers, a task in the workers' queue, and for
+//     nanoseconds SignalMailbox and Each.
+//  2. Handles, epoll keys, tasks and timer entries carry slot and generation. The generation is compared in the
+//     same atomic step that takes or signals the session, so nothing stale touches the slot's next session.
+//  3. The descriptor is closed once, in finish, by the owner, before the slot is free; the table entry, the
+//     wheel's and the mailbox's links and the extra are given back there too. Protocol.Closed is called there once.
+//  4. A sleeping session holds no goroutine and no buffer but what its extra holds: a half-received command, output
+//     that the client does not take (both bounded by Config), crypto/tls state, the protocol's rare state.
+//     Most sessions have none.
+//  5. Input is not read before the input before it is used, nor while output waits for the client: its TCP window holds it back.
+//     Commands of one session run one after the other, in the order they came.
+//  6. A loop never blocks. A worker that waits for a client has given its slot away (pool.go), so slow clients cost goroutines,
+//     bounded in time by SlowClientTimeout and HandshakeTimeout, but no capacity.
+//  7. What cannot be done now stays in record.todo: edge-triggered readiness is told once only.
+//  8. Locks are leaves: the table's, a side table shard's, a mailbox shard's, a wheel's, the pool's, a task shard's, the gate's. None is
+//     taken while another is held, except that a wheel's or mailbox's lock may be held while records of its lists are
+//     read, and words are changed under any of them.
+//  9. Time is in whole seconds of the engine's clock. There is no timer per session: a deadline is a
+//     number in the record, and the session is in the wheel at its next deadline or before it.
+package session

@@ -1,0 +1,369 @@
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/roostmail/roost/core/conn"
+)
+
+// Listener describes a listening socket.
+type Listener struct {
+	Addr        string // as configured, for log lines
+	ImplicitTLS bool   // the connection begins with a handshake
+}
+
+// Engine runs the sessions of all listeners.
+type Engine struct {
+	cfg   Config
+	p     Protocol
+	log   *slog.Logger
+	clock func() time.Time
+	start time.Time // second 1 of the engine's clock
+
+	slab       *slab
+	extras     extraTable
+	lists      lists
+	tasks      tasks
+	pool       pool
+	handshakes gate
+	loops      []*loop
+	tls        atomic.Pointer[tls.Config]
+	borrowed   sync.Pool // of *Session, for EventWanted
+
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	draining atomic.Bool
+	closing  atomic.Bool
+	live     atomic.Int64
+	tlsConns atomic.Int64
+	counts   counts
+	refusals refusals
+
+	mu        sync.Mutex // guards what follows
+	listeners []*listener
+	empty     chan struct{} // closed when draining and no session is left; nil: nobody waits
+	closed    bool
+}
+
+// listener is a listening socket in use by all loops.
+type listener struct {
+	Listener
+	conn *conn.Listener
+}
+
+// New maps the table and starts the loops. The caller closes the engine.
+//
+// It fails on a Config whose limits contradict each other, or when the system refuses descriptors.
+func New(cfg Config, p Protocol, log *slog.Logger) (*Engine, error) {
+	return newEngine(cfg, p, log, time.Now)
+}
+
+func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time) (*Engine, error) {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{cfg: cfg, p: p, log: log, clock: clock, start: clock(), slab: newSlab(cfg.MaxSessions)}
+	e.ctx, e.cancel = context.WithCancelCause(context.Background())
+	e.lists.slab, e.tasks.base = e.slab, e.ctx
+	e.handshakes.max = cfg.MaxHandshakes
+	e.borrowed.New = func() any { return new(Session) }
+	e.pool = pool{run: e.runTask, make: e.newWorker, slots: cfg.Workers, free: cfg.Workers}
+	for range cfg.Loops {
+		l, err := newLoop(e)
+		if err != nil {
+			for _, l := range e.loops {
+				l.poller.Close()
+			}
+			return nil, err
+		}
+		e.loops = append(e.loops, l)
+	}
+	for _, l := range e.loops {
+		l.begin()
+	}
+	return e, nil
+}
+
+// complete fills in the defaults and checks what the engine relies on.
+func (c Config) complete() (Config, error) {
+	if c.Loops <= 0 {
+		c.Loops = runtime.GOMAXPROCS(0)
+	}
+	if c.Workers <= 0 {
+		c.Workers = 4 * runtime.GOMAXPROCS(0)
+	}
+	if c.MaxSessions <= 0 {
+		n, err := sessionsByFiles()
+		if err != nil {
+			return c, err
+		}
+		c.MaxSessions = n
+	}
+	for _, d := range []struct {
+		v     *int
+		value int
+	}{
+		{&c.MaxLineUnauth, 8 << 10}, {&c.MaxLine, 64 << 10}, {&c.MaxLiteralUnauth, 4 << 10}, {&c.MaxLiteral, 1 << 20},
+		{&c.MaxCommand, 2 << 20}, {&c.MaxOutput, 1 << 20}, {&c.MaxHandshakes, 1024}, {&c.OutputHighWater, 32 << 10},
+	} {
+		if *d.v <= 0 {
+			*d.v = d.value
+		}
+	}
+	if c.HandshakeTimeout <= 0 {
+		c.HandshakeTimeout = 30 * time.Second
+	}
+	if c.SlowClientTimeout <= 0 {
+		c.SlowClientTimeout = 5 * time.Minute
+	}
+	if c.MaxCommand > 1<<31-1 || c.MaxLine > c.MaxCommand || c.MaxLineUnauth > c.MaxCommand {
+		return c, fmt.Errorf("session: %s must be at least as large as the limits for lines, and below 2 GiB", limitCommand)
+	}
+	return c, nil
+}
+
+// spareFiles is how many descriptors are left for other things than sessions when MaxSessions is not set.
+const spareFiles = 256
+
+func sessionsByFiles() (int, error) {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		return 0, fmt.Errorf("session: getrlimit: %w", err)
+	}
+	return max(int(min(lim.Cur, 1<<30))-spareFiles, 1), nil
+}
+
+// SetTLS sets the configuration of new handshakes; nil = STARTTLS is not offered, and implicit TLS fails.
+// cfg must not be changed afterwards.
+func (e *Engine) SetTLS(cfg *tls.Config) { e.tls.Store(cfg) }
+
+// Serve accepts connections from ln, a TCP listener that the engine takes over, until the engine drains or
+// closes. It returns at once.
+func (e *Engine) Serve(ln net.Listener, l Listener) error {
+	cl, err := conn.Adopt(ln)
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed || e.draining.Load() {
+		cl.Close()
+		return ErrStopping
+	}
+	if len(e.listeners) > 255 {
+		cl.Close()
+		return errors.New("session: too many listeners")
+	}
+	e.listeners = append(e.listeners, &listener{Listener: l, conn: cl})
+	for _, lp := range e.loops {
+		lp.listen(len(e.listeners)-1, e.listeners[len(e.listeners)-1])
+	}
+	return nil
+}
+
+// seconds returns the second of the engine's clock, from 1.
+func (e *Engine) seconds() uint32 { return uint32(e.clock().Sub(e.start)/time.Second) + 1 }
+
+// after returns the first second that begins d or more from now.
+func (e *Engine) after(d time.Duration) uint32 {
+	at := (e.clock().Sub(e.start) + d + time.Second - 1) / time.Second
+	return uint32(min(at+1, 1<<32-1))
+}
+
+// timeOf returns when a second of the engine's clock began.
+func (e *Engine) timeOf(second uint32) time.Time {
+	return e.start.Add(time.Duration(second-1) * time.Second)
+}
+
+// wheel returns the timer wheel of a slot's loop.
+func (e *Engine) wheel(slot uint32) *wheel { return &e.loop(slot).wheel }
+
+// loop returns the loop that watches a slot's descriptor.
+func (e *Engine) loop(slot uint32) *loop { return e.loops[slot%uint32(len(e.loops))] }
+
+// signal tells a session that b happened; a sleeping one is run by a worker. It reports whether the session still exists.
+func (e *Engine) signal(h Handle, b bits) bool {
+	r := e.slab.at(h.slot())
+	if r == nil {
+		return false
+	}
+	switch out, b := r.word.signal(h.gen(), b); out {
+	case signalStale:
+		return false
+	case signalOwned:
+		e.pool.submit(task{slot: h.slot(), gen: h.gen(), b: b})
+	case signalNudge:
+		e.tasks.nudge(h.slot(), b, e.killReason())
+	}
+	return true
+}
+
+// killReason says why a session is ended by bitKill.
+func (e *Engine) killReason() error {
+	if e.closing.Load() {
+		return ErrStopping
+	}
+	return ErrGone
+}
+
+// SignalMailbox calls Protocol.Event, soon and on a worker, for every session that is listed at the mailbox and
+// wants it (EventWanted). Signals that come while an event waits are one event.
+func (e *Engine) SignalMailbox(id uint32) {
+	if id == 0 {
+		return
+	}
+	owned := e.lists.signal(id, nil)
+	s := e.borrowed.Get().(*Session)
+	defer e.borrowed.Put(s)
+	for _, h := range owned {
+		s.attach(e, h.slot(), h.gen(), nil)
+		b := bitEvent
+		if !e.p.EventWanted(s) {
+			if b = s.r.word.release(); b == 0 {
+				continue
+			}
+		}
+		e.pool.submit(task{slot: h.slot(), gen: h.gen(), b: b})
+	}
+	*s = Session{}
+}
+
+// drive gives the session that s owns its turns until it sleeps or ends, or hands it to a worker.
+func (e *Engine) drive(s *Session, b bits) {
+	for {
+		switch s.turn(b) {
+		case turnEnded:
+			return
+		case turnWorker:
+			slot, gen := s.slot, s.gen
+			e.pool.submit(task{slot: slot, gen: gen, x: s.detach()})
+			return
+		}
+		slot, gen := s.slot, s.gen
+		s.park()
+		if b = s.r.word.release(); b == 0 {
+			return
+		}
+		s.attach(e, slot, gen, nil)
+	}
+}
+
+func (e *Engine) newWorker() *worker {
+	return &worker{
+		scratch: make([]byte, 16<<10),
+		wake:    make(chan struct{}, 1),
+		granted: make(chan struct{}, 1),
+		start:   make(chan task, 1),
+	}
+}
+
+// runTask runs a session on the calling worker.
+func (e *Engine) runTask(w *worker, t task) {
+	s := &w.s
+	s.w, s.scratch = w, w.scratch
+	e.tasks.add(t.slot, w)
+	defer e.tasks.remove(t.slot, w)
+	s.attach(e, t.slot, t.gen, t.x)
+	s.r.word.run()
+	e.drive(s, t.b)
+}
+
+// ended counts a session out.
+func (e *Engine) ended() {
+	if e.live.Add(-1) == 0 && e.draining.Load() {
+		e.mu.Lock()
+		e.checkEmpty()
+		e.mu.Unlock()
+	}
+}
+
+// checkEmpty tells whoever waits for the last session. e.mu is held.
+func (e *Engine) checkEmpty() {
+	if e.empty != nil && e.live.Load() == 0 {
+		close(e.empty)
+		e.empty = nil
+	}
+}
+
+// Drain stops accepting, lets the commands that run or wait end, lets the protocol say farewell to
+// the others (Protocol.Shutdown), and returns when no session is left. If ctx ends before, it returns its cause, and
+// sessions are left for Close. Drain does not end the engine.
+func (e *Engine) Drain(ctx context.Context) error {
+	e.stopAccepting()
+	e.signalAll(bitShutdown)
+	select {
+	case <-e.whenEmpty():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Close ends all sessions without a farewell, and returns when every goroutine of the engine has ended. The contexts of
+// running commands end with ErrStopping; a Protocol call that ignores that holds Close up.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return
+	}
+	e.closed = true
+	e.mu.Unlock()
+	e.stopAccepting()
+	e.closing.Store(true)
+	e.cancel(ErrStopping)
+	e.signalAll(bitKill)
+	<-e.whenEmpty()
+	e.pool.close()
+	for _, l := range e.loops {
+		l.end()
+	}
+	e.slab.close()
+}
+
+// stopAccepting closes the listeners. Afterwards there are no new sessions but those that signalAll sees.
+func (e *Engine) stopAccepting() {
+	e.draining.Store(true)
+	e.mu.Lock()
+	ls := e.listeners
+	e.listeners = nil
+	e.mu.Unlock()
+	for _, l := range e.loops {
+		l.unlisten()
+	}
+	for _, l := range ls {
+		l.conn.Close()
+	}
+}
+
+func (e *Engine) signalAll(b bits) {
+	for slot := uint32(1); slot <= e.slab.slots(); slot++ {
+		if gen, live := e.slab.at(slot).word.current(); live {
+			e.signal(makeHandle(slot, gen), b)
+		}
+	}
+}
+
+// whenEmpty returns a channel that is closed when no session is left.
+func (e *Engine) whenEmpty() <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.empty == nil {
+		e.empty = make(chan struct{})
+	}
+	c := e.empty
+	e.checkEmpty()
+	return c
+}

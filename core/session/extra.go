@@ -1,0 +1,133 @@
+package session
+
+import (
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/roostmail/roost/core/imapwire"
+)
+
+// extra is what a session has beside its record, while it has it: a half-received command, output that
+// the client does not take, TLS, and the protocol's rare state. Its owner is the session's owner. Between two
+// turns it is in the side table if there is something in it, else it is given up.
+type extra struct {
+	in     []byte          // input that was received and not used
+	out    []byte          // output, as it goes into the socket, of which the first sent bytes have gone
+	sent   int             //
+	framer imapwire.Framer // how far in was looked at
+	ready  int             // length of a complete command at the front of in that waits for a worker, 0 = none
+	tls    *tlsConn        // nil: plaintext
+	user   any             // Session.SetExtra
+
+	counted int64 // what is in extraTable.bytes for it
+}
+
+// unsent returns the output that waits for the socket.
+func (x *extra) unsent() []byte { return x.out[x.sent:] }
+
+// needed reports whether anything in x must outlive the turn.
+func (x *extra) needed() bool {
+	return len(x.in) > 0 || x.sent < len(x.out) || x.tls != nil || x.user != nil || x.framer.Midway()
+}
+
+// shrink gives up memory that the sleeping session does not need.
+func (x *extra) shrink() {
+	x.in = fit(x.in)
+	if x.sent == len(x.out) {
+		x.out, x.sent = nil, 0
+	} else if x.sent > 0 {
+		x.out, x.sent = append([]byte(nil), x.unsent()...), 0
+	}
+}
+
+// fit returns b in a buffer that wastes at most half of itself.
+func fit(b []byte) []byte {
+	switch {
+	case len(b) == 0:
+		return nil
+	case cap(b) <= 2*len(b):
+		return b
+	}
+	return append([]byte(nil), b...)
+}
+
+// bytes is the size of x with its buffers. What tls and user hold is not known here.
+func (x *extra) bytes() int64 {
+	return int64(unsafe.Sizeof(*x)) + int64(cap(x.in)) + int64(cap(x.out))
+}
+
+// extraShards is the number of locks over the side table.
+const extraShards = 64
+
+// extraTable holds the extras of the sessions that have one (flagExtra), by slot.
+type extraTable struct {
+	bytes  atomic.Int64
+	count  atomic.Int64
+	pool   sync.Pool // of *extra
+	shards [extraShards]struct {
+		mu sync.Mutex
+		m  map[uint32]*extra
+	}
+}
+
+// get returns the extra of a slot that has one.
+func (t *extraTable) get(slot uint32) *extra {
+	sh := &t.shards[slot%extraShards]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.m[slot]
+}
+
+// put files x under slot.
+func (t *extraTable) put(slot uint32, x *extra) {
+	sh := &t.shards[slot%extraShards]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.m == nil {
+		sh.m = make(map[uint32]*extra)
+	}
+	sh.m[slot] = x
+	t.count.Add(1)
+}
+
+// remove takes the extra of slot out of the table.
+func (t *extraTable) remove(slot uint32) {
+	sh := &t.shards[slot%extraShards]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	delete(sh.m, slot)
+	t.count.Add(-1)
+}
+
+// account brings the sum of bytes up to date with x, which goes to sleep.
+func (t *extraTable) account(x *extra) {
+	n := x.bytes()
+	t.bytes.Add(n - x.counted)
+	x.counted = n
+}
+
+// maxPooledBuffer is the largest buffer that is kept for the next session that needs an extra for a moment.
+const maxPooledBuffer = 16 << 10
+
+// borrow returns an empty extra.
+func (t *extraTable) borrow() *extra {
+	if x, ok := t.pool.Get().(*extra); ok {
+		return x
+	}
+	return new(extra)
+}
+
+// giveBack takes an extra that is in no table and that nobody needs any more.
+func (t *extraTable) giveBack(x *extra) {
+	t.bytes.Add(-x.counted)
+	in, out := x.in[:0], x.out[:0]
+	if cap(in) > maxPooledBuffer {
+		in = nil
+	}
+	if cap(out) > maxPooledBuffer {
+		out = nil
+	}
+	*x = extra{in: in, out: out}
+	t.pool.Put(x)
+}

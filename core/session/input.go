@@ -1,0 +1,181 @@
+package session
+
+import (
+	"io"
+
+	"github.com/roostmail/roost/core/conn"
+	"github.com/roostmail/roost/core/imapwire"
+)
+
+// minRead is the room that is made for a read behind input that is kept already.
+const minRead = 4 << 10
+
+// refusedHead is how much of a refused command Protocol.Refuse is shown.
+const refusedHead = 1 << 10
+
+// fill reads what has arrived. Nothing is read before what was read is used, so a client that
+// does not wait for answers is held back by its own TCP window.
+func (s *Session) fill() {
+	dst := s.scratch
+	if len(s.in) > 0 {
+		s.keepInput()
+		x := s.x
+		if cap(x.in)-len(x.in) < minRead {
+			grown := make([]byte, len(x.in), max(2*cap(x.in), len(x.in)+minRead))
+			copy(grown, x.in)
+			x.in = grown
+		}
+		dst = x.in[len(x.in):cap(x.in)]
+	}
+	n, err := s.read(dst)
+	switch {
+	case err == conn.ErrAgain:
+		s.r.todo &^= todoRead
+		return
+	case err == io.EOF: // it may still read what it asked for before
+		s.r.todo &^= todoRead
+		s.Close()
+		return
+	case err != nil:
+		s.e.log.Debug("session ended by its connection", "remote", s.Remote(), "error", err)
+		s.err = ErrGone
+		return
+	}
+	s.r.received = s.now
+	s.r.todo |= todoInput
+	if len(s.in) > 0 {
+		s.x.in = s.x.in[:len(s.x.in)+n]
+		s.in = s.x.in
+		return
+	}
+	s.in, s.inX = dst[:n], false
+}
+
+// read reads from the connection into p. A plaintext socket that gave less than it was asked for has no more just now.
+func (s *Session) read(p []byte) (int, error) {
+	if s.x != nil && s.x.tls != nil {
+		return s.x.tls.read(p)
+	}
+	n, err := conn.Read(int(s.r.fd), p)
+	if n < len(p) && s.r.flags&flagEOF == 0 {
+		s.r.todo &^= todoRead
+	}
+	return n, err
+}
+
+// keepInput moves the input that was not used to the front of x.in.
+func (s *Session) keepInput() {
+	if len(s.in) == 0 {
+		if s.inX {
+			s.x.in, s.in = s.x.in[:0], nil
+		}
+		return
+	}
+	x := s.extra()
+	x.in = append(x.in[:0], s.in...)
+	s.in, s.inX = x.in, true
+}
+
+// consume drops the first n bytes of the input.
+func (s *Session) consume(n int) { s.in = s.in[n:] }
+
+// limits returns what the session's next input may be.
+func (s *Session) limits() imapwire.FrameLimits {
+	c := &s.e.cfg
+	lim := imapwire.FrameLimits{Line: c.MaxLine, Command: c.MaxCommand, Lines: s.r.mode == ModeLine}
+	if s.r.state.User == 0 {
+		lim.Line = c.MaxLineUnauth
+	}
+	return lim
+}
+
+// frame looks for the next command in the input and gives it to the protocol.
+func (s *Session) frame() {
+	lim := s.limits()
+	fr := s.framer.Next(s.in, lim)
+	switch fr.Kind {
+	case imapwire.FrameCommand:
+		s.command(fr.N)
+	case imapwire.FrameLiteral:
+		s.literal(fr, lim)
+	case imapwire.FrameLineTooLong:
+		s.refuse(RefuseLineTooLong, fr, s.limitName(limitLine, limitLineUnauth))
+	case imapwire.FrameCommandTooLong:
+		s.refuse(RefuseCommandTooLong, fr, limitCommand)
+	default:
+		s.consume(fr.N)
+		if fr.N == 0 || len(s.in) == 0 {
+			s.r.todo &^= todoInput
+		}
+	}
+}
+
+// command gives the complete command in the first n bytes of the input to the protocol, or leaves it for a worker.
+func (s *Session) command(n int) {
+	cmd := s.in[:n]
+	quick := false
+	if s.r.mode == ModeLine {
+		quick = s.e.p.Line(s, cmd)
+	} else {
+		quick = s.e.p.Quick(s, cmd)
+	}
+	if quick {
+		s.e.counts.quick.Add(1)
+		s.used(n)
+		return
+	}
+	s.extra().ready = n
+	s.r.todo |= todoRun
+}
+
+// used drops a command that has been answered. After STARTTLS what follows it is dropped too.
+func (s *Session) used(n int) {
+	s.consume(n)
+	if s.r.flags&flagStartTLS != 0 {
+		s.in = s.in[:0]
+	}
+}
+
+// literal lets the limits and then the protocol decide about a literal.
+func (s *Session) literal(fr imapwire.Frame, lim imapwire.FrameLimits) {
+	most, name := s.e.cfg.MaxLiteral, limitLiteral
+	if s.r.state.User == 0 {
+		most, name = s.e.cfg.MaxLiteralUnauth, limitLiteralUnauth
+	}
+	switch {
+	case fr.Size > uint64(most):
+		s.refuse(RefuseLiteralTooLong, fr, name)
+	case !lim.Fits(fr):
+		s.refuse(RefuseCommandTooLong, fr, limitCommand)
+	case s.e.p.Literal(s, s.in[:fr.N], fr.Size, fr.NonSync) == LiteralAccept:
+		s.framer.Accept()
+		if !fr.NonSync {
+			s.WriteString("+ OK\r\n")
+		}
+		return
+	}
+	if fr.Kind == imapwire.FrameLiteral {
+		s.framer.Refuse(fr.NonSync)
+		s.consume(fr.N)
+	}
+}
+
+// refuse tells the protocol what was refused. The framer, or the caller for a literal, drops it.
+func (s *Session) refuse(why Refusal, fr imapwire.Frame, limit string) {
+	s.e.refusals.input.hit(s, limit)
+	head := fr.Head
+	if fr.Kind == imapwire.FrameLiteral {
+		head = fr.N
+	}
+	s.e.p.Refuse(s, why, s.in[:min(head, refusedHead)], limit)
+	if fr.Kind != imapwire.FrameLiteral {
+		s.consume(fr.N)
+	}
+}
+
+func (s *Session) limitName(auth, unauth string) string {
+	if s.r.state.User == 0 {
+		return unauth
+	}
+	return auth
+}

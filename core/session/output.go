@@ -1,0 +1,134 @@
+package session
+
+import (
+	"github.com/roostmail/roost/core/conn"
+)
+
+// Write queues p. On a worker it flushes at the high-water mark, and waits, without its slot, while the socket is full;
+// on a loop what the socket does not take is bounded by MaxOutput. Errors show in Err.
+func (s *Session) Write(p []byte) {
+	for s.writable() && len(p) > 0 {
+		n := len(p)
+		if s.w != nil {
+			n = min(n, max(s.e.cfg.OutputHighWater-len(s.out), 1))
+		}
+		s.out = append(s.out, p[:n]...)
+		p = p[n:]
+		s.pushFull()
+	}
+}
+
+// WriteString is Write.
+func (s *Session) WriteString(p string) {
+	if s.writable() {
+		s.out = append(s.out, p...)
+		s.pushFull()
+	}
+}
+
+// Buffer returns the output buffer to append to; call Commit after appending.
+func (s *Session) Buffer() *[]byte { return &s.out }
+
+// Commit takes over what was appended to Buffer and does what Write does. It returns Err.
+func (s *Session) Commit() error {
+	if !s.writable() {
+		s.out = s.out[:0]
+		return s.Err()
+	}
+	s.pushFull()
+	return s.Err()
+}
+
+// Err returns why the client can no longer be written to, or nil. In Protocol.Run this includes that the client was
+// seen to go while the command ran.
+func (s *Session) Err() error {
+	if s.err == nil && s.w != nil {
+		return s.w.cause()
+	}
+	return s.err
+}
+
+// writable reports whether output makes sense. What a protocol writes after Close is dropped: close is
+// the last thing it says.
+func (s *Session) writable() bool { return s.err == nil && s.r.flags&flagClosing == 0 }
+
+// pushFull flushes if the high-water mark is reached, on a worker until the socket has taken everything.
+func (s *Session) pushFull() {
+	if len(s.out) < s.e.cfg.OutputHighWater {
+		return
+	}
+	if s.w == nil {
+		s.flush()
+		return
+	}
+	for !s.flush() && s.err == nil {
+		s.await(bitWrite)
+	}
+}
+
+// blocked reports whether output of an earlier flush still waits for the socket.
+func (s *Session) blocked() bool { return s.x != nil && s.x.sent < len(s.x.out) }
+
+// flush sends what is queued. It returns false, with the rest in x.out, if the socket does not take
+// all of it, or if the connection failed (s.err).
+func (s *Session) flush() bool {
+	if s.err != nil {
+		return false
+	}
+	if s.x != nil && s.x.tls != nil && len(s.out) > 0 {
+		s.x.tls.seal(s)
+	}
+	if s.blocked() && !s.flushRest() {
+		return false
+	}
+	if len(s.out) > 0 {
+		n, err := conn.Write(int(s.r.fd), s.out)
+		rest := s.out[n:]
+		if err == conn.ErrAgain {
+			x := s.extra()
+			x.out, x.sent = append(x.out[:0], rest...), 0
+		}
+		s.out = s.out[:0]
+		if err != nil {
+			s.stalled(err, n > 0)
+			return false
+		}
+	}
+	if s.r.flags&(flagClosing|flagStartTLS) == 0 {
+		s.r.giveUp = 0
+	}
+	return true
+}
+
+// flushRest sends what an earlier flush left.
+func (s *Session) flushRest() bool {
+	x := s.x
+	n, err := conn.Write(int(s.r.fd), x.unsent())
+	x.sent += n
+	if err == nil {
+		x.out, x.sent = x.out[:0], 0
+		return true
+	}
+	if len(s.out) > 0 { // plaintext; with TLS it has become part of x.out
+		x.out = append(x.out, s.out...)
+		s.out = s.out[:0]
+	}
+	s.stalled(err, n > 0)
+	return false
+}
+
+// stalled notes that the socket did not take everything: the client is given a time to read on.
+func (s *Session) stalled(err error, progress bool) {
+	if err != conn.ErrAgain {
+		s.err = ErrGone
+		return
+	}
+	if s.w == nil && len(s.x.unsent()) > s.e.cfg.MaxOutput {
+		s.e.refusals.output.hit(s, limitOutput)
+		s.err = ErrOutput
+		return
+	}
+	if s.r.giveUp == 0 || progress && s.r.flags&(flagClosing|flagStartTLS) == 0 {
+		s.r.giveUp = s.e.after(s.e.cfg.SlowClientTimeout)
+	}
+}

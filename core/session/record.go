@@ -1,0 +1,84 @@
+package session
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"unsafe"
+)
+
+// recordSize is the size of a record in bytes, and of everything a sleeping plaintext session costs beside its socket.
+const recordSize = 128
+
+// record is all of a session that sleeps between two commands. It holds no pointer, since it lives in
+// memory that the garbage collector does not see.
+//
+//	off  len  field     who may touch it
+//	  0    8  word      anybody (word.go)
+//	  8    4  wheelAt   written with the wheel's lock held; read by the owner
+//	 12    4  wheelNext the wheel's lock
+//	 16    4  wheelPrev the wheel's lock
+//	 20    4  mboxNext  the lock of the mailbox's shard; in a free slot the next free one, under the table's lock
+//	 24    4  mboxPrev  the lock of the mailbox's shard
+//	 28    4  mailbox   the owner
+//	 32    4  fd        the owner
+//	 36    4  deadline  the owner; seconds of the engine's clock, 0 = none
+//	 40    4  received  the owner; seconds of the engine's clock
+//	 44    2  flags     the owner
+//	 46    2  todo      the owner
+//	 48    2  port      the owner
+//	 50    1  listener  the owner
+//	 51    1  mode      the owner
+//	 52   16  peer      the owner; IPv4 as IPv4 in IPv6
+//	 68    4  giveUp    the owner; second at which a client that makes no progress (output, handshake, close) is dropped, 0 = none
+//	 72   48  state     the protocol, while it owns the session
+//	120    8  spare
+type record struct {
+	word      word
+	wheelAt   atomic.Uint32
+	wheelNext uint32
+	wheelPrev uint32
+	mboxNext  uint32
+	mboxPrev  uint32
+	mailbox   uint32
+	fd        int32
+	deadline  uint32
+	received  uint32
+	flags     flags
+	todo      flags
+	port      uint16
+	listener  uint8
+	mode      Mode
+	peer      [16]byte
+	giveUp    uint32
+	state     State
+	_         [8]byte
+}
+
+// The build fails when the record's size changes.
+var _ [recordSize]byte = [unsafe.Sizeof(record{})]byte{}
+
+// flags are lasting properties of a session (record.flags), or what is to be done next (record.todo).
+type flags uint16
+
+const (
+	flagExtra    flags = 1 << iota // there is an entry in the side table
+	flagTLS                        // protected
+	flagEOF                        // the client sends no more: read to the end, then close
+	flagClosing                    // nothing but output is left to do
+	flagStartTLS                   // a handshake is due, or in progress
+)
+
+const (
+	todoRead     flags = 1 << iota // there may be input in the socket
+	todoInput                      // there may be a whole command in what was read
+	todoRun                        // a complete command waits for a worker (extra.ready)
+	todoEvent                      // Protocol.Event is due
+	todoTimer                      // look at the deadlines
+	todoShutdown                   // Protocol.Shutdown is due
+	todoGreet                      // Protocol.Greet is due
+)
+
+// remote returns the client's address.
+func (r *record) remote() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(r.peer).Unmap(), r.port)
+}

@@ -1,0 +1,147 @@
+package session
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// The settings that refuse something, as the operator writes them.
+const (
+	limitSessions         = "[limits] max_sessions"
+	limitFiles            = "RLIMIT_NOFILE"
+	limitLine             = "[limits] line"
+	limitLineUnauth       = "[limits] unauthenticated_line"
+	limitLiteral          = "[limits] literal"
+	limitLiteralUnauth    = "[limits] unauthenticated_literal"
+	limitCommand          = "[limits] command"
+	limitOutput           = "[limits] output"
+	limitSlowClient       = "[limits] slow_client_timeout"
+	limitHandshakeTimeout = "[limits] handshake_timeout"
+)
+
+// Stats are the engine's figures at one time. Counters count since the start.
+type Stats struct {
+	Sessions   int   // connected now
+	TLS        int   // of these, protected by crypto/tls state
+	Running    int   // workers that run a command or event
+	Waiting    int   // commands that wait, without a worker's slot, for a client to read or to shake hands
+	Queued     int   // sessions that wait for a worker
+	Handshakes int   // TLS handshakes in progress
+	Extras     int   // sleeping sessions with something beside their record
+	ExtraBytes int64 // what they hold in input, output and bookkeeping
+	SlabBytes  int64 // mapped for records, used or not
+	Loops      int
+
+	Accepted         uint64 // connections that became sessions
+	Quick            uint64 // commands answered from the record
+	Run              uint64 // commands run by a worker
+	HandshakesFailed uint64 // by error or [limits] handshake_timeout
+	RefusedSessions  uint64 // connections turned away by [limits] max_sessions
+	RefusedFiles     uint64 // … for lack of descriptors
+	RefusedInput     uint64 // lines, literals and commands beyond their limits
+	DroppedOutput    uint64 // sessions ended by [limits] output
+	DroppedSlow      uint64 // sessions ended by [limits] slow_client_timeout
+}
+
+// counts are the engine's counters.
+type counts struct {
+	accepted, quick, run, tls atomic.Uint64
+}
+
+// refusals count what was refused, and write log lines, at most one per kind and second.
+type refusals struct {
+	sessions, files, input, output, slow, handshakes refusal
+}
+
+// refusal is one kind.
+type refusal struct {
+	n      atomic.Uint64
+	logged atomic.Int64  // second of the last line
+	quiet  atomic.Uint64 // refusals without a line since
+}
+
+// hit counts a refusal of the session's.
+func (f *refusal) hit(s *Session, limit string) { f.count(s.e, s.Remote(), limit) }
+
+// count counts a refusal.
+func (f *refusal) count(e *Engine, peer netip.AddrPort, limit string) {
+	f.n.Add(1)
+	now, last := int64(e.seconds())+1, f.logged.Load()
+	if now == last || !f.logged.CompareAndSwap(last, now) {
+		f.quiet.Add(1)
+		return
+	}
+	e.log.Warn("refused by a limit", "limit", limit, "remote", peer, "more", f.quiet.Swap(0))
+}
+
+// Stats returns the engine's figures.
+func (e *Engine) Stats() Stats {
+	running, waiting, queued := e.pool.load()
+	return Stats{
+		Sessions:   int(e.live.Load()),
+		TLS:        int(e.tlsConns.Load()),
+		Running:    running,
+		Waiting:    waiting,
+		Queued:     queued,
+		Handshakes: e.handshakes.inProgress(),
+		Extras:     int(e.extras.count.Load()),
+		ExtraBytes: e.extras.bytes.Load(),
+		SlabBytes:  e.slab.bytes(),
+		Loops:      len(e.loops),
+
+		Accepted:         e.counts.accepted.Load(),
+		Quick:            e.counts.quick.Load(),
+		Run:              e.counts.run.Load(),
+		HandshakesFailed: e.refusals.handshakes.n.Load(),
+		RefusedSessions:  e.refusals.sessions.n.Load(),
+		RefusedFiles:     e.refusals.files.n.Load(),
+		RefusedInput:     e.refusals.input.n.Load(),
+		DroppedOutput:    e.refusals.output.n.Load(),
+		DroppedSlow:      e.refusals.slow.n.Load(),
+	}
+}
+
+// Info describes a session for an operator.
+type Info struct {
+	Handle   Handle
+	Busy     bool // in a command; only Handle is known
+	Remote   netip.AddrPort
+	TLS      bool
+	Mailbox  uint32
+	Received time.Time // the last input, in whole seconds
+	State    State
+}
+
+// Each calls f for every session, until f returns false. It looks at one session at a time, so the
+// whole is no snapshot. f must not call the engine.
+func (e *Engine) Each(f func(Info) bool) {
+	for slot := uint32(1); slot <= e.slab.slots(); slot++ {
+		info, ok := e.info(slot)
+		if ok && !f(info) {
+			return
+		}
+	}
+}
+
+// info owns the session for the moment if it sleeps, since nobody else may read its record.
+func (e *Engine) info(slot uint32) (Info, bool) {
+	r := e.slab.at(slot)
+	gen, live := r.word.current()
+	if !live {
+		return Info{}, false
+	}
+	h := makeHandle(slot, gen)
+	switch out, b := r.word.signal(gen, 0); out {
+	case signalStale:
+		return Info{}, false
+	case signalOwned:
+		info := Info{Handle: h, Remote: r.remote(), TLS: r.flags&flagTLS != 0, Mailbox: r.mailbox,
+			Received: e.timeOf(r.received), State: r.state}
+		if b |= r.word.release(); b != 0 {
+			e.pool.submit(task{slot: slot, gen: gen, b: b})
+		}
+		return info, true
+	}
+	return Info{Handle: h, Busy: true}, true
+}

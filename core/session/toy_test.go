@@ -1,0 +1,233 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// toy is a protocol for tests. Its commands are "tag WORD [argument]":
+//
+//	ECHO x      answered on the loop     RUN x     answered by a worker
+//	SPEW n      n bytes by a worker      LOOP n    n bytes by the loop
+//	HOLD        waits on a worker until the context ends or release is closed
+//	LOGIN       sets State.User          LINES     ModeLine, until the line DONE
+//	BOX n       SetMailbox               LATE s    SetDeadline(s seconds)
+//	TLS         STARTTLS                 BYE       Close
+type toy struct {
+	started chan struct{} // HOLD has begun
+	release chan struct{} // lets HOLD go on
+
+	mu     sync.Mutex
+	causes []error // how HOLD's contexts ended
+
+	wanted    atomic.Bool
+	events    atomic.Int64
+	greeted   atomic.Int64
+	closed    atomic.Int64
+	refusedBy atomic.Value // limit of the last refusal
+}
+
+func newToy() *toy {
+	t := &toy{started: make(chan struct{}, 1000), release: make(chan struct{})}
+	t.wanted.Store(true)
+	return t
+}
+
+func (t *toy) Greet(s *Session) {
+	t.greeted.Add(1)
+	s.WriteString("hello\r\n")
+}
+
+func (t *toy) Literal(s *Session, cmd []byte, size uint64, nonSync bool) LiteralAnswer {
+	if bytes.Contains(cmd, []byte("NOLITERAL")) {
+		s.WriteString("refused\r\n")
+		return LiteralRefuse
+	}
+	return LiteralAccept
+}
+
+func words(cmd []byte) (tag, word, arg string) {
+	f := strings.SplitN(strings.TrimRight(string(cmd), "\r\n"), " ", 3)
+	f = append(f, "", "")
+	return f[0], f[1], f[2]
+}
+
+func (t *toy) Quick(s *Session, cmd []byte) bool {
+	if bytes.HasPrefix(cmd, []byte("NOOP")) { // for benchmarks: no allocation
+		s.WriteString("OK\r\n")
+		return true
+	}
+	tag, word, arg := words(cmd)
+	switch word {
+	case "ECHO":
+		fmt.Fprintf(writer{s}, "%s %q\r\n", tag, arg)
+	case "LOOP":
+		n, _ := strconv.Atoi(arg)
+		s.WriteString(strings.Repeat("x", n))
+		fmt.Fprintf(writer{s}, "%s ok\r\n", tag)
+	case "LOGIN":
+		s.State().User = 1
+		fmt.Fprintf(writer{s}, "%s ok\r\n", tag)
+	case "LINES":
+		s.SetMode(ModeLine)
+		s.WriteString("+ idling\r\n")
+	case "BOX":
+		n, _ := strconv.Atoi(arg)
+		s.SetMailbox(uint32(n))
+		fmt.Fprintf(writer{s}, "%s ok\r\n", tag)
+	case "LATE":
+		n, _ := strconv.Atoi(arg)
+		s.SetDeadline(time.Duration(n) * time.Second)
+		fmt.Fprintf(writer{s}, "%s ok\r\n", tag)
+	case "TLS":
+		if !s.CanStartTLS() {
+			fmt.Fprintf(writer{s}, "%s no\r\n", tag)
+			return true
+		}
+		fmt.Fprintf(writer{s}, "%s ok\r\n", tag)
+		s.StartTLS()
+	case "BYE":
+		fmt.Fprintf(writer{s}, "%s bye\r\n", tag)
+		s.Close()
+		s.WriteString("never sent\r\n")
+	default:
+		return false
+	}
+	return true
+}
+
+type writer struct{ s *Session }
+
+func (w writer) Write(p []byte) (int, error) {
+	w.s.Write(p)
+	return len(p), nil
+}
+
+func (t *toy) Run(ctx context.Context, s *Session, cmd []byte) {
+	if bytes.HasPrefix(cmd, []byte("WORK")) {
+		s.WriteString("OK\r\n")
+		return
+	}
+	tag, word, arg := words(cmd)
+	switch word {
+	case "SPEW":
+		n, _ := strconv.Atoi(arg)
+		chunk := bytes.Repeat([]byte("0123456789abcdef"), 512)
+		for n > 0 && s.Err() == nil {
+			s.Write(chunk[:min(n, len(chunk))])
+			n -= min(n, len(chunk))
+		}
+	case "HOLD":
+		t.started <- struct{}{}
+		select {
+		case <-ctx.Done():
+			t.mu.Lock()
+			t.causes = append(t.causes, context.Cause(ctx))
+			t.mu.Unlock()
+		case <-t.release:
+		}
+	}
+	fmt.Fprintf(writer{s}, "%s ran %q\r\n", tag, arg)
+}
+
+func (t *toy) Line(s *Session, line []byte) bool {
+	switch string(bytes.TrimRight(line, "\r\n")) {
+	case "DONE":
+		s.SetMode(ModeCommand)
+		s.WriteString("done\r\n")
+		return true
+	case "WORK":
+		return false
+	}
+	fmt.Fprintf(writer{s}, "line %q\r\n", line)
+	return true
+}
+
+func (t *toy) RunLine(ctx context.Context, s *Session, line []byte) {
+	fmt.Fprintf(writer{s}, "ran line %q\r\n", line)
+}
+
+func (t *toy) Event(ctx context.Context, s *Session) {
+	t.events.Add(1)
+	fmt.Fprintf(writer{s}, "event %d\r\n", s.Mailbox())
+}
+
+func (t *toy) EventWanted(s *Session) bool { return t.wanted.Load() }
+
+func (t *toy) Timeout(ctx context.Context, s *Session) {
+	s.WriteString("timeout\r\n")
+	s.Close()
+}
+
+func (t *toy) Refuse(s *Session, why Refusal, head []byte, limit string) {
+	t.refusedBy.Store(limit)
+	fmt.Fprintf(writer{s}, "refused %d %.10q %s\r\n", why, head, limit)
+}
+
+func (t *toy) Shutdown(s *Session) {
+	s.WriteString("shutdown\r\n")
+	s.Close()
+}
+
+func (t *toy) Full(limit string) []byte { return []byte("full " + limit + "\r\n") }
+
+func (t *toy) Closed(s *Session) { t.closed.Add(1) }
+
+// server is an engine under test with one plaintext listener.
+type server struct {
+	*Engine
+	toy  *toy
+	addr string
+}
+
+func startServer(t testing.TB, cfg Config, clock func() time.Time) *server {
+	t.Helper()
+	p := newToy()
+	if clock == nil {
+		clock = time.Now
+	}
+	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	e, err := newEngine(cfg, p, log, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		e.Close()
+		if g, c := p.closed.Load(), int64(e.counts.accepted.Load()); g != c {
+			t.Errorf("Closed was called %d times for %d sessions", g, c)
+		}
+	})
+	return &server{Engine: e, toy: p, addr: listen(t, e, Listener{Addr: "test"})}
+}
+
+func listen(t testing.TB, e *Engine, l Listener) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	if err := e.Serve(ln, l); err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}
+
+// testLog is a log that goes to the test's.
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(p []byte) (int, error) {
+	if tt, ok := l.t.(*testing.T); ok {
+		tt.Logf("%s", bytes.TrimSpace(p))
+	}
+	return len(p), nil
+}

@@ -1,0 +1,311 @@
+package session
+
+import (
+	"context"
+
+	"github.com/roostmail/roost/core/conn"
+)
+
+// verdict is how a turn ended.
+type verdict uint8
+
+const (
+	turnSleep  verdict = iota // there is nothing to do until something happens
+	turnWorker                // the rest needs a worker, or it is the turn of others
+	turnEnded                 // the session has ended; the record is no longer owned
+)
+
+// turnCommands is how many steps one session gets before others have their turn.
+const turnCommands = 128
+
+// attach makes s the session in slot, which the caller owns. x is its extra if it is not in the side table.
+func (s *Session) attach(e *Engine, slot, gen uint32, x *extra) {
+	s.e, s.slot, s.gen, s.r, s.x = e, slot, gen, e.slab.at(slot), x
+	s.in, s.inX, s.out, s.err, s.jobs = nil, false, s.out[:0], nil, 0
+	s.now = e.seconds()
+	if s.x == nil && s.r.flags&flagExtra != 0 {
+		s.x = e.extras.get(slot)
+	}
+	s.framer.Reset()
+	if s.x != nil {
+		s.framer = s.x.framer
+		s.in, s.inX = s.x.in, true
+		if s.x.tls != nil {
+			s.x.tls.s = s
+		}
+	}
+}
+
+// note turns what happened into what is to be done.
+func (s *Session) note(b bits) {
+	r := s.r
+	if b&bitKill != 0 {
+		s.err = s.e.killReason()
+	}
+	if b&bitHangup != 0 {
+		r.flags |= flagEOF
+		r.todo |= todoRead
+	}
+	if b&bitRead != 0 {
+		r.todo |= todoRead
+	}
+	if b&bitEvent != 0 {
+		r.todo |= todoEvent
+	}
+	if b&bitTimer != 0 {
+		r.todo |= todoTimer
+	}
+	if b&bitShutdown != 0 {
+		r.todo |= todoShutdown
+	}
+}
+
+// turn does what is to be done for the session until it can sleep, ends, or needs a worker (or another turn).
+func (s *Session) turn(b bits) verdict {
+	s.note(b)
+	for n := 0; ; n++ {
+		switch {
+		case s.err != nil:
+			s.finish()
+			return turnEnded
+		case s.mustFlush() && !s.flush():
+			if s.err == nil && !s.expired() {
+				return turnSleep
+			}
+			continue
+		}
+		v := turnWorker
+		if n < turnCommands && (s.jobs == 0 || s.r.todo == 0 || !s.e.pool.crowded()) {
+			var more bool
+			if more, v = s.step(); more {
+				continue
+			}
+		}
+		if len(s.out) == 0 {
+			return v
+		}
+		s.flush() // and see what has become of it
+	}
+}
+
+// mustFlush reports whether output has to go out before anything else is done: answers to
+// pipelined commands are collected, unless the next step may take long.
+func (s *Session) mustFlush() bool {
+	if s.blocked() || len(s.out) >= s.e.cfg.OutputHighWater {
+		return true
+	}
+	return len(s.out) > 0 && (s.r.flags&(flagClosing|flagStartTLS) != 0 || s.r.todo&(todoRun|todoEvent) != 0)
+}
+
+// step does the next thing. It returns false when the turn is over.
+func (s *Session) step() (more bool, v verdict) {
+	r := s.r
+	switch {
+	case r.flags&flagClosing != 0:
+		s.err = errClosed
+	case r.todo&todoTimer != 0:
+		return s.timer()
+	case r.flags&flagStartTLS != 0 && r.todo&todoShutdown != 0:
+		s.err = ErrStopping // nothing can be said before the handshake
+	case r.flags&flagStartTLS != 0:
+		return s.startTLS()
+	case r.todo&todoGreet != 0:
+		r.todo &^= todoGreet
+		s.e.p.Greet(s)
+	case r.todo&todoEvent != 0:
+		if s.e.p.EventWanted(s) {
+			return s.job(todoEvent, func(ctx context.Context) { s.e.p.Event(ctx, s) })
+		}
+		r.todo &^= todoEvent
+	case r.todo&todoShutdown != 0:
+		r.todo &^= todoShutdown
+		s.e.p.Shutdown(s)
+	case r.todo&todoRun != 0:
+		return s.runCommand()
+	case r.todo&todoInput != 0:
+		s.frame()
+	case r.todo&todoRead != 0:
+		s.fill()
+	default:
+		return false, turnSleep
+	}
+	return true, 0
+}
+
+// expired looks at the deadline of a client that makes no progress, and ends the session if it has passed.
+func (s *Session) expired() bool {
+	if s.r.giveUp == 0 || s.e.seconds() < s.r.giveUp {
+		return false
+	}
+	switch {
+	case s.r.flags&flagClosing != 0:
+		s.err = errClosed
+	case s.r.flags&flagStartTLS != 0:
+		s.e.refusals.handshakes.hit(s, limitHandshakeTimeout)
+		s.err = errHandshake
+	default:
+		s.e.refusals.slow.hit(s, limitSlowClient)
+		s.err = ErrSlow
+	}
+	return true
+}
+
+// timer looks at the session's deadlines.
+func (s *Session) timer() (more bool, v verdict) {
+	if s.expired() {
+		return true, 0
+	}
+	if d := s.r.deadline; d == 0 || s.e.seconds() < d {
+		s.r.todo &^= todoTimer
+		return true, 0
+	}
+	return s.job(todoTimer, func(ctx context.Context) {
+		s.r.deadline = 0
+		s.e.p.Timeout(ctx, s)
+	})
+}
+
+// job runs call, which may block, if s is on a worker, and then strikes out what was to be done.
+func (s *Session) job(what flags, call func(ctx context.Context)) (more bool, v verdict) {
+	if s.w == nil {
+		return false, turnWorker
+	}
+	s.jobs++
+	s.r.todo &^= what
+	ctx := s.e.tasks.begin(s.slot, s.w)
+	call(ctx)
+	s.e.tasks.finish(s.slot, s.w)
+	return true, 0
+}
+
+// runCommand gives the complete command at the front of the input to the protocol.
+func (s *Session) runCommand() (more bool, v verdict) {
+	return s.job(todoRun, func(ctx context.Context) {
+		n := s.x.ready
+		s.x.ready = 0
+		if s.r.mode == ModeLine {
+			s.e.p.RunLine(ctx, s, s.in[:n])
+		} else {
+			s.e.p.Run(ctx, s, s.in[:n])
+		}
+		s.e.counts.run.Add(1)
+		s.used(n)
+	})
+}
+
+// await waits on a worker, without its slot, for bits of mask or the end of the session (s.err).
+func (s *Session) await(mask bits) {
+	s.arm()
+	s.e.pool.yield()
+	defer s.e.pool.regain(s.w)
+	for {
+		b := s.r.word.take(mask | bitKill | bitHangup | bitTimer)
+		s.note(b &^ (bitWrite | bitTimer))
+		if s.err != nil || b&mask != 0 {
+			return
+		}
+		if b&bitTimer != 0 {
+			s.r.todo |= todoTimer
+			if s.expired() {
+				return
+			}
+			s.arm()
+		}
+		<-s.w.wake
+	}
+}
+
+// detach puts what lasts beyond the turn where it belongs. It returns the extra if the session has one
+// that is not in the side table.
+func (s *Session) detach() *extra {
+	s.keepInput()
+	if s.x != nil {
+		s.x.framer = s.framer
+	} else if s.framer.Midway() {
+		s.extra().framer = s.framer
+	}
+	if s.r.flags&flagExtra != 0 {
+		return nil
+	}
+	return s.x
+}
+
+// park puts the session to sleep: afterwards the record may be released. Nothing of the loop or
+// worker is held by it any more.
+func (s *Session) park() {
+	s.detach()
+	if x := s.x; x != nil {
+		filed := s.r.flags&flagExtra != 0
+		if x.needed() {
+			x.shrink()
+			s.e.extras.account(x)
+			if !filed {
+				s.r.flags |= flagExtra
+				s.e.extras.put(s.slot, x)
+			}
+		} else {
+			s.dropExtra()
+		}
+	}
+	s.arm()
+}
+
+// dropExtra gives the session's extra up.
+func (s *Session) dropExtra() {
+	if s.r.flags&flagExtra != 0 {
+		s.r.flags &^= flagExtra
+		s.e.extras.remove(s.slot)
+	}
+	s.e.extras.giveBack(s.x)
+	s.x = nil
+}
+
+// arm sets the wheel so that it comes by at the session's next deadline.
+func (s *Session) arm() {
+	due := s.r.giveUp
+	// A deadline that has passed and is not dealt with (todoTimer) waits for other things than time.
+	if d := s.r.deadline; d != 0 && s.r.todo&todoTimer == 0 && (due == 0 || d < due) {
+		due = d
+	}
+	if at := s.r.wheelAt.Load(); due != 0 && (at == 0 || at > due) {
+		s.e.wheel(s.slot).set(s.slot, s.r, due)
+	}
+}
+
+// finish ends the session: its last call to the protocol, then everything is given back. The descriptor is closed
+// here and nowhere else.
+func (s *Session) finish() {
+	e, r := s.e, s.r
+	if s.err == errClosed || s.err == ErrStopping || s.err == errHandshake {
+		s.farewell()
+	}
+	e.p.Closed(s)
+	s.SetMailbox(0)
+	e.wheel(s.slot).remove(s.slot, r)
+	if s.x != nil {
+		s.x.user = nil
+		s.dropExtra()
+	}
+	conn.Close(int(r.fd), s.err == errClosed, s.scratch)
+	shaking := r.flags&flagStartTLS != 0
+	r.word.end()
+	e.slab.give(s.slot)
+	if shaking {
+		e.passTurn(e.handshakes.forget())
+	}
+	e.ended()
+}
+
+// farewell sends what can still be sent without waiting: an alert, or TLS's close_notify.
+func (s *Session) farewell() {
+	reason := s.err
+	s.err = nil
+	if s.x != nil && s.x.tls != nil {
+		if len(s.out) > 0 {
+			s.x.tls.seal(s)
+		}
+		s.x.tls.close()
+	}
+	s.flush()
+	s.err = reason
+}

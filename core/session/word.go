@@ -1,0 +1,132 @@
+package session
+
+import "sync/atomic"
+
+// word is the state of one slot of the table, in one atomic 64-bit word: who may touch the record, what has
+// happened meanwhile, and which session (generation) the slot holds.
+//
+//	bits   content
+//	 0     busy: somebody owns the record
+//	 1     running: the owner is a worker listed in Engine.tasks, which wants to be nudged about new bits
+//	 2     free: the slot holds no session
+//	 8-14  pending: what has happened since an owner last looked (bits)
+//	32-63  generation, 1 to 2^32-1; a slot's generation changes when its session ends
+//
+// It is the only thing about a record that anybody but its owner may read. Its rules:
+//
+//  1. signal adds pending bits. If nobody owned the record, the caller becomes the owner and gets
+//     the pending bits at once; else the owner gets them at the latest from release.
+//  2. release gives the record up only when no bit is pending. So no bit is ever lost, and none is seen twice.
+//  3. Every change but create and end compares the generation: a handle of an ended session does nothing.
+//  4. What an owner wrote to the record before release is seen by the next owner (the operations are
+//     sequentially consistent).
+type word struct{ v atomic.Uint64 }
+
+// bits are things that happened to a session.
+type bits uint32
+
+const (
+	wordBusy    = 1 << 0
+	wordRunning = 1 << 1
+	wordFree    = 1 << 2
+
+	bitRead     bits = 1 << 8  // there may be input
+	bitWrite    bits = 1 << 9  // the socket may take output again
+	bitHangup   bits = 1 << 10 // the client will send no more
+	bitEvent    bits = 1 << 11 // the session's mailbox has a new version
+	bitTimer    bits = 1 << 12 // a time that was set has come
+	bitShutdown bits = 1 << 13 // the server drains
+	bitKill     bits = 1 << 14 // end it: the connection failed, or the engine closes
+
+	pendingMask = 0x7f << 8
+	genShift    = 32
+)
+
+// outcome is what became of a signal.
+type outcome uint8
+
+const (
+	signalStale   outcome = iota // that session has ended
+	signalOwned                  // the caller is now the owner
+	signalPending                // the owner will see it
+	signalNudge                  // the same; the owner is a worker and may be waiting
+)
+
+// create starts the slot's next session: it is owned by the caller, and nothing is pending. The caller has taken the
+// slot from the free list. The result is the session's generation.
+func (w *word) create() uint32 {
+	gen := uint32(w.v.Load()>>genShift) + 1
+	if gen == 0 { // after 2^32 sessions in one slot
+		gen = 1
+	}
+	w.v.Store(uint64(gen)<<genShift | wordBusy)
+	return gen
+}
+
+// end is the last act of an owner. From here on no signal with the session's generation has an effect. The
+// slot stays busy, so that nothing but create can bring it back.
+func (w *word) end() {
+	gen := uint32(w.v.Load()>>genShift) + 1
+	w.v.Store(uint64(gen)<<genShift | wordBusy | wordFree)
+}
+
+// signal adds b to what has happened to the session of generation gen. As signalOwned, the
+// result carries everything that was pending, b included.
+func (w *word) signal(gen uint32, b bits) (outcome, bits) {
+	for {
+		old := w.v.Load()
+		switch {
+		case uint32(old>>genShift) != gen:
+			return signalStale, 0
+		case old&wordBusy == 0:
+			if w.v.CompareAndSwap(old, uint64(gen)<<genShift|wordBusy) {
+				return signalOwned, bits(old&pendingMask) | b
+			}
+		default:
+			if old&uint64(b) == uint64(b) && old&wordRunning == 0 {
+				return signalPending, 0
+			}
+			if w.v.CompareAndSwap(old, old|uint64(b)) {
+				if old&wordRunning != 0 {
+					return signalNudge, 0
+				}
+				return signalPending, 0
+			}
+		}
+	}
+}
+
+// take hands pending bits of mask to the owner, who stays the owner.
+func (w *word) take(mask bits) bits {
+	old := w.v.And(^uint64(mask))
+	return bits(old) & mask
+}
+
+// run marks the owner as a worker that can be nudged.
+func (w *word) run() { w.v.Or(wordRunning) }
+
+// release gives the record up and returns 0, or returns what is pending and leaves the caller the owner.
+// Either way the worker's mark is gone when the record is given up, and stays when it is not.
+func (w *word) release() bits {
+	for {
+		old := w.v.Load()
+		if p := bits(old) & pendingMask; p != 0 {
+			if w.v.CompareAndSwap(old, old&^pendingMask) {
+				return p
+			}
+			continue
+		}
+		if w.v.CompareAndSwap(old, old&^(wordBusy|wordRunning)) {
+			return 0
+		}
+	}
+}
+
+// generation returns the generation of the session in the slot.
+func (w *word) generation() uint32 { return uint32(w.v.Load() >> genShift) }
+
+// current returns the generation of the session in the slot, and whether there is one.
+func (w *word) current() (gen uint32, live bool) {
+	v := w.v.Load()
+	return uint32(v >> genShift), v>>genShift != 0 && v&wordFree == 0
+}
