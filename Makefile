@@ -34,10 +34,9 @@ bench: build
 
 # Needs protoc; the Go generators are pinned in go.mod.
 proto:
-	protoc -I proto --plugin=$$($(GO) tool -n protoc-gen-go) --plugin=$$($(GO) tool -n protoc-gen-go-grpc) \
-		--go_out=. --go_opt=module=github.com/roostmail/roost \
-		--go-grpc_out=. --go-grpc_opt=module=github.com/roostmail/roost \
-		$$(cd proto && find . -name '*.proto' | sort)
+	cd proto && protoc -I . --plugin=$$($(GO) tool -n protoc-gen-go) --plugin=$$($(GO) tool -n protoc-gen-go-grpc) \
+		--go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative \
+		$$(find roost -name '*.proto' | sort)
 
 clean:
 	rm -rf bin var

@@ -8,5 +8,3 @@
 //
 // This room imports nothing else of the project.
 package proto
-
-//go:generate sh generate.sh

@@ -1,0 +1,77 @@
+package pluginrpc
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"google.golang.org/grpc"
+
+	"github.com/roostmail/roost/core/backend"
+	authv1 "github.com/roostmail/roost/proto/roost/auth/v1"
+	pluginv1 "github.com/roostmail/roost/proto/roost/plugin/v1"
+)
+
+// Auth is an auth plugin at the other end of a connection. It implements
+// backend.Auth and backend.UserLookup (KindUnsupported unless CapUserLookup is announced).
+type Auth struct {
+	*client
+	auth authv1.AuthClient
+}
+
+func newAuth(c *client, conn grpc.ClientConnInterface) *Auth {
+	return &Auth{client: c, auth: authv1.NewAuthClient(conn)}
+}
+
+// VerifyPassword implements backend.Auth.
+func (a *Auth) VerifyPassword(ctx context.Context, r backend.PasswordRequest) (*backend.Identity, error) {
+	resp, err := a.auth.VerifyPassword(ctx, &authv1.VerifyPasswordRequest{
+		User:     []byte(r.User),
+		AuthzId:  []byte(r.AuthzID),
+		Password: []byte(r.Password),
+		Service:  r.Service,
+		Remote:   addrText(r.Remote),
+		Local:    addrText(r.Local),
+		Secured:  r.Secured,
+		Session:  r.Session,
+	})
+	if err != nil {
+		return nil, a.err(ctx, err)
+	}
+	u, err := a.user("VerifyPassword", resp.User)
+	if err != nil {
+		return nil, err
+	}
+	return &backend.Identity{User: *u, Fields: fieldsFromProto(resp.Fields)}, nil
+}
+
+// LookupUser implements backend.UserLookup.
+func (a *Auth) LookupUser(ctx context.Context, name string) (*backend.User, error) {
+	if !a.info.Has(backend.CapUserLookup) {
+		return nil, backend.Errorf(backend.KindUnsupported, "no user lookup")
+	}
+	if err := checkUTF8("user name", name); err != nil {
+		return nil, err
+	}
+	resp, err := a.auth.LookupUser(ctx, &authv1.LookupUserRequest{Name: name})
+	if err != nil {
+		return nil, a.err(ctx, err)
+	}
+	return a.user("LookupUser", resp.User)
+}
+
+// user refuses an answer that would let someone in as nobody.
+func (a *Auth) user(call string, p *pluginv1.User) (*backend.User, error) {
+	if p.GetName() == "" {
+		return nil, a.lie(call, errors.New("success without a user name"))
+	}
+	return userFromProto(p), nil
+}
+
+// addrText is "" for an unknown address.
+func addrText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}

@@ -1,0 +1,167 @@
+package pluginrpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/emersion/go-imap/v2"
+	"google.golang.org/grpc"
+
+	"github.com/roostmail/roost/core/backend"
+	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
+)
+
+// Storage is a storage plugin at the other end of a connection. It implements
+// backend.Storage and backend.Watcher (KindUnsupported unless CapWatchFD is
+// announced and a descriptor channel is there).
+type Storage struct {
+	*client
+	storage storagev1.StorageClient
+}
+
+func newStorage(c *client, conn grpc.ClientConnInterface) *Storage {
+	return &Storage{client: c, storage: storagev1.NewStorageClient(conn)}
+}
+
+// mailboxToProto fails with KindInvalidArgument on a name that is not UTF-8.
+func mailboxToProto(m backend.MailboxRef) (*storagev1.MailboxRef, error) {
+	if err := checkUTF8("mailbox name", m.Name); err != nil {
+		return nil, err
+	}
+	return &storagev1.MailboxRef{User: userToProto(m.User), Namespace: m.Namespace, Name: m.Name}, nil
+}
+
+// ListMailboxes implements backend.Storage.
+func (s *Storage) ListMailboxes(ctx context.Context, u *backend.User, namespace string) ([]backend.MailboxInfo, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := s.storage.ListMailboxes(ctx, &storagev1.ListMailboxesRequest{User: userToProto(u), Namespace: namespace})
+	if err != nil {
+		return nil, s.err(ctx, err)
+	}
+	var list []backend.MailboxInfo
+	for {
+		resp, err := stream.Recv()
+		if err == io.EOF {
+			return list, nil
+		}
+		if err != nil {
+			return nil, s.err(ctx, err)
+		}
+		if list, err = s.appendMailboxes(list, resp.Mailboxes); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (s *Storage) appendMailboxes(list []backend.MailboxInfo, got []*storagev1.MailboxInfo) ([]backend.MailboxInfo, error) {
+	for _, m := range got {
+		if n := len(list); n > 0 && m.GetName() <= list[n-1].Name {
+			return nil, s.lie("ListMailboxes", fmt.Errorf("name %q after %q", m.GetName(), list[n-1].Name))
+		}
+		if m.GetName() == "" {
+			return nil, s.lie("ListMailboxes", errors.New("empty name"))
+		}
+		if len(list) == s.limits.MaxMailboxes {
+			return nil, backend.Errorf(backend.KindLimit, "more mailboxes than plugin_max_mailboxes = %d", s.limits.MaxMailboxes)
+		}
+		list = append(list, backend.MailboxInfo{
+			Name:        m.GetName(),
+			NoSelect:    m.GetNoSelect(),
+			NonExistent: m.GetNonExistent(),
+			NoInferiors: m.GetNoInferiors(),
+			Subscribed:  m.GetSubscribed(),
+		})
+	}
+	return list, nil
+}
+
+// Status implements backend.Storage. Long lists of names take several calls.
+func (s *Storage) Status(ctx context.Context, u *backend.User, namespace string, names []string, items backend.StatusItems) ([]backend.MailboxStatus, error) {
+	for _, name := range names {
+		if err := checkUTF8("mailbox name", name); err != nil {
+			return nil, err
+		}
+	}
+	user := userToProto(u)
+	out := make([]backend.MailboxStatus, 0, len(names))
+	for len(names) > 0 {
+		n := statusBatch(names)
+		resp, err := s.storage.Status(ctx, &storagev1.StatusRequest{User: user, Namespace: namespace, Names: names[:n], Items: uint32(items)})
+		if err != nil {
+			return nil, s.err(ctx, err)
+		}
+		if len(resp.Mailboxes) != n {
+			return nil, s.lie("Status", fmt.Errorf("%d elements for %d names", len(resp.Mailboxes), n))
+		}
+		for i, p := range resp.Mailboxes {
+			m, err := statusFromProto(p)
+			if err != nil {
+				return nil, s.lie("Status", err)
+			}
+			m.Name = names[i]
+			out = append(out, m)
+		}
+		names = names[n:]
+	}
+	return out, nil
+}
+
+// statusBatch returns how many of the names go into one request, at least 1.
+func statusBatch(names []string) int {
+	bytes := 0
+	for i, name := range names {
+		bytes += len(name)
+		if i > 0 && (i == maxStatusNames || bytes > maxStatusBytes) {
+			return i
+		}
+	}
+	return len(names)
+}
+
+func statusFromProto(p *storagev1.MailboxStatus) (backend.MailboxStatus, error) {
+	m := backend.MailboxStatus{
+		Err:           errorFromProto(p.GetError()),
+		Messages:      p.GetMessages(),
+		Recent:        p.GetRecent(),
+		Unseen:        p.GetUnseen(),
+		UIDNext:       imap.UID(p.GetUidNext()),
+		UIDValidity:   p.GetUidValidity(),
+		HighestModSeq: p.GetHighestModSeq(),
+		Size:          p.GetSize(),
+	}
+	if id := p.GetMailboxId(); len(id) != 0 && len(id) != len(m.MailboxID) {
+		return m, fmt.Errorf("mailbox_id of %d bytes", len(id))
+	}
+	copy(m.MailboxID[:], p.GetMailboxId())
+	return m, nil
+}
+
+// WatchFile implements backend.Watcher.
+func (s *Storage) WatchFile(ctx context.Context) (*os.File, error) {
+	if s.fds == nil || !s.info.Has(backend.CapWatchFD) {
+		return nil, backend.Errorf(backend.KindUnsupported, "no watches")
+	}
+	resp, err := s.storage.WatchFile(ctx, &storagev1.WatchFileRequest{})
+	if err != nil {
+		return nil, s.err(ctx, err)
+	}
+	f, err := s.fds.Receive(resp.Token)
+	if err != nil {
+		return nil, s.lie("WatchFile", err)
+	}
+	if err := checkInotify(f); err != nil {
+		f.Close()
+		return nil, s.lie("WatchFile", err)
+	}
+	return f, nil
+}
+
+// Unwatch implements backend.Watcher.
+func (s *Storage) Unwatch(ctx context.Context, watches []int32) error {
+	_, err := s.storage.Unwatch(ctx, &storagev1.UnwatchRequest{Watches: watches})
+	return s.err(ctx, err)
+}

@@ -1,0 +1,211 @@
+package pluginrpc
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/roostmail/roost/core/backend"
+	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
+)
+
+// Columns on the wire: little-endian, without padding (roost.storage.v1.Columns).
+
+func appendUint32s(dst []byte, v []uint32) []byte {
+	for _, x := range v {
+		dst = binary.LittleEndian.AppendUint32(dst, x)
+	}
+	return dst
+}
+
+func appendUint64s(dst []byte, v []uint64) []byte {
+	for _, x := range v {
+		dst = binary.LittleEndian.AppendUint64(dst, x)
+	}
+	return dst
+}
+
+// decodeUint32s appends the elements of the column b, whose length is a multiple of 4.
+func decodeUint32s(dst []uint32, b []byte) []uint32 {
+	for ; len(b) >= 4; b = b[4:] {
+		dst = append(dst, binary.LittleEndian.Uint32(b))
+	}
+	return dst
+}
+
+// decodeUint64s appends the elements of the column b, whose length is a multiple of 8.
+func decodeUint64s(dst []uint64, b []byte) []uint64 {
+	for ; len(b) >= 8; b = b[8:] {
+		dst = append(dst, binary.LittleEndian.Uint64(b))
+	}
+	return dst
+}
+
+// columnsSplitter cuts columns into messages of about columnBytes. It reuses one message.
+type columnsSplitter struct {
+	cols *backend.Columns
+	next int // first message not yet returned
+	rows int // per message
+	msg  storagev1.Columns
+}
+
+// newColumnsSplitter checks the lengths of the columns, so that the splitter can not run out of one.
+func newColumnsSplitter(c *backend.Columns) (*columnsSplitter, error) {
+	n := len(c.UIDs)
+	if len(c.Flags) != n || c.KeywordWords < 0 || len(c.Keywords) != n*c.KeywordWords || (c.ModSeqs != nil && len(c.ModSeqs) != n) {
+		return nil, fmt.Errorf("columns of unequal length: %d UIDs, %d flags, %d keyword words of %d per message, %d modseqs",
+			n, len(c.Flags), len(c.Keywords), c.KeywordWords, len(c.ModSeqs))
+	}
+	return &columnsSplitter{cols: c, rows: max(1, columnBytes/(4+1+8+8*c.KeywordWords))}, nil
+}
+
+// split returns the next message, nil at the end. It is valid until the next call.
+func (s *columnsSplitter) split() *storagev1.Columns {
+	c, from := s.cols, s.next
+	if from == len(c.UIDs) {
+		return nil
+	}
+	to := min(from+s.rows, len(c.UIDs))
+	s.next = to
+	kw := c.KeywordWords
+	s.msg.Uids = appendUint32s(s.msg.Uids[:0], c.UIDs[from:to])
+	s.msg.Flags = c.Flags[from:to]
+	s.msg.Keywords = appendUint64s(s.msg.Keywords[:0], c.Keywords[from*kw:to*kw])
+	s.msg.KeywordWords = uint32(kw)
+	if c.ModSeqs != nil {
+		s.msg.ModSeqs = appendUint64s(s.msg.ModSeqs[:0], c.ModSeqs[from:to])
+	}
+	return &s.msg
+}
+
+// columnsJoiner puts the messages of one group of columns together and checks
+// them: a plugin may have sent anything.
+type columnsJoiner struct {
+	want          int    // announced number of messages
+	uidNext       uint32 // all UIDs are below it
+	highestModSeq uint64
+	keywords      int // number of keyword names
+	out           backend.Columns
+
+	started    bool
+	hasModSeqs bool
+	usedBits   []uint64 // OR of all keyword words, KeywordWords elements
+}
+
+// maxPrealloc bounds the room that is made before data has come, in messages:
+// the announced number may be a lie.
+const maxPrealloc = 1 << 20
+
+// add appends one message. The error is the broken rule.
+func (j *columnsJoiner) add(p *storagev1.Columns) error {
+	n := len(p.Uids) / 4
+	words := int(p.KeywordWords)
+	switch {
+	case len(p.Uids)%4 != 0:
+		return fmt.Errorf("column uids has %d bytes, not a multiple of 4", len(p.Uids))
+	case n == 0:
+		return fmt.Errorf("columns without messages")
+	case n > j.want-len(j.out.UIDs):
+		return fmt.Errorf("more messages than the %d announced", j.want)
+	case len(p.Flags) != n:
+		return fmt.Errorf("column flags has %d bytes for %d messages", len(p.Flags), n)
+	case p.KeywordWords > maxPrealloc || len(p.Keywords) != 8*n*words:
+		return fmt.Errorf("column keywords has %d bytes for %d messages with %d words", len(p.Keywords), n, p.KeywordWords)
+	case len(p.ModSeqs) != 0 && len(p.ModSeqs) != 8*n:
+		return fmt.Errorf("column mod_seqs has %d bytes for %d messages", len(p.ModSeqs), n)
+	}
+	if !j.started {
+		j.start(words, len(p.ModSeqs) != 0)
+	}
+	if words != j.out.KeywordWords || (len(p.ModSeqs) != 0) != j.hasModSeqs {
+		return fmt.Errorf("keyword_words or the presence of mod_seqs changes between responses")
+	}
+	from := len(j.out.UIDs)
+	j.out.UIDs = decodeUint32s(j.out.UIDs, p.Uids)
+	j.out.Flags = append(j.out.Flags, p.Flags...)
+	j.out.Keywords = decodeUint64s(j.out.Keywords, p.Keywords)
+	j.out.ModSeqs = decodeUint64s(j.out.ModSeqs, p.ModSeqs)
+	return j.check(from)
+}
+
+func (j *columnsJoiner) start(words int, modSeqs bool) {
+	j.started, j.hasModSeqs = true, modSeqs
+	room := min(j.want, maxPrealloc)
+	j.out.UIDs = make([]uint32, 0, room)
+	j.out.Flags = make([]uint8, 0, room)
+	j.out.KeywordWords = words
+	j.usedBits = make([]uint64, words)
+	if words > 0 && words <= 16 {
+		j.out.Keywords = make([]uint64, 0, room*words)
+	}
+	if modSeqs {
+		j.out.ModSeqs = make([]uint64, 0, room)
+	}
+}
+
+// check holds the rows from the given one on against the rules for values.
+func (j *columnsJoiner) check(from int) error {
+	if err := checkAscending(j.out.UIDs, from, j.uidNext); err != nil {
+		return err
+	}
+	var flags uint8
+	for _, f := range j.out.Flags[from:] {
+		flags |= f
+	}
+	const known = backend.FlagAnswered | backend.FlagFlagged | backend.FlagDeleted | backend.FlagSeen | backend.FlagDraft
+	if flags&^known != 0 {
+		return fmt.Errorf("unknown system flag bits 0x%02x", flags&^known)
+	}
+	for i, m := range j.out.ModSeqs[min(from, len(j.out.ModSeqs)):] {
+		if m == 0 || m > j.highestModSeq {
+			return fmt.Errorf("modseq %d of UID %d is not between 1 and highest_mod_seq %d", m, j.out.UIDs[from+i], j.highestModSeq)
+		}
+	}
+	return j.checkKeywords(from)
+}
+
+// checkKeywords refuses bits of keywords that have no name.
+func (j *columnsJoiner) checkKeywords(from int) error {
+	words := j.out.KeywordWords
+	if words == 0 {
+		return nil
+	}
+	rows := j.out.Keywords[from*words:]
+	for ; len(rows) >= words; rows = rows[words:] {
+		for w, bits := range rows[:words] {
+			j.usedBits[w] |= bits
+		}
+	}
+	for w, bits := range j.usedBits {
+		named := j.keywords - 64*w
+		if named < 64 && bits>>max(named, 0) != 0 {
+			return fmt.Errorf("keyword bits without a name (there are %d names)", j.keywords)
+		}
+	}
+	return nil
+}
+
+// done returns the columns after the last message.
+func (j *columnsJoiner) done() (backend.Columns, error) {
+	if len(j.out.UIDs) != j.want {
+		return backend.Columns{}, fmt.Errorf("%d messages were announced, %d came", j.want, len(j.out.UIDs))
+	}
+	return j.out, nil
+}
+
+// checkAscending checks that uids[from:] goes on ascending and is below uidNext.
+func checkAscending(uids []uint32, from int, uidNext uint32) error {
+	last := uint32(0)
+	if from > 0 {
+		last = uids[from-1]
+	}
+	for _, u := range uids[from:] {
+		if u <= last {
+			return fmt.Errorf("UID %d after UID %d", u, last)
+		}
+		last = u
+	}
+	if last >= uidNext {
+		return fmt.Errorf("UID %d is not below uid_next %d", last, uidNext)
+	}
+	return nil
+}

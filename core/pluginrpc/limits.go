@@ -1,0 +1,56 @@
+package pluginrpc
+
+// Sizes on the wire.
+const (
+	// MaxMessage is the largest message that either side accepts, in bytes:
+	// gRPC's default, so that a plugin in another language needs no setting.
+	MaxMessage = 4 << 20
+
+	// frameBytes is how much payload a FetchResponse collects before it is sent, and
+	// the size of the pooled buffers that hold it.
+	frameBytes = 256 << 10
+	// frameMessages bounds the columns of a FetchResponse, about 50 bytes a message.
+	frameMessages = 4096
+	// maxFrameItem bounds the text (GUID, header fields, body structure) of one
+	// message, which can not be spread over several responses.
+	maxFrameItem = MaxMessage - 64<<10
+
+	// columnBytes is about the size of a message with columns.
+	columnBytes = 512 << 10
+	// listBytes is about the size of a message with mailbox names.
+	listBytes = 128 << 10
+
+	// maxFetchUIDs is the most UIDs of one FetchRequest.
+	maxFetchUIDs = 250_000
+	// maxStatusNames and maxStatusBytes bound the names of one StatusRequest.
+	maxStatusNames = 1000
+	maxStatusBytes = 1 << 20
+
+	// maxErrorText bounds the message and the detail of an error, each, and the
+	// elements of SnapshotHeader.damage; status details travel in an HTTP/2 header.
+	maxErrorText = 4 << 10
+	// maxDamage is the most elements of SnapshotHeader.damage.
+	maxDamage = 100
+
+	// maxPosition is the most bytes of a position.
+	maxPosition = 64
+)
+
+// Limits bounds what one answer of a plugin may cost core. Zero means the default.
+type Limits struct {
+	// MaxMessages is the most messages of a mailbox (plugin_max_messages), default
+	// 20,000,000. A message takes 13 bytes and 8 more per 64 keywords.
+	MaxMessages int
+	// MaxMailboxes is the most names of a listing (plugin_max_mailboxes), default 1,000,000.
+	MaxMailboxes int
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.MaxMessages == 0 {
+		l.MaxMessages = 20_000_000
+	}
+	if l.MaxMailboxes == 0 {
+		l.MaxMailboxes = 1_000_000
+	}
+	return l
+}

@@ -1,0 +1,217 @@
+package pluginrpc
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/roostmail/roost/core/backend"
+	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
+)
+
+// Field numbers of roost.storage.v1.FetchResponse.
+const (
+	fieldBody          protowire.Number = 1
+	fieldUIDs          protowire.Number = 2
+	fieldLengths       protowire.Number = 3
+	fieldSizes         protowire.Number = 4
+	fieldInternalDates protowire.Number = 5
+	fieldSaveDates     protowire.Number = 6
+	fieldBodySizes     protowire.Number = 7
+	fieldBodyIsMessage protowire.Number = 8
+	fieldErrors        protowire.Number = 9
+	fieldData          protowire.Number = 15
+)
+
+// Positions in an element of the lengths column.
+const (
+	lenGUID = iota
+	lenHeaderFields
+	lenBodyStructure
+	lenBody
+	lenPerMessage
+)
+
+// framePool holds the payload buffers of frames, frameBytes each.
+type framePool struct{ pool sync.Pool }
+
+var frames = framePool{pool: sync.Pool{New: func() any { b := make([]byte, 0, frameBytes); return &b }}}
+
+func (p *framePool) Get(int) *[]byte { return p.pool.Get().(*[]byte) }
+
+// Put takes a buffer back, unless it had to be larger than the others.
+func (p *framePool) Put(b *[]byte) {
+	if cap(*b) == frameBytes {
+		*b = (*b)[:0]
+		p.pool.Put(b)
+	}
+}
+
+// outFrame collects one FetchResponse.
+//
+// All payload stands in one pooled buffer: first the continuation of the
+// previous frame's last body, then data. It is handed to gRPC as it is; the columns are
+// copied at marshal, being small.
+type outFrame struct {
+	payload *[]byte // from frames, nil while empty
+	cont    int     // bytes of payload that are the continuation
+
+	uids, lengths, sizes, internalDates, saveDates, bodySizes, bodyIsMessage []byte
+
+	errors []*storagev1.FetchError
+}
+
+// messages returns the number of messages in the frame.
+func (f *outFrame) messages() int { return len(f.uids) / 4 }
+
+func (f *outFrame) empty() bool { return f.messages() == 0 && f.payload == nil }
+
+// room returns how many payload bytes still fit.
+func (f *outFrame) room() int {
+	if f.payload == nil {
+		return frameBytes
+	}
+	return frameBytes - len(*f.payload)
+}
+
+func (f *outFrame) append(p []byte) {
+	if f.payload == nil {
+		f.payload = frames.Get(0)
+	}
+	*f.payload = append(*f.payload, p...)
+}
+
+func (f *outFrame) appendString(s string) {
+	if f.payload == nil {
+		f.payload = frames.Get(0)
+	}
+	*f.payload = append(*f.payload, s...)
+}
+
+// add starts a message. Its text must fit, or the frame be empty.
+func (f *outFrame) add(m *backend.FetchedMessage) {
+	le := binary.LittleEndian
+	f.uids = le.AppendUint32(f.uids, m.UID)
+	if m.Err != nil {
+		f.errors = append(f.errors, &storagev1.FetchError{Index: uint32(f.messages() - 1), Error: errorToProto(m.Err)})
+		m = &backend.FetchedMessage{}
+	}
+	f.lengths = le.AppendUint32(f.lengths, uint32(len(m.GUID)))
+	f.lengths = le.AppendUint32(f.lengths, uint32(len(m.HeaderFields)))
+	f.lengths = le.AppendUint32(f.lengths, uint32(len(m.BodyStructure)))
+	f.lengths = le.AppendUint32(f.lengths, 0)
+	f.sizes = le.AppendUint64(f.sizes, m.Size)
+	f.internalDates = le.AppendUint64(f.internalDates, uint64(m.InternalDate))
+	f.saveDates = le.AppendUint64(f.saveDates, uint64(m.SaveDate))
+	f.bodySizes = le.AppendUint64(f.bodySizes, m.BodySize)
+	whole := byte(0)
+	if m.BodyIsMessage {
+		whole = 1
+	}
+	f.bodyIsMessage = append(f.bodyIsMessage, whole)
+	f.appendString(m.GUID)
+	f.append(m.HeaderFields)
+	f.append(m.BodyStructure)
+}
+
+// addBody appends a piece of the body of the last message, of this frame or of the one before.
+func (f *outFrame) addBody(p []byte) {
+	f.append(p)
+	if f.messages() == 0 {
+		f.cont += len(p)
+		return
+	}
+	at := f.lengths[len(f.lengths)-4:]
+	binary.LittleEndian.PutUint32(at, binary.LittleEndian.Uint32(at)+uint32(len(p)))
+}
+
+// marshal encodes the frame. The payload buffer goes over to gRPC, which
+// gives it back to the pool when it is written; reset must follow.
+func (f *outFrame) marshal() (mem.BufferSlice, error) {
+	payload := mem.Buffer(mem.SliceBuffer(nil))
+	size := 0
+	if f.payload != nil {
+		size = len(*f.payload)
+		payload = mem.NewBuffer(f.payload, &frames)
+		f.payload = nil
+	}
+	defer payload.Free()
+
+	var out mem.BufferSlice
+	if f.cont > 0 {
+		head := protowire.AppendTag(nil, fieldBody, protowire.BytesType)
+		out = append(out, mem.SliceBuffer(protowire.AppendVarint(head, uint64(f.cont))), payload.Slice(0, f.cont))
+	}
+	head, err := f.marshalColumns(size - f.cont)
+	if err != nil {
+		out.Free()
+		return nil, err
+	}
+	if len(head) > 0 {
+		out = append(out, mem.SliceBuffer(head))
+	}
+	if size > f.cont {
+		out = append(out, payload.Slice(f.cont, size))
+	}
+	return out, nil
+}
+
+// marshalColumns encodes everything between the continuation and the bytes of data.
+func (f *outFrame) marshalColumns(dataBytes int) ([]byte, error) {
+	b := make([]byte, 0, 64+len(f.uids)+len(f.lengths)+4*len(f.sizes)+len(f.bodyIsMessage))
+	for _, c := range []struct {
+		num   protowire.Number
+		bytes []byte
+	}{
+		{fieldUIDs, f.uids}, {fieldLengths, f.lengths}, {fieldSizes, f.sizes}, {fieldInternalDates, f.internalDates},
+		{fieldSaveDates, f.saveDates}, {fieldBodySizes, f.bodySizes}, {fieldBodyIsMessage, f.bodyIsMessage},
+	} {
+		if allZero(c.bytes) {
+			continue
+		}
+		b = protowire.AppendTag(b, c.num, protowire.BytesType)
+		b = protowire.AppendBytes(b, c.bytes)
+	}
+	for _, e := range f.errors {
+		p, err := proto.Marshal(e)
+		if err != nil {
+			return nil, err
+		}
+		b = protowire.AppendTag(b, fieldErrors, protowire.BytesType)
+		b = protowire.AppendBytes(b, p)
+	}
+	if dataBytes > 0 {
+		b = protowire.AppendTag(b, fieldData, protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(dataBytes))
+	}
+	return b, nil
+}
+
+// allZero reports whether a column may be left out.
+func allZero(b []byte) bool {
+	for ; len(b) >= 8; b = b[8:] {
+		if binary.LittleEndian.Uint64(b) != 0 {
+			return false
+		}
+	}
+	for _, x := range b {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// reset empties the frame for the next response and keeps its columns' room.
+func (f *outFrame) reset() {
+	if f.payload != nil {
+		frames.Put(f.payload)
+	}
+	*f = outFrame{
+		uids: f.uids[:0], lengths: f.lengths[:0], sizes: f.sizes[:0], internalDates: f.internalDates[:0],
+		saveDates: f.saveDates[:0], bodySizes: f.bodySizes[:0], bodyIsMessage: f.bodyIsMessage[:0],
+	}
+}

@@ -1,0 +1,201 @@
+package pluginrpc
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+
+	"google.golang.org/grpc"
+
+	"github.com/roostmail/roost/core/backend"
+	authv1 "github.com/roostmail/roost/proto/roost/auth/v1"
+	pluginv1 "github.com/roostmail/roost/proto/roost/plugin/v1"
+	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
+)
+
+// Server is the plugin's side of the connection.
+type Server struct {
+	plugin backend.Plugin
+	opts   ServerOptions
+	state  atomic.Int32 // stateNew …
+}
+
+// States of a plugin. A plugin whose Configure failed stays new.
+const (
+	stateNew int32 = iota
+	stateConfiguring
+	stateReady
+	stateClosed
+)
+
+// ServerOptions says how a plugin is served.
+type ServerOptions struct {
+	// Log gets panics; nil = slog.Default().
+	Log *slog.Logger
+	// FDs sends descriptors to core. nil: the plugin's CapWatchFD is not announced.
+	FDs *FDSender
+	// OnShutdown is called after the plugin was closed by Shutdown, before the answer is sent; may be nil.
+	OnShutdown func()
+}
+
+// NewServer makes the server of p. Its Info must name a kind whose interface it implements.
+func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
+	kind := p.Info().Kind
+	ok := false
+	switch kind {
+	case backend.KindStorage:
+		_, ok = p.(backend.Storage)
+	case backend.KindAuth:
+		_, ok = p.(backend.Auth)
+	}
+	if !ok {
+		return nil, fmt.Errorf("pluginrpc: %T does not implement the plugin kind %q that its Info names", p, kind)
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return &Server{plugin: p, opts: o}, nil
+}
+
+// GRPCOptions returns the options with which the gRPC server must be made.
+func (s *Server) GRPCOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.MaxRecvMsgSize(MaxMessage),
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(connWindow),
+		grpc.ReadBufferSize(ioBuffer),
+		grpc.WriteBufferSize(ioBuffer),
+		grpc.ChainUnaryInterceptor(s.unary),
+		grpc.ChainStreamInterceptor(s.stream),
+	}
+}
+
+// Register adds the plugin's services to a gRPC server.
+func (s *Server) Register(r grpc.ServiceRegistrar) {
+	pluginv1.RegisterPluginServer(r, &baseServer{s: s})
+	switch s.plugin.Info().Kind {
+	case backend.KindStorage:
+		storagev1.RegisterStorageServer(r, &storageServer{s: s, storage: s.plugin.(backend.Storage)})
+	case backend.KindAuth:
+		authv1.RegisterAuthServer(r, &authServer{auth: s.plugin.(backend.Auth)})
+	}
+}
+
+// info returns what the plugin announces, less what can not be served here.
+func (s *Server) info() backend.Info {
+	i := s.plugin.Info()
+	if s.opts.FDs != nil {
+		return i
+	}
+	var caps []string
+	for _, c := range i.Capabilities {
+		if c != backend.CapWatchFD {
+			caps = append(caps, c)
+		}
+	}
+	i.Capabilities = caps
+	return i
+}
+
+// admit refuses calls of the kind's service outside of the plugin's life. Other
+// services on the same connection (go-plugin's) are none of its business.
+func (s *Server) admit(method string) error {
+	if !strings.HasPrefix(method, "/roost.") || strings.HasPrefix(method, "/roost.plugin.v1.") {
+		return nil
+	}
+	switch s.state.Load() {
+	case stateReady:
+		return nil
+	case stateClosed:
+		return backend.Errorf(backend.KindUnavailable, "the plugin is shutting down")
+	default:
+		return backend.Errorf(backend.KindInvalidArgument, "the plugin is not configured")
+	}
+}
+
+func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
+	if !strings.HasPrefix(info.FullMethod, "/roost.") {
+		return next(ctx, req)
+	}
+	defer func() { err = toStatus(err) }()
+	defer recoverCall(s.opts.Log, info.FullMethod, &err)
+	if err := s.admit(info.FullMethod); err != nil {
+		return nil, err
+	}
+	return next(ctx, req)
+}
+
+func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+	if !strings.HasPrefix(info.FullMethod, "/roost.") {
+		return next(srv, ss)
+	}
+	defer func() { err = toStatus(err) }()
+	defer recoverCall(s.opts.Log, info.FullMethod, &err)
+	if err := s.admit(info.FullMethod); err != nil {
+		return err
+	}
+	return next(srv, ss)
+}
+
+// recoverCall is deferred around every call of a plugin: a panic becomes an error of
+// KindInternal, and a log record with its stack.
+func recoverCall(log *slog.Logger, method string, err *error) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	log.Error("panic in a plugin call", "call", method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	*err = &backend.Error{Kind: backend.KindInternal, Detail: fmt.Sprintf("panic in %s: %v", method, v)}
+}
+
+// baseServer serves roost.plugin.v1.Plugin.
+type baseServer struct {
+	pluginv1.UnimplementedPluginServer
+	s *Server
+}
+
+func (b *baseServer) Info(context.Context, *pluginv1.InfoRequest) (*pluginv1.InfoResponse, error) {
+	return infoToProto(b.s.info()), nil
+}
+
+func (b *baseServer) Configure(ctx context.Context, r *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {
+	c, err := configFromProto(r)
+	if err != nil {
+		return nil, err
+	}
+	if !b.s.state.CompareAndSwap(stateNew, stateConfiguring) {
+		return nil, backend.Errorf(backend.KindInvalidArgument, "Configure was called before")
+	}
+	ready := false
+	defer func() { // also after a panic
+		if ready {
+			b.s.state.CompareAndSwap(stateConfiguring, stateReady)
+		} else {
+			b.s.state.CompareAndSwap(stateConfiguring, stateNew)
+		}
+	}()
+	if err := b.s.plugin.Configure(ctx, c); err != nil {
+		return nil, err
+	}
+	ready = true
+	return &pluginv1.ConfigureResponse{}, nil
+}
+
+func (b *baseServer) Health(ctx context.Context, _ *pluginv1.HealthRequest) (*pluginv1.HealthResponse, error) {
+	return &pluginv1.HealthResponse{}, b.s.plugin.Health(ctx)
+}
+
+func (b *baseServer) Shutdown(context.Context, *pluginv1.ShutdownRequest) (*pluginv1.ShutdownResponse, error) {
+	if b.s.state.Swap(stateClosed) == stateClosed {
+		return &pluginv1.ShutdownResponse{}, nil
+	}
+	err := b.s.plugin.Close()
+	if b.s.opts.OnShutdown != nil {
+		b.s.opts.OnShutdown()
+	}
+	return &pluginv1.ShutdownResponse{}, err
+}

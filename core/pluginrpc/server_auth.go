@@ -1,0 +1,47 @@
+package pluginrpc
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/roostmail/roost/core/backend"
+	authv1 "github.com/roostmail/roost/proto/roost/auth/v1"
+)
+
+// authServer serves roost.auth.v1.Auth.
+type authServer struct {
+	authv1.UnimplementedAuthServer
+	auth backend.Auth
+}
+
+func (a *authServer) VerifyPassword(ctx context.Context, r *authv1.VerifyPasswordRequest) (*authv1.VerifyPasswordResponse, error) {
+	// An address that does not parse is an unknown address: only rules like allow_nets look at it, and refuse.
+	remote, _ := netip.ParseAddr(r.Remote)
+	local, _ := netip.ParseAddr(r.Local)
+	id, err := a.auth.VerifyPassword(ctx, backend.PasswordRequest{
+		User:     string(r.User),
+		AuthzID:  string(r.AuthzId),
+		Password: string(r.Password),
+		Service:  r.Service,
+		Remote:   remote,
+		Local:    local,
+		Secured:  r.Secured,
+		Session:  r.Session,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.VerifyPasswordResponse{User: userToProto(&id.User), Fields: fieldsToProto(id.Fields)}, nil
+}
+
+func (a *authServer) LookupUser(ctx context.Context, r *authv1.LookupUserRequest) (*authv1.LookupUserResponse, error) {
+	l, ok := a.auth.(backend.UserLookup)
+	if !ok {
+		return nil, backend.Errorf(backend.KindUnsupported, "no user lookup")
+	}
+	u, err := l.LookupUser(ctx, r.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.LookupUserResponse{User: userToProto(u)}, nil
+}

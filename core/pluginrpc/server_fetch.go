@@ -1,0 +1,122 @@
+package pluginrpc
+
+import (
+	"fmt"
+
+	"google.golang.org/grpc"
+
+	"github.com/roostmail/roost/core/backend"
+	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
+)
+
+func (s *storageServer) Fetch(r *storagev1.FetchRequest, stream grpc.ServerStreamingServer[storagev1.FetchResponse]) error {
+	if len(r.Uids)%4 != 0 {
+		return backend.Errorf(backend.KindInvalidArgument, "column uids has %d bytes", len(r.Uids))
+	}
+	sink := &fetchSender{stream: stream}
+	err := s.storage.Fetch(stream.Context(), &backend.FetchRequest{
+		Mailbox:      mailboxFromProto(r.Mailbox),
+		UIDs:         decodeUint32s(make([]uint32, 0, len(r.Uids)/4), r.Uids),
+		Items:        backend.FetchItems(r.Items),
+		HeaderFields: r.HeaderFields,
+		Offset:       r.Offset,
+		Length:       r.Length,
+	}, sink)
+	if sink.err != nil {
+		return sink.err
+	}
+	if err != nil {
+		return err
+	}
+	return sink.finish()
+}
+
+// fetchSender is the FetchSink of a plugin's Fetch: it packs messages into frames and sends them.
+type fetchSender struct {
+	stream grpc.ServerStream
+	frame  outFrame
+	uid    uint32 // of the message whose body is being sent
+	left   uint64 // bytes of it that are still to come
+	err    error  // the first failure; nothing is sent after it
+}
+
+// Message implements backend.FetchSink.
+func (s *fetchSender) Message(m *backend.FetchedMessage) error {
+	if s.err != nil {
+		return s.err
+	}
+	if err := s.bodyComplete(); err != nil {
+		return s.fail(err)
+	}
+	size := len(m.GUID) + len(m.HeaderFields) + len(m.BodyStructure)
+	if size > maxFrameItem {
+		m = &backend.FetchedMessage{UID: m.UID, Err: backend.Errorf(backend.KindLimit,
+			"header fields and body structure of %d bytes are more than the %d that one answer can hold", size, maxFrameItem)}
+		size = 0
+	}
+	if size > s.frame.room() || s.frame.messages() == frameMessages {
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
+	s.frame.add(m)
+	s.uid, s.left = m.UID, 0
+	if m.Err == nil {
+		s.left = m.BodySize
+	}
+	return nil
+}
+
+// Body implements backend.FetchSink.
+func (s *fetchSender) Body(p []byte) error {
+	if s.err != nil {
+		return s.err
+	}
+	if uint64(len(p)) > s.left {
+		return s.fail(&backend.Error{Kind: backend.KindInternal, Detail: fmt.Sprintf("UID %d: more body than BodySize announced", s.uid)})
+	}
+	s.left -= uint64(len(p))
+	for len(p) > 0 {
+		if s.frame.room() <= 0 {
+			if err := s.flush(); err != nil {
+				return err
+			}
+		}
+		n := min(len(p), s.frame.room())
+		s.frame.addBody(p[:n])
+		p = p[n:]
+	}
+	return nil
+}
+
+// bodyComplete checks that the body of the last message was sent as announced.
+func (s *fetchSender) bodyComplete() error {
+	if s.left == 0 {
+		return nil
+	}
+	return &backend.Error{Kind: backend.KindInternal, Detail: fmt.Sprintf("UID %d: body ends %d bytes before its BodySize", s.uid, s.left)}
+}
+
+func (s *fetchSender) finish() error {
+	if err := s.bodyComplete(); err != nil {
+		return err
+	}
+	return s.flush()
+}
+
+func (s *fetchSender) flush() error {
+	if s.frame.empty() {
+		return nil
+	}
+	err := s.stream.SendMsg(&s.frame)
+	s.frame.reset()
+	return s.fail(err)
+}
+
+// fail keeps the first error.
+func (s *fetchSender) fail(err error) error {
+	if s.err == nil {
+		s.err = err
+	}
+	return s.err
+}

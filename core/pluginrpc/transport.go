@@ -1,0 +1,29 @@
+package pluginrpc
+
+import "google.golang.org/grpc"
+
+// Flow control and buffers, in bytes. Both ends are on one machine, so a
+// stream needs no more window than keeps both busy; what a slow mail client does
+// not take stays in the window of its stream, so that streamWindow bounds what
+// one such client costs core. The connection's window never holds a stream back.
+const (
+	streamWindow = 1 << 20
+	connWindow   = 64 << 20
+	ioBuffer     = 128 << 10
+)
+
+// DialOptions returns the options with which core must connect to a plugin.
+func DialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithDefaultCallOptions(
+			grpc.ForceCodecV2(newCodec()),
+			grpc.MaxCallRecvMsgSize(MaxMessage),
+			grpc.MaxCallSendMsgSize(MaxMessage),
+		),
+		grpc.WithInitialWindowSize(streamWindow),
+		grpc.WithInitialConnWindowSize(connWindow),
+		grpc.WithReadBufferSize(ioBuffer),
+		grpc.WithWriteBufferSize(ioBuffer),
+		grpc.WithDisableServiceConfig(),
+	}
+}
