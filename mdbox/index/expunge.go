@@ -25,13 +25,6 @@ func (s *State) cutDoomed() {
 	if s.doomed.count == 0 {
 		return
 	}
-	n := 0
-	s.eachKept(func(from, to int) {
-		copy(s.uids[n:], s.uids[from:to])
-		copy(s.flags[n:], s.flags[from:to])
-		n += to - from
-	})
-	s.uids, s.flags = s.uids[:n], s.flags[:n]
 	for _, e := range s.exts {
 		size, n := int(e.RecordSize), 0
 		s.eachKept(func(from, to int) {
@@ -39,6 +32,13 @@ func (s *State) cutDoomed() {
 		})
 		e.column = e.column[:n]
 	}
+	n := 0 // UIDs last: eachKept goes by their number
+	s.eachKept(func(from, to int) {
+		copy(s.uids[n:], s.uids[from:to])
+		copy(s.flags[n:], s.flags[from:to])
+		n += to - from
+	})
+	s.uids, s.flags = s.uids[:n], s.flags[:n]
 	s.doomed = doomed{}
 }
 
