@@ -75,6 +75,17 @@ func (s *Files) Close() error {
 	return nil
 }
 
+// CloseIdle closes the files that no message uses. They are opened again when they are needed.
+func (s *Files) CloseIdle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.open {
+		if f.users == 1 {
+			s.evict(f)
+		}
+	}
+}
+
 // acquire returns the open file m.<id>, primary storage before ALT. The caller releases it.
 // If there is none the error is fs.ErrNotExist.
 func (s *Files) acquire(id FileID) (*file, error) {
