@@ -9,16 +9,17 @@ import (
 // Layout says how mailbox names become directories (LAYOUT= in mail_location).
 type Layout string
 
-// The layouts of Dovecot's mailbox lists.
+// The layouts of Dovecot's mailbox lists that mdbox can have. (Dovecot refuses maildir++
+// with mdbox: that layout has no place for the dbox-Mails directory.)
 const (
-	LayoutFS        Layout = "fs"        // mailboxes/A/B/dbox-Mails
-	LayoutMaildirPP Layout = "maildir++" // mailboxes/.A.B/dbox-Mails
-	LayoutIndex     Layout = "index"     // mailboxes/<GUID>, names in dovecot.list.index
+	LayoutFS    Layout = "fs"    // mailboxes/A/B/dbox-Mails
+	LayoutIndex Layout = "index" // mailboxes/<GUID>, names in dovecot.list.index
 )
 
 // Location is where a user's store is: a mail_location after its variables were
-// replaced. All paths are absolute and clean. Index, Control and VolatileDir are never empty: when
-// mail_location does not name them they are Root (VolatileDir: Index).
+// replaced. All paths are absolute and clean. Index, Control and VolatileDir are
+// never empty: when mail_location does not name them they are Root (VolatileDir:
+// Index). Locations that are equal are the same store.
 type Location struct {
 	Root          string // holds storage/ (m.N files) and mailboxes/
 	Index         string // INDEX=: the index files of map, mailboxes and list
@@ -30,7 +31,7 @@ type Location struct {
 	VolatileDir   string // VOLATILEDIR=: lock files
 	Layout        Layout // LAYOUT=, default LayoutFS
 	DirName       string // DIRNAME=, default "dbox-Mails"; not used by LayoutIndex
-	MailboxDir    string // MAILBOXDIR=, default "mailboxes"; "" = directly below Root
+	MailboxDir    string // MAILBOXDIR=, default "mailboxes"
 	Subscriptions string // SUBSCRIPTIONS=: file name below Control, default "subscriptions"
 	ListIndex     string // LISTINDEX=: file name below Index, default "dovecot.list.index"
 	UTF8          bool   // UTF-8: directory names are UTF-8, not modified UTF-7
@@ -130,17 +131,21 @@ func checkParam(key, value string, hasValue bool) (why string) {
 	case "INDEX", "INDEXPVT", "INDEXCACHE", "CONTROL", "ALT", "INBOX", "VOLATILEDIR", "SUBSCRIPTIONS", "LISTINDEX":
 	case "LAYOUT":
 		switch Layout(value) {
-		case LayoutFS, LayoutMaildirPP, LayoutIndex:
+		case LayoutFS, LayoutIndex:
+		case "maildir++":
+			return "LAYOUT=maildir++ is not possible with mdbox, as in Dovecot"
 		default:
-			return fmt.Sprintf("LAYOUT must be fs, index or maildir++, not %q", value)
+			return fmt.Sprintf("LAYOUT must be fs or index, not %q", value)
 		}
-	case "DIRNAME", "MAILBOXDIR":
+	case "DIRNAME":
 		if strings.Contains(value, "/") || value == "." || value == ".." {
 			return key + " must be a plain name"
 		}
-		if key == "MAILBOXDIR" {
-			return ""
+	case "MAILBOXDIR":
+		if !filepath.IsLocal(value) && value != "" {
+			return key + " must be a path below the root"
 		}
+		return ""
 	case "FULLDIRNAME", "BROKENCHAR", "ITERINDEX", "NO-NOSELECT", "NO-FS-VALIDATION":
 		return key + " is not supported"
 	default:
@@ -211,7 +216,9 @@ func (l *Location) setName(key, value string) {
 	case "DIRNAME":
 		l.DirName = value
 	case "MAILBOXDIR":
-		l.MailboxDir = value
+		if value != "" {
+			l.MailboxDir = filepath.Clean(value)
+		}
 	case "SUBSCRIPTIONS":
 		l.Subscriptions = value
 	case "LISTINDEX":

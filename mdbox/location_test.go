@@ -139,9 +139,10 @@ func TestResolveLocation(t *testing.T) {
 		"mdbox:/m/%n:INDEX=/i/%u:CONTROL=/c/%n:ALT=~/alt:VOLATILEDIR=/v:INDEXCACHE=/x:INDEXPVT=/p:INBOX=/in": with(func(l *mdbox.Location) {
 			l.Index, l.Control, l.Alt, l.VolatileDir, l.IndexCache, l.IndexPrivate, l.Inbox = "/i/ann@x.org", "/c/ann", "/home/ann/alt", "/v", "/x", "/p", "/in"
 		}),
-		"mdbox:/m/%n:INDEX=/i": with(func(l *mdbox.Location) { l.Index, l.VolatileDir = "/i", "/i" }),
-		"mdbox:/m/%n:LAYOUT=maildir++:DIRNAME=mail:MAILBOXDIR=:SUBSCRIPTIONS=subs:LISTINDEX=li": with(func(l *mdbox.Location) {
-			l.Layout, l.DirName, l.MailboxDir, l.Subscriptions, l.ListIndex = mdbox.LayoutMaildirPP, "mail", "", "subs", "li"
+		"mdbox:/m/%n:INDEX=/i":    with(func(l *mdbox.Location) { l.Index, l.VolatileDir = "/i", "/i" }),
+		"mdbox:/m/%n:MAILBOXDIR=": defaults,
+		"mdbox:/m/%n:LAYOUT=index:DIRNAME=mail:MAILBOXDIR=mb/:SUBSCRIPTIONS=subs:LISTINDEX=li": with(func(l *mdbox.Location) {
+			l.Layout, l.DirName, l.MailboxDir, l.Subscriptions, l.ListIndex = mdbox.LayoutIndex, "mail", "mb", "subs", "li"
 		}),
 		"mdbox:/m/%n:ALT=/a::b":        with(func(l *mdbox.Location) { l.Alt = "/a:b" }),
 		"mdbox:/m/%n:ALT=/%{md5:user}": with(func(l *mdbox.Location) { l.Alt = "/d249273c41f89b03bc92f5bf33fa4b96" }),
@@ -160,19 +161,21 @@ func TestResolveLocation(t *testing.T) {
 
 func TestParseLocationErrors(t *testing.T) {
 	for s, want := range map[string]string{
-		"":                       "must start with",
-		"/var/mail":              "must start with",
-		"mdbox:":                 "must start with",
-		"maildir:~/Maildir":      `driver "maildir" is not supported`,
-		"mdbox::x":               "must start with",
-		"mdbox:/m:INDX=/i":       `unknown parameter "INDX"`,
-		"mdbox:/m:INDEX":         "INDEX needs a value",
-		"mdbox:/m:INDEX=MEMORY":  "INDEX=MEMORY is not possible",
-		"mdbox:/m:LAYOUT=flat":   "LAYOUT must be",
-		"mdbox:/m:DIRNAME=../x":  "DIRNAME must be a plain name",
-		"mdbox:/m:ALT=/a:ALT=/b": "ALT is given twice",
-		"mdbox:/m:UTF-8=yes":     "UTF-8 takes no value",
-		"mdbox:/m:BROKENCHAR=x":  "BROKENCHAR is not supported",
+		"":                          "must start with",
+		"/var/mail":                 "must start with",
+		"mdbox:":                    "must start with",
+		"maildir:~/Maildir":         `driver "maildir" is not supported`,
+		"mdbox::x":                  "must start with",
+		"mdbox:/m:INDX=/i":          `unknown parameter "INDX"`,
+		"mdbox:/m:INDEX":            "INDEX needs a value",
+		"mdbox:/m:INDEX=MEMORY":     "INDEX=MEMORY is not possible",
+		"mdbox:/m:LAYOUT=flat":      "LAYOUT must be",
+		"mdbox:/m:LAYOUT=maildir++": "not possible with mdbox",
+		"mdbox:/m:MAILBOXDIR=../x":  "MAILBOXDIR must be",
+		"mdbox:/m:DIRNAME=../x":     "DIRNAME must be a plain name",
+		"mdbox:/m:ALT=/a:ALT=/b":    "ALT is given twice",
+		"mdbox:/m:UTF-8=yes":        "UTF-8 takes no value",
+		"mdbox:/m:BROKENCHAR=x":     "BROKENCHAR is not supported",
 	} {
 		_, err := mdbox.ParseLocation(s)
 		var le *mdbox.LocationError

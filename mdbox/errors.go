@@ -1,0 +1,16 @@
+package mdbox
+
+import "errors"
+
+// Errors that a caller branches on. What is damaged is a *vfs.CorruptError, with file, offset and rule.
+var (
+	// ErrNotFound: there is no mailbox with the name, or it is only a parent of others.
+	ErrNotFound = errors.New("mdbox: no such mailbox")
+	// ErrNotInitialised: the mailbox's directory is there, but its index is not complete yet. The
+	// process that is creating the mailbox, or the next Dovecot process that opens it, completes it.
+	ErrNotInitialised = errors.New("mdbox: mailbox is not initialised yet")
+	// ErrExpunged: the message is no longer in the mailbox.
+	ErrExpunged = errors.New("mdbox: message was expunged")
+	// ErrHistoryGone: what happened since a position can no longer be told.
+	ErrHistoryGone = errors.New("mdbox: history of the mailbox does not reach back so far")
+)

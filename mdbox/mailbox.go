@@ -1,0 +1,96 @@
+package mdbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/vfs"
+)
+
+// Mailbox is an open mailbox: the state of its index in memory, brought up to
+// date by every method that says so. It holds no file open, and is safe for concurrent use.
+type Mailbox struct {
+	store *Store
+	name  string
+	dir   string // its directory below mailboxes/: storage name or GUID
+
+	mu    sync.Mutex
+	index *index.Index
+}
+
+// OpenMailbox reads a mailbox. Names are UTF-8, with '/' between levels. It
+// returns ErrNotFound, ErrNotInitialised, or a *vfs.CorruptError when nothing of the
+// index can be used; for lesser damage see Snapshot.Damage.
+func (s *Store) OpenMailbox(name string) (*Mailbox, error) {
+	dir, err := s.mailboxDir(name)
+	if err != nil {
+		return nil, err
+	}
+	x, err := index.Open(index.Options{FS: s.options.FS, Dir: s.location.indexDir(dir), MaxStateBytes: s.options.MaxStateBytes})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", ErrNotInitialised, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("mdbox: open mailbox %s: %w", name, err)
+	}
+	return &Mailbox{store: s, name: name, dir: dir, index: x}, nil
+}
+
+// Name returns the name the mailbox was opened with.
+func (b *Mailbox) Name() string { return b.name }
+
+// Dir returns the directory with the mailbox's dovecot.index.log, the file that every change is written to.
+func (b *Mailbox) Dir() string { return b.store.location.indexDir(b.dir) }
+
+// MemoryBytes is about how much memory the mailbox's state takes.
+func (b *Mailbox) MemoryBytes() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.index.State()
+	perMessage := 5
+	for _, e := range s.Exts() {
+		perMessage += int(e.RecordSize)
+	}
+	return int64(s.Len()*perMessage) + 4096
+}
+
+// refresh brings the state up to date and returns it. b.mu is held, and must be until the state is no longer used.
+func (b *Mailbox) refresh() (*index.State, error) {
+	if _, err := b.index.Refresh(); errors.Is(err, index.ErrDeleted) {
+		return nil, fmt.Errorf("%w: %s: %w", ErrNotFound, b.name, err)
+	} else if err != nil {
+		return nil, fmt.Errorf("mdbox: read mailbox %s: %w", b.name, err)
+	}
+	s := b.index.State()
+	if s.UIDValidity() == 0 {
+		return nil, fmt.Errorf("%w: %s", ErrNotInitialised, b.name)
+	}
+	return s, nil
+}
+
+// update brings the state up to date if that is possible.
+func (b *Mailbox) update() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, _ = b.refresh() // a call that needs the state finds the error again
+}
+
+// header returns the mdbox header of the index. Damage leaves zeroes.
+func (b *Mailbox) header(s *index.State) index.MdboxHeader {
+	e := s.Ext(index.ExtMdboxHeader)
+	if e == nil {
+		return index.MdboxHeader{}
+	}
+	h, err := index.DecodeMdboxHeader(e.Header())
+	if err != nil {
+		b.store.options.Report(vfs.At(err, b.Dir()+"/"+index.DefaultPrefix, 0))
+	}
+	return h
+}
+
+func (b *Mailbox) position(s *index.State) Position {
+	return Position{Mailbox: b.header(s).MailboxGUID, ModSeqs: s.HasModSeqs(), Index: s.Position()}
+}

@@ -1,0 +1,120 @@
+package mdbox
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/roostmail/roost/mdbox/cache"
+	"github.com/roostmail/roost/mdbox/dbox"
+	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/mapindex"
+	"github.com/roostmail/roost/mdbox/vfs"
+)
+
+// Options say how to read a store. The zero value is usable.
+type Options struct {
+	FS vfs.FS // nil: vfs.OS
+	// AttachmentDir is mail_attachment_dir; empty: messages with attachments in
+	// files of their own can not be read.
+	AttachmentDir string
+	// Cache keeps dovecot.index.cache files. Stores may share one, and should; nil: one of its own.
+	Cache *cache.Files
+	// MaxOpenFiles is how many m.N files of the store stay open; 0 = the default of package dbox.
+	MaxOpenFiles int
+	// MaxMessageSize bounds a message after decompression, in bytes; 0 = the default of package dbox.
+	MaxMessageSize uint64
+	// MaxStateBytes bounds the memory of one index, in bytes; 0 = the default of package index.
+	MaxStateBytes int64
+	// MaxMailboxes bounds the mailboxes that are listed; 0 = the default of package mailboxlist.
+	MaxMailboxes int
+	// Report is told about damage that did not keep an answer from being given,
+	// such as that of a cache file. It may be called by several goroutines at once. nil: not told.
+	Report func(error)
+}
+
+// Store is a user's mail: mailboxes, and the m.N files that they share. It is
+// safe for concurrent use.
+type Store struct {
+	location Location
+	options  Options
+	files    *dbox.Files
+	ownCache bool
+
+	mu       sync.Mutex
+	messages *mapindex.Map // nil: not opened yet
+}
+
+// New returns the store at a location. It touches no file: a store that does not
+// exist is one without mailboxes.
+func New(l Location, o Options) *Store {
+	if o.FS == nil {
+		o.FS = vfs.OS
+	}
+	if o.Report == nil {
+		o.Report = func(error) {}
+	}
+	s := &Store{location: l, options: o}
+	if o.Cache == nil {
+		s.options.Cache = cache.NewFiles(cache.Config{FS: o.FS})
+		s.ownCache = true
+	}
+	s.files = dbox.NewFiles(dbox.Config{
+		FS:             o.FS,
+		StorageDir:     l.storageDir(),
+		AltDir:         l.altStorageDir(),
+		AttachmentDir:  o.AttachmentDir,
+		MaxOpenFiles:   o.MaxOpenFiles,
+		MaxMessageSize: o.MaxMessageSize,
+	})
+	return s
+}
+
+// Location returns where the store is.
+func (s *Store) Location() Location { return s.location }
+
+// Close closes the files of the store. Its mailboxes and messages must not be used any more.
+func (s *Store) Close() error {
+	err := s.files.Close()
+	if s.ownCache {
+		err = errors.Join(err, s.options.Cache.Close())
+	}
+	return err
+}
+
+// CloseIdle closes the m.N files that are not being read. They are opened again when they are needed.
+func (s *Store) CloseIdle() { s.files.CloseIdle() }
+
+// MemoryBytes is about how much memory the store takes, without its mailboxes.
+func (s *Store) MemoryBytes() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	const fixed, perMessage = 4096, 5 + 12 + 2
+	if s.messages == nil {
+		return fixed
+	}
+	return fixed + perMessage*int64(s.messages.Len())
+}
+
+// lookup returns where the message with a map UID is, and the map's UIDVALIDITY.
+// It reads what is new in the map if the UID is unknown, or if fresh is set.
+// The error is a *vfs.CorruptError for a damaged map or record.
+func (s *Store) lookup(uid mapindex.UID, fresh bool) (ref dbox.Ref, uidValidity uint32, found bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.messages == nil {
+		m, err := mapindex.Open(s.location.mapDir(), index.Options{FS: s.options.FS, MaxStateBytes: s.options.MaxStateBytes})
+		if err != nil {
+			return ref, 0, false, fmt.Errorf("mdbox: open map: %w", err)
+		}
+		s.messages, fresh = m, false
+	}
+	e, found, err := s.messages.Lookup(uid)
+	if !found || err != nil || fresh {
+		if _, err := s.messages.Refresh(); err != nil {
+			return ref, 0, false, fmt.Errorf("mdbox: read map: %w", err)
+		}
+		e, found, err = s.messages.Lookup(uid)
+	}
+	return dbox.Ref{File: dbox.FileID(e.FileID), Offset: e.Offset, Size: e.Size}, s.messages.UIDValidity(), found, err
+}
