@@ -1,0 +1,144 @@
+package mdbox
+
+import (
+	"context"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/mdbox"
+)
+
+// Fetch implements backend.Storage.
+func (s *Storage) Fetch(ctx context.Context, r *backend.FetchRequest, sink backend.FetchSink) error {
+	m, p, release, err := s.mailbox(ctx, r.Mailbox)
+	if err != nil {
+		return err
+	}
+	defer release()
+	f := newFetcher(r, sink)
+	ms, err := m.Messages(r.UIDs, f.headers...)
+	if err != nil {
+		return s.failed(p, m, err)
+	}
+	defer ms.Close()
+	defer s.stores.useFiles(p, m.store)()
+	for ms.Next() {
+		if err := ctx.Err(); err != nil {
+			return toBackend(err)
+		}
+		if err := f.message(ms.Message()); err != nil {
+			return err
+		}
+	}
+	if err := ms.Err(); err != nil {
+		return toBackend(err)
+	}
+	return nil
+}
+
+// fetcher answers one FetchRequest. Its memory is used for message after message.
+type fetcher struct {
+	items          backend.FetchItems
+	headers        []string
+	offset, length uint64
+	sink           backend.FetchSink
+
+	out       backend.FetchedMessage
+	fields    []byte
+	structure []byte
+	header    []byte
+	body      bodySender
+}
+
+func newFetcher(r *backend.FetchRequest, sink backend.FetchSink) *fetcher {
+	f := &fetcher{items: r.Items, sink: sink}
+	whole := r.Items&backend.FetchBody != 0 && r.Offset == 0 && r.Length == 0
+	if r.Items&backend.FetchBody != 0 {
+		f.offset, f.length = r.Offset, r.Length
+	}
+	if r.Items&backend.FetchHeader != 0 && r.Items&backend.FetchBody != 0 {
+		whole = true // both were asked for, and one body can follow: that of which both are parts
+	}
+	if whole {
+		f.offset, f.length = 0, 0
+	}
+	if !whole && r.Items&backend.FetchHeader == 0 {
+		f.headers = r.HeaderFields
+	}
+	return f
+}
+
+func (f *fetcher) wants(i backend.FetchItems) bool { return f.items&i != 0 }
+
+// message sends one message. An error is that of the sink, or one that makes what was sent incomplete.
+func (f *fetcher) message(m *mdbox.Message) error {
+	f.out = backend.FetchedMessage{UID: m.UID()}
+	err := f.fill(m)
+	if err == nil {
+		var sent bool
+		if sent, err = f.sendBody(m); sent {
+			return err
+		}
+	}
+	if err != nil {
+		f.out = backend.FetchedMessage{UID: m.UID(), Err: toBackend(err)}
+	}
+	return f.sink.Message(&f.out)
+}
+
+// fill sets all items but the body.
+func (f *fetcher) fill(m *mdbox.Message) (err error) {
+	if f.wants(backend.FetchSize) {
+		if f.out.Size, err = m.Size(); err != nil {
+			return err
+		}
+	}
+	if f.wants(backend.FetchInternalDate) {
+		if f.out.InternalDate, err = m.Received(); err != nil {
+			return err
+		}
+	}
+	if f.wants(backend.FetchSaveDate) {
+		f.out.SaveDate = m.SaveDate()
+	}
+	if f.wants(backend.FetchGUID) {
+		if f.out.GUID, err = m.GUID(); err != nil {
+			return err
+		}
+	}
+	if len(f.headers) > 0 {
+		if f.fields, err = m.AppendFields(f.fields[:0]); err != nil {
+			return err
+		}
+		f.out.HeaderFields = f.fields
+	}
+	if f.wants(backend.FetchBodyStructure) {
+		var cached bool
+		if f.structure, cached = m.AppendBodyStructure(f.structure[:0]); cached {
+			f.out.BodyStructure = f.structure
+		}
+		f.out.BodyIsMessage = !cached
+	}
+	return nil
+}
+
+// sendBody sends the message and its body. sent is false if no body is wanted, or it could not be
+// read: then nothing was sent yet.
+func (f *fetcher) sendBody(m *mdbox.Message) (sent bool, err error) {
+	switch {
+	case f.out.BodyIsMessage: // its structure is not cached
+		return f.body.send(m, 0, 0, &f.out, f.sink)
+	case f.wants(backend.FetchBody):
+		f.out.BodyIsMessage = f.offset == 0 && f.length == 0
+		return f.body.send(m, f.offset, f.length, &f.out, f.sink)
+	case f.wants(backend.FetchHeader):
+		if f.header, err = m.AppendHeader(f.header[:0]); err != nil {
+			return false, err
+		}
+		f.out.BodySize = uint64(len(f.header))
+		if err := f.sink.Message(&f.out); err != nil || len(f.header) == 0 {
+			return true, err
+		}
+		return true, f.sink.Body(f.header)
+	}
+	return false, nil
+}

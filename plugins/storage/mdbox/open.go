@@ -1,0 +1,110 @@
+package mdbox
+
+import (
+	"context"
+	"errors"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/mdbox"
+)
+
+// mailbox returns the mailbox that ref names until release is called. Errors are *backend.Error.
+func (s *Storage) mailbox(ctx context.Context, ref backend.MailboxRef) (m *openMailbox, p place, release func(), err error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, p, nil, err
+	}
+	_, p, err = s.locate(ref.User, ref.Namespace)
+	if err != nil {
+		return nil, p, nil, err
+	}
+	m, release, err = s.stores.mailbox(p, ref.Name)
+	if err != nil {
+		return nil, p, nil, toBackend(err)
+	}
+	return m, p, release, nil
+}
+
+// failed turns an error of m into one for the caller. A mailbox that was deleted is
+// forgotten, so that the next call looks for one with its name.
+func (s *Storage) failed(p place, m *openMailbox, err error) *backend.Error {
+	if errors.Is(err, mdbox.ErrNotFound) {
+		s.stores.mailboxes.forget(mailboxKey{p, m.Name()})
+	}
+	return toBackend(err)
+}
+
+// Open implements backend.Storage.
+func (s *Storage) Open(ctx context.Context, ref backend.MailboxRef) (*backend.Snapshot, error) {
+	m, p, release, err := s.mailbox(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	// The watch first: a change after it is announced, one before it is in the state.
+	watch := s.watches.add(m.Dir())
+	snap, err := m.Snapshot()
+	if err != nil {
+		s.watches.remove([]int32{watch})
+		return nil, s.failed(p, m, err)
+	}
+	b := snapshot(snap)
+	b.Watch = watch
+	if watch != 0 {
+		b.WatchName = watchName
+	}
+	return b, nil
+}
+
+func snapshot(s *mdbox.Snapshot) *backend.Snapshot {
+	return &backend.Snapshot{
+		MailboxID:      s.GUID,
+		UIDValidity:    s.UIDValidity,
+		UIDNext:        imap.UID(s.UIDNext),
+		FirstRecentUID: imap.UID(s.FirstRecentUID),
+		HighestModSeq:  s.HighestModSeq,
+		Keywords:       s.Keywords,
+		Messages:       backend.Columns(s.Messages),
+		Position:       s.Position.Append(nil),
+		Damage:         s.Damage,
+	}
+}
+
+// Changes implements backend.Storage. A snapshot in its answer has no watch: the caller keeps the one it has.
+func (s *Storage) Changes(ctx context.Context, ref backend.MailboxRef, since []byte) (*backend.Changes, error) {
+	m, p, release, err := s.mailbox(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	from, err := mdbox.ParsePosition(since)
+	if err != nil {
+		return s.reset(p, m) // of another version of this plugin, or of another plugin
+	}
+	c, err := m.Changes(from)
+	if errors.Is(err, mdbox.ErrHistoryGone) {
+		return s.reset(p, m)
+	}
+	if err != nil {
+		return nil, s.failed(p, m, err)
+	}
+	return &backend.Changes{
+		UIDNext:        imap.UID(c.UIDNext),
+		FirstRecentUID: imap.UID(c.FirstRecentUID),
+		HighestModSeq:  c.HighestModSeq,
+		Keywords:       c.Keywords,
+		Expunged:       c.Expunged,
+		Updated:        backend.Columns(c.Updated),
+		Appended:       backend.Columns(c.Appended),
+		Position:       c.Position.Append(nil),
+	}, nil
+}
+
+// reset answers Changes when the history is lost.
+func (s *Storage) reset(p place, m *openMailbox) (*backend.Changes, error) {
+	snap, err := m.Snapshot()
+	if err != nil {
+		return nil, s.failed(p, m, err)
+	}
+	return &backend.Changes{Reset: snapshot(snap)}, nil
+}

@@ -1,0 +1,254 @@
+package mdbox
+
+import (
+	"fmt"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/roostmail/roost/core/backend"
+)
+
+// The options, under Dovecot's names where Dovecot has the setting. Those marked "writing" have no effect while the store is read-only,
+// but are checked now, so that a configuration does not start to fail when writing comes.
+var options = []backend.Option{
+	{Name: "mail_location", Type: backend.OptionString,
+		Help: "where the mail is, in Dovecot's syntax; a user's field \"mail\" takes precedence"},
+	{Name: "mail_home", Type: backend.OptionString, Help: "home directory of users without a field \"home\"; may use variables"},
+	{Name: "mail_uid", Type: backend.OptionString, Help: "user that owns the mail, name or number (writing; %i)"},
+	{Name: "mail_gid", Type: backend.OptionString, Help: "group that owns the mail, name or number (writing; %{gid})"},
+	{Name: "mail_attachment_dir", Type: backend.OptionString, Help: "directory of single-instance attachments; may use variables"},
+	{Name: "mailbox_list_index", Type: backend.OptionBool, Default: "true",
+		Help: "answer STATUS from dovecot.list.index when it is up to date"},
+
+	{Name: "max_open_mailboxes", Type: backend.OptionInt, Default: "1000", Help: "mailboxes whose state is kept in memory"},
+	{Name: "max_open_stores", Type: backend.OptionInt, Default: "1000", Help: "users whose map is kept in memory"},
+	{Name: "max_open_files", Type: backend.OptionInt, Default: "256", Help: "m.N files kept open, of all users together"},
+	{Name: "max_mailboxes", Type: backend.OptionInt, Default: "100000", Help: "mailboxes of one user that are listed"},
+	{Name: "cache_bytes", Type: backend.OptionSize, Default: "256M", Help: "memory for the state of mailboxes and stores"},
+	{Name: "max_message_size", Type: backend.OptionSize, Default: "1G", Help: "largest message that is read, after decompression"},
+
+	{Name: "mail_fsync", Type: backend.OptionString, Default: "optimized", Help: "optimized, always or never (writing)"},
+	{Name: "lock_method", Type: backend.OptionString, Default: "fcntl", Help: "fcntl, flock or dotlock, as in Dovecot (writing)"},
+	{Name: "mail_max_lock_timeout", Type: backend.OptionDuration, Default: "0", Help: "longest wait for a lock, 0 = Dovecot's own (writing)"},
+	{Name: "dotlock_use_excl", Type: backend.OptionBool, Default: "true", Help: "make lock files with O_EXCL (writing)"},
+	{Name: "mdbox_rotate_size", Type: backend.OptionSize, Default: "10M", Help: "an m.N file larger than this gets no more mail (writing)"},
+	{Name: "mdbox_rotate_interval", Type: backend.OptionDuration, Default: "0", Help: "an m.N file older than this gets no more mail (writing)"},
+	{Name: "mdbox_preallocate_space", Type: backend.OptionBool, Default: "false", Help: "reserve space for new m.N files (writing)"},
+	{Name: "mail_save_crlf", Type: backend.OptionBool, Default: "false", Help: "store mail with CRLF line ends (writing)"},
+	{Name: "mail_attachment_hash", Type: backend.OptionString, Default: "%{sha1}", Help: "hash that names attachments (writing)"},
+	{Name: "mail_attachment_min_size", Type: backend.OptionSize, Default: "128k", Help: "smaller attachments stay in the message (writing)"},
+	{Name: "mail_attachment_fs", Type: backend.OptionString, Default: "sis posix", Help: "\"sis posix\" or \"posix\" (writing)"},
+	{Name: "zlib_save", Type: backend.OptionString, Help: "compress new mail: gz, bz2, lz4 or zstd (writing)"},
+	{Name: "mailbox_list_index_include_inbox", Type: backend.OptionBool, Default: "false",
+		Help: "keep INBOX in dovecot.list.index too (writing)"},
+	{Name: "mail_index_rewrite_min_log_bytes", Type: backend.OptionSize, Default: "8k", Help: "as in Dovecot (writing)"},
+	{Name: "mail_index_rewrite_max_log_bytes", Type: backend.OptionSize, Default: "128k", Help: "as in Dovecot (writing)"},
+	{Name: "mail_index_log_rotate_min_size", Type: backend.OptionSize, Default: "32k", Help: "as in Dovecot (writing)"},
+	{Name: "mail_index_log_rotate_max_size", Type: backend.OptionSize, Default: "1M", Help: "as in Dovecot (writing)"},
+	{Name: "mail_index_log_rotate_min_age", Type: backend.OptionDuration, Default: "5m", Help: "as in Dovecot (writing)"},
+	{Name: "mail_index_log2_max_age", Type: backend.OptionDuration, Default: "2d", Help: "as in Dovecot (writing)"},
+	{Name: "mail_cache_fields", Type: backend.OptionString, Default: "flags", Help: "as in Dovecot (writing)"},
+	{Name: "mail_always_cache_fields", Type: backend.OptionString, Help: "as in Dovecot (writing)"},
+	{Name: "mail_never_cache_fields", Type: backend.OptionString, Default: "imap.envelope", Help: "as in Dovecot (writing)"},
+}
+
+// choices lists the values of options that take one of a few.
+var choices = map[string][]string{
+	"mail_fsync":         {"optimized", "always", "never"},
+	"lock_method":        {"fcntl", "flock", "dotlock"},
+	"mail_attachment_fs": {"sis posix", "posix"},
+	"zlib_save":          {"", "gz", "bz2", "lz4", "zstd"},
+}
+
+// settings are the options that reading needs, with defaults filled in.
+type settings struct {
+	location, home, attachments string
+	uid, gid                    string // decimal, "" = not configured
+	listIndex                   bool
+	maxMailboxes, maxStores     int
+	maxFiles, maxTree           int
+	cacheBytes, maxMessage      int64
+}
+
+// parseSettings checks all options. Its error names the option.
+func parseSettings(opts map[string]any) (settings, error) {
+	p := optionParser{given: opts}
+	for name := range opts {
+		if !slices.ContainsFunc(options, func(o backend.Option) bool { return o.Name == name }) {
+			p.fail(name, "unknown option")
+		}
+	}
+	values := map[string]any{}
+	for _, o := range options {
+		values[o.Name] = p.value(o)
+	}
+	s := settings{
+		location:     values["mail_location"].(string),
+		home:         values["mail_home"].(string),
+		attachments:  values["mail_attachment_dir"].(string),
+		listIndex:    values["mailbox_list_index"].(bool),
+		maxMailboxes: int(p.positive("max_open_mailboxes", values)),
+		maxStores:    int(p.positive("max_open_stores", values)),
+		maxFiles:     int(p.positive("max_open_files", values)),
+		maxTree:      int(p.positive("max_mailboxes", values)),
+		cacheBytes:   p.positive("cache_bytes", values),
+		maxMessage:   p.positive("max_message_size", values),
+	}
+	s.uid = p.id("mail_uid", values["mail_uid"].(string), userID)
+	s.gid = p.id("mail_gid", values["mail_gid"].(string), groupID)
+	return s, p.err
+}
+
+// optionParser keeps the first error.
+type optionParser struct {
+	given map[string]any
+	err   error
+}
+
+func (p *optionParser) fail(name, format string, args ...any) {
+	if p.err == nil {
+		p.err = backend.Errorf(backend.KindInvalidArgument, "options.%s: %s", name, fmt.Sprintf(format, args...))
+	}
+}
+
+// value returns an option as string, bool, int64 (also sizes) or time.Duration.
+func (p *optionParser) value(o backend.Option) any {
+	given, ok := p.given[o.Name]
+	if !ok {
+		given = o.Default
+		if o.Type == backend.OptionBool {
+			given = o.Default == "true"
+		}
+	}
+	switch o.Type {
+	case backend.OptionBool:
+		b, ok := given.(bool)
+		if !ok {
+			p.fail(o.Name, "must be true or false")
+		}
+		return b
+	case backend.OptionInt, backend.OptionSize:
+		n, err := parseSize(given)
+		if err != nil {
+			p.fail(o.Name, "%v", err)
+		}
+		return n
+	case backend.OptionDuration:
+		d, err := parseDuration(given)
+		if err != nil {
+			p.fail(o.Name, "%v", err)
+		}
+		return d
+	}
+	s, ok := given.(string)
+	if !ok {
+		p.fail(o.Name, "must be a string")
+	}
+	if c := choices[o.Name]; c != nil && !slices.Contains(c, s) {
+		p.fail(o.Name, "must be one of %q, not %q", c, s)
+	}
+	return s
+}
+
+func (p *optionParser) positive(name string, values map[string]any) int64 {
+	n := values[name].(int64)
+	if n <= 0 {
+		p.fail(name, "must be positive")
+	}
+	return n
+}
+
+func (p *optionParser) id(name, value string, lookup func(string) (string, error)) string {
+	if _, err := strconv.ParseUint(value, 10, 32); err == nil || value == "" {
+		return value
+	}
+	id, err := lookup(value)
+	if err != nil {
+		p.fail(name, "%v", err)
+	}
+	return id
+}
+
+func userID(name string) (string, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return "", err
+	}
+	return u.Uid, nil
+}
+
+func groupID(name string) (string, error) {
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return "", err
+	}
+	return g.Gid, nil
+}
+
+// parseSize takes a number, or Dovecot's size syntax: a number with B, K, M, G or T
+// in either case (dovecot src/lib/str-parse.c, str_parse_get_size).
+func parseSize(v any) (int64, error) {
+	if n, ok := v.(int64); ok {
+		return n, nil
+	}
+	s, _ := v.(string)
+	digits := strings.TrimRight(s, "bBkKmMgGtT ")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%q is not a size such as \"10M\"", s)
+	}
+	shift := 0
+	switch unit := strings.ToUpper(strings.TrimSpace(s[len(digits):])); strings.TrimSuffix(unit, "B") {
+	case "":
+	case "K":
+		shift = 10
+	case "M":
+		shift = 20
+	case "G":
+		shift = 30
+	case "T":
+		shift = 40
+	default:
+		return 0, fmt.Errorf("%q is not a size such as \"10M\"", s)
+	}
+	if n > (1<<62)>>shift {
+		return 0, fmt.Errorf("%q is too large", s)
+	}
+	return n << shift, nil
+}
+
+// durationUnits are the prefixes of Dovecot's interval units, longest time last.
+var durationUnits = []struct {
+	names string // the full name; every prefix of it is allowed
+	least int    // letters that are needed
+	unit  time.Duration
+}{
+	{"msecs", 2, time.Millisecond}, {"mseconds", 2, time.Millisecond}, {"milliseconds", 3, time.Millisecond},
+	{"secs", 1, time.Second}, {"seconds", 1, time.Second}, {"mins", 1, time.Minute}, {"minutes", 1, time.Minute},
+	{"hours", 1, time.Hour}, {"days", 1, 24 * time.Hour}, {"weeks", 1, 7 * 24 * time.Hour},
+}
+
+// parseDuration takes Go's syntax ("1h30m") and Dovecot's ("5 mins", "2d"); 0 needs no unit.
+func parseDuration(v any) (time.Duration, error) {
+	s, ok := v.(string)
+	if !ok {
+		return 0, fmt.Errorf("must be a string such as \"5s\"")
+	}
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return d, nil
+	}
+	digits := s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
+	unit := strings.ToLower(strings.TrimSpace(s[len(digits):]))
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err == nil {
+		for _, u := range durationUnits {
+			if len(unit) >= u.least && strings.HasPrefix(u.names, unit) && n <= int64(1<<62)/int64(u.unit) {
+				return time.Duration(n) * u.unit, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("%q is not a duration such as \"5s\"", s)
+}

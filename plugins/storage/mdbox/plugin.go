@@ -1,0 +1,220 @@
+package mdbox
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/mdbox"
+)
+
+// Version is the plugin's own version.
+const Version = "0.1.0"
+
+// Storage implements backend.Storage and backend.Watcher. Make it with New.
+type Storage struct {
+	log     *slog.Logger
+	watches *watches
+
+	// Set by Configure, then constant.
+	settings   settings
+	baseDir    string
+	namespaces map[string]*namespace
+
+	stores *stores
+
+	mu         sync.Mutex
+	configured bool
+	closed     bool
+}
+
+// namespace is a configured namespace with its location.
+type namespace struct {
+	backend.Namespace
+	location *mdbox.LocationTemplate // nil: only users with a field "mail" have one
+}
+
+var (
+	_ backend.Storage = (*Storage)(nil)
+	_ backend.Watcher = (*Storage)(nil)
+)
+
+// New returns the plugin, not configured yet. It touches no mail.
+func New(log *slog.Logger) *Storage { return &Storage{log: log} }
+
+// Info implements backend.Plugin.
+func (s *Storage) Info() backend.Info {
+	return backend.Info{
+		Kind:         backend.KindStorage,
+		Name:         "mdbox",
+		Version:      Version,
+		Description:  "reads Dovecot's mdbox mailstores",
+		Capabilities: []string{backend.CapWatchFD},
+		Options:      options,
+	}
+}
+
+// Configure implements backend.Plugin. Errors are KindInvalidArgument and name the option.
+func (s *Storage) Configure(_ context.Context, c backend.Config) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.configured {
+		return backend.Errorf(backend.KindInvalidArgument, "already configured")
+	}
+	set, err := parseSettings(c.Options)
+	if err != nil {
+		return err
+	}
+	spaces := c.Namespaces
+	if len(spaces) == 0 {
+		spaces = []backend.Namespace{{Separator: '/', Inbox: true, List: true, Subscriptions: true}}
+	}
+	s.namespaces = map[string]*namespace{}
+	for _, n := range spaces {
+		ns, err := newNamespace(n, set)
+		if err != nil {
+			return err
+		}
+		s.namespaces[n.Name] = ns
+	}
+	for name, template := range map[string]string{"mail_home": set.home, "mail_attachment_dir": set.attachments} {
+		if _, err := sampleVars.ExpandPath(template); err != nil {
+			return backend.Errorf(backend.KindInvalidArgument, "options.%s: %v", name, err)
+		}
+	}
+	s.settings, s.baseDir = set, c.BaseDir
+	s.stores = newStores(set, s.log)
+	s.watches = newWatches(s.log)
+	s.configured = true
+	return nil
+}
+
+// sampleVars stand for a user when templates are checked.
+var sampleVars = mdbox.Vars{User: "user@example.org", Home: "/home/user", UID: "1000", GID: "1000"}
+
+func newNamespace(n backend.Namespace, set settings) (*namespace, error) {
+	ns := &namespace{Namespace: n}
+	location, option := cmp.Or(n.Location, set.location), "options.mail_location"
+	if n.Location != "" {
+		option = "location of namespace " + strconv.Quote(n.Name)
+	}
+	if location == "" {
+		return ns, nil
+	}
+	var err error
+	if ns.location, err = mdbox.ParseLocation(location); err == nil {
+		_, err = ns.location.Resolve(sampleVars, "/")
+	}
+	if err != nil {
+		return nil, backend.Errorf(backend.KindInvalidArgument, "%s: %v", option, err)
+	}
+	return ns, nil
+}
+
+// Health implements backend.Plugin.
+func (s *Storage) Health(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.configured || s.closed {
+		return backend.Errorf(backend.KindUnavailable, "storage is not configured")
+	}
+	return nil
+}
+
+// usable is Health, and whether the caller still waits.
+func (s *Storage) usable(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return toBackend(err)
+	}
+	return s.Health(ctx)
+}
+
+// Close implements backend.Plugin: it closes all files. Calls that still run fail.
+func (s *Storage) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.configured || s.closed {
+		return nil
+	}
+	s.closed = true
+	s.stores.close()
+	return s.watches.close()
+}
+
+// WatchFile implements backend.Watcher.
+func (s *Storage) WatchFile(ctx context.Context) (*os.File, error) {
+	if err := s.Health(ctx); err != nil {
+		return nil, err
+	}
+	f, err := s.watches.dup()
+	if err != nil {
+		return nil, &backend.Error{Kind: backend.KindUnavailable, Message: "mailboxes cannot be watched", Cause: err}
+	}
+	return f, nil
+}
+
+// Unwatch implements backend.Watcher.
+func (s *Storage) Unwatch(ctx context.Context, ids []int32) error {
+	if err := s.Health(ctx); err != nil {
+		return err
+	}
+	s.watches.remove(ids)
+	return nil
+}
+
+// locate returns where a user's mail of a namespace is. Dovecot's userdb fields
+// home, mail, uid and gid take precedence over the options.
+func (s *Storage) locate(u *backend.User, name string) (*namespace, place, error) {
+	ns := s.namespaces[name]
+	if u == nil || ns == nil {
+		return nil, place{}, backend.Errorf(backend.KindNotFound, "no such namespace")
+	}
+	v := mdbox.Vars{User: u.Name, Home: u.Fields["home"],
+		UID: cmp.Or(u.Fields["uid"], s.settings.uid, strconv.Itoa(os.Getuid())),
+		GID: cmp.Or(u.Fields["gid"], s.settings.gid, strconv.Itoa(os.Getgid()))}
+	p, err := s.resolve(ns, v, u.Fields["mail"])
+	if err != nil {
+		return nil, place{}, &backend.Error{Kind: backend.KindUnavailable, Message: "mail storage is misconfigured", Detail: err.Error()}
+	}
+	return ns, p, nil
+}
+
+// place is what identifies a user's store. Equal places share everything.
+type place struct {
+	location    mdbox.Location
+	attachments string
+}
+
+func (s *Storage) resolve(ns *namespace, v mdbox.Vars, mail string) (p place, err error) {
+	if v.Home == "" && s.settings.home != "" {
+		if v.Home, err = v.ExpandPath(s.settings.home); err != nil {
+			return p, err
+		}
+	}
+	t := ns.location
+	if mail != "" && ns.Namespace.Location == "" {
+		if t, err = mdbox.ParseLocation(mail); err != nil {
+			return p, err
+		}
+	}
+	if t == nil {
+		return p, &mdbox.LocationError{Reason: "neither the option nor the user's field \"mail\" is set"}
+	}
+	if p.location, err = t.Resolve(v, s.baseDir); err != nil {
+		return p, err
+	}
+	if s.settings.attachments != "" {
+		if p.attachments, err = v.ExpandPath(s.settings.attachments); err != nil {
+			return p, err
+		}
+		if !filepath.IsAbs(p.attachments) {
+			p.attachments = filepath.Join(s.baseDir, p.attachments)
+		}
+	}
+	return p, nil
+}

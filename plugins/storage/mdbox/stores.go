@@ -1,0 +1,106 @@
+package mdbox
+
+import (
+	"log/slog"
+
+	"github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/mdbox/cache"
+)
+
+// filesPerStore is how many m.N files one store keeps open. Few are used at a
+// time: new mail is in the last one.
+const filesPerStore = 4
+
+// stores keeps what was read, within the limits of the settings.
+type stores struct {
+	settings  settings
+	log       *slog.Logger
+	cache     *cache.Files // dovecot.index.cache of all users
+	stores    *lru[place, *mdbox.Store]
+	mailboxes *lru[mailboxKey, *openMailbox]
+	files     *lru[place, storeFiles]
+}
+
+// mailboxKey names a mailbox of a store.
+type mailboxKey struct {
+	place place
+	name  string
+}
+
+// openMailbox is a mailbox together with its store, which stays open as long.
+type openMailbox struct {
+	*mdbox.Mailbox
+	store        *mdbox.Store
+	releaseStore func()
+}
+
+func (m *openMailbox) Close() error {
+	m.releaseStore()
+	return nil
+}
+
+// storeFiles are the m.N files that a store keeps open.
+type storeFiles struct{ store *mdbox.Store }
+
+func (f storeFiles) Close() error       { f.store.CloseIdle(); return nil }
+func (f storeFiles) MemoryBytes() int64 { return 0 }
+
+// newStores divides cache_bytes: half for mailboxes, a quarter for maps, and a quarter
+// for dovecot.index.cache files. Half of max_open_files are m.N files, half caches.
+func newStores(set settings, log *slog.Logger) *stores {
+	return &stores{
+		settings:  set,
+		log:       log,
+		cache:     cache.NewFiles(cache.Config{MaxOpenFiles: max(1, set.maxFiles/2), MaxMemory: set.cacheBytes / 4}),
+		stores:    newLRU[place, *mdbox.Store](set.maxStores, set.cacheBytes/4),
+		mailboxes: newLRU[mailboxKey, *openMailbox](set.maxMailboxes, set.cacheBytes/2),
+		files:     newLRU[place, storeFiles](max(1, set.maxFiles/2/filesPerStore), 0),
+	}
+}
+
+func (c *stores) close() {
+	c.files.close()
+	c.mailboxes.close()
+	c.stores.close()
+	_ = c.cache.Close() // it was only read
+}
+
+// store returns the store at p until release is called.
+func (c *stores) store(p place) (s *mdbox.Store, release func(), err error) {
+	return c.stores.acquire(p, func() (*mdbox.Store, error) {
+		return mdbox.New(p.location, mdbox.Options{
+			AttachmentDir:  p.attachments,
+			Cache:          c.cache,
+			MaxOpenFiles:   filesPerStore,
+			MaxMessageSize: uint64(c.settings.maxMessage),
+			MaxMailboxes:   c.settings.maxTree,
+			Report:         func(err error) { c.log.Warn("damage was worked around", "err", err) },
+		}), nil
+	})
+}
+
+// mailbox returns an open mailbox until release is called.
+func (c *stores) mailbox(p place, name string) (m *openMailbox, release func(), err error) {
+	return c.mailboxes.acquire(mailboxKey{p, name}, func() (*openMailbox, error) {
+		s, releaseStore, err := c.store(p)
+		if err != nil {
+			return nil, err
+		}
+		m, err := s.OpenMailbox(name)
+		if err != nil {
+			releaseStore()
+			return nil, err
+		}
+		return &openMailbox{m, s, releaseStore}, nil
+	})
+}
+
+// useFiles lets a store keep m.N files open, until the files of too many other stores were used
+// since. The caller calls release when it has read what it wants.
+func (c *stores) useFiles(p place, s *mdbox.Store) (release func()) {
+	_, release, err := c.files.acquire(p, func() (storeFiles, error) { return storeFiles{s}, nil })
+	if err != nil { // closed: reading will fail as well
+		return func() {}
+	}
+	return release
+}
