@@ -1,0 +1,199 @@
+package passwdfile
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// vars are the values of the variables in paths, extra fields and user name formats.
+type vars struct {
+	user    string // %u %{user}; %n %{username} is what precedes the first '@', %d %{domain} what follows it
+	service string // %s %{service} %{protocol}
+	remote  string // %r %{rip} %{remote_ip}
+	local   string // %l %{lip} %{local_ip}
+	home    string // %h %{home}
+	session string // %{session}
+}
+
+// VariableError says that a template can not be expanded.
+type VariableError struct {
+	Template string
+	Variable string
+	Reason   string
+}
+
+func (e *VariableError) Error() string {
+	return fmt.Sprintf("%s in %q: %s", e.Variable, e.Template, e.Reason)
+}
+
+// expand replaces the variables of a template, in the syntax of Dovecot 2.3
+// (%[width][modifiers]x with the modifiers L, U and T, and %{name}) or 2.4 (%{name | lower | upper}).
+// %% is a percent sign. What it does not know is a *VariableError: no login goes on with half of a value.
+func (v vars) expand(template string) (string, error) { return v.expandWith(template, nil) }
+
+// expandWith gives each value through fix, if there is one.
+func (v vars) expandWith(template string, fix func(string) string) (string, error) {
+	var out strings.Builder
+	rest := template
+	for {
+		before, after, ok := strings.Cut(rest, "%")
+		out.WriteString(before)
+		if !ok {
+			return out.String(), nil
+		}
+		if after != "" && after[0] == '%' {
+			out.WriteByte('%')
+			rest = after[1:]
+			continue
+		}
+		value, n, reason := v.reference(after)
+		if reason != "" {
+			return "", &VariableError{template, "%" + after[:n], reason}
+		}
+		if fix != nil {
+			value = fix(value)
+		}
+		out.WriteString(value)
+		rest = after[n:]
+	}
+}
+
+// reference expands what follows a percent sign. n is its length in s. reason is not empty if it is no variable.
+func (v vars) reference(s string) (value string, n int, reason string) {
+	width := 0
+	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+		width = min(width*10+int(s[n]-'0'), 1<<20)
+		n++
+	}
+	var modifiers []func(string) string
+	for n < len(s) && modifier[s[n]] != nil {
+		modifiers = append(modifiers, modifier[s[n]])
+		n++
+	}
+	if n == len(s) {
+		return "", n, "ends in the middle of a variable"
+	}
+	var name string
+	if s[n] == '{' {
+		end := strings.IndexByte(s[n:], '}')
+		if end < 0 {
+			return "", len(s), "lacks its closing brace"
+		}
+		name = s[n+1 : n+end]
+		n += end + 1
+	} else {
+		name = shortNames[s[n]]
+		n++
+	}
+	name, filters, _ := strings.Cut(name, "|")
+	value, ok := v.named(strings.TrimSpace(name))
+	if !ok {
+		return "", n, "unknown variable"
+	}
+	if value, reason = applyFilters(value, filters); reason != "" {
+		return "", n, reason
+	}
+	for _, m := range modifiers {
+		value = m(value)
+	}
+	if width > 0 && len(value) > width {
+		value = value[:width]
+	}
+	return value, n, ""
+}
+
+var shortNames = map[byte]string{
+	'u': "user", 'n': "username", 'd': "domain", 's': "service", 'r': "rip", 'l': "lip", 'h': "home",
+}
+
+var modifier = map[byte]func(string) string{
+	'L': asciiLower,
+	'U': asciiUpper,
+	'T': func(s string) string { return strings.TrimRight(s, " \t\r\n") },
+}
+
+func (v vars) named(name string) (string, bool) {
+	switch name {
+	case "user":
+		return v.user, true
+	case "username":
+		user, _, _ := strings.Cut(v.user, "@")
+		return user, true
+	case "domain":
+		_, domain, _ := strings.Cut(v.user, "@")
+		return domain, true
+	case "service", "protocol":
+		return v.service, true
+	case "rip", "remote_ip":
+		return v.remote, true
+	case "lip", "local_ip":
+		return v.local, true
+	case "home":
+		return v.home, true
+	case "session":
+		return v.session, true
+	}
+	return "", false
+}
+
+// applyFilters runs Dovecot 2.4's filters, separated by '|'.
+func applyFilters(value, filters string) (out, reason string) {
+	if filters == "" {
+		return value, ""
+	}
+	for _, f := range strings.Split(filters, "|") {
+		switch f = strings.TrimSpace(f); f {
+		case "lower":
+			value = asciiLower(value)
+		case "upper":
+			value = asciiUpper(value)
+		case "username":
+			value, _, _ = strings.Cut(value, "@")
+		case "domain":
+			_, value, _ = strings.Cut(value, "@")
+		default:
+			return "", "unknown filter " + strconv.Quote(f)
+		}
+	}
+	return value, ""
+}
+
+// expandPath expands the path of a file. A '/' in a value becomes '|', as in Dovecot, and
+// ok is false if the values add an element "." or "..": no login name leads to another directory.
+func (v vars) expandPath(template string) (path string, ok bool, err error) {
+	path, err = v.expandWith(template, func(value string) string {
+		return strings.NewReplacer("/", "|", "\x00", "").Replace(value)
+	})
+	if err != nil {
+		return "", false, err
+	}
+	return path, dots(path) == dots(template), nil
+}
+
+// dots counts the elements "." and ".." of a path.
+func dots(path string) int {
+	n := 0
+	for _, element := range strings.Split(path, "/") {
+		if element == "." || element == ".." {
+			n++
+		}
+	}
+	return n
+}
+
+// asciiLower leaves bytes outside of ASCII alone, as Dovecot does.
+func asciiLower(s string) string { return mapBytes(s, 'A', 'Z') }
+
+func asciiUpper(s string) string { return mapBytes(s, 'a', 'z') }
+
+// mapBytes changes the case of the letters from first to last.
+func mapBytes(s string, first, last byte) string {
+	b := []byte(s)
+	for i, c := range b {
+		if first <= c && c <= last {
+			b[i] = c ^ ('a' - 'A')
+		}
+	}
+	return string(b)
+}
