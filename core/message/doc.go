@@ -1,0 +1,26 @@
+// Package message understands the text of mail: header fields, addresses, MIME
+// parts, and what IMAP makes of them (ENVELOPE, BODYSTRUCTURE, sections, search).
+//
+// It works on a message, or a header block, that is complete in memory, with CRLF at
+// the end of lines, and copies as little as it can: parts and sections are ranges of that memory. Nothing in
+// here fails or panics, whatever the input: mail that breaks every rule still has an ENVELOPE. Work is linear
+// in the size of the input, and what is built is bounded by Limits.
+//
+// Dovecot is the judge. Where the standards leave room, and also where mail breaks them,
+// results equal those of Dovecot's IMAP server byte for byte, for two reasons: its index cache
+// holds BODYSTRUCTUREs that it made, which are sent beside ours; and a client that cached an answer of one server
+// must not see another from the other. The tests ask a real Dovecot, with handwritten and with random messages.
+//
+//	header.go     fields of a header block, filters over them
+//	lexer.go      tokens of structured fields (RFC 5322 §3.2, RFC 2045 §5.1)
+//	address.go    address lists (RFC 5322 §3.4)
+//	envelope.go   ENVELOPE (RFC 3501 §7.4.2)
+//	part.go       the part tree (RFC 2046 §5)
+//	params.go     parameters (RFC 2045 §5.1, RFC 2231)
+//	content.go    Content-* fields
+//	structure.go  BODY and BODYSTRUCTURE (RFC 3501 §7.4.2)
+//	section.go    BODY[…] (RFC 3501 §6.4.5)
+//
+// Where Dovecot is known to differ on purpose of ours: a header that is cut off by a boundary ends there
+// (Dovecot's HEADER.FIELDS of such a part reads on into the boundary).
+package message
