@@ -61,8 +61,8 @@ func items(m *Message, rnd *rand.Rand) []fetchItem {
 				continue
 			}
 			fields := kind == SectionFields || kind == SectionFieldsNot
-			if fields && len(p) > 0 && !m.headerEnds(p) {
-				continue // Dovecot reads on into the boundary and what follows
+			if fields && (bareCR || len(p) > 0 && !m.headerEnds(p)) {
+				continue // Dovecot drops a CR before a line end, or reads on into the boundary and what follows
 			}
 			s := &Section{Path: p, Kind: kind, Fields: []string{"SUBJECT", "CONTENT-TYPE", "X-A", "TO"}}
 			name := "BODY[" + sectionName(s) + "]"
@@ -114,6 +114,9 @@ func compare(t *testing.T, d *dovecot, names []string, msgs [][]byte, rnd *rand.
 		msg := d.message(n + 1) // as it is served: Dovecot normalizes line ends
 		m := Parse(msg, Limits{})
 		for _, it := range items(m, rnd) {
+			if it.name == "ENVELOPE" && bytes.Contains(m.header(0), []byte("\r\r\n")) {
+				continue // Dovecot's cache drops the first CR
+			}
 			ask, answer := it.name, it.name
 			if strings.HasPrefix(ask, "BODY[") {
 				ask = "BODY.PEEK" + ask[4:]

@@ -97,9 +97,6 @@ func languages(value []byte) (tags [][]byte) {
 	l.skip()
 	for {
 		tag, st := l.atom([]byte{})
-		if st == bad && len(tag) == 0 {
-			return tags
-		}
 		if st == bad {
 			return tags
 		}

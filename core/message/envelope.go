@@ -76,7 +76,7 @@ type envelopeWriter struct {
 }
 
 var envelopeWriters = sync.Pool{New: func() any {
-	w := &envelopeWriter{}
+	w := &envelopeWriter{parser: addressParser{buf: make([]byte, 0, 256)}}
 	w.parser.keepComment = true
 	w.parser.emit = w.address
 	return w

@@ -103,6 +103,15 @@ func hasName(name []byte, names []string) bool {
 	return false
 }
 
+// middle returns what stands between the name and the value: the colon with the blanks before it, and one behind it.
+func (f *Field) middle() []byte {
+	n := len(f.Raw) - newlineSize(f.Raw) - len(f.Value) // where the value starts
+	if len(f.Value) > 0 && isBlank(f.Value[0]) {
+		n++
+	}
+	return f.Raw[len(f.Name):n]
+}
+
 // text returns the value as it is parsed: without blanks at its start, and with LF for
 // every line end. If the first line is nothing but blanks, only one is taken away. The
 // result points into f or is appended to buf, which is returned as well.

@@ -1,7 +1,7 @@
 package message
 
 // lexer reads the tokens of structured header fields (RFC 5322 §3.2, RFC 2045 §5.1)
-// in the lenient way of Dovecot (src/lib-mail/rfc822-parser.c). Its methods append the meaning
+// in the lenient way of Dovecot (src/lib-mail/rfc822-parser.c). Lines of the value end in LF. Its methods append the meaning
 // of a token to a buffer, skip the comments and blanks behind it, and say how things stand then.
 type lexer struct {
 	b []byte
@@ -92,9 +92,10 @@ func (l *lexer) skipComment() bool {
 				return true
 			}
 		case '\n':
-			l.comment = trimCR(l.comment, l.b[l.i-1])
-			kept = len(l.comment)
-			continue
+			if l.atFold() {
+				kept = len(l.comment)
+				continue
+			}
 		case '\\':
 			kept = len(l.comment)
 			l.i++
@@ -184,14 +185,17 @@ func (l *lexer) quoted(dst []byte) ([]byte, status) {
 			l.i++
 			return dst, l.skip()
 		case '\n':
-			dst = trimCR(dst, l.b[l.i-1])
+			if !l.atFold() {
+				dst = append(dst, c)
+				break
+			}
 			kept = len(dst)
 		case '\\':
-			kept = len(dst)
 			l.i++
 			if l.i == len(l.b) {
 				return dst[:kept], bad
 			}
+			kept = len(dst)
 			dst = append(dst, l.b[l.i])
 		default:
 			dst = append(dst, c)
@@ -235,11 +239,15 @@ func (l *lexer) domain(dst []byte) ([]byte, status) {
 		return l.dotAtom(dst)
 	}
 	n := len(dst)
-	for ; l.i < len(l.b); l.i++ {
+	dst = append(dst, '[')
+	for l.i++; l.i < len(l.b); l.i++ {
 		switch c := l.b[l.i]; c {
+		case '[':
+			return dst[:n], bad
 		case '\n':
-			dst = trimCR(dst, l.b[l.i-1])
-			continue
+			if l.atFold() {
+				continue
+			}
 		case '\\':
 			dst = append(dst, c)
 			l.i++
@@ -255,10 +263,7 @@ func (l *lexer) domain(dst []byte) ([]byte, status) {
 	return dst[:n], bad
 }
 
-// trimCR drops the CR of a line end from dst; prev is what stood before the LF.
-func trimCR(dst []byte, prev byte) []byte {
-	if prev == '\r' {
-		return dst[:len(dst)-carriage(dst)]
-	}
-	return dst
+// atFold reports whether the LF here folds a line that goes on, so that it is dropped. Before a line of one blank it is not.
+func (l *lexer) atFold() bool {
+	return l.i+2 < len(l.b) && isBlank(l.b[l.i+1]) && l.b[l.i+2] != '\n'
 }

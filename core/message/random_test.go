@@ -144,6 +144,9 @@ func (g *mailMaker) end() {
 func randomMessage(seed int64) []byte {
 	g := mailMaker{Rand: rand.New(rand.NewSource(seed))}
 	g.entity(0)
+	if g.b.Len() == 0 {
+		return crlf("\n") // Dovecot saves no empty message
+	}
 	return crlf(g.b.String())
 }
 
