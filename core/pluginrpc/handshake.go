@@ -20,6 +20,10 @@ const (
 	// plugin's end of the descriptor channel, see FDSender.
 	EnvFDChannel = "ROOST_FD_CHANNEL"
 
+	// EnvLogLevel names the environment variable with the lowest level that core
+	// writes: "DEBUG", "INFO", "WARN" or "ERROR".
+	EnvLogLevel = "ROOST_LOG_LEVEL"
+
 	// PluginSet is the name under which go-plugin dispenses the connection; it is not on the wire.
 	PluginSet = "roost"
 )
