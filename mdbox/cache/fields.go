@@ -6,13 +6,14 @@ import (
 	"math"
 	"strings"
 
+	"github.com/roostmail/roost/mdbox/translog"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
 // Field table (dovecot src/lib-index/mail-cache-private.h, struct mail_cache_header_fields):
 //
 //	   off  len  field          encoding
-//	     0    4  next_offset    packed offset of a newer table; 0 = this is the newest
+//	     0    4  next_offset    encoded offset (package translog) of a newer table; 0 = none
 //	     4    4  size           uint32: bytes of this table without its padding
 //	     8    4  fields_count   uint32 = n
 //	    12   4n  last_used[]    uint32: UNIX time; 0 = unknown
@@ -94,10 +95,7 @@ func DecodeFieldTable(b []byte) (t FieldTable, n int, err error) {
 		return FieldTable{}, 0, vfs.Corrupt(4, "field table lies inside the file")
 	}
 	b = b[:n]
-	var ok bool
-	if t.Next, ok = unpackOffset(b); !ok {
-		return FieldTable{}, 0, vfs.Corrupt(0, "offset of the next field table is a packed offset")
-	}
+	t.Next = translog.DecodeOffset([4]byte(b))
 	count := uint64(binary.LittleEndian.Uint32(b[8:]))
 	if count > uint64(n-tableHeaderSize)/10 {
 		return FieldTable{}, 0, vfs.Corrupt(8, "fields lie inside the field table")

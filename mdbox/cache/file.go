@@ -65,8 +65,9 @@ func (f *File) readHeader() (Header, error) {
 	return h, vfs.At(err, f.Path(), 0)
 }
 
-// currentFields returns the fields of the newest table that was read.
-func (f *File) currentFields() []Field {
+// Fields returns the fields of the newest table that was read, by field number.
+// The caller must not change them.
+func (f *File) Fields() []Field {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.fields

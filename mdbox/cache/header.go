@@ -3,6 +3,7 @@ package cache
 import (
 	"encoding/binary"
 
+	"github.com/roostmail/roost/mdbox/translog"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
@@ -19,7 +20,7 @@ import (
 //	 16    4  record_count            uint32: messages with a record
 //	 20    4  used_file_size          uint32: file size at the last purge; ignored
 //	 24    4  deleted_record_count    uint32: expunged messages that had a record
-//	 28    4  field_header_offset     packed offset of the first field table; 0 = none
+//	 28    4  field_header_offset     encoded offset (package translog) of the first field table; 0 = none
 //
 // Integers are in the byte order of the host that wrote them; only little-endian
 // files are read.
@@ -67,10 +68,7 @@ func DecodeHeader(b []byte) (Header, error) {
 	if h.FileSeq == 0 {
 		return Header{}, vfs.Corrupt(8, "cache file_seq is not 0")
 	}
-	var ok bool
-	if h.FirstTable, ok = unpackOffset(b[28:]); !ok {
-		return Header{}, vfs.Corrupt(28, "offset of the field table is a packed offset")
-	}
+	h.FirstTable = translog.DecodeOffset([4]byte(b[28:]))
 	return h, nil
 }
 
@@ -81,4 +79,13 @@ func (h Header) Append(b []byte) []byte {
 		b = binary.LittleEndian.AppendUint32(b, v)
 	}
 	return appendOffset(b, h.FirstTable)
+}
+
+// appendOffset appends an encoded offset; 0 stands for none and is zero bytes.
+func appendOffset(b []byte, off uint32) []byte {
+	if off == 0 {
+		return append(b, 0, 0, 0, 0)
+	}
+	enc := translog.EncodeOffset(off)
+	return append(b, enc[:]...)
 }

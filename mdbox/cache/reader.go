@@ -47,7 +47,7 @@ func (f *File) NewReader(headers ...string) *Reader {
 	r.values = make([][]byte, n)
 	r.at = make([]uint32, n)
 	r.loaded = make([]uint32, n)
-	r.resolve(f.currentFields())
+	r.resolve(f.Fields())
 	return r
 }
 
@@ -182,7 +182,7 @@ func (r *Reader) grown(err error) error {
 	if err := r.file.refreshFields(); err != nil {
 		return err
 	}
-	fields := r.file.currentFields()
+	fields := r.file.Fields()
 	if uint64(unknown.number) >= uint64(len(fields)) {
 		return vfs.Corrupt(0, "field number %d is below %d", unknown.number, len(fields))
 	}
