@@ -32,7 +32,7 @@ func (s *server) dial(t testing.TB) *client {
 
 func newClient(t testing.TB, c net.Conn) *client {
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(60 * time.Second))
+	c.SetDeadline(time.Now().Add(20 * time.Second))
 	return &client{t: t, Conn: c, r: bufio.NewReader(c)}
 }
 
@@ -67,7 +67,7 @@ func (c *client) wantEnd() {
 // eventually waits for a condition that other goroutines bring about.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(60 * time.Second); !ok(); {
+	for end := time.Now().Add(20 * time.Second); !ok(); {
 		if time.Now().After(end) {
 			t.Fatalf("did not happen: %s", what)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"net"
 	"strconv"
@@ -22,6 +23,7 @@ import (
 //	LOGIN       sets State.User          LINES     ModeLine, until the line DONE
 //	BOX n       SetMailbox               LATE s    SetDeadline(s seconds)
 //	TLS         STARTTLS                 BYE       Close
+//	SUM x       length and CRC-32 of the command, by a worker
 type toy struct {
 	started chan struct{} // HOLD has begun
 	release chan struct{} // lets HOLD go on
@@ -135,6 +137,10 @@ func (t *toy) Run(ctx context.Context, s *Session, cmd []byte) {
 			t.mu.Unlock()
 		case <-t.release:
 		}
+	}
+	if word == "SUM" {
+		fmt.Fprintf(writer{s}, "%s %d %08x\r\n", tag, len(cmd), crc32.ChecksumIEEE(cmd))
+		return
 	}
 	fmt.Fprintf(writer{s}, "%s ran %q\r\n", tag, arg)
 }

@@ -198,9 +198,16 @@ func (s *Session) await(mask bits) {
 	s.arm()
 	s.e.pool.yield()
 	defer s.e.pool.regain(s.w)
+	watched := mask | bitKill | bitHangup | bitTimer
+	if s.r.flags&flagStartTLS != 0 {
+		watched |= bitShutdown
+	}
 	for {
-		b := s.r.word.take(mask | bitKill | bitHangup | bitTimer)
+		b := s.r.word.take(watched)
 		s.note(b &^ (bitWrite | bitTimer))
+		if b&bitShutdown != 0 {
+			s.err = ErrStopping // nothing can be said before the handshake
+		}
 		if s.err != nil || b&mask != 0 {
 			return
 		}
@@ -283,7 +290,9 @@ func (s *Session) finish() {
 	s.SetMailbox(0)
 	e.wheel(s.slot).remove(s.slot, r)
 	if s.x != nil {
-		s.x.user = nil
+		if s.x.tls != nil {
+			e.tlsConns.Add(-1)
+		}
 		s.dropExtra()
 	}
 	conn.Close(int(r.fd), s.err == errClosed, s.scratch)
