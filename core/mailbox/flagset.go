@@ -148,7 +148,7 @@ func (t *flagTable) render(f FlagSet, recent bool) string {
 	for w, word := range f.Keywords {
 		for ; word != 0; word &= word - 1 {
 			k := w*64 + bits.TrailingZeros64(word)
-			if validKeyword(t.keywords[k]) {
+			if ValidKeyword(t.keywords[k]) {
 				b = append(append(b, t.keywords[k]...), ' ')
 			}
 		}
@@ -159,9 +159,9 @@ func (t *flagTable) render(f FlagSet, recent bool) string {
 	return string(b)
 }
 
-// validKeyword reports whether a stored name may be sent: an atom (RFC 3501 §9:
+// ValidKeyword reports whether a stored name may be sent: an atom (RFC 3501 §9:
 // flag-keyword). A damaged index must not put a line end into a response.
-func validKeyword(name string) bool {
+func ValidKeyword(name string) bool {
 	for i := 0; i < len(name); i++ {
 		switch c := name[i]; {
 		case c <= ' ', c >= 0x7f:

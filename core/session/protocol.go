@@ -102,6 +102,7 @@ type Mode uint8
 const (
 	ModeCommand Mode = iota // commands with literals
 	ModeLine                // single lines, given to Protocol.Line (SASL, IDLE)
+	ModeHold                // nothing is read until Timeout sets another mode (a refused login)
 )
 
 // Config holds the settings of the engine. Each limit names its TOML key.

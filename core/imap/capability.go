@@ -1,0 +1,39 @@
+package imap
+
+import "github.com/roostmail/roost/core/session"
+
+// CAPABILITY (RFC 3501 §6.1.1).
+func quickCapability(r *request) (bool, error) {
+	if err := r.end(); err != nil {
+		return true, err
+	}
+	b := r.s.Buffer()
+	*b = append(*b, "* CAPABILITY "...)
+	*b = r.srv.appendCapabilities(*b, r.s)
+	*b = append(*b, '\r', '\n')
+	r.s.Commit()
+	return true, nil
+}
+
+// The capabilities, where known by RFC: SASL-IR 4959, ID 2971, ENABLE 5161,
+// IDLE 2177, LITERAL+ 7888, NAMESPACE 2342, CHILDREN 3348, SPECIAL-USE 6154,
+// LIST-EXTENDED 5258, LIST-STATUS 5819, UNSELECT 3691, STATUS=SIZE 8438, CONDSTORE 7162.
+const (
+	capabilities      = "IMAP4rev1 SASL-IR ID ENABLE IDLE LITERAL+"
+	capabilitiesAfter = " NAMESPACE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS UNSELECT STATUS=SIZE CONDSTORE"
+)
+
+// appendCapabilities appends the capabilities of the session's state.
+func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
+	b = append(b, capabilities...)
+	if s.State().Proto != stateNotAuthenticated {
+		return append(b, capabilitiesAfter...)
+	}
+	if s.CanStartTLS() {
+		b = append(b, " STARTTLS"...)
+	}
+	if !srv.mayLogin(s) { // RFC 3501 §6.2.3
+		return append(b, " LOGINDISABLED"...)
+	}
+	return append(b, " AUTH=PLAIN AUTH=LOGIN"...)
+}

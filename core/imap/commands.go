@@ -1,0 +1,72 @@
+package imap
+
+// command is an entry of the table.
+type command struct {
+	name   string
+	states uint8 // bits in…
+	// quick answers on the loop, if it can (session.Protocol.Quick). done false: nothing was written or changed.
+	quick func(r *request) (done bool, err error)
+	// run executes the command on a worker. It sends no EXISTS, EXPUNGE or
+	// unsolicited FETCH: sync says which of these follow.
+	run  func(r *request) error
+	sync syncMode
+	// literal decides about a literal of the command before it is read; nil: accept.
+	literal func(r *request) error
+}
+
+// States in which a command is allowed (RFC 3501 §6).
+const (
+	inNotAuthenticated uint8 = 1 << stateNotAuthenticated
+	inSelected         uint8 = 1 << stateSelected
+	inAuthenticated    uint8 = 1<<stateAuthenticated | inSelected
+	inAny              uint8 = inNotAuthenticated | inAuthenticated
+)
+
+// syncMode says which updates of the selected mailbox follow a command.
+type syncMode uint8
+
+const (
+	syncNone      syncMode = iota
+	syncNoExpunge          // RFC 3501 §7.4.1: FETCH, STORE and SEARCH must not be followed by EXPUNGE
+	syncAll
+)
+
+// commands is the table of commands by name. init fills it, since the functions refer to it.
+var commands map[string]*command
+
+func init() {
+	list := []command{
+		{name: "CAPABILITY", states: inAny, quick: quickCapability},
+		{name: "NOOP", states: inAny, quick: quickNoop, run: runNoop, sync: syncAll},
+		{name: "LOGOUT", states: inAny, quick: quickLogout},
+		{name: "ID", states: inAny, quick: quickID},
+
+		{name: "STARTTLS", states: inNotAuthenticated, quick: quickStartTLS},
+		{name: "AUTHENTICATE", states: inNotAuthenticated, quick: quickAuthenticate, run: runAuthenticate},
+		{name: "LOGIN", states: inNotAuthenticated, quick: quickLogin, run: runLogin},
+
+		{name: "ENABLE", states: inAuthenticated, quick: quickEnable},
+		{name: "NAMESPACE", states: inAuthenticated, quick: quickNamespace},
+		{name: "LIST", states: inAuthenticated, run: runList, sync: syncAll},
+		{name: "LSUB", states: inAuthenticated, run: runLsub, sync: syncAll},
+		{name: "STATUS", states: inAuthenticated, run: runStatus, sync: syncAll},
+		{name: "SELECT", states: inAuthenticated, run: runSelect},
+		{name: "EXAMINE", states: inAuthenticated, run: runSelect},
+		{name: "IDLE", states: inAuthenticated, quick: quickIdle, run: runIdle},
+
+		{name: "CHECK", states: inSelected, quick: quickNoop, run: runNoop, sync: syncAll},
+		{name: "CLOSE", states: inSelected, quick: quickUnselect},
+		{name: "UNSELECT", states: inSelected, quick: quickUnselect},
+	}
+	// Commands that write. Until they are here, they are refused in words.
+	for _, name := range []string{"APPEND", "CREATE", "DELETE", "RENAME", "SUBSCRIBE", "UNSUBSCRIBE"} {
+		list = append(list, command{name: name, states: inAuthenticated, quick: quickReadOnly, literal: refuseReadOnly})
+	}
+	for _, name := range []string{"STORE", "COPY", "MOVE", "EXPUNGE", "UID STORE", "UID COPY", "UID MOVE", "UID EXPUNGE"} {
+		list = append(list, command{name: name, states: inSelected, quick: quickReadOnly, literal: refuseReadOnly})
+	}
+	commands = make(map[string]*command, len(list))
+	for i := range list {
+		commands[list[i].name] = &list[i]
+	}
+}

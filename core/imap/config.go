@@ -1,0 +1,49 @@
+package imap
+
+import (
+	"time"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/imapwire"
+	"github.com/roostmail/roost/core/mailbox"
+)
+
+// Config holds the settings of the protocol. Zero durations switch what they
+// are for off. DefaultConfig has usable values.
+type Config struct {
+	Greeting string // text of the greeting, printable ASCII
+	Name     string // answered to ID (RFC 2971), with
+	Version  string // this
+
+	// AllowPlaintextAuth permits passwords over a connection without TLS.
+	AllowPlaintextAuth bool
+	// TrustLocal takes a connection whose two ends have the same address to be
+	// as safe as TLS, as Dovecot does.
+	TrustLocal bool
+
+	MaxBad           int           // malformed commands in a row before BYE, [limits] bad_commands
+	AuthFailureDelay time.Duration // between a wrong password and the answer
+	LoginTimeout     time.Duration // from the connection to the login
+	Autologout       time.Duration // without any input; RFC 3501 §5.4 wants 30 minutes at least
+	IdleKeepalive    time.Duration // between the lines that keep an IDLE's connection open
+
+	Limits     imapwire.Limits
+	Namespaces []backend.Namespace // empty: one with INBOX in it, separator "/"
+	Mailboxes  mailbox.Config
+}
+
+// DefaultConfig returns the settings that apply where nothing else is configured.
+func DefaultConfig() Config {
+	return Config{
+		Greeting:         "roost ready.",
+		Name:             "roost",
+		TrustLocal:       true,
+		MaxBad:           20,
+		AuthFailureDelay: 2 * time.Second,
+		LoginTimeout:     3 * time.Minute,
+		Autologout:       30 * time.Minute,
+		IdleKeepalive:    2 * time.Minute,
+		Limits:           imapwire.DefaultLimits,
+		Mailboxes:        mailbox.DefaultConfig,
+	}
+}

@@ -1,0 +1,39 @@
+// Package imap is the IMAP server's side of the protocol: IMAP4rev1 (RFC 3501),
+// on sessions of core/session, which calls it, and mailboxes of core/mailbox, which it calls.
+//
+// One file per command holds its grammar, what it does and what it answers. The
+// table of commands is commands.go.
+//
+// # A session
+//
+// All that is kept of a session between two commands is session.State, 48 bytes
+// without pointers: the state of RFC 3501 §3, ENABLE bits, the interned user,
+// the mailbox (an id of mailbox.Registry) and the version of it that the client
+// knows. What is rare (a tag longer than the record has room for, a
+// user name in the middle of AUTHENTICATE LOGIN) goes to an extra.
+//
+// # A command
+//
+// Quick runs on the event loop and answers what needs neither plugin nor waiting.
+// NOOP is among these when the kernel vouches that the mailbox has not changed (mailbox.Mailbox.Clean).
+// Everything else is Run on a worker:
+//
+//	parse tag and name ▸ check the state ▸ pin the view ▸ command.run ▸ untagged updates ▸ tagged response
+//
+// A run function returns an error and writes untagged data only; the tagged
+// response is made from the error, in one place (finish): nil is OK, a
+// *imapwire.SyntaxError is BAD, a *response is what it says, and a
+// *backend.Error is NO with the response code of its kind (errorCodes).
+//
+// # Untagged updates
+//
+// A session stands at a version of its mailbox; its sequence numbers are those
+// of that version until it has been told otherwise. Updates are sent only by
+// request.sync, which writes what leads from that version to the newest one and moves the
+// session there. FETCH, STORE and SEARCH go only as far as possible without
+// EXPUNGE (RFC 3501 §7.4.1); their UID forms may send it. The lines of one step are made once
+// and shared by all sessions (mailbox.Mailbox.Memo).
+//
+// A session whose history is gone, or whose mailbox was replaced or deleted,
+// gets BYE: there is no other way to say that its sequence numbers are void.
+package imap

@@ -1,0 +1,124 @@
+package imap
+
+import (
+	"context"
+
+	"github.com/roostmail/roost/core/imapwire"
+	"github.com/roostmail/roost/core/session"
+)
+
+// Literal implements session.Protocol. A command that will fail anyway is
+// refused before its literal is sent (RFC 3501 §7.5).
+func (srv *Server) Literal(s *session.Session, cmd []byte, size uint64, nonSync bool) session.LiteralAnswer {
+	r := srv.request(s, cmd)
+	defer srv.free(r)
+	err := r.head()
+	if err == nil && r.cmd.literal != nil {
+		err = r.cmd.literal(r)
+	}
+	if err == nil {
+		return session.LiteralAccept
+	}
+	r.finish(err)
+	return session.LiteralRefuse
+}
+
+// Refuse implements session.Protocol.
+func (srv *Server) Refuse(s *session.Session, why session.Refusal, head []byte, limit string) {
+	st := s.State()
+	r := srv.request(s, head)
+	defer srv.free(r)
+	if st.Flags&(flagIdle|flagSASL) != 0 {
+		r.tag = srv.endLines(s)
+	} else if tag := r.d.Tag(); r.d.TrySP() {
+		r.tag = tag
+	}
+	var resp response
+	switch why {
+	case session.RefuseLineTooLong:
+		resp = response{"BAD", "", "Line exceeds " + limit + "."}
+	case session.RefuseLiteralTooLong:
+		resp = response{"NO", "LIMIT", "Literal exceeds " + limit + "."}
+	default:
+		resp = response{"BAD", "", "Command exceeds " + limit + "."}
+	}
+	r.write(&resp)
+	srv.countBad(s)
+}
+
+// endLines ends what a session reads lines for, IDLE or AUTHENTICATE, and returns its tag.
+func (srv *Server) endLines(s *session.Session) (tag []byte) {
+	st := s.State()
+	tag = takeTag(s)
+	if st.Flags&flagIdle != 0 {
+		s.SetDeadline(srv.cfg.Autologout)
+	}
+	st.Flags &^= flagIdle | flagSASL
+	if s.Extra() != nil {
+		change(s, func(x *extra) { x.user = "" })
+	}
+	s.SetMode(session.ModeCommand)
+	return tag
+}
+
+// Line implements session.Protocol.
+func (srv *Server) Line(s *session.Session, line []byte) bool {
+	st := s.State()
+	if st.Flags&flagIdle != 0 {
+		return srv.idleLine(s, line)
+	}
+	return srv.saslLine(s, line)
+}
+
+// RunLine implements session.Protocol.
+func (srv *Server) RunLine(ctx context.Context, s *session.Session, line []byte) {
+	r := srv.request(s, nil)
+	r.ctx = ctx
+	defer srv.free(r)
+	if r.st.Flags&flagIdle != 0 {
+		r.runDone()
+		return
+	}
+	r.runSASL(line)
+}
+
+// trimLine cuts off the line end.
+func trimLine(line []byte) []byte {
+	if n := len(line); n > 0 && line[n-1] == '\n' {
+		line = line[:n-1]
+	}
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	return line
+}
+
+// Timeout implements session.Protocol.
+func (srv *Server) Timeout(ctx context.Context, s *session.Session) {
+	st := s.State()
+	switch {
+	case st.Flags&flagDelayed != 0:
+		srv.answerDelayed(s)
+	case st.Proto == stateNotAuthenticated:
+		srv.bye(s, "Not logged in for too long.")
+	case st.Flags&flagIdle != 0:
+		srv.keepIdle(ctx, s)
+	default:
+		// The deadline is not moved by each command: see how much of it is left.
+		if left := srv.cfg.Autologout - sinceReceived(s); left > 0 {
+			s.SetDeadline(left)
+			return
+		}
+		srv.bye(s, "Disconnected for inactivity.") // RFC 3501 §5.4
+	}
+}
+
+func (srv *Server) bye(s *session.Session, text string) {
+	s.State().Proto = stateLogout
+	b := s.Buffer()
+	*b = append(*b, "* BYE "...)
+	*b = imapwire.AppendText(*b, text)
+	*b = append(*b, '\r', '\n')
+	s.Commit()
+	s.Close()
+}

@@ -1,0 +1,269 @@
+package imap
+
+import (
+	"strings"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/imapwire"
+)
+
+// LIST (RFC 3501 §6.3.8), extended (RFC 5258 §3) with selection options
+// SUBSCRIBED, REMOTE, RECURSIVEMATCH and SPECIAL-USE (RFC 6154 §3), several
+// patterns, and return options SUBSCRIBED, CHILDREN, SPECIAL-USE and STATUS
+// (RFC 5819 §2):
+//
+//	"LIST" [SP "(" select-options ")"] SP mailbox SP (pattern / "(" pattern *(SP pattern) ")")
+//	       [SP "RETURN" SP "(" return-options ")"]
+//
+// Without extensions the attributes of RFC 3348 and RFC 6154 are returned, as Dovecot does.
+func runList(r *request) error {
+	o := listOptions{command: "LIST"}
+	r.d.SP()
+	o.parse(&r.d)
+	if err := r.end(); err != nil {
+		return err
+	}
+	return r.list(&o)
+}
+
+// LSUB (RFC 3501 §6.3.9) is LIST of subscribed names, with names above them as
+// \Noselect where % stops: that is what RECURSIVEMATCH finds.
+func runLsub(r *request) error {
+	r.d.SP()
+	reference := r.d.Mailbox()
+	r.d.SP()
+	pattern := r.d.ListMailbox()
+	if err := r.end(); err != nil {
+		return err
+	}
+	return r.list(&listOptions{
+		command: "LSUB", reference: reference, patterns: [][]byte{pattern},
+		onlySubscribed: true, recursive: true,
+	})
+}
+
+// listOptions is a parsed LIST or LSUB.
+type listOptions struct {
+	command   string
+	extended  bool // the syntax of RFC 5258 was used
+	reference []byte
+	patterns  [][]byte
+
+	onlySubscribed, onlySpecial, recursive bool // selection
+	subscribed, children, special          bool // return
+	status                                 backend.StatusItems
+}
+
+func (o *listOptions) parse(d *imapwire.Decoder) {
+	if d.Peek() == '(' {
+		o.extended = true
+		o.parseSelect(d)
+		d.SP()
+	}
+	o.reference = d.Mailbox()
+	d.SP()
+	if d.Peek() == '(' {
+		o.extended = true
+		if d.List(func() { o.patterns = append(o.patterns, d.ListMailbox()) }) == 0 {
+			d.Fail("empty list of patterns")
+		}
+	} else {
+		o.patterns = [][]byte{d.ListMailbox()}
+	}
+	o.children, o.special = !o.extended, !o.extended
+	if d.TrySP() {
+		if !d.TryWord("RETURN") {
+			d.Fail("expected RETURN")
+		}
+		d.SP()
+		o.extended, o.children, o.special = true, false, false
+		o.parseReturn(d)
+	}
+	o.subscribed = o.subscribed || o.onlySubscribed // RFC 5258 §3.1: implied
+	o.special = o.special || o.onlySpecial
+}
+
+func (o *listOptions) parseSelect(d *imapwire.Decoder) {
+	d.List(func() {
+		switch at := d.Pos(); d.Word() {
+		case "SUBSCRIBED":
+			o.onlySubscribed = true
+		case "SPECIAL-USE":
+			o.onlySpecial = true
+		case "RECURSIVEMATCH":
+			o.recursive = true
+		case "REMOTE": // there are none
+		default:
+			if d.OK() {
+				d.Failf("unknown selection option %q", d.Since(at))
+			}
+		}
+	})
+	if o.recursive && !o.onlySubscribed && !o.onlySpecial { // RFC 5258 §3.1
+		d.Fail("RECURSIVEMATCH must not be the only selection option")
+	}
+}
+
+func (o *listOptions) parseReturn(d *imapwire.Decoder) {
+	d.List(func() {
+		switch at := d.Pos(); d.Word() {
+		case "SUBSCRIBED":
+			o.subscribed = true
+		case "CHILDREN":
+			o.children = true
+		case "SPECIAL-USE":
+			o.special = true
+		case "STATUS":
+			d.SP()
+			o.status = statusItems(d)
+		default:
+			if d.OK() {
+				d.Failf("unknown return option %q", d.Since(at))
+			}
+		}
+	})
+}
+
+// selects reports whether a name meets the selection options.
+func (o *listOptions) selects(m *listed) bool {
+	switch {
+	case o.onlySubscribed && !m.info.Subscribed:
+		return false
+	case o.onlySpecial && m.special == "":
+		return false
+	}
+	return o.onlySubscribed || !m.info.NonExistent
+}
+
+// list answers LIST and LSUB.
+func (r *request) list(o *listOptions) error {
+	r.statusEnables(o.status)
+	if len(o.patterns) == 1 && len(o.patterns[0]) == 0 {
+		return r.listRoot(o)
+	}
+	var patterns []pattern
+	for _, raw := range o.patterns {
+		if p, ok := newPattern(o.reference, raw); ok {
+			patterns = append(patterns, p)
+		}
+	}
+	all, err := r.listed(patterns)
+	if err != nil {
+		return err
+	}
+	matched := all.match(patterns, o)
+	var status map[*listed]*backend.MailboxStatus
+	if o.status != 0 {
+		if status, err = r.listStatus(matched, o.status); err != nil {
+			return err
+		}
+	}
+	b := r.s.Buffer()
+	for _, m := range matched {
+		*b = o.append(*b, m)
+		if st := status[m]; st != nil { // RFC 5819 §2: after its LIST response
+			*b = appendStatus(*b, imapwire.AppendUTF7(nil, m.name), o.status, st)
+		}
+		if err := r.s.Commit(); err != nil {
+			return errNoReply
+		}
+	}
+	return nil
+}
+
+// listRoot answers the empty pattern, which asks for the separator and the root
+// of the reference (RFC 3501 §6.3.8). The extended form has no such meaning (RFC 5258 §3).
+func (r *request) listRoot(o *listOptions) error {
+	if o.extended {
+		return nil
+	}
+	reference, _ := imapwire.DecodeUTF7(o.reference)
+	root := &listed{ns: r.srv.names.inbox, info: backend.MailboxInfo{NoSelect: true}}
+	for _, ns := range r.srv.names.spaces {
+		if _, ok := ns.below(reference); ok && ns.Prefix != "" {
+			root.ns, root.name = ns, ns.Prefix
+			break
+		}
+	}
+	b := r.s.Buffer()
+	*b = (&listOptions{command: o.command}).append(*b, root)
+	return r.s.Commit()
+}
+
+// append appends the LIST or LSUB response for a name (RFC 3501 §7.2.2, §7.2.3).
+func (o *listOptions) append(b []byte, m *listed) []byte {
+	b = append(b, "* "...)
+	b = append(b, o.command...)
+	b = append(b, " ("...)
+	start := len(b)
+	if o.command == "LSUB" {
+		if m.childInfo && !m.info.Subscribed {
+			b = append(b, `\Noselect `...)
+		}
+	} else {
+		b = o.appendAttributes(b, m)
+	}
+	if len(b) > start {
+		b = b[:len(b)-1]
+	}
+	b = append(b, ") "...)
+	b = imapwire.AppendQuoted(b, m.ns.sep)
+	b = append(b, ' ')
+	b = imapwire.AppendMailbox(b, m.name)
+	if m.childInfo && o.command == "LIST" { // RFC 5258 §3.5
+		b = append(b, ` ("CHILDINFO" (`...)
+		var options []string
+		if o.onlySubscribed {
+			options = append(options, `"SUBSCRIBED"`)
+		}
+		if o.onlySpecial {
+			options = append(options, `"SPECIAL-USE"`)
+		}
+		b = append(append(b, strings.Join(options, " ")...), "))"...)
+	}
+	return append(b, '\r', '\n')
+}
+
+// appendAttributes appends the name's attributes, each followed by a space.
+func (o *listOptions) appendAttributes(b []byte, m *listed) []byte {
+	put := func(ok bool, attribute string) {
+		if ok {
+			b = append(append(b, attribute...), ' ')
+		}
+	}
+	put(o.subscribed && m.info.Subscribed, `\Subscribed`)
+	put(m.info.NonExistent && o.extended, `\NonExistent`)
+	put(m.info.NoSelect || m.info.NonExistent && !o.extended, `\Noselect`)
+	put(m.info.NoInferiors, `\NoInferiors`)
+	put(o.children && m.children, `\HasChildren`)
+	put(o.children && !m.children && !m.info.NoInferiors && m.name != "", `\HasNoChildren`)
+	put(o.special && m.special != "", m.special)
+	return b
+}
+
+// listStatus asks for the STATUS of all selectable names, with one call per namespace.
+func (r *request) listStatus(ms []*listed, items backend.StatusItems) (map[*listed]*backend.MailboxStatus, error) {
+	byNamespace := map[*namespace][]*listed{}
+	for _, m := range ms {
+		if !m.info.NoSelect && !m.info.NonExistent {
+			byNamespace[m.ns] = append(byNamespace[m.ns], m)
+		}
+	}
+	out := map[*listed]*backend.MailboxStatus{}
+	for ns, ms := range byNamespace {
+		stored := make([]string, len(ms))
+		for i, m := range ms {
+			stored[i] = m.info.Name
+		}
+		all, err := r.srv.storage.Status(r.ctx, r.user(), ns.Name, stored, items)
+		if err != nil {
+			return nil, err
+		}
+		for i := range all {
+			if i < len(ms) && all[i].Err == nil { // RFC 5819 §2: no STATUS for what can not be read
+				out[ms[i]] = &all[i]
+			}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,111 @@
+package imap
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/session"
+)
+
+// mayLogin reports whether a password may be sent over this connection.
+func (srv *Server) mayLogin(s *session.Session) bool {
+	return srv.cfg.AllowPlaintextAuth || srv.secured(s)
+}
+
+// secured reports whether nobody can listen in on the connection.
+func (srv *Server) secured(s *session.Session) bool {
+	return s.TLS() || srv.cfg.TrustLocal && s.Remote().Addr().IsValid() && s.Remote().Addr() == s.Local().Addr()
+}
+
+// errPrivacy refuses a password over a connection without TLS (RFC 5530 §3: PRIVACYREQUIRED).
+var errPrivacy = no("PRIVACYREQUIRED", "Plaintext authentication is not allowed without TLS.")
+
+// quickLogin refuses what needs no plugin.
+func quickLogin(r *request) (bool, error) {
+	if !r.srv.mayLogin(r.s) {
+		return true, errPrivacy
+	}
+	return false, nil
+}
+
+// LOGIN (RFC 3501 §6.2.3): "LOGIN" SP userid SP password.
+func runLogin(r *request) error {
+	r.d.SP()
+	user := r.d.AString()
+	r.d.SP()
+	password := r.d.AString()
+	if err := r.end(); err != nil {
+		return err
+	}
+	if !r.srv.mayLogin(r.s) {
+		return errPrivacy
+	}
+	return r.login(string(user), "", string(password))
+}
+
+// login checks a password and, if it is right, makes the session authenticated.
+func (r *request) login(user, authz, password string) error {
+	id, err := r.srv.auth.VerifyPassword(r.ctx, backend.PasswordRequest{
+		User:     user,
+		AuthzID:  authz,
+		Password: password,
+		Service:  "imap",
+		Remote:   r.s.Remote().Addr(),
+		Local:    r.s.Local().Addr(),
+		Secured:  r.srv.secured(r.s),
+		Session:  fmt.Sprintf("%016x", uint64(r.s.Handle())),
+	})
+	if err != nil {
+		return r.refuseLogin(user, err)
+	}
+	r.srv.log.Info("login", "user", id.User.Name, "remote", r.s.Remote(), "tls", r.s.TLS())
+	r.st.User = r.srv.users.acquire(id.User)
+	r.st.Proto = stateAuthenticated
+	r.st.Bad = 0
+	r.s.SetDeadline(r.srv.cfg.Autologout)
+	// The capabilities are other ones now (RFC 3501 §6.2.3).
+	r.ok.code = "CAPABILITY " + string(r.srv.appendCapabilities(nil, r.s))
+	r.ok.text = "Logged in"
+	return nil
+}
+
+// refuseLogin makes the answer to a login that the auth plugin refused wait,
+// without holding a worker: the session sleeps, reading nothing, until Timeout.
+func (r *request) refuseLogin(user string, err error) error {
+	switch backend.KindOf(err) {
+	case backend.KindAuthFailed, backend.KindAuthDenied, backend.KindAuthExpired:
+	default:
+		return err
+	}
+	detail := ""
+	var e *backend.Error
+	if errors.As(err, &e) {
+		detail = e.Detail
+	}
+	r.srv.log.Info("login refused", "user", user, "remote", r.s.Remote(), "reason", backend.KindOf(err), "detail", detail)
+	if r.srv.cfg.AuthFailureDelay <= 0 {
+		return err
+	}
+	reply := responseOf(err).append(appendTag(nil, r.tag))
+	change(r.s, func(x *extra) { x.reply = reply })
+	r.st.Flags |= flagDelayed
+	r.s.SetMode(session.ModeHold)
+	r.s.SetDeadline(r.srv.cfg.AuthFailureDelay)
+	return errNoReply
+}
+
+// answerDelayed sends the answer that refuseLogin has put off. LoginTimeout begins anew.
+func (srv *Server) answerDelayed(s *session.Session) {
+	s.State().Flags &^= flagDelayed
+	change(s, func(x *extra) {
+		s.Write(x.reply)
+		x.reply = nil
+	})
+	s.SetMode(session.ModeCommand)
+	s.SetDeadline(srv.cfg.LoginTimeout)
+}
+
+// sinceReceived returns how long ago the last input arrived.
+func sinceReceived(s *session.Session) time.Duration { return time.Since(s.Received()) }

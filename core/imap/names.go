@@ -1,0 +1,158 @@
+package imap
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/imapwire"
+)
+
+// names maps what clients call a mailbox to what storage calls it, and back.
+//
+//	client   modified UTF-7, namespace prefix, the namespace's separator, INBOX in any case
+//	storage  UTF-8, a namespace and a name below its prefix, "/", INBOX in capitals
+type names struct {
+	spaces []*namespace // longest prefix first
+	inbox  *namespace
+}
+
+// namespace is a configured namespace (RFC 2342).
+type namespace struct {
+	backend.Namespace
+	sep     string
+	special map[string]string // attribute by storage name (RFC 6154 §2)
+	auto    map[string]bool   // storage names that are subscribed without being asked
+}
+
+// newNames checks the configured namespaces. Empty: one with INBOX in it.
+func newNames(configured []backend.Namespace) (names, error) {
+	if len(configured) == 0 {
+		configured = []backend.Namespace{{Separator: '/', Inbox: true, List: true, Subscriptions: true}}
+	}
+	var n names
+	prefixes := map[string]bool{}
+	for _, c := range configured {
+		if c.Separator == 0 {
+			c.Separator = '/'
+		}
+		ns := &namespace{Namespace: c, sep: string(c.Separator), special: map[string]string{}, auto: map[string]bool{}}
+		for _, m := range c.Mailboxes {
+			name := strings.ReplaceAll(m.Name, ns.sep, "/")
+			if m.SpecialUse != "" {
+				ns.special[name] = m.SpecialUse
+			}
+			ns.auto[name] = m.Auto == "subscribe"
+		}
+		switch {
+		case prefixes[c.Prefix]:
+			return n, fmt.Errorf("two namespaces have the prefix %q", c.Prefix)
+		case c.Prefix != "" && !strings.HasSuffix(c.Prefix, ns.sep):
+			return n, fmt.Errorf("namespace prefix %q does not end in its separator %q", c.Prefix, ns.sep)
+		case c.Inbox && n.inbox != nil:
+			return n, fmt.Errorf("two namespaces have inbox = true")
+		}
+		prefixes[c.Prefix] = true
+		if c.Inbox {
+			n.inbox = ns
+		}
+		n.spaces = append(n.spaces, ns)
+	}
+	if n.inbox == nil {
+		return n, fmt.Errorf("no namespace has inbox = true")
+	}
+	sort.SliceStable(n.spaces, func(i, j int) bool { return len(n.spaces[i].Prefix) > len(n.spaces[j].Prefix) })
+	return n, nil
+}
+
+// resolve returns the namespace and storage name of a name as sent by a client.
+// The error is a *response: the client may be told so.
+func (n *names) resolve(raw []byte) (*namespace, string, error) {
+	name, err := imapwire.DecodeUTF7(raw)
+	if err != nil {
+		return nil, "", no("CANNOT", "Mailbox name is not valid mUTF-7.")
+	}
+	if strings.EqualFold(name, "INBOX") { // RFC 3501 §5.1
+		return n.inbox, "INBOX", nil
+	}
+	for _, ns := range n.spaces {
+		rest, ok := ns.below(name)
+		if !ok {
+			continue
+		}
+		if err := ns.check(rest); err != nil {
+			return nil, "", err
+		}
+		return ns, strings.ReplaceAll(rest, ns.sep, "/"), nil
+	}
+	return nil, "", errNonExistent(raw)
+}
+
+// errNonExistent is the answer for a name that is in no namespace.
+func errNonExistent(raw []byte) error {
+	return no("NONEXISTENT", "Mailbox doesn't exist: "+string(raw))
+}
+
+// below cuts the namespace's prefix off a name. The "INBOX" of a prefix is matched in any case.
+func (ns *namespace) below(name string) (string, bool) {
+	p := ns.Prefix
+	if len(name) < len(p) {
+		return "", false
+	}
+	head := name[:len(p)]
+	inbox := len("INBOX" + ns.sep)
+	if len(p) >= inbox && strings.EqualFold(p[:inbox], "INBOX"+ns.sep) {
+		if !strings.EqualFold(head[:inbox], p[:inbox]) {
+			return "", false
+		}
+		head = p[:inbox] + head[inbox:]
+	}
+	return name[len(p):], head == p
+}
+
+// check refuses names that no mailbox can have, in the words of Dovecot.
+func (ns *namespace) check(name string) error {
+	switch {
+	case name == "":
+		return no("CANNOT", "Invalid mailbox name: Name is empty.")
+	case strings.HasPrefix(name, ns.sep):
+		return no("CANNOT", "Invalid mailbox name: Begins with hierarchy separator.")
+	case strings.HasSuffix(name, ns.sep):
+		return no("CANNOT", "Invalid mailbox name: Ends with hierarchy separator.")
+	case strings.Contains(name, ns.sep+ns.sep):
+		return no("CANNOT", "Invalid mailbox name: Has adjacent hierarchy separators.")
+	case ns.sep != "/" && strings.Contains(name, "/"):
+		return no("CANNOT", "Invalid mailbox name: Must not have '/' characters.")
+	}
+	for _, r := range name {
+		if r < 0x20 || r == 0x7f {
+			return no("CANNOT", "Invalid mailbox name: Has control characters.")
+		}
+	}
+	return nil
+}
+
+// client returns the UTF-8 form of what clients call a storage name. ok is false
+// for a name with the client's separator inside a level: it has no client's form.
+func (ns *namespace) client(name string) (s string, ok bool) {
+	if name == "INBOX" && ns.Inbox {
+		return name, true
+	}
+	if ns.sep != "/" {
+		if strings.Contains(name, ns.sep) {
+			return "", false
+		}
+		name = strings.ReplaceAll(name, "/", ns.sep)
+	}
+	return ns.Prefix + name, true
+}
+
+// ref resolves a name to a storage reference for the session's user.
+func (r *request) ref(raw []byte) (backend.MailboxRef, error) {
+	ns, name, err := r.srv.names.resolve(raw)
+	if err != nil {
+		return backend.MailboxRef{}, err
+	}
+	return backend.MailboxRef{User: r.user(), Namespace: ns.Name, Name: name}, nil
+}

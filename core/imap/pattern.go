@@ -1,0 +1,66 @@
+package imap
+
+import "github.com/roostmail/roost/core/imapwire"
+
+// pattern is a LIST pattern (RFC 3501 §6.3.8): "*" stands for anything, "%" for
+// anything without a hierarchy separator. It is UTF-8; a reference has been put before it.
+type pattern string
+
+// newPattern joins the reference and the pattern as sent. ok is false for what
+// is not valid modified UTF-7: it matches no name.
+func newPattern(reference, raw []byte) (p pattern, ok bool) {
+	s, err := imapwire.DecodeUTF7(append(append([]byte(nil), reference...), raw...))
+	if err != nil {
+		return "", false
+	}
+	return pattern(s), true
+}
+
+// match reports whether a name matches. INBOX matches in any case. The time is
+// proportional to len(p) * len(name) at worst.
+func (p pattern) match(name string, sep byte) bool {
+	return p.matchFold(name, sep, name == "INBOX")
+}
+
+func (p pattern) matchFold(name string, sep byte, fold bool) bool {
+	// reach[i]: the pattern so far matches name[:i].
+	var space [256]bool
+	reach := space[:]
+	if len(name) >= len(reach) {
+		reach = make([]bool, len(name)+1)
+	}
+	reach = reach[:len(name)+1]
+	reach[0] = true
+	for i := 0; i < len(p); i++ {
+		any := false
+		switch c := p[i]; c {
+		case '*', '%':
+			for j := range reach {
+				if j > 0 && reach[j-1] && (c == '*' || name[j-1] != sep) {
+					reach[j] = true
+				}
+				any = any || reach[j]
+			}
+		default:
+			for j := len(name); j > 0; j-- {
+				reach[j] = reach[j-1] && (name[j-1] == c || fold && name[j-1]|0x20 == c|0x20)
+				any = any || reach[j]
+			}
+			reach[0] = false
+		}
+		if !any {
+			return false
+		}
+	}
+	return reach[len(name)]
+}
+
+// prefix returns the literal beginning of the pattern.
+func (p pattern) prefix() string {
+	for i := 0; i < len(p); i++ {
+		if p[i] == '*' || p[i] == '%' {
+			return string(p[:i])
+		}
+	}
+	return string(p)
+}

@@ -1,0 +1,242 @@
+package imap
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/imapwire"
+	"github.com/roostmail/roost/core/mailbox"
+	"github.com/roostmail/roost/core/session"
+)
+
+// request is one command while it is executed. It is pooled: nothing may refer to it
+// after the command.
+type request struct {
+	srv *Server
+	s   *session.Session
+	st  *session.State
+	ctx context.Context // nil on a loop
+
+	d   imapwire.Decoder // behind the command's name
+	tag []byte           // nil: untagged
+	cmd *command
+	ok  response // of success; text "" = "NAME completed."
+	// then is called after the tagged response.
+	then func()
+
+	mbox *mailbox.Mailbox // the selected one, nil = none
+	view *mailbox.View    // what the session's sequence numbers refer to
+}
+
+// request returns a request for a command on a loop; a worker sets its ctx.
+func (srv *Server) request(s *session.Session, cmd []byte) *request {
+	r := srv.pool.Get().(*request)
+	*r = request{srv: srv, s: s, st: s.State(), d: imapwire.NewDecoder(cmd, srv.cfg.Limits)}
+	return r
+}
+
+func (srv *Server) free(r *request) {
+	*r = request{}
+	srv.pool.Put(r)
+}
+
+// Quick implements session.Protocol.
+func (srv *Server) Quick(s *session.Session, cmd []byte) bool {
+	r := srv.request(s, cmd)
+	defer srv.free(r)
+	if err := r.head(); err != nil {
+		r.finish(err)
+		return true
+	}
+	if r.cmd.quick == nil {
+		return false
+	}
+	done, err := r.cmd.quick(r)
+	if done {
+		r.finish(err)
+	}
+	return done
+}
+
+// Run implements session.Protocol.
+func (srv *Server) Run(ctx context.Context, s *session.Session, cmd []byte) {
+	r := srv.request(s, cmd)
+	r.ctx = ctx
+	defer srv.free(r)
+	err := r.head()
+	if err == nil {
+		err = r.pin()
+	}
+	if err == nil {
+		err = r.cmd.run(r)
+		if r.cmd.sync != syncNone && r.st.Proto == stateSelected && !isBad(err) {
+			r.announced()
+			err = errors.Join(err, r.sync(r.cmd.sync == syncNoExpunge))
+		}
+	}
+	r.finish(err)
+}
+
+// head reads the tag and the command's name, and checks the session's state.
+func (r *request) head() error {
+	tag := r.d.Tag()
+	r.d.SP()
+	if r.d.OK() {
+		r.tag = tag
+	}
+	name := r.d.Word()
+	if name == "UID" { // RFC 3501 §6.4.8
+		r.d.SP()
+		name = "UID " + r.d.Word()
+	}
+	if err := r.d.Err(); err != nil {
+		return err
+	}
+	cmd := commands[name]
+	if cmd == nil {
+		return bad("Unknown command.")
+	}
+	r.cmd = cmd
+	if cmd.states&(1<<r.st.Proto) != 0 {
+		return nil
+	}
+	switch {
+	case r.st.Proto == stateNotAuthenticated:
+		return bad("Please log in first.")
+	case cmd.states == inSelected:
+		return bad("No mailbox selected.")
+	}
+	return bad("Command is not allowed in this state.")
+}
+
+// end reads the end of the command and returns the decoder's error.
+func (r *request) end() error {
+	r.d.End()
+	return r.d.Err()
+}
+
+// user returns the authenticated user.
+func (r *request) user() *backend.User { return r.srv.users.get(r.st.User) }
+
+// pin finds the selected mailbox, and the view that the client knows.
+func (r *request) pin() error {
+	if r.st.Proto != stateSelected {
+		return nil
+	}
+	r.mbox = r.srv.boxes.Get(r.s.Mailbox())
+	v, err := r.mbox.At(r.st.View)
+	if err != nil {
+		return r.lost(err)
+	}
+	r.view = v
+	return nil
+}
+
+// lost ends a session whose mailbox has no way back to what the client knows.
+// Other errors are returned as they are.
+func (r *request) lost(err error) error {
+	text := ""
+	switch err {
+	case mailbox.ErrHistoryGone:
+		text = "* BYE [UNAVAILABLE] Too many changes since this session's last command, please reconnect.\r\n"
+	case mailbox.ErrReplaced:
+		text = "* BYE [UNAVAILABLE] Selected mailbox was recreated, please reconnect.\r\n"
+	case mailbox.ErrDeleted:
+		text = "* BYE Selected mailbox was deleted, please reconnect.\r\n"
+	default:
+		return err
+	}
+	r.srv.log.Info("session ends with its mailbox", "user", r.user().Name, "remote", r.s.Remote(), "reason", err)
+	r.st.Proto = stateLogout
+	r.s.WriteString(text)
+	r.s.Close()
+	return errNoReply
+}
+
+func isBad(err error) bool {
+	return err != nil && !errors.Is(err, errNoReply) && responseOf(err).status == "BAD"
+}
+
+// finish writes the tagged response for the outcome of the command.
+func (r *request) finish(err error) {
+	if errors.Is(err, errNoReply) {
+		return
+	}
+	resp := &r.ok
+	if err != nil {
+		resp = responseOf(err)
+		r.logError(err)
+	} else {
+		resp.status = "OK"
+		if resp.text == "" {
+			resp.text = r.cmd.name + " completed."
+		}
+	}
+	r.write(resp)
+	if resp.status != "BAD" {
+		r.st.Bad = 0
+	} else {
+		r.srv.countBad(r.s)
+	}
+	if r.then != nil {
+		r.then()
+	}
+}
+
+// write writes a response with the command's tag.
+func (r *request) write(resp *response) {
+	b := r.s.Buffer()
+	*b = appendTag(*b, r.tag)
+	*b = resp.append(*b)
+	r.s.Commit()
+}
+
+func appendTag(b, tag []byte) []byte {
+	if len(tag) == 0 {
+		return append(b, "* "...)
+	}
+	return append(append(b, tag...), ' ')
+}
+
+// countBad counts a malformed command and ends a session that sends nothing else.
+func (srv *Server) countBad(s *session.Session) {
+	st := s.State()
+	if st.Bad < 255 {
+		st.Bad++
+	}
+	if int(st.Bad) > srv.cfg.MaxBad {
+		st.Proto = stateLogout
+		s.WriteString("* BYE Too many invalid commands ([limits] bad_commands).\r\n")
+		s.Close()
+	}
+}
+
+// logError tells the administrator what a client is not told.
+func (r *request) logError(err error) {
+	var e *backend.Error
+	level := slog.LevelDebug
+	var syntax *imapwire.SyntaxError
+	var resp *response
+	if !errors.As(err, &syntax) && !errors.As(err, &resp) {
+		switch backend.KindOf(err) {
+		case backend.KindInternal, backend.KindCorrupted, backend.KindUnavailable, backend.KindInUse:
+			level = slog.LevelError
+		}
+	}
+	if !r.srv.log.Enabled(context.Background(), level) {
+		return
+	}
+	attrs := []any{"error", err, "remote", r.s.Remote()}
+	if u := r.user(); u != nil {
+		attrs = append(attrs, "user", u.Name)
+	}
+	if r.cmd != nil {
+		attrs = append(attrs, "command", r.cmd.name)
+	}
+	if errors.As(err, &e) && e.Detail != "" {
+		attrs = append(attrs, "detail", e.Detail)
+	}
+	r.srv.log.Log(context.Background(), level, "command failed", attrs...)
+}

@@ -1,0 +1,127 @@
+package imap
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/mailbox"
+	"github.com/roostmail/roost/core/session"
+)
+
+// Server is the protocol engine. It implements session.Protocol.
+type Server struct {
+	cfg     Config
+	auth    backend.Auth
+	storage backend.Storage
+	log     *slog.Logger
+	names   names
+	users   users
+	boxes   *mailbox.Registry
+	signal  atomic.Pointer[func(id uint32)]
+	pool    sync.Pool // of *request
+}
+
+var _ session.Protocol = (*Server)(nil)
+
+// New returns a server. Close ends what it starts. Mailboxes tell of changes to
+// what Attach was given; nobody is told before. It fails on namespaces that contradict each other.
+func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logger) (*Server, error) {
+	n, err := newNames(cfg.Namespaces)
+	if err != nil {
+		return nil, fmt.Errorf("imap: %w", err)
+	}
+	srv := &Server{cfg: cfg, auth: auth, storage: storage, log: log, names: n}
+	srv.users.init()
+	srv.pool.New = func() any { return new(request) }
+	srv.boxes = mailbox.NewRegistry(cfg.Mailboxes, storage, srv.changed, log)
+	return srv, nil
+}
+
+// Attach sets what is called when the sessions of a mailbox should look at it:
+// session.Engine.SignalMailbox.
+func (srv *Server) Attach(signalMailbox func(id uint32)) { srv.signal.Store(&signalMailbox) }
+
+// Mailboxes returns the open mailboxes, for who reads the watcher's events.
+func (srv *Server) Mailboxes() *mailbox.Registry { return srv.boxes }
+
+// Close forgets all mailboxes. The session engine must be closed before.
+func (srv *Server) Close() { srv.boxes.Close() }
+
+func (srv *Server) changed(id uint32) {
+	if f := srv.signal.Load(); f != nil {
+		(*f)(id)
+	}
+}
+
+// Greet implements session.Protocol (RFC 3501 §7.1.1, §7.1: CAPABILITY code).
+func (srv *Server) Greet(s *session.Session) {
+	s.SetDeadline(srv.cfg.LoginTimeout)
+	b := s.Buffer()
+	*b = append(*b, "* OK [CAPABILITY "...)
+	*b = srv.appendCapabilities(*b, s)
+	*b = append(*b, "] "...)
+	*b = append(*b, srv.cfg.Greeting...)
+	*b = append(*b, '\r', '\n')
+	s.Commit()
+}
+
+// Full implements session.Protocol.
+func (srv *Server) Full(limit string) []byte {
+	return []byte("* BYE [UNAVAILABLE] Too many connections, try again later (" + limit + ").\r\n")
+}
+
+// Shutdown implements session.Protocol.
+func (srv *Server) Shutdown(s *session.Session) {
+	s.State().Proto = stateLogout
+	s.WriteString("* BYE [UNAVAILABLE] Server is shutting down.\r\n")
+	s.Close()
+}
+
+// Closed implements session.Protocol.
+func (srv *Server) Closed(s *session.Session) {
+	srv.closeMailbox(s)
+	st := s.State()
+	srv.users.release(st.User)
+	st.User = 0
+}
+
+// closeMailbox takes the session off its mailbox, if it has one.
+func (srv *Server) closeMailbox(s *session.Session) {
+	id, st := s.Mailbox(), s.State()
+	if id == 0 {
+		return
+	}
+	s.SetMailbox(0)
+	if m := srv.boxes.Get(id); m != nil {
+		m.Close(st.View)
+	}
+	st.View = 0
+	if st.Proto == stateSelected {
+		st.Proto = stateAuthenticated
+	}
+}
+
+// EventWanted implements session.Protocol: only IDLE tells of changes by itself
+// (RFC 2177 §3); every other session learns of them with its next command.
+func (srv *Server) EventWanted(s *session.Session) bool {
+	st := s.State()
+	if st.Flags&flagIdle == 0 || s.Mailbox() == 0 {
+		return false
+	}
+	m := srv.boxes.Get(s.Mailbox())
+	return m != nil && (m.Dirty() || m.Version() != st.View)
+}
+
+// Event implements session.Protocol.
+func (srv *Server) Event(ctx context.Context, s *session.Session) {
+	if srv.EventWanted(s) {
+		r := srv.request(s, nil)
+		r.ctx = ctx
+		r.idleUpdate()
+		srv.free(r)
+	}
+}

@@ -1,0 +1,73 @@
+package imap
+
+import "github.com/roostmail/roost/core/session"
+
+// State.Proto: the states of RFC 3501 §3.
+const (
+	stateNotAuthenticated uint8 = iota
+	stateAuthenticated
+	stateSelected
+	stateLogout
+)
+
+// State.Flags.
+const (
+	flagIdle      uint8 = 1 << iota // in IDLE: the next line is DONE
+	flagSASLPlain                   // AUTHENTICATE PLAIN: the next line is its response
+	flagSASLUser                    // AUTHENTICATE LOGIN: the next line is the user name
+	flagSASLPass                    // AUTHENTICATE LOGIN: the next line is the password
+	flagDelayed                     // a refused login waits for its answer (extra.reply)
+)
+
+const flagSASL = flagSASLPlain | flagSASLUser | flagSASLPass
+
+// State.Enabled.
+const enabledCondstore uint8 = 1 << iota // RFC 7162 §3.1
+
+// extra is the rare state of a session, freed when it is empty.
+type extra struct {
+	tag   string // of IDLE or AUTHENTICATE, if it is too long for State.Tag
+	user  string // of AUTHENTICATE LOGIN
+	reply []byte // answer to a refused login, which waits
+}
+
+// change changes the session's extra.
+func change(s *session.Session, f func(x *extra)) {
+	x, _ := s.Extra().(*extra)
+	if x == nil {
+		x = &extra{}
+	}
+	f(x)
+	if x.tag == "" && x.user == "" && x.reply == nil {
+		s.SetExtra(nil)
+		return
+	}
+	s.SetExtra(x)
+}
+
+// keepTag saves the tag of a command that goes on with further lines.
+func keepTag(s *session.Session, tag []byte) {
+	st := s.State()
+	if len(tag) <= len(st.Tag) {
+		st.TagLen = uint8(copy(st.Tag[:], tag))
+		return
+	}
+	st.TagLen = 0
+	change(s, func(x *extra) { x.tag = string(tag) })
+}
+
+// takeTag returns the saved tag and forgets it.
+func takeTag(s *session.Session) []byte {
+	st := s.State()
+	if st.TagLen > 0 {
+		tag := append([]byte(nil), st.Tag[:st.TagLen]...)
+		st.TagLen = 0
+		return tag
+	}
+	var tag []byte
+	change(s, func(x *extra) {
+		tag = []byte(x.tag)
+		x.tag = ""
+	})
+	return tag
+}

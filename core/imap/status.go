@@ -1,0 +1,101 @@
+package imap
+
+import (
+	"fmt"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/imapwire"
+)
+
+// STATUS (RFC 3501 §6.3.10): "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")",
+// with HIGHESTMODSEQ (RFC 7162 §3.1.7) and SIZE (RFC 8438 §2).
+func runStatus(r *request) error {
+	r.d.SP()
+	raw := r.d.Mailbox()
+	r.d.SP()
+	items := statusItems(&r.d)
+	if err := r.end(); err != nil {
+		return err
+	}
+	ref, err := r.ref(raw)
+	if err != nil {
+		return err
+	}
+	r.statusEnables(items)
+	all, err := r.srv.storage.Status(r.ctx, ref.User, ref.Namespace, []string{ref.Name}, items)
+	if err != nil {
+		return err
+	}
+	if len(all) != 1 {
+		return &backend.Error{Kind: backend.KindInternal, Detail: fmt.Sprintf("storage answered STATUS of 1 mailbox with %d", len(all))}
+	}
+	if all[0].Err != nil {
+		return all[0].Err
+	}
+	b := r.s.Buffer()
+	*b = appendStatus(*b, raw, items, &all[0]) // under the name that the client has used
+	r.s.Commit()
+	return nil
+}
+
+// statusNames are the items in the order in which Dovecot answers them.
+var statusNames = []struct {
+	item  backend.StatusItems
+	name  string
+	value func(s *backend.MailboxStatus) uint64
+}{
+	{backend.StatusMessages, "MESSAGES", func(s *backend.MailboxStatus) uint64 { return uint64(s.Messages) }},
+	{backend.StatusRecent, "RECENT", func(s *backend.MailboxStatus) uint64 { return uint64(s.Recent) }},
+	{backend.StatusUIDNext, "UIDNEXT", func(s *backend.MailboxStatus) uint64 { return uint64(s.UIDNext) }},
+	{backend.StatusUIDValidity, "UIDVALIDITY", func(s *backend.MailboxStatus) uint64 { return uint64(s.UIDValidity) }},
+	{backend.StatusUnseen, "UNSEEN", func(s *backend.MailboxStatus) uint64 { return uint64(s.Unseen) }},
+	{backend.StatusHighestModSeq, "HIGHESTMODSEQ", func(s *backend.MailboxStatus) uint64 { return s.HighestModSeq }},
+	{backend.StatusSize, "SIZE", func(s *backend.MailboxStatus) uint64 { return s.Size }},
+}
+
+// statusItems reads the list of items, which must not be empty.
+func statusItems(d *imapwire.Decoder) backend.StatusItems {
+	var items backend.StatusItems
+	d.List(func() {
+		at := d.Pos()
+		word := d.Word()
+		for _, s := range statusNames {
+			if s.name == word {
+				items |= s.item
+				return
+			}
+		}
+		if d.OK() {
+			d.Failf("unknown status item %q", imapwire.AppendText(nil, string(d.Since(at))))
+		}
+	})
+	if items == 0 {
+		d.Fail("empty list of status items")
+	}
+	return items
+}
+
+// statusEnables turns CONDSTORE on if HIGHESTMODSEQ is asked for.
+func (r *request) statusEnables(items backend.StatusItems) {
+	if items&backend.StatusHighestModSeq != 0 {
+		r.enableCondstore()
+	}
+}
+
+// appendStatus appends a STATUS response (RFC 3501 §7.2.4). name is in modified UTF-7.
+func appendStatus(b []byte, name []byte, items backend.StatusItems, st *backend.MailboxStatus) []byte {
+	b = append(b, "* STATUS "...)
+	b = imapwire.AppendAString(b, name)
+	sep := byte('(')
+	b = append(b, ' ')
+	for _, s := range statusNames {
+		if items&s.item != 0 {
+			b = append(b, sep)
+			b = append(b, s.name...)
+			b = append(b, ' ')
+			b = imapwire.AppendNumber(b, s.value(st))
+			sep = ' '
+		}
+	}
+	return append(b, ")\r\n"...)
+}
