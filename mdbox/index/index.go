@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -50,6 +51,8 @@ type Index struct {
 	state *State
 	// log is .log as it was when state was made. If its Info has not changed, nothing has.
 	log vfs.Info
+	// logStart is the start of .log, as far as state contains it.
+	logStart []byte
 	// snapshot is the snapshot as it was then; only looked at when stuck.
 	snapshot vfs.Info
 	// stuck: state does not contain the whole log, since it is damaged. There is
@@ -183,10 +186,26 @@ func (x *Index) advance() error {
 	}
 	defer chain.Close()
 	segments, ok := chain.Segments(x.state.pos)
-	if !ok || chain.Head.Header.IndexID != x.state.hdr.IndexID() || resetsAfter(x.state.pos, segments) {
+	if !ok || chain.Head.Header.IndexID != x.state.hdr.IndexID() || resetsAfter(x.state.pos, segments) || x.replaced(chain.Head) {
 		return x.load()
 	}
 	return x.replay(x.state, chain, segments)
+}
+
+// replaced reports whether head is another log than the one that state is of,
+// although it has its indexid and sequence number: the index was deleted and made
+// again within a second, perhaps with the old file's inode number.
+func (x *Index) replaced(head *translog.File) bool {
+	return head.Header.FileSeq == x.state.pos.FileSeq && !bytes.HasPrefix(head.Start, x.logStart)
+}
+
+// noteLog remembers the log that state is of.
+func (x *Index) noteLog(head *translog.File) {
+	x.log = head.Info
+	x.logStart = nil
+	if head.Header.FileSeq == x.state.pos.FileSeq {
+		x.logStart = head.Start[:min(len(head.Start), int(x.state.pos.Offset))]
+	}
 }
 
 // openChainFrom opens what is needed of the log to read it from pos: in the

@@ -17,7 +17,8 @@ func (x *Index) replay(s *State, chain *translog.Chain, segments []translog.Segm
 	if err != nil {
 		return fmt.Errorf("index: read log: %w", err)
 	}
-	x.state, x.stuck, x.log = s, stuck, chain.Head.Info
+	x.state, x.stuck = s, stuck
+	x.noteLog(chain.Head)
 	if stuck {
 		x.noteSnapshot()
 	}

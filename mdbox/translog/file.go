@@ -12,11 +12,19 @@ import (
 // none. Dovecot rotates logs at 1 MiB, as soon as a session syncs the mailbox.
 const DefaultMaxLogBytes = 512 << 20
 
+// startSize is enough for the transaction that initialises a mailbox: with its
+// GUID, which no other mailbox has.
+const startSize = 512
+
 // File is an open log file. It is safe for concurrent use.
 type File struct {
 	Path   string
 	Header Header
 	Info   vfs.Info // when it was opened
+	// Start is the start of the file, header and first transaction, up to
+	// startSize bytes. It never changes, so it tells this log from one
+	// that took its name.
+	Start []byte
 
 	f        vfs.File
 	maxBytes int64
@@ -48,11 +56,12 @@ func (l *File) readHeader() error {
 		return err
 	}
 	l.Info = info
-	b, err := l.read(0, min(info.Size, HeaderSize))
+	b, err := l.read(0, min(info.Size, startSize))
 	if err != nil {
 		return err
 	}
-	if size := headerSize(b); size > HeaderSize { // a newer writer
+	l.Start = b
+	if size := headerSize(b); size > startSize { // a newer writer
 		if b, err = l.read(0, min(info.Size, size)); err != nil {
 			return err
 		}
