@@ -252,6 +252,23 @@ func TestTimeout(t *testing.T) {
 	other.want("timeout")
 }
 
+// TestHeldSessionReadsNothing: commands sent meanwhile, whether read already or not, are answered afterwards.
+func TestHeldSessionReadsNothing(t *testing.T) {
+	clock := newClock()
+	s := startServer(t, Config{}, clock.now)
+	c := s.dial(t)
+	c.send("a WAIT 5\r\nb ECHO 1\r\n")
+	c.want("a waits")
+	c.send("c RUN 2\r\n")
+	quick := s.Stats().Quick
+	clock.advance(s, 4*time.Second)
+	if n := s.Stats().Quick; n != quick {
+		t.Errorf("%d commands were answered while held", n-quick)
+	}
+	clock.advance(s, 2*time.Second)
+	c.want("timeout", `b "1"`, `c ran "2"`)
+}
+
 func TestEvents(t *testing.T) {
 	s := startServer(t, Config{}, nil)
 	var cs []*client

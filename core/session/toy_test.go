@@ -23,6 +23,7 @@ import (
 //	LOGIN       sets State.User          LINES     ModeLine, until the line DONE
 //	BOX n       SetMailbox               LATE s    SetDeadline(s seconds)
 //	TLS         STARTTLS                 BYE       Close
+//	WAIT s      ModeHold, until the deadline in s seconds
 //	SUM x       length and CRC-32 of the command, by a worker
 type toy struct {
 	started chan struct{} // HOLD has begun
@@ -90,6 +91,11 @@ func (t *toy) Quick(s *Session, cmd []byte) bool {
 		n, _ := strconv.Atoi(arg)
 		s.SetDeadline(time.Duration(n) * time.Second)
 		fmt.Fprintf(writer{s}, "%s ok\r\n", tag)
+	case "WAIT":
+		n, _ := strconv.Atoi(arg)
+		s.SetDeadline(time.Duration(n) * time.Second)
+		s.SetMode(ModeHold)
+		fmt.Fprintf(writer{s}, "%s waits\r\n", tag)
 	case "TLS":
 		if !s.CanStartTLS() {
 			fmt.Fprintf(writer{s}, "%s no\r\n", tag)
@@ -171,6 +177,10 @@ func (t *toy) EventWanted(s *Session) bool { return t.wanted.Load() }
 
 func (t *toy) Timeout(ctx context.Context, s *Session) {
 	s.WriteString("timeout\r\n")
+	if s.r.mode == ModeHold {
+		s.SetMode(ModeCommand)
+		return
+	}
 	s.Close()
 }
 

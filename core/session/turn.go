@@ -122,6 +122,8 @@ func (s *Session) step() (more bool, v verdict) {
 		s.e.p.Shutdown(s)
 	case r.todo&todoRun != 0:
 		return s.runCommand()
+	case r.mode == ModeHold:
+		return false, turnSleep // what there is to read stays in todo, for when the mode has changed
 	case r.todo&todoInput != 0:
 		s.frame()
 	case r.todo&todoRead != 0:
