@@ -88,5 +88,5 @@ func (s *State) writeKeywords() {
 		return
 	}
 	s.keywords.changed = false
-	copy(s.keywordExt.hdr, appendKeywords(nil, s.keywords.names))
+	copy(s.keywordExt.hdr, AppendKeywords(nil, s.keywords.names))
 }

@@ -52,7 +52,7 @@ func (s *State) checkExts() error {
 		return fmt.Errorf("index: state is not finished")
 	}
 	if s.keywordExt != nil {
-		names, err := decodeKeywords(s.keywordExt.Header())
+		names, err := DecodeKeywords(s.keywordExt.Header())
 		if err != nil {
 			return vfs.At(err, "", 0)
 		}

@@ -80,10 +80,10 @@ func (h *ExtHeader) checkIn(recordSize uint32) error {
 	return nil
 }
 
-// decodeExtHeader decodes the extension header at the start of b and returns it
+// DecodeExtHeader decodes the extension header at the start of b and returns it
 // with its header data, a slice of b that includes the padding, and the size of
 // all three in bytes.
-func decodeExtHeader(b []byte) (h ExtHeader, data []byte, size int, err error) {
+func DecodeExtHeader(b []byte) (h ExtHeader, data []byte, size int, err error) {
 	if len(b) < extHeaderSize {
 		return h, nil, 0, vfs.Corrupt(0, "ext header: %d bytes left, want at least %d", len(b), extHeaderSize)
 	}
@@ -110,9 +110,9 @@ func decodeExtHeader(b []byte) (h ExtHeader, data []byte, size int, err error) {
 	return h, b[start : start+dataSize], start + dataSize, nil
 }
 
-// append appends the header and data, its padded header data, to b: the inverse
-// of decodeExtHeader. len(b) must be a multiple of 8, counted from the start of the file.
-func (h *ExtHeader) append(b, data []byte) []byte {
+// Append appends the header and data, its padded header data, to b: the inverse
+// of DecodeExtHeader. len(b) must be a multiple of 8, counted from the start of the file.
+func (h *ExtHeader) Append(b, data []byte) []byte {
 	start := len(b)
 	b = binary.LittleEndian.AppendUint32(b, h.HdrSize)
 	b = binary.LittleEndian.AppendUint32(b, h.ResetID)

@@ -28,9 +28,9 @@ const (
 	keywordsSpare = 128
 )
 
-// decodeKeywords decodes the header data of the keywords extension: the names
+// DecodeKeywords decodes the header data of the keywords extension: the names
 // by keyword number. An empty header has none.
-func decodeKeywords(b []byte) ([]string, error) {
+func DecodeKeywords(b []byte) ([]string, error) {
 	if len(b) == 0 {
 		return nil, nil
 	}
@@ -67,9 +67,9 @@ func keywordsSize(count, nameBytes int) int {
 	return (keywordsCountSize + keywordsElementSize*count + nameBytes + 3) &^ 3
 }
 
-// appendKeywords appends the header data for the given names, a multiple of 4
-// bytes: the inverse of decodeKeywords.
-func appendKeywords(b []byte, names []string) []byte {
+// AppendKeywords appends the header data for the given names, a multiple of 4
+// bytes: the inverse of DecodeKeywords.
+func AppendKeywords(b []byte, names []string) []byte {
 	start := len(b)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(names)))
 	off := uint32(0)

@@ -48,7 +48,7 @@ func DecodeSnapshot(b []byte, maxBytes int64) (*State, error) {
 // of each extension in a record.
 func (s *State) decodeExts(b []byte) (offsets []uint16, err error) {
 	for off := pad8(s.hdr.BaseHeaderSize()); off < len(b); {
-		h, data, size, err := decodeExtHeader(b[off:])
+		h, data, size, err := DecodeExtHeader(b[off:])
 		if err == nil {
 			err = h.checkIn(s.hdr.RecordSize())
 		}
@@ -120,7 +120,7 @@ func (s *State) decodeKnown() error {
 	if s.keywordExt == nil {
 		return nil
 	}
-	names, err := decodeKeywords(s.keywordExt.Header())
+	names, err := DecodeKeywords(s.keywordExt.Header())
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (s *State) AppendSnapshot(b []byte) []byte {
 	}
 	for i, e := range s.exts {
 		eh := ExtHeader{HdrSize: e.hdrSize, ResetID: e.ResetID, RecordOffset: offsets[i], RecordSize: e.RecordSize, RecordAlign: e.RecordAlign, Name: e.Name}
-		b = eh.append(b, e.hdr)
+		b = eh.Append(b, e.hdr)
 	}
 	binary.LittleEndian.PutUint32(b[start+offHeaderSize:], uint32(len(b)-start))
 	records := len(b)
