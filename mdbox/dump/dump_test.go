@@ -57,12 +57,16 @@ func agree(t *testing.T, path, theirs, our string, patterns [][2]string) {
 	}
 }
 
-// goldenFiles returns the files of copies of all golden stores whose base names match.
+// goldenFiles returns the files whose base names match of copies of the golden
+// stores small and fresh; the others have the same kinds of index records.
 func goldenFiles(t *testing.T, pattern string) []string {
 	t.Helper()
 	var res []string
 	re := regexp.MustCompile(pattern)
 	for _, name := range mdboxtest.GoldenNames(t) {
+		if base := filepath.Base(name); base != "small" && base != "fresh" {
+			continue
+		}
 		store := mdboxtest.Golden(t, name)
 		err := filepath.WalkDir(store.Root, func(path string, d os.DirEntry, err error) error {
 			if err == nil && re.MatchString(d.Name()) {
@@ -159,7 +163,7 @@ func TestLogDumpAgreesWithDoveadm(t *testing.T) {
 			{`^ - uids=(\d+-\d+) \(flags`, `  flags +uids=(\d+-\d+)`},
 			{`^ - reset_id = (\d+)`, `  intro .* reset_id=(\d+)`},
 			{`^ - record_size = (\d+)`, `  intro .* record_size=(\d+)`},
-			{`^ - name = (.*)`, `  intro +name=(\S+)`},
+			{`^ - name = '(.*)'`, `  intro +name=(.*) reset_id`},
 			{`^ - size=(\d+)`, `  size +(\d+)`},
 			{`^ - new_reset_id = (\d+)`, `  reset +new_reset_id=(\d+)`},
 		})
