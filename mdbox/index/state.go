@@ -133,6 +133,10 @@ func (s *State) AppendKeywords(dst []uint64, i, words int) []uint64 {
 			set[j/8] |= uint64(b) << (j % 8 * 8)
 		}
 	}
+	if last := s.KeywordWords() - 1; last >= 0 && last < len(set) {
+		set[last] &= s.keywordMask()
+		clear(set[last+1:])
+	}
 	return dst
 }
 

@@ -1,0 +1,50 @@
+package index
+
+import "encoding/binary"
+
+// AppendKeywordColumn appends the keywords of all messages, KeywordWords 64-bit
+// words each; see AppendKeywords.
+func (s *State) AppendKeywordColumn(dst []uint64) []uint64 {
+	words := s.KeywordWords()
+	e := s.keywordExt
+	if words != 1 || e == nil || e.RecordSize == 0 || e.RecordSize > 8 {
+		for i := range s.uids {
+			dst = s.AppendKeywords(dst, i, words)
+		}
+		return dst
+	}
+	n, mask := int(e.RecordSize), s.keywordMask()
+	for rec := e.column; len(rec) >= n; rec = rec[n:] {
+		var v uint64
+		for j, b := range rec[:n] {
+			v |= uint64(b) << (8 * j)
+		}
+		dst = append(dst, v&mask)
+	}
+	return dst
+}
+
+// keywordMask has the bits of the last word of a set of keywords that stand for
+// keywords with a name. Others can only be set by damage.
+func (s *State) keywordMask() uint64 {
+	return ^uint64(0) >> ((64 - len(s.keywords.names)%64) % 64)
+}
+
+// AppendModSeqColumn appends the modseqs of all messages; see ModSeq.
+func (s *State) AppendModSeqColumn(dst []uint64) []uint64 {
+	if s.modSeqExt == nil {
+		for i := range s.uids {
+			dst = append(dst, s.ModSeq(i))
+		}
+		return dst
+	}
+	highest := s.HighestModSeq()
+	for rec := s.modSeqExt.column; len(rec) >= modSeqRecordSize; rec = rec[modSeqRecordSize:] {
+		v := binary.LittleEndian.Uint64(rec)
+		if v == 0 {
+			v = highest
+		}
+		dst = append(dst, v)
+	}
+	return dst
+}
