@@ -85,21 +85,17 @@ func newColumns(s *index.State, n int) Columns {
 }
 
 func allColumns(s *index.State) Columns {
-	n := s.Len()
-	c := newColumns(s, n)
+	c := newColumns(s, s.Len())
 	c.UIDs = append(c.UIDs, s.UIDs()...)
-	for _, f := range s.Flags() {
-		c.Flags = append(c.Flags, f&messageFlags)
+	c.Flags = append(c.Flags, s.Flags()...)
+	for i := range c.Flags {
+		c.Flags[i] &= messageFlags
 	}
 	if c.KeywordWords > 0 {
-		for i := range n {
-			c.Keywords = s.AppendKeywords(c.Keywords, i, c.KeywordWords)
-		}
+		c.Keywords = s.AppendKeywordColumn(c.Keywords)
 	}
 	if s.HasModSeqs() {
-		for i := range n {
-			c.ModSeqs = append(c.ModSeqs, s.ModSeq(i))
-		}
+		c.ModSeqs = s.AppendModSeqColumn(c.ModSeqs)
 	}
 	return c
 }

@@ -87,6 +87,8 @@ func (s *Storage) Configure(_ context.Context, c backend.Config) error {
 			return backend.Errorf(backend.KindInvalidArgument, "options.%s: %v", name, err)
 		}
 	}
+	set.uid = cmp.Or(set.uid, strconv.Itoa(os.Getuid()))
+	set.gid = cmp.Or(set.gid, strconv.Itoa(os.Getgid()))
 	s.settings, s.baseDir = set, c.BaseDir
 	s.stores = newStores(set, s.log)
 	s.watches = newWatches(s.log)
@@ -175,8 +177,7 @@ func (s *Storage) locate(u *backend.User, name string) (*namespace, place, error
 		return nil, place{}, backend.Errorf(backend.KindNotFound, "no such namespace")
 	}
 	v := mdbox.Vars{User: u.Name, Home: u.Fields["home"],
-		UID: cmp.Or(u.Fields["uid"], s.settings.uid, strconv.Itoa(os.Getuid())),
-		GID: cmp.Or(u.Fields["gid"], s.settings.gid, strconv.Itoa(os.Getgid()))}
+		UID: cmp.Or(u.Fields["uid"], s.settings.uid), GID: cmp.Or(u.Fields["gid"], s.settings.gid)}
 	p, err := s.resolve(ns, v, u.Fields["mail"])
 	if err != nil {
 		return nil, place{}, &backend.Error{Kind: backend.KindUnavailable, Message: "mail storage is misconfigured", Detail: err.Error()}
