@@ -1,0 +1,233 @@
+package config
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/roostmail/roost/core/backend"
+)
+
+// Config is a whole, valid configuration with its defaults filled in.
+type Config struct {
+	File string // as given to Load
+	Dir  string // absolute directory of File
+
+	IMAP        IMAP
+	TLS         TLS
+	Auth        Plugin
+	Storage     Plugin
+	Hibernation Plugin // Name "" = none
+	Notify      Plugin // Name "" = none
+	Namespaces  []backend.Namespace
+	Admin       Admin
+	Limits      Limits
+	Log         Log
+
+	AuthFailureDelay time.Duration // [auth] failure_delay
+
+	external []External // [plugins.NAME] in the order of their names
+}
+
+// IMAP is [imap].
+type IMAP struct {
+	Listen             []string // host:port, STARTTLS if there is a certificate
+	IMAPSListen        []string // host:port, implicit TLS
+	AllowPlaintextAuth bool     // passwords over connections without TLS, also from other hosts
+	Greeting           string
+	LoginTimeout       time.Duration // from the connection to the login
+	Autologout         time.Duration // without any input
+	IdleNotifyInterval time.Duration // between the lines that keep an IDLE's connection open; 0 = none
+}
+
+// TLS is [tls]. Cert "" = no TLS.
+type TLS struct {
+	Cert, Key  string // absolute paths of PEM files
+	MinVersion uint16 // tls.VersionTLS12 or tls.VersionTLS13
+}
+
+// Enabled reports whether a certificate is configured.
+func (t TLS) Enabled() bool { return t.Cert != "" }
+
+// Admin is [admin]. Listen "" = no admin listener.
+type Admin struct{ Listen string }
+
+// Log is [log].
+type Log struct {
+	Level  slog.Level
+	Format string // "text" or "json"
+}
+
+// Isolation says where a bundled plugin runs.
+const (
+	IsolationProcess   = "process"
+	IsolationInProcess = "inproc"
+)
+
+// Plugin is the plugin that is used for one kind.
+type Plugin struct {
+	Kind      backend.Kind
+	Name      string
+	Isolation string
+	Options   map[string]any // as backend.Config.Options; without defaults
+	External  External       // zero for a bundled plugin without a table of its own
+	Bundled   bool
+
+	schema []backend.Option // of a bundled plugin
+}
+
+// External is a [plugins.NAME] table: how a plugin's process is started.
+type External struct {
+	Name         string
+	Kind         backend.Kind
+	Command      []string // empty: a bundled plugin of this name, started by roost itself
+	SHA256       string   // of Command[0], 64 hex digits; "" = not checked
+	User, Group  string   // "" = those of roost
+	Isolation    string   // "process"
+	StartTimeout time.Duration
+}
+
+// Catalog lists the bundled plugins.
+type Catalog []backend.Info
+
+// find returns the Info of a bundled plugin, or false.
+func (c Catalog) find(kind backend.Kind, name string) (backend.Info, bool) {
+	for _, info := range c {
+		if info.Kind == kind && info.Name == name {
+			return info, true
+		}
+	}
+	return backend.Info{}, false
+}
+
+// Load reads and checks a file. The error is an Errors if the file could be read.
+func Load(file string, bundled Catalog) (*Config, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	dir, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	c, errs := parse(file, dir, string(text), bundled)
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	return c, nil
+}
+
+// parse reads a configuration from its text. dir is what relative paths are relative to.
+func parse(file, dir, text string, bundled Catalog) (*Config, Errors) {
+	raw := map[string]any{}
+	if _, err := toml.Decode(text, &raw); err != nil {
+		return nil, Errors{syntaxError(file, err)}
+	}
+	d := &document{file: file, dir: dir, lines: scan(text)}
+	root := &table{doc: d, raw: raw}
+	c := &Config{File: file, Dir: dir}
+	c.TLS = readTLS(root.sub("tls"))
+	c.IMAP = readIMAP(root.sub("imap"), c.TLS)
+	c.external = readExternals(root.sub("plugins"), bundled)
+	r := pluginReader{bundled: bundled, external: c.external}
+	auth := root.sub("auth")
+	c.AuthFailureDelay = auth.duration("failure_delay", 2*time.Second)
+	c.Auth = r.read(auth, backend.KindAuth, true)
+	c.Storage = r.read(root.sub("storage"), backend.KindStorage, true)
+	c.Hibernation = r.read(root.sub("hibernation"), backend.KindHibernation, false)
+	c.Notify = r.read(root.sub("notify"), backend.KindNotify, false)
+	c.Namespaces = readNamespaces(root.subs("namespace"))
+	c.Admin = readAdmin(root.sub("admin"))
+	c.Limits = readLimits(root.sub("limits"))
+	c.Log = readLog(root.sub("log"))
+	root.done()
+	d.errs.sort()
+	return c, d.errs
+}
+
+func syntaxError(file string, err error) *Error {
+	var p toml.ParseError
+	if errors.As(err, &p) {
+		return &Error{File: file, Line: p.Position.Line, Msg: p.Message}
+	}
+	return &Error{File: file, Msg: err.Error()}
+}
+
+func readTLS(t *table) TLS {
+	c := TLS{Cert: t.doc.absolute(t.text("cert", "")), Key: t.doc.absolute(t.text("key", ""))}
+	c.MinVersion = tls.VersionTLS12
+	if t.oneOf("min_version", "1.2", "1.2", "1.3") == "1.3" {
+		c.MinVersion = tls.VersionTLS13
+	}
+	switch {
+	case c.Cert != "" && c.Key == "":
+		t.fail("cert", "needs tls.key")
+	case c.Cert == "" && c.Key != "":
+		t.fail("key", "needs tls.cert")
+	}
+	t.done()
+	return c
+}
+
+func readIMAP(t *table, certificate TLS) IMAP {
+	c := IMAP{
+		Listen:             addresses(t, "listen"),
+		IMAPSListen:        addresses(t, "imaps_listen"),
+		AllowPlaintextAuth: t.yes("allow_plaintext_auth", false),
+		Greeting:           t.text("greeting", "roost ready."),
+		LoginTimeout:       t.duration("login_timeout", 3*time.Minute),
+		Autologout:         t.duration("autologout", 30*time.Minute),
+		IdleNotifyInterval: t.duration("idle_notify_interval", 2*time.Minute),
+	}
+	if len(c.Listen) == 0 && len(c.IMAPSListen) == 0 {
+		t.doc.fail(t.path, "needs listen or imaps_listen")
+	}
+	if len(c.IMAPSListen) > 0 && !certificate.Enabled() {
+		t.fail("imaps_listen", "needs tls.cert and tls.key")
+	}
+	seen := map[string]bool{}
+	for _, a := range append(append([]string(nil), c.Listen...), c.IMAPSListen...) {
+		if _, port, _ := splitAddress(a); seen[a] && port != "0" {
+			t.doc.fail(t.path, "the address %s is there more than once", a)
+		}
+		seen[a] = true
+	}
+	for _, r := range c.Greeting {
+		if r < ' ' || r > '~' {
+			t.fail("greeting", "must be printable ASCII")
+			break
+		}
+	}
+	if c.Autologout > 0 && c.Autologout < 30*time.Minute {
+		t.fail("autologout", "must be 30 minutes at least (RFC 3501 §5.4)")
+	}
+	t.done()
+	return c
+}
+
+func readAdmin(t *table) Admin {
+	c := Admin{Listen: t.text("listen", "")}
+	if c.Listen != "" {
+		if _, _, err := splitAddress(c.Listen); err != nil {
+			t.fail("listen", "%v", err)
+		}
+	}
+	t.done()
+	return c
+}
+
+func readLog(t *table) Log {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	c := Log{
+		Level:  levels[t.oneOf("level", "info", "debug", "info", "warn", "error")],
+		Format: t.oneOf("format", "text", "text", "json"),
+	}
+	t.done()
+	return c
+}

@@ -1,0 +1,94 @@
+package config
+
+import (
+	"math"
+	"time"
+)
+
+// Limits is [limits]. Whoever refuses something for one of them names its key.
+type Limits struct {
+	Loops       int // event loops; 0 = one per core
+	Workers     int // commands that run at once; 0 = 4 per core
+	MaxSessions int // 0 = as the number of open files allows
+
+	UnauthenticatedLine    int // bytes
+	UnauthenticatedLiteral int // bytes
+	Line                   int // bytes
+	Literal                int // bytes
+	Command                int // bytes of a line with its literals
+	Output                 int // bytes that wait for a client
+	Nesting                int // parentheses within parentheses
+	ListItems              int // elements of a list, ranges of a sequence set
+	BadCommands            int // malformed commands in a row before BYE
+
+	Handshakes        int // TLS handshakes in progress
+	HandshakeTimeout  time.Duration
+	SlowClientTimeout time.Duration // of a client that reads nothing while output waits
+
+	DrainTimeout time.Duration // for commands under way when the server ends
+
+	MailboxJournal     int           // bytes of the journal of one mailbox
+	MailboxWarm        time.Duration // how long a mailbox without a session stays open
+	MailboxPoll        time.Duration // between questions for changes where there is no watch
+	PluginMaxMessages  int           // of one mailbox
+	PluginMaxMailboxes int           // of one listing
+}
+
+// limit is one key of [limits].
+type limit struct {
+	key       string
+	number    *int
+	time      *time.Duration
+	bytes     bool  // number may be written as a size
+	def       int64 // in units or nanoseconds
+	low, high int64
+}
+
+func (l *Limits) list() []limit {
+	const kib, mib = 1 << 10, 1 << 20
+	return []limit{
+		{key: "loops", number: &l.Loops, high: 4096},
+		{key: "workers", number: &l.Workers, high: 1 << 20},
+		{key: "max_sessions", number: &l.MaxSessions, high: 1 << 30},
+		{key: "unauthenticated_line", number: &l.UnauthenticatedLine, bytes: true, def: 8 * kib, low: 256, high: mib},
+		{key: "unauthenticated_literal", number: &l.UnauthenticatedLiteral, bytes: true, def: 4 * kib, low: 1, high: mib},
+		{key: "line", number: &l.Line, bytes: true, def: 64 * kib, low: 1024, high: 1 << 30},
+		{key: "literal", number: &l.Literal, bytes: true, def: mib, low: 1, high: 1 << 30},
+		{key: "command", number: &l.Command, bytes: true, def: 2 * mib, low: 1024, high: math.MaxInt32},
+		{key: "output", number: &l.Output, bytes: true, def: mib, low: 4 * kib, high: 1 << 30},
+		{key: "nesting", number: &l.Nesting, def: 32, low: 1, high: 1024},
+		{key: "list_items", number: &l.ListItems, def: 16384, low: 1, high: 1 << 24},
+		{key: "bad_commands", number: &l.BadCommands, def: 20, low: 1, high: 1 << 20},
+		{key: "handshakes", number: &l.Handshakes, def: 1024, low: 1, high: 1 << 20},
+		{key: "handshake_timeout", time: &l.HandshakeTimeout, def: int64(30 * time.Second), low: int64(time.Second)},
+		{key: "slow_client_timeout", time: &l.SlowClientTimeout, def: int64(5 * time.Minute), low: int64(time.Second)},
+		{key: "drain_timeout", time: &l.DrainTimeout, def: int64(10 * time.Second)},
+		{key: "mailbox_journal", number: &l.MailboxJournal, bytes: true, def: mib, low: kib, high: 1 << 30},
+		{key: "mailbox_warm", time: &l.MailboxWarm, def: int64(5 * time.Second)},
+		{key: "mailbox_poll", time: &l.MailboxPoll, def: int64(30 * time.Second), low: int64(time.Second)},
+		{key: "plugin_max_messages", number: &l.PluginMaxMessages, def: 20_000_000, low: 1, high: math.MaxInt32},
+		{key: "plugin_max_mailboxes", number: &l.PluginMaxMailboxes, def: 1_000_000, low: 1, high: math.MaxInt32},
+	}
+}
+
+func readLimits(t *table) Limits {
+	var l Limits
+	for _, spec := range l.list() {
+		switch {
+		case spec.time != nil:
+			*spec.time = t.duration(spec.key, time.Duration(spec.def))
+			if *spec.time < time.Duration(spec.low) {
+				t.fail(spec.key, "must be %v at least", time.Duration(spec.low))
+			}
+		case spec.bytes:
+			*spec.number = int(t.size(spec.key, spec.def, spec.low, spec.high))
+		default:
+			*spec.number = t.integer(spec.key, int(spec.def), int(spec.low), int(spec.high))
+		}
+	}
+	if l.Line > l.Command || l.UnauthenticatedLine > l.Command {
+		t.fail("command", "must not be smaller than line and unauthenticated_line")
+	}
+	t.done()
+	return l
+}
