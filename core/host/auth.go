@@ -1,0 +1,42 @@
+package host
+
+import (
+	"context"
+
+	"github.com/roostmail/roost/core/backend"
+)
+
+// Auth returns the plugin as backend.Auth, nil if it is of another kind. The
+// value also implements backend.UserLookup; without CapUserLookup that fails with KindUnsupported.
+func (p *Plugin) Auth() backend.Auth {
+	if p.c.Kind != backend.KindAuth {
+		return nil
+	}
+	return auth{base{p}}
+}
+
+type auth struct{ base }
+
+// VerifyPassword implements backend.Auth.
+func (a auth) VerifyPassword(ctx context.Context, r backend.PasswordRequest) (id *backend.Identity, err error) {
+	err = a.p.call(ctx, twice, func(p backend.Plugin) (err error) {
+		id, err = p.(backend.Auth).VerifyPassword(ctx, r)
+		return err
+	})
+	return id, err
+}
+
+// LookupUser implements backend.UserLookup.
+func (a auth) LookupUser(ctx context.Context, name string) (u *backend.User, err error) {
+	err = a.p.call(ctx, twice, func(p backend.Plugin) (err error) {
+		l, ok := p.(backend.UserLookup)
+		if !ok || !p.Info().Has(backend.CapUserLookup) {
+			return backend.Errorf(backend.KindUnsupported, "no user lookup")
+		}
+		u, err = l.LookupUser(ctx, name)
+		return err
+	})
+	return u, err
+}
+
+var _ backend.UserLookup = auth{}

@@ -1,0 +1,80 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/pluginrpc"
+)
+
+// Whether a call is repeated on a new instance when the one it was on died meanwhile.
+const (
+	once  = false
+	twice = true
+)
+
+// call runs do on the current instance.
+func (p *Plugin) call(ctx context.Context, repeat bool, do func(backend.Plugin) error) error {
+	p.stats.begin()
+	err := p.attempt(ctx, do)
+	if repeat && errors.Is(err, pluginrpc.ErrGone) && ctx.Err() == nil {
+		p.stats.repeated.Add(1)
+		err = p.attempt(ctx, do)
+	}
+	p.stats.end(err)
+	return err
+}
+
+// attempt runs do once. An error with ErrGone means that the instance is dead for certain.
+func (p *Plugin) attempt(ctx context.Context, do func(backend.Plugin) error) error {
+	i, err := p.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.release()
+	err = p.guarded(i, do)
+	if errors.Is(err, pluginrpc.ErrGone) && !p.dead(ctx, i) {
+		// The plugin lives: the error was its own.
+		var e *backend.Error
+		if errors.As(err, &e) {
+			err = &backend.Error{Kind: e.Kind, Message: e.Message, Detail: e.Detail}
+		}
+	}
+	return err
+}
+
+// guarded runs do, and makes an error of a panic in an in-process plugin; that
+// of a process is caught there.
+func (p *Plugin) guarded(i *instance, do func(backend.Plugin) error) (err error) {
+	if i.proc == nil {
+		defer func() {
+			if v := recover(); v != nil {
+				p.log.Error("panic in a plugin call", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+				err = &backend.Error{Kind: backend.KindInternal, Detail: fmt.Sprintf("plugin %s: panic: %v", p.c.Name, v)}
+			}
+		}()
+	}
+	return do(i.plugin)
+}
+
+// base is the part of the interfaces that all kinds share.
+type base struct{ p *Plugin }
+
+// Info implements backend.Plugin.
+func (b base) Info() backend.Info { return b.p.Info() }
+
+// Configure implements backend.Plugin: the host has done it.
+func (b base) Configure(context.Context, backend.Config) error {
+	return backend.Errorf(backend.KindInvalidArgument, "plugin %s is configured by its host", b.p.c.Name)
+}
+
+// Health implements backend.Plugin.
+func (b base) Health(ctx context.Context) error {
+	return b.p.call(ctx, twice, func(p backend.Plugin) error { return p.Health(ctx) })
+}
+
+// Close implements backend.Plugin. It does nothing: the plugin belongs to its host.
+func (b base) Close() error { return nil }

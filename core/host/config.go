@@ -1,0 +1,98 @@
+package host
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/pluginrpc"
+)
+
+// Config describes one plugin. Zero values mean the stated defaults.
+type Config struct {
+	// Name names the plugin in logs, errors and metrics: the key below [plugins], or the bundled name.
+	Name string
+	// Kind must be the kind that the plugin announces.
+	Kind backend.Kind
+
+	// Command is the program (a path with a slash) and its arguments. Nil if Inproc is set.
+	Command []string
+	// Inproc makes a plugin that runs inside core (isolation "inproc"). It is
+	// never restarted. It comes from cmd, because core knows no plugin.
+	Inproc func() backend.Plugin
+
+	// SHA256 is the hexadecimal digest of the program file, "" = not checked. The
+	// file that was checked is the one that runs, whatever happens to its name meanwhile.
+	SHA256 string
+	// User and Group, by name or number, are those of the process; "" = core's.
+	// Group alone keeps the user. Both need core to run as root.
+	User, Group string
+	// Env is added to the environment, KEY=VALUE. Otherwise the plugin gets only the
+	// variables of core that EnvAllow names, and those of the handshake.
+	Env []string
+	// EnvAllow names variables of core's environment that are passed on; nil = DefaultEnvAllow.
+	EnvAllow []string
+
+	// Plugin is what Configure gets. Options are checked against the plugin's Info first.
+	Plugin backend.Config
+
+	StartTimeout     time.Duration // start_timeout: from exec to the answer to Info, default 10 s
+	ConfigureTimeout time.Duration // configure_timeout, default 30 s
+	CloseTimeout     time.Duration // close_timeout: for calls under way, and again for the process to end, default 5 s
+	HealthInterval   time.Duration // health_interval: between two Health calls, each of which may take as long, default 10 s
+	RestartMin       time.Duration // restart.min: pause before the first restart, default 20 ms
+	RestartMax       time.Duration // restart.max: the longest pause, default 30 s
+	RestartReset     time.Duration // restart.reset: a process that lived so long makes the pause short again, default 1 s
+	RestartWait      time.Duration // restart.wait: how long a call waits for a plugin that is down, default 30 s; its own deadline may be sooner
+
+	Limits pluginrpc.Limits
+}
+
+// DefaultEnvAllow are the variables that every plugin gets: nothing that could hold a secret.
+var DefaultEnvAllow = []string{"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		value *time.Duration
+		def   time.Duration
+	}{
+		{&c.StartTimeout, 10 * time.Second}, {&c.ConfigureTimeout, 30 * time.Second}, {&c.CloseTimeout, 5 * time.Second},
+		{&c.HealthInterval, 10 * time.Second}, {&c.RestartMin, 20 * time.Millisecond}, {&c.RestartMax, 30 * time.Second},
+		{&c.RestartReset, time.Second}, {&c.RestartWait, 30 * time.Second},
+	} {
+		if *d.value == 0 {
+			*d.value = d.def
+		}
+	}
+	if c.EnvAllow == nil {
+		c.EnvAllow = DefaultEnvAllow
+	}
+	return c
+}
+
+// check refuses a configuration that can not be started.
+func (c Config) check() error {
+	switch {
+	case c.Name == "":
+		return fmt.Errorf("host: a plugin without name")
+	case (c.Inproc == nil) == (len(c.Command) == 0):
+		return fmt.Errorf("host: plugin %s: exactly one of command and in-process plugin must be given", c.Name)
+	case c.Inproc != nil && (c.SHA256 != "" || c.User != "" || c.Group != ""):
+		return fmt.Errorf("host: plugin %s: sha256, user and group need a process of its own", c.Name)
+	}
+	return nil
+}
+
+// environment returns the child's environment without the handshake's variables.
+func (c Config) environment(log *slog.Logger) []string {
+	var env []string
+	for _, name := range c.EnvAllow {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	env = append(env, c.Env...)
+	return append(env, pluginrpc.EnvLogLevel+"="+lowestLevel(log).String())
+}

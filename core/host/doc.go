@@ -1,0 +1,30 @@
+// Package host launches plugins, checks and supervises them, and gives core
+// interfaces that survive a plugin's death.
+//
+// The life of a plugin, as core sees it:
+//
+//  1. Start runs the command (or makes the in-process plugin), reads the
+//     handshake, asks Info, checks the options against it, and calls Configure. Failure of
+//     any of these fails Start.
+//  2. Storage and Auth return values of the interfaces in core/backend. Their calls go to
+//     whatever process is there at the moment.
+//  3. When the process ends without being asked to, or no longer answers Health, it is started anew, after a pause that
+//     doubles with each failure. Calls made meanwhile wait for it, up to their
+//     deadline (KindUnavailable after that). A unary read that was under way when the
+//     process died is repeated once; Fetch is not, because core has a part of its answer already.
+//  4. Close waits for calls that are under way, asks the plugin to end, waits,
+//     and kills.
+//
+// What ends a child, in this order of gentleness: the Shutdown call; end of
+// file on a pipe whose write end only core holds (the SDK exits at once; it
+// works however core dies); SIGKILL by the kernel when core's launching thread
+// dies (PR_SET_PDEATHSIG), for programs that ignore the pipe; SIGKILL by this
+// package. Every child is waited for, so none stays a zombie, and its process group
+// is killed with it.
+//
+// On disk there is one directory for each core process, with the plugins' sockets
+// in it; it is locked, and removed at the end. Directories whose core is dead are
+// removed at the next start.
+//
+// docs/plugin-protocol.md describes the same from the plugin's side.
+package host

@@ -1,0 +1,183 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/go-plugin/runner"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/pluginrpc"
+)
+
+// instance is one run of a plugin: a child process with its connection, or the in-process plugin.
+type instance struct {
+	plugin  backend.Plugin
+	info    backend.Info
+	started time.Time
+
+	// The rest is nil for an in-process plugin, whose exited channel never closes.
+	proc      *process
+	client    *plugin.Client
+	socketDir string
+	exited    <-chan struct{}
+}
+
+// newInstance starts the plugin and asks for its Info. It does not configure it.
+func (h *Host) newInstance(ctx context.Context, c Config, log *slog.Logger) (*instance, error) {
+	if c.Inproc != nil {
+		p := c.Inproc()
+		return &instance{plugin: p, info: p.Info(), started: time.Now(), exited: make(chan struct{})}, nil
+	}
+	i := &instance{}
+	if err := i.launch(ctx, h, c, log); err != nil {
+		i.abandon()
+		return nil, fmt.Errorf("host: start plugin %s: %w", c.Name, err)
+	}
+	return i, nil
+}
+
+// launch runs the child, reads the handshake and connects.
+func (i *instance) launch(ctx context.Context, h *Host, c Config, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.StartTimeout, fmt.Errorf("start_timeout of %v is over", c.StartTimeout))
+	defer cancel()
+	var err error
+	if i.socketDir, err = h.dir.sub(); err != nil {
+		return err
+	}
+	if i.proc, err = newProcess(c, h.launcher, log); err != nil {
+		return err
+	}
+	i.exited = i.proc.exited
+	i.started = time.Now()
+	if i.proc.uid >= 0 { // go-plugin makes the plugin's own directory in this one
+		if err := os.Chmod(i.socketDir, 0o711); err != nil {
+			return err
+		}
+	}
+	// go-plugin's calls have no context: what ends them early is the child's death.
+	stop := context.AfterFunc(ctx, i.proc.kill)
+	defer stop()
+	i.client = plugin.NewClient(&plugin.ClientConfig{
+		HandshakeConfig: plugin.HandshakeConfig{
+			ProtocolVersion:  pluginrpc.ProtocolVersion,
+			MagicCookieKey:   pluginrpc.CookieKey,
+			MagicCookieValue: pluginrpc.CookieValue,
+		},
+		Plugins: plugin.PluginSet{},
+		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (runner.Runner, error) {
+			return i.proc, i.proc.adopt(cmd.Env, dir)
+		},
+		StartTimeout:     c.StartTimeout,
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		Logger:           hclog.NewNullLogger(),
+		SyncStdout:       &lineWriter{lineLogger: lineLogger{log: log, level: slog.LevelInfo}},
+		SyncStderr:       &lineWriter{lineLogger: lineLogger{log: log, level: slog.LevelInfo}},
+		GRPCDialOptions:  pluginrpc.DialOptions(),
+		SkipHostEnv:      true,
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: i.socketDir},
+	})
+	rpc, err := i.client.Client()
+	if err != nil {
+		return i.explain(ctx, err)
+	}
+	conn := rpc.(*plugin.GRPCClient).Conn
+	i.plugin, err = pluginrpc.New(ctx, conn, pluginrpc.ClientOptions{Name: c.Name, Limits: c.Limits, FDs: i.proc.fds})
+	if err != nil {
+		return i.explain(ctx, err)
+	}
+	i.info = i.plugin.Info()
+	return nil
+}
+
+// explain adds to an error of the start what go-plugin does not know. It ends
+// the child: one that is exiting by itself keeps its own exit status.
+func (i *instance) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if i.proc.pid() == 0 {
+		return err
+	}
+	i.proc.kill()
+	<-i.exited
+	return fmt.Errorf("%w (%s)", err, i.proc.status)
+}
+
+// configure checks the plugin against its configuration and hands that over.
+func (i *instance) configure(ctx context.Context, c Config) error {
+	if i.info.Kind != c.Kind {
+		return backend.Errorf(backend.KindInvalidArgument, "plugin %s is of kind %q, not %q", c.Name, i.info.Kind, c.Kind)
+	}
+	if err := checkOptions(c.Name, i.info, c.Plugin.Options); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, c.ConfigureTimeout, fmt.Errorf("configure_timeout of %v is over", c.ConfigureTimeout))
+	defer cancel()
+	if err := i.plugin.Configure(ctx, c.Plugin); err != nil {
+		return fmt.Errorf("host: configure plugin %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+// close asks the plugin to end, waits for up to the given time, and kills it.
+func (i *instance) close(wait time.Duration) error {
+	if i.proc == nil {
+		return i.plugin.Close()
+	}
+	kill := time.AfterFunc(wait, i.proc.kill)
+	defer kill.Stop()
+	err := i.plugin.Close()
+	i.client.Kill() // stops go-plugin's part, and waits for the child
+	i.abandon()
+	return err
+}
+
+// abandon kills the child, if it still lives, and removes all that is left of
+// it. It may be called at any stage of launch.
+func (i *instance) abandon() {
+	if i.proc != nil {
+		if i.proc.pid() != 0 {
+			i.proc.kill()
+			<-i.exited
+		}
+		if i.client != nil {
+			i.client.Kill()
+		}
+		i.proc.discard()
+	}
+	if i.socketDir != "" {
+		os.RemoveAll(i.socketDir)
+	}
+}
+
+// kill ends the child at once; the supervisor sees it exit. In-process plugins live on.
+func (i *instance) kill() {
+	if i.proc != nil {
+		i.proc.kill()
+	}
+}
+
+// gone reports whether the child has exited.
+func (i *instance) gone() bool {
+	select {
+	case <-i.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// pid returns 0 for an in-process plugin.
+func (i *instance) pid() int {
+	if i.proc == nil {
+		return 0
+	}
+	return i.proc.pid()
+}

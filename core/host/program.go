@@ -1,0 +1,120 @@
+package host
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+)
+
+// openPinned opens a program and checks its digest. What is executed later is the returned file.
+//
+// The file must not be writable by group or others: who can write to it
+// could change it after the check.
+func openPinned(path, digest string) (*os.File, error) {
+	want, err := hex.DecodeString(digest)
+	if err != nil || len(want) != sha256.Size {
+		return nil, fmt.Errorf("sha256 %q is not a digest of %d hexadecimal digits", digest, 2*sha256.Size)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPinned(f, want); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return f, nil
+}
+
+func checkPinned(f *os.File, want []byte) error {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !st.Mode().IsRegular() || st.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("mode %v: a program with sha256 must be a file that only its owner can write", st.Mode())
+	}
+	if sys, ok := st.Sys().(*syscall.Stat_t); !ok || (sys.Uid != 0 && int(sys.Uid) != os.Geteuid()) {
+		return fmt.Errorf("a program with sha256 must belong to root or to the user of this process")
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return err
+	}
+	if got := h.Sum(nil); subtle.ConstantTimeCompare(got, want) != 1 {
+		return fmt.Errorf("sha256 is %x, but %x is configured", got, want)
+	}
+	return nil
+}
+
+// lookupCredential resolves user and group, by name or number; nil if both are empty.
+func lookupCredential(userName, groupName string) (*syscall.Credential, error) {
+	if userName == "" && groupName == "" {
+		return nil, nil
+	}
+	c := &syscall.Credential{Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())}
+	if userName != "" {
+		if err := setUser(c, userName); err != nil {
+			return nil, err
+		}
+	}
+	if groupName != "" {
+		gid, err := lookupGroup(groupName)
+		if err != nil {
+			return nil, err
+		}
+		c.Gid = gid
+	}
+	return c, nil
+}
+
+func setUser(c *syscall.Credential, name string) error {
+	u, err := user.Lookup(name)
+	if err != nil {
+		if uid, numErr := strconv.ParseUint(name, 10, 32); numErr == nil {
+			c.Uid, c.Gid = uint32(uid), uint32(uid)
+			if u, err = user.LookupId(name); err != nil {
+				return nil // a number without an entry: its group has the same number
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return err
+	}
+	c.Uid, c.Gid = uint32(uid), uint32(gid)
+	groups, err := u.GroupIds()
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		if n, err := strconv.ParseUint(g, 10, 32); err == nil {
+			c.Groups = append(c.Groups, uint32(n))
+		}
+	}
+	return nil
+}
+
+func lookupGroup(name string) (uint32, error) {
+	if g, err := user.LookupGroup(name); err == nil {
+		name = g.Gid
+	}
+	n, err := strconv.ParseUint(name, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("unknown group %q", name)
+	}
+	return uint32(n), nil
+}

@@ -1,0 +1,70 @@
+package host
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/roostmail/roost/core/backend"
+)
+
+// counters counts calls.
+type counters struct {
+	calls, repeated, restarts atomic.Uint64
+	inFlight                  atomic.Int64
+	unhealthy                 atomic.Bool
+	errors                    [backend.KindCancelled + 1]atomic.Uint64
+}
+
+func (c *counters) begin() {
+	c.calls.Add(1)
+	c.inFlight.Add(1)
+}
+
+func (c *counters) end(err error) {
+	c.inFlight.Add(-1)
+	if err == nil {
+		return
+	}
+	kind := backend.KindOf(err)
+	if int(kind) >= len(c.errors) {
+		kind = backend.KindInternal
+	}
+	c.errors[kind].Add(1)
+}
+
+// Stats is what a plugin has done since Start.
+type Stats struct {
+	Up        bool // there is an instance to call
+	Healthy   bool // and its last Health call succeeded
+	PID       int  // 0 = in-process, or down
+	Started   time.Time
+	Restarts  uint64
+	Calls     uint64 // by core; a repeated call counts once
+	Repeated  uint64 // calls that were repeated because the process died
+	InFlight  int64  // calls that run, or wait for an instance
+	Errors    map[backend.ErrorKind]uint64
+	LastError error // why the last instance ended or did not start, nil if that never happened
+}
+
+// Stats returns the current values.
+func (p *Plugin) Stats() Stats {
+	s := Stats{
+		Restarts: p.stats.restarts.Load(),
+		Calls:    p.stats.calls.Load(),
+		Repeated: p.stats.repeated.Load(),
+		InFlight: p.stats.inFlight.Load(),
+		Errors:   map[backend.ErrorKind]uint64{},
+	}
+	for kind := range p.stats.errors {
+		if n := p.stats.errors[kind].Load(); n > 0 {
+			s.Errors[backend.ErrorKind(kind)] = n
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.LastError = p.lastError
+	if i := p.current; i != nil && !i.gone() {
+		s.Up, s.Healthy, s.PID, s.Started = true, !p.stats.unhealthy.Load(), i.pid(), i.started
+	}
+	return s
+}
