@@ -277,7 +277,7 @@ func (e *Engine) runTask(w *worker, t task) {
 	defer e.tasks.remove(t.slot, w)
 	s.attach(e, t.slot, t.gen, t.x)
 	s.r.word.run()
-	e.drive(s, t.b)
+	e.drive(s, t.b|s.r.word.take(pendingMask)) // the client may have gone while the task waited
 }
 
 // ended counts a session out.

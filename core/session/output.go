@@ -69,28 +69,33 @@ func (s *Session) pushFull() {
 // blocked reports whether output of an earlier flush still waits for the socket.
 func (s *Session) blocked() bool { return s.x != nil && s.x.sent < len(s.x.out) }
 
+// queued reports whether output has not been offered to the socket yet.
+func (s *Session) queued() bool { return len(s.out) > 0 || len(s.sealed) > 0 }
+
 // flush sends what is queued. It returns false, with the rest in x.out, if the socket does not take
 // all of it, or if the connection failed (s.err).
 func (s *Session) flush() bool {
 	if s.err != nil {
 		return false
 	}
-	if s.x != nil && s.x.tls != nil && len(s.out) > 0 {
+	wire := &s.out
+	if s.x != nil && s.x.tls != nil {
 		s.x.tls.seal(s)
+		wire = &s.sealed
 	}
 	if s.blocked() && !s.flushRest() {
+		s.keepOutput(*wire)
+		*wire = (*wire)[:0]
 		return false
 	}
-	if len(s.out) > 0 {
-		n, err := conn.Write(int(s.r.fd), s.out)
-		rest := s.out[n:]
-		if err == conn.ErrAgain {
-			x := s.extra()
-			x.out, x.sent = append(x.out[:0], rest...), 0
-		}
-		s.out = s.out[:0]
+	if len(*wire) > 0 {
+		n, err := conn.Write(int(s.r.fd), *wire)
 		if err != nil {
+			s.keepOutput((*wire)[n:])
 			s.stalled(err, n > 0)
+		}
+		*wire = (*wire)[:0]
+		if err != nil {
 			return false
 		}
 	}
@@ -105,30 +110,34 @@ func (s *Session) flushRest() bool {
 	x := s.x
 	n, err := conn.Write(int(s.r.fd), x.unsent())
 	x.sent += n
-	if err == nil {
-		x.out, x.sent = x.out[:0], 0
-		return true
+	if err != nil {
+		s.stalled(err, n > 0)
+		return false
 	}
-	if len(s.out) > 0 { // plaintext; with TLS it has become part of x.out
-		x.out = append(x.out, s.out...)
-		s.out = s.out[:0]
+	x.out, x.sent = x.out[:0], 0
+	return true
+}
+
+// keepOutput keeps what the socket did not take, after what it did not take before.
+func (s *Session) keepOutput(rest []byte) {
+	if s.err != nil || len(rest) == 0 {
+		return
 	}
-	s.stalled(err, n > 0)
-	return false
+	x := s.extra()
+	x.out = append(x.out, rest...)
+	if s.w == nil && len(x.unsent()) > s.e.cfg.MaxOutput {
+		s.e.refusals.output.hit(s, limitOutput)
+		s.err = ErrOutput
+	}
 }
 
 // stalled notes that the socket did not take everything: the client is given a time to read on.
 func (s *Session) stalled(err error, progress bool) {
-	if err != conn.ErrAgain {
+	switch {
+	case s.err != nil:
+	case err != conn.ErrAgain:
 		s.err = ErrGone
-		return
-	}
-	if s.w == nil && len(s.x.unsent()) > s.e.cfg.MaxOutput {
-		s.e.refusals.output.hit(s, limitOutput)
-		s.err = ErrOutput
-		return
-	}
-	if s.r.giveUp == 0 || progress && s.r.flags&(flagClosing|flagStartTLS) == 0 {
+	case s.r.giveUp == 0 || progress && s.r.flags&(flagClosing|flagStartTLS) == 0:
 		s.r.giveUp = s.e.after(s.e.cfg.SlowClientTimeout)
 	}
 }

@@ -54,7 +54,8 @@ type Session struct {
 	framer imapwire.Framer // where in belongs
 	in     []byte          // input that was received and not used; lies in scratch, or as inX in x.in
 	inX    bool
-	out    []byte // output, before encryption
+	out    []byte // output that was not offered to the socket, before encryption
+	sealed []byte // the same after it
 	err    error  // why the session ends, at the end of this turn
 
 	scratch []byte // the owner's read buffer

@@ -12,7 +12,7 @@ import (
 // tlsConn is the protection of one session: crypto/tls's state over the session's raw descriptor. It has no goroutine:
 // when the descriptor has no input, Read of the transport returns a temporary error, after which a
 // tls.Conn can be read again (even in the middle of a record, whose first part it keeps).
-// A write error would be final, so what the transport is given to write goes to the end of extra.out.
+// A write error would be final, so what the transport is given to write is queued like all output.
 type tlsConn struct {
 	s           *Session // the session's owner; valid during a turn
 	conn        *tls.Conn
@@ -36,7 +36,7 @@ func (t transport) Read(p []byte) (int, error) {
 	s := t.s
 	for {
 		if t.handshaking {
-			for s.blocked() && !s.flush() && s.err == nil {
+			for !s.flush() && s.err == nil {
 				s.await(bitWrite)
 			}
 			if s.err != nil {
@@ -57,8 +57,7 @@ func (t transport) Read(p []byte) (int, error) {
 
 // Write takes p for the next flush.
 func (t transport) Write(p []byte) (int, error) {
-	x := t.s.extra()
-	x.out = append(x.out, p...)
+	t.s.sealed = append(t.s.sealed, p...)
 	return len(p), nil
 }
 
@@ -86,6 +85,9 @@ func (t *tlsConn) read(p []byte) (int, error) {
 
 // seal encrypts the session's queued output.
 func (t *tlsConn) seal(s *Session) {
+	if len(s.out) == 0 {
+		return
+	}
 	if _, err := t.conn.Write(s.out); err != nil {
 		s.err = ErrGone
 	}

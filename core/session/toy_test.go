@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"log/slog"
 	"net"
+	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -207,6 +209,7 @@ type server struct {
 
 func startServer(t testing.TB, cfg Config, clock func() time.Time) *server {
 	t.Helper()
+	files, goroutines := openFiles(t), runtime.NumGoroutine()
 	p := newToy()
 	if clock == nil {
 		clock = time.Now
@@ -221,8 +224,33 @@ func startServer(t testing.TB, cfg Config, clock func() time.Time) *server {
 		if g, c := p.closed.Load(), int64(e.counts.accepted.Load()); g != c {
 			t.Errorf("Closed was called %d times for %d sessions", g, c)
 		}
+		if st := e.Stats(); st.Sessions != 0 || st.Extras != 0 || st.ExtraBytes != 0 || st.TLS != 0 || st.SlabBytes != 0 {
+			t.Errorf("something is left: %+v", st)
+		}
+		eventually(t, "all goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines })
+		if n := openFiles(t); n > files {
+			t.Errorf("%d descriptors are left", n-files)
+		}
 	})
 	return &server{Engine: e, toy: p, addr: listen(t, e, Listener{Addr: "test"})}
+}
+
+// openFiles counts the descriptors of this process.
+func openFiles(t testing.TB) int {
+	t.Helper()
+	d, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(d)
+}
+
+// TestMain starts what the net package keeps for ever, so that it is not taken for a leak.
+func TestMain(m *testing.M) {
+	if ln, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
+		ln.Close()
+	}
+	os.Exit(m.Run())
 }
 
 func listen(t testing.TB, e *Engine, l Listener) string {

@@ -21,7 +21,7 @@ const turnCommands = 128
 // attach makes s the session in slot, which the caller owns. x is its extra if it is not in the side table.
 func (s *Session) attach(e *Engine, slot, gen uint32, x *extra) {
 	s.e, s.slot, s.gen, s.r, s.x = e, slot, gen, e.slab.at(slot), x
-	s.in, s.inX, s.out, s.err, s.jobs = nil, false, s.out[:0], nil, 0
+	s.in, s.inX, s.out, s.sealed, s.err, s.jobs = nil, false, emptied(s.out), emptied(s.sealed), nil, 0
 	s.now = e.seconds()
 	if s.x == nil && s.r.flags&flagExtra != 0 {
 		s.x = e.extras.get(slot)
@@ -34,6 +34,17 @@ func (s *Session) attach(e *Engine, slot, gen uint32, x *extra) {
 			s.x.tls.s = s
 		}
 	}
+}
+
+// maxKeptBuffer is the largest output buffer that a loop or worker keeps for its next session.
+const maxKeptBuffer = 256 << 10
+
+// emptied returns b for reuse, unless it has become too large to keep.
+func emptied(b []byte) []byte {
+	if cap(b) > maxKeptBuffer {
+		return nil
+	}
+	return b[:0]
 }
 
 // note turns what happened into what is to be done.
@@ -81,7 +92,7 @@ func (s *Session) turn(b bits) verdict {
 				continue
 			}
 		}
-		if len(s.out) == 0 {
+		if !s.queued() {
 			return v
 		}
 		s.flush() // and see what has become of it
@@ -94,7 +105,7 @@ func (s *Session) mustFlush() bool {
 	if s.blocked() || len(s.out) >= s.e.cfg.OutputHighWater {
 		return true
 	}
-	return len(s.out) > 0 && (s.r.flags&(flagClosing|flagStartTLS) != 0 || s.r.todo&(todoRun|todoEvent) != 0)
+	return s.queued() && (s.r.flags&(flagClosing|flagStartTLS) != 0 || s.r.todo&(todoRun|todoEvent) != 0)
 }
 
 // step does the next thing. It returns false when the turn is over.
@@ -297,7 +308,7 @@ func (s *Session) finish() {
 		}
 		s.dropExtra()
 	}
-	conn.Close(int(r.fd), s.err == errClosed, s.scratch)
+	conn.Close(int(r.fd), s.err == errClosed && r.flags&flagEOF == 0, s.scratch)
 	shaking := r.flags&flagStartTLS != 0
 	r.word.end()
 	e.slab.give(s.slot)
@@ -312,9 +323,7 @@ func (s *Session) farewell() {
 	reason := s.err
 	s.err = nil
 	if s.x != nil && s.x.tls != nil {
-		if len(s.out) > 0 {
-			s.x.tls.seal(s)
-		}
+		s.x.tls.seal(s)
 		s.x.tls.close()
 	}
 	s.flush()
