@@ -75,6 +75,19 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// quiet waits until every session sleeps: an answer can be read before its session has gone to sleep.
+func (s *server) quiet(t testing.TB) {
+	t.Helper()
+	eventually(t, "all sessions sleep", func() bool {
+		asleep := true
+		s.Each(func(i Info) bool {
+			asleep = !i.Busy
+			return asleep
+		})
+		return asleep
+	})
+}
+
 func TestCommandsAreAnsweredInOrder(t *testing.T) {
 	c := startServer(t, Config{}, nil).dial(t)
 	c.send("a ECHO 1\r\nb RUN 2\r\nc ECHO 3\r\nd RUN 4\r\ne ECHO 5\n")
@@ -291,6 +304,7 @@ func TestEvents(t *testing.T) {
 		cs[i].want("event 2")
 	}
 	cs[0].want("event 2")
+	s.quiet(t)
 	s.toy.wanted.Store(false)
 	s.SignalMailbox(2)
 	s.SignalMailbox(3)

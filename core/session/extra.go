@@ -36,7 +36,7 @@ func (x *extra) shrink() {
 	x.in = fit(x.in)
 	if x.sent == len(x.out) {
 		x.out, x.sent = nil, 0
-	} else if x.sent > 0 {
+	} else if x.sent >= len(x.out)/2 {
 		x.out, x.sent = append([]byte(nil), x.unsent()...), 0
 	}
 }

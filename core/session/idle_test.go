@@ -32,6 +32,7 @@ func TestIdleSessionsHaveNoGoroutine(t *testing.T) {
 	for _, c := range cs {
 		c.want("event 9")
 	}
+	s.quiet(t)
 	seen := 0
 	s.Each(func(i Info) bool {
 		if i.Mailbox == 9 && i.Remote.IsValid() {
@@ -61,6 +62,7 @@ func TestStaleEventsTouchNobody(t *testing.T) {
 		eventually(t, "the session ends", func() bool { return s.Stats().Sessions == 0 })
 	}
 	c := s.dial(t)
+	s.quiet(t)
 	var live Info
 	s.Each(func(info Info) bool { live = info; return true })
 	if live.Handle.slot() != stale[0].slot() {

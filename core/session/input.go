@@ -72,6 +72,9 @@ func (s *Session) keepInput() {
 		return
 	}
 	x := s.extra()
+	if s.inX && len(s.in) == len(x.in) {
+		return // it is there: a literal that comes in pieces is not copied for each
+	}
 	x.in = append(x.in[:0], s.in...)
 	s.in, s.inX = x.in, true
 }
