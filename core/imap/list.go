@@ -95,7 +95,7 @@ func (o *listOptions) parseSelect(d *imapwire.Decoder) {
 		case "REMOTE": // there are none
 		default:
 			if d.OK() {
-				d.Failf("unknown selection option %q", d.Since(at))
+				d.FailAt(at, "unknown selection option "+quote(d.Since(at)))
 			}
 		}
 	})
@@ -118,7 +118,7 @@ func (o *listOptions) parseReturn(d *imapwire.Decoder) {
 			o.status = statusItems(d)
 		default:
 			if d.OK() {
-				d.Failf("unknown return option %q", d.Since(at))
+				d.FailAt(at, "unknown return option "+quote(d.Since(at)))
 			}
 		}
 	})

@@ -79,3 +79,6 @@ func (r *response) append(b []byte) []byte {
 	b = imapwire.AppendText(b, r.text)
 	return append(b, '\r', '\n')
 }
+
+// quote returns a client's word for a BAD text.
+func quote(word []byte) string { return string(imapwire.AppendQuoted(nil, word)) }

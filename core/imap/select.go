@@ -16,7 +16,7 @@ func runSelect(r *request) error {
 		r.d.List(func() {
 			at := r.d.Pos()
 			if r.d.Word() != "CONDSTORE" && r.d.OK() {
-				r.d.Failf("unknown parameter %q", r.d.Since(at))
+				r.d.FailAt(at, "unknown parameter "+quote(r.d.Since(at)))
 			}
 			condstore = true
 		})

@@ -66,7 +66,7 @@ func statusItems(d *imapwire.Decoder) backend.StatusItems {
 			}
 		}
 		if d.OK() {
-			d.Failf("unknown status item %q", imapwire.AppendText(nil, string(d.Since(at))))
+			d.FailAt(at, "unknown status item "+quote(d.Since(at)))
 		}
 	})
 	if items == 0 {

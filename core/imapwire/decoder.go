@@ -46,6 +46,9 @@ func (d *Decoder) Failf(format string, args ...any) {
 	}
 }
 
+// FailAt is Fail at an earlier Pos.
+func (d *Decoder) FailAt(pos int, what string) { d.failAt(pos, what) }
+
 func (d *Decoder) failAt(pos int, what string) {
 	if d.err == nil {
 		d.err = &SyntaxError{Pos: pos + 1, What: what}

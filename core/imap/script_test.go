@@ -1,0 +1,455 @@
+package imap_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	goimap "github.com/emersion/go-imap/v2"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/imap"
+	"github.com/roostmail/roost/core/mailbox/mailboxtest"
+	"github.com/roostmail/roost/core/session"
+)
+
+// The conversations in testdata/imap are scripts of lines:
+//
+//	# comment
+//	1> a LOGIN demo secret      connection 1 (opened by its first line) sends a line; \r \n \t \\ \xNN are escapes
+//	1< a OK …                   the next line that connection 1 gets; … stands for anything
+//	1<~ * LIST …                one of several lines in any order: a run of such lines is matched as a set
+//	1<EOF                       connection 1 is closed by the server
+//	! append INBOX \Seen,work text of the message     changes the store (see storeOps), and tells its watches
+//	!quiet append …             the same, but nobody reads the watches' events before somebody asks
+//	config name value           before the first other line: see setConfig
+//
+// A run of 1> lines is sent as one packet.
+const scriptDir = "../../testdata/imap"
+
+func TestConversations(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(scriptDir, "*.txt"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts in %s: %v", scriptDir, err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			runScript(t, file, string(text))
+		})
+	}
+}
+
+// script is a conversation while it is played.
+type script struct {
+	t       *testing.T
+	file    string
+	line    int
+	cfg     imap.Config
+	watches bool
+	srv     *server
+	conns   map[string]*conn
+	packet  map[string][]byte // lines to send
+}
+
+func runScript(t *testing.T, file, text string) {
+	sc := &script{t: t, file: file, cfg: testConfig(), watches: true, conns: map[string]*conn{}, packet: map[string][]byte{}}
+	lines := strings.Split(text, "\n")
+	for i := 0; i < len(lines); i++ {
+		sc.line = i + 1
+		line := strings.TrimRight(lines[i], " ")
+		switch who, rest, ok := cutVerb(line); {
+		case line == "" || strings.HasPrefix(line, "#"):
+		case strings.HasPrefix(line, "config "):
+			sc.setConfig(strings.Fields(line)[1:])
+		case strings.HasPrefix(line, "!"):
+			sc.flush()
+			sc.change(line[1:])
+		case !ok:
+			sc.fail("what is %q?", line)
+		case rest[0] == '>':
+			sc.conn(who)
+			sc.packet[who] = append(append(sc.packet[who], unescape(sc, rest[1:])...), '\r', '\n')
+		case rest == "<EOF":
+			sc.flush()
+			sc.conn(who).wantEOF()
+		case strings.HasPrefix(rest, "<~"):
+			sc.flush()
+			var want []string
+			for ; i < len(lines) && strings.HasPrefix(lines[i], who+"<~"); i++ {
+				want = append(want, strings.TrimSpace(strings.TrimPrefix(lines[i], who+"<~")))
+			}
+			i--
+			sc.conn(who).wantSet(want)
+		default:
+			sc.flush()
+			sc.conn(who).want(strings.TrimPrefix(rest[1:], " "))
+		}
+	}
+	sc.flush()
+	for who, c := range sc.conns {
+		c.wantNothing(who)
+	}
+}
+
+// cutVerb cuts "1> text" into the connection and the rest.
+func cutVerb(line string) (who, rest string, ok bool) {
+	n := strings.IndexAny(line, "<>")
+	if n < 1 || strings.TrimLeft(line[:n], "0123456789") != "" {
+		return "", "", false
+	}
+	return line[:n], line[n:], true
+}
+
+func (sc *script) fail(format string, args ...any) {
+	sc.t.Helper()
+	sc.t.Fatalf("%s:%d: %s", sc.file, sc.line, fmt.Sprintf(format, args...))
+}
+
+// flush sends what is waiting to be sent.
+func (sc *script) flush() {
+	for who, p := range sc.packet {
+		if len(p) > 0 {
+			sc.conns[who].send(p)
+			sc.packet[who] = nil
+		}
+	}
+}
+
+func unescape(sc *script, s string) []byte {
+	s = strings.TrimPrefix(s, " ")
+	if !strings.Contains(s, `\x`) && !strings.Contains(s, `\r`) && !strings.Contains(s, `\n`) {
+		return []byte(s)
+	}
+	out, err := strconv.Unquote(`"` + strings.ReplaceAll(s, `"`, `\"`) + `"`)
+	if err != nil {
+		sc.fail("%q: %v", s, err)
+	}
+	return []byte(out)
+}
+
+func testConfig() imap.Config {
+	cfg := imap.DefaultConfig()
+	cfg.AllowPlaintextAuth = true
+	cfg.AuthFailureDelay = 0
+	cfg.Version = "test"
+	return cfg
+}
+
+func (sc *script) setConfig(f []string) {
+	if sc.srv != nil || len(f) < 2 {
+		sc.fail("config must come first and have a value")
+	}
+	seconds := func() time.Duration {
+		d, err := time.ParseDuration(f[1])
+		if err != nil {
+			sc.fail("%v", err)
+		}
+		return d
+	}
+	switch f[0] {
+	case "watches":
+		sc.watches = f[1] == "true"
+	case "plaintext":
+		sc.cfg.AllowPlaintextAuth = f[1] == "true"
+		sc.cfg.TrustLocal = false
+	case "failure_delay":
+		sc.cfg.AuthFailureDelay = seconds()
+	case "login_timeout":
+		sc.cfg.LoginTimeout = seconds()
+	case "autologout":
+		sc.cfg.Autologout = seconds()
+	case "keepalive":
+		sc.cfg.IdleKeepalive = seconds()
+	case "journal":
+		sc.cfg.Mailboxes.JournalBytes, _ = strconv.Atoi(f[1])
+	case "bad":
+		sc.cfg.MaxBad, _ = strconv.Atoi(f[1])
+	case "namespace": // name prefix separator inbox|- list|hidden [mailbox=\Special[,subscribe]]…
+		ns := backend.Namespace{Name: strings.Trim(f[1], "-"), Prefix: strings.Trim(f[2], `"`), Separator: f[3][0], Inbox: f[4] == "inbox", List: f[5] == "list", Subscriptions: true}
+		for _, m := range f[6:] {
+			name, rest, _ := strings.Cut(m, "=")
+			special, auto, _ := strings.Cut(rest, ",")
+			ns.Mailboxes = append(ns.Mailboxes, backend.NamespaceMailbox{Name: name, SpecialUse: special, Auto: auto})
+		}
+		sc.cfg.Namespaces = append(sc.cfg.Namespaces, ns)
+	default:
+		sc.fail("unknown setting %s", f[0])
+	}
+}
+
+// server returns the script's server, which is started when it is first needed.
+func (sc *script) server() *server {
+	if sc.srv == nil {
+		sc.srv = startServer(sc.t, sc.cfg, sc.watches)
+		sc.srv.store.Create("demo", "", "INBOX")
+	}
+	return sc.srv
+}
+
+func (sc *script) conn(who string) *conn {
+	if sc.conns[who] == nil {
+		sc.conns[who] = sc.server().dial(sc)
+	}
+	return sc.conns[who]
+}
+
+// storeOps change the store of user demo; the mailbox is named NAMESPACE:NAME or NAME.
+var storeOps = map[string]func(sc *script, ns, name, arg string){
+	"append": func(sc *script, ns, name, arg string) {
+		flags, text, _ := strings.Cut(arg, " ")
+		f, kw := parseFlags(flags)
+		sc.box(ns, name).Append(string(unescape(sc, text)), f, kw...)
+	},
+	"flags": func(sc *script, ns, name, arg string) {
+		uid, flags, _ := strings.Cut(arg, " ")
+		f, kw := parseFlags(flags)
+		sc.box(ns, name).SetFlags(parseUID(uid), f, kw...)
+	},
+	"expunge": func(sc *script, ns, name, arg string) {
+		for _, uid := range strings.Fields(arg) {
+			sc.box(ns, name).Expunge(parseUID(uid))
+		}
+	},
+	"recent": func(sc *script, ns, name, arg string) { sc.box(ns, name).SetFirstRecent(parseUID(arg)) },
+	"forget": func(sc *script, ns, name, arg string) { sc.box(ns, name).ForgetHistory() },
+	"create": func(sc *script, ns, name, arg string) { sc.server().store.Create("demo", ns, name) },
+	"delete": func(sc *script, ns, name, arg string) { sc.server().store.Delete("demo", ns, name) },
+	"damaged": func(sc *script, ns, name, arg string) {
+		sc.server().store.Fail(backend.Errorf(backend.KindCorrupted, ""))
+	},
+	"down": func(sc *script, ns, name, arg string) {
+		sc.server().store.Fail(backend.Errorf(backend.KindUnavailable, ""))
+	},
+	"up": func(sc *script, ns, name, arg string) { sc.server().store.Fail(nil) },
+	"name": func(sc *script, ns, name, arg string) {
+		info := backend.MailboxInfo{Name: name}
+		for _, a := range strings.Fields(arg) {
+			switch a {
+			case "subscribed":
+				info.Subscribed = true
+			case "noselect":
+				info.NoSelect = true
+			case "nonexistent":
+				info.NonExistent = true
+			case "noinferiors":
+				info.NoInferiors = true
+			}
+		}
+		sc.server().store.Name("demo", ns, info)
+	},
+}
+
+// change executes "!" lines.
+func (sc *script) change(line string) {
+	line, quiet := strings.CutPrefix(line, "quiet ")
+	f := strings.SplitN(strings.TrimSpace(line), " ", 3)
+	f = append(f, "", "")
+	op := storeOps[f[0]]
+	if op == nil {
+		sc.fail("unknown operation %q", f[0])
+	}
+	ns, name, found := strings.Cut(f[1], ":")
+	if !found {
+		ns, name = "", f[1]
+	}
+	op(sc, ns, name, f[2])
+	if !quiet {
+		sc.srv.poll()
+	}
+}
+
+func (sc *script) box(ns, name string) *mailboxtest.Mailbox {
+	m := sc.server().store.Mailbox("demo", ns, name)
+	if m == nil {
+		sc.fail("no mailbox %q", name)
+	}
+	return m
+}
+
+func parseUID(s string) goimap.UID {
+	n, _ := strconv.Atoi(s)
+	return goimap.UID(n)
+}
+
+func parseFlags(s string) (flags uint8, keywords []string) {
+	bits := map[string]uint8{`\Answered`: backend.FlagAnswered, `\Flagged`: backend.FlagFlagged, `\Deleted`: backend.FlagDeleted,
+		`\Seen`: backend.FlagSeen, `\Draft`: backend.FlagDraft}
+	for _, f := range strings.Split(s, ",") {
+		if b, ok := bits[f]; ok {
+			flags |= b
+		} else if f != "-" && f != "" {
+			keywords = append(keywords, f)
+		}
+	}
+	return flags, keywords
+}
+
+// server is a protocol engine on a session engine, with a store in memory.
+type server struct {
+	t     *testing.T
+	store *mailboxtest.Store
+	imap  *imap.Server
+	addr  string
+}
+
+func startServer(t *testing.T, cfg imap.Config, watches bool) *server {
+	t.Helper()
+	s := &server{t: t, store: mailboxtest.New(watches)}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	var err error
+	if s.imap, err = imap.New(cfg, fakeAuth{}, s.store, log); err != nil {
+		t.Fatal(err)
+	}
+	e, err := session.New(session.Config{MaxSessions: 100}, s.imap, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.imap.Attach(e.SignalMailbox)
+	s.imap.Mailboxes().SetPoll(s.poll)
+	t.Cleanup(func() {
+		e.Close()
+		s.imap.Close()
+	})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.addr = ln.Addr().String()
+	if err := e.Serve(ln, session.Listener{Addr: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// poll passes on the watches' events.
+func (s *server) poll() {
+	for _, e := range s.store.Drain() {
+		s.imap.Mailboxes().WatchEvent(e.Watch, e.Name, false)
+	}
+}
+
+// fakeAuth knows the user demo with the password secret.
+type fakeAuth struct{ backend.Plugin }
+
+func (fakeAuth) VerifyPassword(_ context.Context, r backend.PasswordRequest) (*backend.Identity, error) {
+	switch {
+	case r.User == "down":
+		return nil, backend.Errorf(backend.KindUnavailable, "")
+	case r.User == "denied":
+		return nil, backend.Errorf(backend.KindAuthDenied, "")
+	case r.User == "expired":
+		return nil, backend.Errorf(backend.KindAuthExpired, "")
+	case r.User == "demo" && r.Password == "secret" && r.AuthzID == "":
+		return &backend.Identity{User: backend.User{Name: "demo"}}, nil
+	}
+	return nil, &backend.Error{Kind: backend.KindAuthFailed, Detail: "wrong password"}
+}
+
+// conn is a client's end.
+type conn struct {
+	sc *script
+	c  net.Conn
+	r  *bufio.Reader
+}
+
+func (s *server) dial(sc *script) *conn {
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		sc.fail("%v", err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(20 * time.Second)) // so that a line that never comes fails the test
+	return &conn{sc: sc, c: c, r: bufio.NewReader(c)}
+}
+
+func (c *conn) send(p []byte) {
+	if _, err := c.c.Write(p); err != nil {
+		c.sc.fail("%v", err)
+	}
+}
+
+func (c *conn) read() string {
+	c.sc.t.Helper()
+	line, err := c.r.ReadString('\n')
+	if err != nil {
+		c.sc.fail("reading: %q, %v", line, err)
+	}
+	return strings.TrimSuffix(line, "\r\n")
+}
+
+func (c *conn) want(pattern string) {
+	c.sc.t.Helper()
+	if got := c.read(); !matches(pattern, got) {
+		c.sc.fail("got  %s\nwant %s", got, pattern)
+	}
+}
+
+func (c *conn) wantSet(patterns []string) {
+	c.sc.t.Helper()
+	left := patterns
+next:
+	for range patterns {
+		got := c.read()
+		for i, p := range left {
+			if matches(p, got) {
+				left = append(append([]string(nil), left[:i]...), left[i+1:]...)
+				continue next
+			}
+		}
+		c.sc.fail("got  %s\nwant one of %q", got, left)
+	}
+}
+
+func (c *conn) wantEOF() {
+	c.sc.t.Helper()
+	if rest, err := io.ReadAll(c.r); err != nil || len(rest) > 0 {
+		c.sc.fail("got %q, %v, want the end of the connection", rest, err)
+	}
+}
+
+// wantNothing sends a last command, and fails if anything precedes its answer.
+func (c *conn) wantNothing(who string) {
+	c.sc.t.Helper()
+	if _, err := c.c.Write([]byte("last LOGOUT\r\n")); err != nil {
+		return // closed before, as the script has stated
+	}
+	rest, _ := io.ReadAll(c.r)
+	got := strings.Split(strings.TrimSuffix(string(rest), "\r\n"), "\r\n")
+	if len(rest) > 0 && got[0] != "* BYE Logging out" && !strings.HasPrefix(got[0], "last BAD") {
+		c.sc.fail("at the end connection %s still got %q", who, got)
+	}
+}
+
+// matches compares a line with a pattern in which … stands for anything.
+func matches(pattern, line string) bool {
+	parts := strings.Split(pattern, "…")
+	if len(parts) == 1 {
+		return pattern == line
+	}
+	if !strings.HasPrefix(line, parts[0]) {
+		return false
+	}
+	line = line[len(parts[0]):]
+	for _, p := range parts[1 : len(parts)-1] {
+		i := strings.Index(line, p)
+		if i < 0 {
+			return false
+		}
+		line = line[i+len(p):]
+	}
+	return strings.HasSuffix(line, parts[len(parts)-1])
+}
