@@ -12,6 +12,7 @@ type command struct {
 	sync syncMode
 	// literal decides about a literal of the command before it is read; nil: accept.
 	literal func(r *request) error
+	uid     bool // the UID form: numbers are UIDs (RFC 3501 §6.4.8)
 }
 
 // States in which a command is allowed (RFC 3501 §6).
@@ -53,6 +54,9 @@ func init() {
 		{name: "SELECT", states: inAuthenticated, run: runSelect},
 		{name: "EXAMINE", states: inAuthenticated, run: runSelect},
 		{name: "IDLE", states: inAuthenticated, quick: quickIdle, run: runIdle},
+
+		{name: "FETCH", states: inSelected, run: runFetch, sync: syncNoExpunge},
+		{name: "UID FETCH", states: inSelected, run: runFetch, sync: syncAll, uid: true},
 
 		{name: "CHECK", states: inSelected, quick: quickNoop, run: runNoop, sync: syncAll},
 		{name: "CLOSE", states: inSelected, quick: quickUnselect},

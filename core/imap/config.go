@@ -28,6 +28,7 @@ type Config struct {
 	IdleKeepalive    time.Duration // between the lines that keep an IDLE's connection open
 
 	Limits     imapwire.Limits
+	Fetch      FetchConfig
 	Namespaces []backend.Namespace // empty: one with INBOX in it, separator "/"
 	Mailboxes  mailbox.Config
 }
@@ -44,6 +45,7 @@ func DefaultConfig() Config {
 		Autologout:       30 * time.Minute,
 		IdleKeepalive:    2 * time.Minute,
 		Limits:           imapwire.DefaultLimits,
+		Fetch:            DefaultFetchConfig,
 		Mailboxes:        mailbox.DefaultConfig,
 	}
 }

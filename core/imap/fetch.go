@@ -1,0 +1,100 @@
+package imap
+
+import (
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/imapwire"
+	"github.com/roostmail/roost/core/mailbox"
+)
+
+// FETCH and UID FETCH (RFC 3501 §6.4.5, §6.4.8): SP set SP items [SP modifiers].
+//
+//	fetch_items.go   the grammar of items
+//	fetch_plan.go    what storage is asked for
+//	fetch_sink.go    responses, made while storage sends messages
+//	fetch_body.go    sections of a body that passes by
+//	fetch_resume.go  what happens when storage fails meanwhile
+//
+// A command is one call of storage, or none if the view knows everything. Responses are written while messages come
+// in; a body goes through piece by piece, unless it has to be taken apart. \Seen is not set.
+func runFetch(r *request) error {
+	r.d.SP()
+	set := r.d.NumSet()
+	args, err := parseFetch(&r.d, r.cmd.uid)
+	if err != nil {
+		return err
+	}
+	ranges, err := r.messages(set)
+	if err != nil {
+		return err
+	}
+	if args.has(fetchModSeq) {
+		r.enableCondstore() // RFC 7162 §3.1
+	}
+	f := &fetch{ctx: r.ctx, srv: r.srv, view: r.view, ref: r.mbox.Ref(), out: r.s}
+	err = f.execute(args, ranges)
+	if f.broken { // in the middle of a response: nothing else can be said
+		r.logError(err)
+		r.st.Proto = stateLogout
+		r.s.Close()
+		return errNoReply
+	}
+	return err
+}
+
+// execute sends the items of the messages in ranges. f.broken tells what an error leaves behind.
+func (f *fetch) execute(args *fetchArgs, ranges []mailbox.SeqRange) error {
+	f.items, f.plan = args.items, makeFetchPlan(args.items)
+	if !f.plan.storage() {
+		return f.quick(args, ranges)
+	}
+	for m := range f.view.Messages(ranges) {
+		if !args.conditional || m.ModSeq > args.changedSince {
+			f.uids = append(f.uids, uint32(m.UID))
+		}
+	}
+	return f.run()
+}
+
+// messages resolves a message set of the command. A sequence number that no message has is an
+// error of the client's; a UID is not (RFC 3501 §6.4.8).
+func (r *request) messages(set imapwire.NumSet) ([]mailbox.SeqRange, error) {
+	if r.cmd.uid {
+		return r.view.UIDs(set), nil
+	}
+	ranges, ok := r.view.Seqs(set)
+	if !ok {
+		return nil, bad("Invalid messageset.")
+	}
+	return ranges, nil
+}
+
+// fetchFlush is how many bytes of responses are made before they are handed over.
+const fetchFlush = 16 << 10
+
+// quick answers items that the view knows.
+func (f *fetch) quick(args *fetchArgs, ranges []mailbox.SeqRange) error {
+	b := f.out.Buffer()
+	start := len(*b)
+	for m := range f.view.Messages(ranges) {
+		if args.conditional && m.ModSeq <= args.changedSince {
+			continue
+		}
+		*b = f.appendFirst(*b, m, nil)
+		*b = append(*b, ")\r\n"...)
+		if len(*b)-start >= fetchFlush {
+			if err := f.out.Commit(); err != nil {
+				return gone(err)
+			}
+			start = len(*b)
+		}
+	}
+	return gone(f.out.Commit())
+}
+
+// gone makes the error of a session that can not be written to any more.
+func gone(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &backend.Error{Kind: backend.KindCancelled, Cause: err}
+}

@@ -1,0 +1,89 @@
+package imap
+
+import (
+	"strings"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/message"
+)
+
+// fetchPlan is what a FETCH needs of storage, and how its answer is made of that.
+type fetchPlan struct {
+	items  backend.FetchItems
+	fields []string // header fields that are enough
+	// offset and length limit the body to what a single partial BODY[] wants.
+	offset, length uint64
+	ranged         bool
+
+	structure bool // BODY or BODYSTRUCTURE is wanted
+	tree      bool // parts are wanted: the message must be parsed as a whole
+	header    bool // the header is taken from the body
+	streams   int  // items that take a long run of the body: BODY[], BODY[TEXT]
+}
+
+// makeFetchPlan finds the least that answers all items.
+func makeFetchPlan(items []fetchItem) fetchPlan {
+	var p fetchPlan
+	header, body := false, false
+	var whole []*fetchItem // BODY[]
+	fields := map[string]bool{}
+	for i := range items {
+		it := &items[i]
+		switch it.kind {
+		case fetchInternalDate:
+			p.items |= backend.FetchInternalDate
+		case fetchSize:
+			p.items |= backend.FetchSize
+		case fetchEnvelope:
+			for _, f := range message.EnvelopeFields {
+				fields[strings.ToUpper(f)] = true
+			}
+		case fetchBody, fetchBodyStructure:
+			p.items |= backend.FetchBodyStructure
+			p.structure = true
+		case fetchSection:
+			switch {
+			case len(it.section.Path) > 0:
+				p.tree, body = true, true
+			case it.section.Kind == message.SectionAll:
+				whole = append(whole, it)
+				p.streams++
+			case it.section.Kind == message.SectionText:
+				p.streams++
+				p.header, body = true, true
+			case it.section.Kind == message.SectionFields:
+				for _, f := range it.section.Fields {
+					fields[f] = true
+				}
+			default:
+				header = true
+			}
+		}
+	}
+	switch {
+	case len(whole) == 1 && !body && !header && !p.structure && whole[0].partial:
+		p.items |= backend.FetchBody
+		p.ranged, p.offset = true, whole[0].offset
+		if p.length = whole[0].length; p.length > 1<<62 {
+			p.length = 0 // to the end
+		}
+	case body || len(whole) > 0:
+		p.items |= backend.FetchBody
+		p.header = p.header || header || len(fields) > 0
+	case header:
+		p.items |= backend.FetchHeader
+		p.header = true
+	}
+	if p.items&backend.FetchHeader == 0 && (p.items&backend.FetchBody == 0 || p.ranged) {
+		for f := range fields {
+			p.fields = append(p.fields, f)
+		}
+	}
+	return p
+}
+
+// storage reports whether storage has to be asked at all.
+func (p *fetchPlan) storage() bool { return p.items != 0 || p.fields != nil }
+
+// linear reports whether the items can be answered while the body passes by, if it need not be parsed.
+func (p *fetchPlan) linear() bool { return p.streams <= 1 }
