@@ -38,6 +38,8 @@ type Files struct {
 	open   map[FileID]*file
 	recent list.List // of *file, most recently used first; those in open
 	closed bool
+
+	points checkpoints
 }
 
 // file is an open m.N file. It stays open while it is in Files.open or a message uses it.

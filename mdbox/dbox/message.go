@@ -110,7 +110,8 @@ func (m *Message) load() error {
 func (m *Message) loadMetadata() error {
 	at := m.metaOff - int64(m.ref.Offset) // in the window
 	if at < int64(len(m.window)) {
-		meta, _, err := DecodeMetadata(m.window[at:], m.metadata[:0])
+		block := m.window[at:]
+		meta, _, err := DecodeMetadata(block[:min(len(block), m.store.cfg.MaxMetadataSize)], m.metadata[:0])
 		if err != ErrShort {
 			m.metadata = meta
 			return err
@@ -171,16 +172,20 @@ func (m *Message) Attachments() []Attachment { return m.attachments }
 func (m *Message) PhysicalSize() uint64 { return m.physical }
 
 // VirtualSize returns the size of the message with CRLF line ends, in bytes. A
-// message whose metadata lacks it is read to count.
+// message whose metadata lacks it is read to count. A size that the line ends can
+// not account for is a *vfs.CorruptError.
 func (m *Message) VirtualSize() (uint64, error) {
 	size, ok, err := m.metadata.hex(KeyVirtualSize)
 	if err != nil {
 		return 0, vfs.At(err, m.file.Name(), m.metaOff)
 	}
-	if ok {
-		return size, nil
+	if !ok {
+		return m.countVirtual()
 	}
-	return m.countVirtual()
+	if size < m.physical || size-m.physical > m.physical {
+		return 0, m.corrupt(m.metaOff, "virtual size %d is from the physical size %d to its double", size, m.physical)
+	}
+	return size, nil
 }
 
 // Received returns INTERNALDATE, a UNIX time; 0 if the metadata lacks it.

@@ -68,6 +68,10 @@ func DecodeMetadata(b []byte, into Metadata) (m Metadata, n int, err error) {
 			return into, 0, ErrShort
 		}
 		line := b[n : n+end]
+		if len(line) > 0 && (line[0] < ' ' || line[0] > '~') {
+			// Most likely the next message's header: the end is missing.
+			return into, 0, vfs.Corrupt(int64(n), "metadata key is a printable character")
+		}
 		n += end + 1
 		if len(line) == 0 || line[0] == ' ' {
 			return into, n, nil

@@ -177,11 +177,15 @@ func (m *Message) NewReader(offset, length uint64) (*Reader, error) {
 	if length > 0 && length < size-offset {
 		end = offset + length
 	}
+	if err := m.checkInMemory(size); err != nil {
+		return nil, err
+	}
 	s, err := m.openStream()
 	if err != nil {
 		return nil, err
 	}
 	r := &Reader{s: s, virtual: size, end: end}
+	r.resume(offset)
 	if err := r.skipTo(offset); err != nil {
 		r.Close()
 		return nil, err
@@ -259,6 +263,9 @@ func (r *Reader) finish() error {
 
 // Close gives the reader's buffers back.
 func (r *Reader) Close() error {
+	if r.err == nil || r.err == io.EOF {
+		r.remember()
+	}
 	r.s.close()
 	r.err = ErrClosed
 	return nil
@@ -279,6 +286,20 @@ func (m *Message) bodyError(err error) error {
 		return &LimitError{Setting: "MaxWindowSize", Limit: m.store.cfg.MaxWindowSize}
 	}
 	return fmt.Errorf("%w: %w", m.corrupt(m.bodyOff, "body is a well-formed %s stream", m.compression), err)
+}
+
+// checkInMemory checks the virtual size of a message before any of it is returned,
+// if that costs nothing: the stored body is in memory as it is.
+func (m *Message) checkInMemory(virtual uint64) error {
+	start := uint64(m.file.header.HeaderSize)
+	if !m.stored() || m.header.Size == 0 || start+m.header.Size > uint64(len(m.window)) {
+		return nil
+	}
+	var c crlf
+	if n := m.header.Size + c.bareLFs(m.window[start:][:m.header.Size]); n != virtual {
+		return m.corrupt(m.metaOff, "message has the virtual size %d, not %d", n, virtual)
+	}
+	return nil
 }
 
 // countVirtual reads the message to count its bytes with CRLF line ends.
