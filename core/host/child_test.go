@@ -40,7 +40,11 @@ func TestMain(m *testing.M) {
 }
 
 func serveTestPlugin() {
-	if err := child.Serve(&testPlugin{kind: backend.Kind(os.Getenv("TEST_PLUGIN_KIND"))}); err != nil {
+	var p backend.Plugin = &testPlugin{kind: backend.Kind(os.Getenv("TEST_PLUGIN_KIND"))}
+	if os.Getenv("TEST_PLUGIN") == "bench" {
+		p = newBenchStorage()
+	}
+	if err := child.Serve(p); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
