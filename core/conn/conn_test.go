@@ -1,0 +1,200 @@
+package conn
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// accepted makes a connection: fd is the server's raw end.
+func accepted(t *testing.T) (fd int, client *net.TCPConn) {
+	t.Helper()
+	l := listening(t)
+	client, err := net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(l.Addr()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	client.SetDeadline(time.Now().Add(20 * time.Second))
+	p := poller(t)
+	if err := p.AddListener(l.FD(), 7<<32); err != nil {
+		t.Fatal(err)
+	}
+	if ev := wait(t, p); ev.Key != 7<<32 || ev.Ready != ReadyRead {
+		t.Fatalf("event %+v", ev)
+	}
+	fd, peer, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if want := client.LocalAddr().(*net.TCPAddr).AddrPort(); peer != netip.AddrPortFrom(want.Addr().Unmap(), want.Port()) {
+		t.Errorf("peer %v, want %v", peer, want)
+	}
+	if got := Local(fd); got != l.Addr() {
+		t.Errorf("local address %v, want %v", got, l.Addr())
+	}
+	if _, _, err := l.Accept(); err != ErrAgain {
+		t.Errorf("second Accept: %v", err)
+	}
+	return fd, client
+}
+
+func listening(t *testing.T) *Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := Adopt(ln)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return l
+}
+
+func poller(t *testing.T) *Poller {
+	t.Helper()
+	p, err := NewPoller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// wait returns the one event that comes.
+func wait(t *testing.T, p *Poller) Event {
+	t.Helper()
+	evs, err := p.Wait(20 * time.Second)
+	if err != nil || len(evs) != 1 {
+		t.Fatalf("events %v, %v", evs, err)
+	}
+	return evs[0]
+}
+
+func TestReadiness(t *testing.T) {
+	fd, client := accepted(t)
+	p := poller(t)
+	const key = Key(3<<32 | 5)
+	if err := p.Add(fd, key); err != nil {
+		t.Fatal(err)
+	}
+	if ev := wait(t, p); ev != (Event{key, ReadyWrite}) {
+		t.Errorf("at the start: %+v", ev)
+	}
+	if evs, err := p.Wait(0); err != nil || len(evs) != 0 {
+		t.Errorf("told twice: %v, %v", evs, err)
+	}
+	var b [16]byte
+	if n, err := Read(fd, b[:]); n != 0 || err != ErrAgain {
+		t.Errorf("Read of nothing: %d, %v", n, err)
+	}
+	client.Write([]byte("abc"))
+	if ev := wait(t, p); ev.Ready&ReadyRead == 0 || ev.Ready&ReadyHangup != 0 {
+		t.Errorf("with input: %+v", ev)
+	}
+	if n, err := Read(fd, b[:]); string(b[:n]) != "abc" || err != nil {
+		t.Errorf("Read: %q, %v", b[:n], err)
+	}
+	client.CloseWrite()
+	if ev := wait(t, p); ev.Ready&ReadyHangup == 0 || ev.Ready&ReadyGone != 0 {
+		t.Errorf("at the end of input: %+v", ev)
+	}
+	if _, err := Read(fd, b[:]); err != io.EOF {
+		t.Errorf("Read at the end: %v", err)
+	}
+	client.SetLinger(0)
+	client.Close()
+	if ev := wait(t, p); ev.Ready&ReadyGone == 0 {
+		t.Errorf("after a reset: %+v", ev)
+	}
+}
+
+func TestWriteTellsWhatWasTaken(t *testing.T) {
+	fd, client := accepted(t)
+	p := poller(t)
+	if err := p.Add(fd, 1); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, p)
+	data := bytes.Repeat([]byte("0123456789"), 4<<20)
+	n, err := Write(fd, data)
+	if err != ErrAgain || n <= 0 || n >= len(data) {
+		t.Fatalf("Write of more than a socket holds: %d, %v", n, err)
+	}
+	got := make([]byte, n)
+	if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, data[:n]) {
+		t.Fatalf("the client got something else: %v", err)
+	}
+	if ev := wait(t, p); ev.Ready != ReadyWrite {
+		t.Errorf("when there is room again: %+v", ev)
+	}
+}
+
+func TestWakeInterruptsWait(t *testing.T) {
+	p := poller(t)
+	p.Wake()
+	p.Wake()
+	for range 2 {
+		done := make(chan error)
+		go func() {
+			_, err := p.Wait(-1)
+			done <- err
+		}()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		p.Wake() // for the second round
+	}
+	if evs, err := p.Wait(0); err != nil || len(evs) != 0 {
+		t.Errorf("a wake-up is an event: %v, %v", evs, err)
+	}
+}
+
+func TestCloseWithUnreadInputKeepsOutput(t *testing.T) {
+	fd, client := accepted(t)
+	client.Write(make([]byte, 100_000))
+	p := poller(t)
+	p.Add(fd, 1)
+	for ready := Ready(0); ready&ReadyRead == 0; {
+		ready |= wait(t, p).Ready
+	}
+	Write(fd, []byte("bye"))
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) // the cleanup's fd must stay its own
+	if err != nil {
+		t.Fatal(err)
+	}
+	Close(dup, true, make([]byte, 4096))
+	if got, err := io.ReadAll(client); string(got) != "bye" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestAdoptNeedsADescriptor(t *testing.T) {
+	if _, err := Adopt(noDescriptor{}); err == nil {
+		t.Error("adopted")
+	}
+}
+
+type noDescriptor struct{ net.Listener }
+
+func TestTurnAwayWithoutConnections(t *testing.T) {
+	l := listening(t)
+	l.mu.Lock()
+	had := l.reserve
+	l.mu.Unlock()
+	if err := l.turnAway(); !errors.Is(err, ErrAgain) {
+		t.Errorf("turnAway with an empty queue: %v", err)
+	}
+	if had < 0 || l.reserve < 0 {
+		t.Errorf("reserve %d, then %d", had, l.reserve)
+	}
+}

@@ -1,0 +1,158 @@
+package session
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// testSlab returns a table with n sessions, in slots 1 to n.
+func testSlab(t testing.TB, n int) *slab {
+	t.Helper()
+	s := newSlab(n)
+	t.Cleanup(s.close)
+	for i := range n {
+		slot, r, err := s.take()
+		if err != nil || int(slot) != i+1 {
+			t.Fatalf("slot %d, %v", slot, err)
+		}
+		r.word.create()
+	}
+	return s
+}
+
+func TestWheelAgainstModel(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	const n = 50
+	s := testSlab(t, n)
+	woken := 0
+	w := &wheel{slab: s, wake: func() { woken++ }}
+	model := map[uint32]uint32{} // slot → second
+	now := uint32(1)
+	w.advance(now, nil)
+	for range 100_000 {
+		slot := 1 + uint32(rnd.IntN(n))
+		switch rnd.IntN(10) {
+		case 0, 1, 2, 3:
+			at := now + uint32(rnd.IntN(1<<rnd.IntN(15)))
+			w.set(slot, s.at(slot), at)
+			model[slot] = max(at, now+1)
+		case 4, 5:
+			w.remove(slot, s.at(slot))
+			delete(model, slot)
+		default:
+			now += uint32(rnd.IntN(1 << rnd.IntN(14)))
+			due := w.advance(now, nil)
+			for _, h := range due {
+				if at, ok := model[h.slot()]; !ok || at > now || h.gen() != 1 {
+					t.Fatalf("second %d: %#x is due, its time is %d (%v)", now, h, at, ok)
+				}
+				delete(model, h.slot())
+			}
+			for slot, at := range model {
+				if at <= now {
+					t.Fatalf("second %d: slot %d was due at %d", now, slot, at)
+				}
+			}
+		}
+		if got := w.count.Load(); int(got) != len(model) {
+			t.Fatalf("%d in the wheel, want %d", got, len(model))
+		}
+	}
+	if woken == 0 {
+		t.Error("the loop was never woken")
+	}
+}
+
+func TestListsAgainstModel(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	const n = 40
+	s := testSlab(t, n)
+	l := &lists{slab: s}
+	model := map[uint32]uint32{} // slot → mailbox
+	for slot := uint32(1); slot <= n; slot++ {
+		s.at(slot).word.release()
+	}
+	for range 20_000 {
+		slot, mailbox := 1+uint32(rnd.IntN(n)), uint32(rnd.IntN(4))*listShards/2 // two in each of two shards, 0 = none
+		l.move(slot, s.at(slot), mailbox)
+		model[slot] = mailbox
+		told := map[uint32]bool{}
+		for _, h := range l.signal(mailbox, nil) {
+			told[h.slot()] = true
+			s.at(h.slot()).word.release()
+		}
+		for slot, mb := range model {
+			if told[slot] != (mb == mailbox && mailbox != 0) {
+				t.Fatalf("mailbox %d: slot %d of mailbox %d told: %v", mailbox, slot, mb, told[slot])
+			}
+		}
+	}
+	for slot := uint32(1); slot <= n; slot++ {
+		l.move(slot, s.at(slot), 0)
+	}
+	for i := range l.shards {
+		if len(l.shards[i].heads) != 0 {
+			t.Errorf("shard %d has lists of nobody: %v", i, l.shards[i].heads)
+		}
+	}
+}
+
+func TestSlab(t *testing.T) {
+	s := newSlab(chunkRecords) // slot 0 is not used: two chunks
+	defer s.close()
+	var slots []uint32
+	first := s.chunks[0].Load()
+	for {
+		slot, r, err := s.take()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slot == 0 {
+			break
+		}
+		if r.state != (State{}) || r.mboxNext != 0 {
+			t.Fatalf("slot %d is not empty", slot)
+		}
+		r.word.create()
+		r.state.User, r.mailbox, r.wheelNext = slot, slot, slot
+		slots = append(slots, slot)
+	}
+	if len(slots) != 2*chunkRecords-1 || s.bytes() != 2*chunkRecords*recordSize || first != nil {
+		t.Fatalf("%d slots in %d bytes", len(slots), s.bytes())
+	}
+	gen := s.at(5).word.generation()
+	s.at(5).word.end()
+	s.give(5)
+	if slot, r, _ := s.take(); slot != 5 || r.state.User != 0 || r.mailbox != 0 || r.word.create() == gen {
+		t.Errorf("slot %d is used again with generation %d", slot, gen)
+	}
+	for _, slot := range []uint32{0, 2 * chunkRecords, 1<<32 - 1} {
+		if s.at(slot) != nil {
+			t.Errorf("there is a record in slot %d", slot)
+		}
+	}
+}
+
+func TestRing(t *testing.T) {
+	var r ring[int]
+	next, want := 0, 0
+	for i := range 1000 {
+		for range i % 7 {
+			r.push(next)
+			next++
+		}
+		for range min(i%5, r.len()) {
+			if got := r.pop(); got != want {
+				t.Fatalf("got %d, want %d", got, want)
+			}
+			want++
+		}
+	}
+	if r.len() != next-want {
+		t.Errorf("%d are left, want %d", r.len(), next-want)
+	}
+}
