@@ -77,6 +77,9 @@ func (srv *Server) Run(ctx context.Context, s *session.Session, cmd []byte) {
 		}
 	}
 	r.finish(err)
+	if r.st.Proto != stateNotAuthenticated && r.st.Flags&flagIdle == 0 {
+		s.SetDeadline(srv.cfg.Autologout) // a command that took long is no inactivity
+	}
 }
 
 // head reads the tag and the command's name, and checks the session's state.

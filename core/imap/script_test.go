@@ -300,10 +300,11 @@ func parseFlags(s string) (flags uint8, keywords []string) {
 
 // server is a protocol engine on a session engine, with a store in memory.
 type server struct {
-	t     *testing.T
-	store *mailboxtest.Store
-	imap  *imap.Server
-	addr  string
+	t      *testing.T
+	store  *mailboxtest.Store
+	imap   *imap.Server
+	engine *session.Engine
+	addr   string
 }
 
 func startServer(t *testing.T, cfg imap.Config, watches bool) *server {
@@ -318,6 +319,7 @@ func startServer(t *testing.T, cfg imap.Config, watches bool) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.engine = e
 	s.imap.Attach(e.SignalMailbox)
 	s.imap.Mailboxes().SetPoll(s.poll)
 	t.Cleanup(func() {

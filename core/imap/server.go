@@ -48,6 +48,9 @@ func (srv *Server) Attach(signalMailbox func(id uint32)) { srv.signal.Store(&sig
 // Mailboxes returns the open mailboxes, for who reads the watcher's events.
 func (srv *Server) Mailboxes() *mailbox.Registry { return srv.boxes }
 
+// Users returns the number of different users that are logged in.
+func (srv *Server) Users() int { return srv.users.len() }
+
 // Close forgets all mailboxes. The session engine must be closed before.
 func (srv *Server) Close() { srv.boxes.Close() }
 

@@ -82,3 +82,10 @@ func (u *users) release(id uint32) {
 	*s = userSlot{}
 	u.free = append(u.free, id)
 }
+
+// len returns the number of entries in use.
+func (u *users) len() int {
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	return len(u.slots) - 1 - len(u.free)
+}
