@@ -51,7 +51,7 @@ func (m *Message) SaveDate() int64 { return int64(m.rec.saveDate) }
 // in another format.
 func (m *Message) GUID() (string, error) {
 	if c := m.cache(); c != nil {
-		if guid, ok := c.GUID(); ok && len(guid) > 0 {
+		if guid, ok := c.GUID(); ok && len(guid) > 0 && m.isGUID(guid) {
 			return string(guid), nil
 		}
 	}
@@ -63,6 +63,11 @@ func (m *Message) GUID() (string, error) {
 		return string(guid), nil
 	}
 	return m.rec.guid.String(), nil
+}
+
+// isGUID reports whether guid can be this message's, by the index.
+func (m *Message) isGUID(guid []byte) bool {
+	return m.rec.guid == (dbox.GUID{}) || dbox.ParseGUID(guid) == m.rec.guid
 }
 
 // Size returns the size with CRLF line ends in bytes, RFC822.SIZE.
@@ -225,7 +230,7 @@ func (m *Message) openAt(ref dbox.Ref) (*dbox.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if guid := body.GUID(); m.rec.guid != (dbox.GUID{}) && len(guid) > 0 && dbox.ParseGUID(guid) != m.rec.guid {
+	if guid := body.GUID(); len(guid) > 0 && !m.isGUID(guid) {
 		err := vfs.Corrupt(int64(ref.Offset), "GUID %q is that of message %d of %s, %s", guid, m.rec.uid, m.ms.b.name, hex.EncodeToString(m.rec.guid[:]))
 		body.Close()
 		return nil, vfs.At(err, m.ms.b.store.files.Path(ref.File), 0)
