@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mailboxlist"
 	"github.com/roostmail/roost/mdbox/mdboxtest"
 	"github.com/roostmail/roost/mdbox/vfs"
@@ -60,6 +61,35 @@ func TestGoldenUIDValidity(t *testing.T) {
 			last, err := mailboxlist.LastUIDValidity(vfs.OS, s.Root)
 			if err != nil || last < want {
 				t.Errorf("last UIDVALIDITY %d, %v; a mailbox has %d", last, err, want)
+			}
+		})
+	}
+}
+
+// The list index of a store is a cache of its tree; where it is up to date it must
+// be the same tree, with the GUIDs of the mailboxes.
+func TestGoldenListIndexes(t *testing.T) {
+	for _, name := range mdboxtest.GoldenNames(t) {
+		t.Run(name, func(t *testing.T) {
+			s := mdboxtest.Golden(t, name)
+			tree, err := mailboxlist.ReadListIndex(index.Options{Dir: s.Root}, mailboxlist.Codec{}, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := 0
+			for _, m := range tree.Mailboxes {
+				want := s.Expected.Mailboxes[m.Name]
+				if want == nil {
+					t.Errorf("%s is not a mailbox", m.Name)
+					continue
+				}
+				if m.Dir != "" && m.Dir != want.GUID {
+					t.Errorf("%s has the GUID %s, want %s", m.Name, m.Dir, want.GUID)
+				}
+				found++
+			}
+			if found == 0 || len(tree.Damage) > 0 {
+				t.Errorf("%d mailboxes, damage %q", found, tree.Damage)
 			}
 		})
 	}
