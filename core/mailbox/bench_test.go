@@ -29,7 +29,7 @@ func BenchmarkOpen(b *testing.B) {
 		b.Run(fmt.Sprintf("messages=%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := fromSnapshot(s, newFlagTable(), 1); err != nil {
+				if _, err := fromSnapshot(s, new(flagTable), 1); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -39,7 +39,7 @@ func BenchmarkOpen(b *testing.B) {
 
 func BenchmarkChange(b *testing.B) {
 	for _, n := range sizes {
-		v, _ := fromSnapshot(bigSnapshot(n), newFlagTable(), 1)
+		v, _ := fromSnapshot(bigSnapshot(n), new(flagTable), 1)
 		mid := uint32(n / 2)
 		one := func(uid uint32) backend.Columns {
 			return backend.Columns{UIDs: []uint32{uid}, Flags: []uint8{backend.FlagFlagged}, ModSeqs: []uint64{uint64(n) + 9}}
@@ -63,7 +63,7 @@ func BenchmarkChange(b *testing.B) {
 
 func BenchmarkRebuild(b *testing.B) {
 	for _, n := range sizes {
-		v, _ := fromSnapshot(bigSnapshot(n), newFlagTable(), 1)
+		v, _ := fromSnapshot(bigSnapshot(n), new(flagTable), 1)
 		j := newJournal(1, 1<<30)
 		j.pin(1)
 		next := v
@@ -85,7 +85,7 @@ func BenchmarkRebuild(b *testing.B) {
 
 func BenchmarkMessages(b *testing.B) {
 	for _, n := range sizes {
-		v, _ := fromSnapshot(bigSnapshot(n), newFlagTable(), 1)
+		v, _ := fromSnapshot(bigSnapshot(n), new(flagTable), 1)
 		b.Run(fmt.Sprintf("messages=%d", n), func(b *testing.B) {
 			for b.Loop() {
 				sum := 0
@@ -103,7 +103,7 @@ func BenchmarkMessages(b *testing.B) {
 
 func BenchmarkLookup(b *testing.B) {
 	for _, n := range sizes {
-		v, _ := fromSnapshot(bigSnapshot(n), newFlagTable(), 1)
+		v, _ := fromSnapshot(bigSnapshot(n), new(flagTable), 1)
 		b.Run(fmt.Sprintf("uid/messages=%d", n), func(b *testing.B) {
 			uid := uint32(0)
 			for b.Loop() {

@@ -70,7 +70,7 @@ func (c *chunk) find(uid uint32) int {
 
 // unseen returns 1 if the set has no \Seen, else 0. Called by the writer only.
 func (t *flagTable) unseen(id FlagSetID) uint32 {
-	if t.pending[id].System&backend.FlagSeen != 0 {
+	if t.latest(id).System&backend.FlagSeen != 0 {
 		return 0
 	}
 	return 1

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"math/bits"
+	"strings"
 	"sync/atomic"
 
 	"github.com/roostmail/roost/core/backend"
@@ -46,15 +47,25 @@ var systemFlags = []struct {
 
 const allSystemFlags = backend.FlagAnswered | backend.FlagFlagged | backend.FlagDeleted | backend.FlagSeen | backend.FlagDraft
 
-// flagTable interns the flag sets of one mailbox. Reading sets is safe at any
-// time; everything else is guarded by Mailbox.mu.
+// plainSets are the sets without keywords, the same in every mailbox: id = system flags.
+var plainSets = makePlainSets()
+
+func makePlainSets() []FlagSet {
+	sets := make([]FlagSet, allSystemFlags+1)
+	for f := range sets {
+		sets[f] = newFlagSet(uint8(f), nil, nil)
+	}
+	return sets
+}
+
+// flagTable interns the flag sets with keywords of one mailbox, whose ids follow those of
+// plainSets. Reading sets is safe at any time; everything else is guarded by Mailbox.mu.
 type flagTable struct {
-	sets atomic.Pointer[[]FlagSet] // by FlagSetID; only ever appended to
+	sets atomic.Pointer[[]FlagSet] // only ever appended to; nil = none
 
 	pending  []FlagSet // sets with those not yet published
-	plain    [allSystemFlags + 1]FlagSetID
-	byKey    map[flagKey]FlagSetID // sets with keywords
-	keywords []string              // only ever appended to
+	byKey    map[flagKey]FlagSetID
+	keywords []string // only ever appended to
 }
 
 // flagKey is a set with keywords: word 0 and, rarely, the other words' bytes.
@@ -64,23 +75,25 @@ type flagKey struct {
 	more   string
 }
 
-func newFlagTable() *flagTable {
-	t := &flagTable{byKey: map[flagKey]FlagSetID{}}
-	for f := range t.plain {
-		t.plain[f] = t.add(FlagSet{System: uint8(f)})
-	}
-	t.publish()
-	return t
-}
-
 // get returns the set of an id that intern returned before publish.
 func (t *flagTable) get(id FlagSetID) *FlagSet {
-	return &(*t.sets.Load())[id]
+	if int(id) < len(plainSets) {
+		return &plainSets[id]
+	}
+	return &(*t.sets.Load())[int(id)-len(plainSets)]
+}
+
+// latest is get for ids that may not have been published.
+func (t *flagTable) latest(id FlagSetID) *FlagSet {
+	if int(id) < len(plainSets) {
+		return &plainSets[id]
+	}
+	return &t.pending[int(id)-len(plainSets)]
 }
 
 // publish lets readers see what was interned.
 func (t *flagTable) publish() {
-	if s := t.sets.Load(); s == nil || len(*s) != len(t.pending) {
+	if s := t.sets.Load(); len(t.pending) > 0 && (s == nil || len(*s) != len(t.pending)) {
 		sets := t.pending
 		t.sets.Store(&sets)
 	}
@@ -91,7 +104,7 @@ func (t *flagTable) intern(system uint8, kw []uint64) FlagSetID {
 	system &= allSystemFlags
 	kw = t.known(kw)
 	if len(kw) == 0 {
-		return t.plain[system]
+		return FlagSetID(system)
 	}
 	key := flagKey{system: system, first: kw[0]}
 	if len(kw) > 1 {
@@ -105,7 +118,11 @@ func (t *flagTable) intern(system uint8, kw []uint64) FlagSetID {
 	}
 	id, ok := t.byKey[key]
 	if !ok {
-		id = t.add(FlagSet{System: system, Keywords: append([]uint64(nil), kw...)})
+		id = FlagSetID(len(plainSets) + len(t.pending))
+		t.pending = append(t.pending, newFlagSet(system, append([]uint64(nil), kw...), t.keywords))
+		if t.byKey == nil {
+			t.byKey = map[flagKey]FlagSetID{}
+		}
 		t.byKey[key] = id
 	}
 	return id
@@ -129,34 +146,27 @@ func (t *flagTable) known(kw []uint64) []uint64 {
 	return kw
 }
 
-func (t *flagTable) add(f FlagSet) FlagSetID {
-	f.text, f.recent = t.render(f, false), t.render(f, true)
-	t.pending = append(t.pending, f)
-	return FlagSetID(len(t.pending) - 1)
-}
-
-func (t *flagTable) render(f FlagSet, recent bool) string {
-	var b []byte
+// newFlagSet makes a set and its texts.
+func newFlagSet(system uint8, kw []uint64, names []string) FlagSet {
+	var sys, key []byte
 	for _, s := range systemFlags {
-		if f.System&s.bit != 0 {
-			b = append(append(b, s.name...), ' ')
+		if system&s.bit != 0 {
+			sys = append(append(sys, s.name...), ' ')
 		}
 	}
-	if recent {
-		b = append(b, `\Recent `...)
-	}
-	for w, word := range f.Keywords {
+	for w, word := range kw {
 		for ; word != 0; word &= word - 1 {
-			k := w*64 + bits.TrailingZeros64(word)
-			if ValidKeyword(t.keywords[k]) {
-				b = append(append(b, t.keywords[k]...), ' ')
+			if name := names[w*64+bits.TrailingZeros64(word)]; ValidKeyword(name) {
+				key = append(append(key, name...), ' ')
 			}
 		}
 	}
-	if len(b) > 0 {
-		b = b[:len(b)-1]
+	return FlagSet{
+		System:   system,
+		Keywords: kw,
+		text:     strings.TrimSuffix(string(sys)+string(key), " "),
+		recent:   strings.TrimSuffix(string(sys)+`\Recent `+string(key), " "),
 	}
-	return string(b)
 }
 
 // ValidKeyword reports whether a stored name may be sent: an atom (RFC 3501 §9:

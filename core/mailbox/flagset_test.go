@@ -8,7 +8,7 @@ import (
 )
 
 func tableWith(keywords ...string) *flagTable {
-	t := newFlagTable()
+	t := new(flagTable)
 	t.keywordMap(keywords)
 	return t
 }
@@ -78,7 +78,7 @@ func TestInvalidAnswersAreRefused(t *testing.T) {
 	good := func() *backend.Snapshot {
 		return &backend.Snapshot{UIDValidity: 1, UIDNext: 3, Messages: backend.Columns{UIDs: []uint32{1, 2}, Flags: []uint8{0, 0}}}
 	}
-	if v, err := fromSnapshot(good(), newFlagTable(), 1); err != nil || v.Len() != 2 || v.HighestModSeq != 1 {
+	if v, err := fromSnapshot(good(), new(flagTable), 1); err != nil || v.Len() != 2 || v.HighestModSeq != 1 {
 		t.Fatal(err)
 	}
 	for name, damage := range map[string]func(s *backend.Snapshot){
@@ -91,11 +91,11 @@ func TestInvalidAnswersAreRefused(t *testing.T) {
 	} {
 		s := good()
 		damage(s)
-		if _, err := fromSnapshot(s, newFlagTable(), 1); err == nil || backend.KindOf(err) != backend.KindInternal {
+		if _, err := fromSnapshot(s, new(flagTable), 1); err == nil || backend.KindOf(err) != backend.KindInternal {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
-	v, _ := fromSnapshot(good(), newFlagTable(), 1)
+	v, _ := fromSnapshot(good(), new(flagTable), 1)
 	for name, c := range map[string]*backend.Changes{
 		"appended below UIDNEXT": {Appended: backend.Columns{UIDs: []uint32{2}, Flags: []uint8{0}}},
 		"expunged not ascending": {Expunged: []uint32{2, 1}},
@@ -111,7 +111,7 @@ func TestInvalidAnswersAreRefused(t *testing.T) {
 func TestUIDNextOfADamagedHeader(t *testing.T) {
 	for _, c := range []struct{ last, next, want uint32 }{{7, 3, 8}, {7, 9, 9}, {1<<32 - 1, 1, 1<<32 - 1}} {
 		s := &backend.Snapshot{UIDValidity: 1, UIDNext: uidAfter(c.next - 1), Messages: backend.Columns{UIDs: []uint32{c.last}, Flags: []uint8{0}}}
-		v, err := fromSnapshot(s, newFlagTable(), 1)
+		v, err := fromSnapshot(s, new(flagTable), 1)
 		if err != nil || uint32(v.UIDNext) != c.want {
 			t.Errorf("last UID %d, UIDNEXT %d: %d, %v", c.last, c.next, v.UIDNext, err)
 		}

@@ -80,7 +80,7 @@ func (m *Mailbox) open(ctx context.Context, before watchState) (bool, error) {
 	m.report(s.Damage)
 	changed, err := m.apply(func(cur *View) (*View, *delta, error) {
 		if cur == nil {
-			v, err := fromSnapshot(s, newFlagTable(), 1)
+			v, err := fromSnapshot(s, new(flagTable), 1)
 			return v, nil, err
 		}
 		return fromReset(cur, s)

@@ -383,7 +383,7 @@ func TestMemoIsForgottenWithTheVersion(t *testing.T) {
 
 func TestConcurrentSessions(t *testing.T) {
 	f := newFixture(t, true, mailbox.Config{JournalBytes: 1 << 20, Warm: time.Millisecond})
-	for range 50 {
+	for range 200 { // more than are expunged
 		f.inbox.Append("x", 0)
 	}
 	var wg sync.WaitGroup
