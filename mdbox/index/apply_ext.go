@@ -78,11 +78,8 @@ func (a *applier) newExt(h *ExtHeader) *Ext {
 // roomFor reports whether an extension may have records of size bytes instead
 // of old ones, and hdrSize bytes of header data instead of oldHdr.
 func (a *applier) roomFor(size, old uint16, hdrSize, oldHdr uint32) bool {
-	s, sum := a.s, int(recordDataOffset)
-	for _, e := range s.exts {
-		sum += int(e.RecordSize) + maxExtRecAlign
-	}
-	if sum += int(size) - int(old); sum > maxRecordSize {
+	s := a.s
+	if sum := recordBound(s.exts) + int(size) - int(old); sum > maxRecordSize {
 		a.problem("%s: record_size %d makes records of up to %d bytes, want at most %d", a.r.Header.Type, size, sum, maxRecordSize)
 		return false
 	}

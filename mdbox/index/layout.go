@@ -71,4 +71,16 @@ func layout(exts []*Ext) (offsets []uint16, recordSize uint32) {
 	}
 }
 
+// recordBound returns a size that a record with the data of exts does not
+// exceed, whatever gaps alignment makes.
+func recordBound(exts []*Ext) int {
+	sum := recordDataOffset
+	for _, e := range exts {
+		if e.RecordSize > 0 {
+			sum += int(e.RecordSize) + maxExtRecAlign
+		}
+	}
+	return sum
+}
+
 func roundUp(n, to uint32) uint32 { return (n + to - 1) / to * to }

@@ -69,6 +69,9 @@ func (s *State) decodeExts(b []byte) (offsets []uint16, err error) {
 		off += size
 	}
 	s.noteExts()
+	if sum := recordBound(s.exts); sum > maxRecordSize {
+		return nil, vfs.Corrupt(offHeaderSize, "ext headers: record_size adds up to %d, want at most %d", sum, maxRecordSize)
+	}
 	return offsets, nil
 }
 
