@@ -1,0 +1,154 @@
+// Package admin serves what an operator looks at over HTTP: /metrics in
+// Prometheus' format, /healthz for load balancers and supervisors, and a plain status page.
+//
+// It is given what to show as functions and a Gatherer, so that it can not reach
+// into the server. It changes nothing, has no authentication, and by default listens nowhere; bind it to loopback.
+//
+//	GET /          the status page, text
+//	GET /healthz   200 "ok", or 503 with a line for each component that can not serve
+//	GET /metrics   all metrics
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"text/tabwriter"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Component is a part of the server that can be up or down.
+type Component struct {
+	Name   string // "plugin mdbox"
+	OK     bool
+	Detail string // one line, for people
+}
+
+// Row is a line of the status page.
+type Row struct {
+	Name  string
+	Value string
+}
+
+// Section is a block of the status page.
+type Section struct {
+	Title string
+	Rows  []Row
+}
+
+// Options says what is shown. All functions must be safe for concurrent use and must not block.
+type Options struct {
+	Metrics    prometheus.Gatherer
+	Components func() []Component
+	Status     func() []Section
+	Log        *slog.Logger
+}
+
+// Server is a running admin listener.
+type Server struct {
+	http *http.Server
+	ln   net.Listener
+	done chan struct{}
+}
+
+// Limits of a request. A scraper is quick and asks for little.
+const (
+	requestTimeout = 10 * time.Second
+	maxHeader      = 16 << 10
+)
+
+// Start serves at ln, which it owns, until Close.
+func Start(ln net.Listener, o Options) *Server {
+	s := &Server{ln: ln, done: make(chan struct{}), http: &http.Server{
+		Handler:           Handler(o),
+		ReadTimeout:       requestTimeout,
+		ReadHeaderTimeout: requestTimeout,
+		WriteTimeout:      requestTimeout,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+	}}
+	go func() { // ends with Close
+		defer close(s.done)
+		if err := s.http.Serve(ln); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			o.Log.Error("admin listener ended", "error", err)
+		}
+	}()
+	return s
+}
+
+// Addr returns the address that is listened at.
+func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+
+// Close ends requests that are under way when ctx ends, and the listener at once.
+func (s *Server) Close(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = s.http.Close()
+	}
+	<-s.done
+	return err
+}
+
+// Handler returns the pages.
+func Handler(o Options) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, o.Components()) })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { status(w, o) })
+	return mux
+}
+
+func plain(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+}
+
+func health(w http.ResponseWriter, components []Component) {
+	plain(w)
+	code := http.StatusOK
+	for _, c := range components {
+		if !c.OK {
+			code = http.StatusServiceUnavailable
+		}
+	}
+	w.WriteHeader(code)
+	if code == http.StatusOK {
+		fmt.Fprintln(w, "ok")
+		return
+	}
+	for _, c := range components {
+		if !c.OK {
+			fmt.Fprintf(w, "%s: down: %s\n", c.Name, c.Detail)
+		}
+	}
+}
+
+// status writes the page. Errors of w are those of a client that is gone.
+func status(w http.ResponseWriter, o Options) {
+	plain(w)
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	defer table.Flush()
+	for _, s := range o.Status() {
+		fmt.Fprintf(table, "%s\n", s.Title)
+		for _, r := range s.Rows {
+			fmt.Fprintf(table, "  %s\t%s\n", r.Name, r.Value)
+		}
+		fmt.Fprintln(table)
+	}
+	fmt.Fprintln(table, "Components")
+	for _, c := range o.Components() {
+		state := "up"
+		if !c.OK {
+			state = "DOWN"
+		}
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", c.Name, state, c.Detail)
+	}
+}
