@@ -1,6 +1,7 @@
 // Command roost is an IMAP server for existing Dovecot mailstores.
 //
-// The command holds flags, wiring and signals; what it does is in core/server.
+// The command holds flags, wiring and signals; what it does is in core/server. It is also the
+// one place that knows both core and the bundled plugins.
 package main
 
 import (
@@ -10,19 +11,42 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the build (go build -ldflags "-X main.version=...").
+// version is set by the build: -ldflags "-X main.version=...".
 var version = "0.1.0-dev"
 
 func main() {
-	root := &cobra.Command{
-		Use:           "roost",
-		Short:         "IMAP server for existing Dovecot mailstores",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-	}
-	root.AddCommand(versionCommand())
-	if err := root.Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "roost:", err)
+	if err := rootCommand().Execute(); err != nil {
+		fmt.Fprintf(os.Stderr, "roost: %v\n", err)
 		os.Exit(1)
 	}
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "roost",
+		Short: "IMAP server for existing Dovecot mailstores",
+		Long: `roost is an IMAP server for existing Dovecot mailstores.
+
+It reads the mdbox stores that Dovecot writes, beside a running Dovecot or alone.
+Storage and authentication are plugins, each in a process of its own.`,
+		Example: `  roost dev                           serve a sample store, with hints what to try
+  roost serve --config roost.toml     serve your own`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.AddCommand(devCommand(), serveCommand(), configCommand(), pluginCommand(), mailCommand(), versionCommand())
+	return root
+}
+
+// group is a command that only has subcommands: without one it shows them, and a wrong one is an error.
+func group(use, short string, subcommands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.AddCommand(subcommands...)
+	return c
 }

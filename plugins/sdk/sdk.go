@@ -26,6 +26,7 @@ package sdk
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/roostmail/roost/core/backend"
@@ -40,3 +41,6 @@ func Serve(p backend.Plugin) {
 		os.Exit(1)
 	}
 }
+
+// NewLogger returns the logger that Serve makes the default one, for plugins that need it before.
+func NewLogger() *slog.Logger { return child.NewLogger() }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -278,7 +279,7 @@ func TestDovecotAgrees(t *testing.T) {
 		t.Fatal(err)
 	}
 	dovecot := startDovecotAuth(t, path)
-	p := New()
+	p := New(slog.New(slog.DiscardHandler))
 	if err := p.Configure(context.Background(), backend.Config{Options: map[string]any{"path": path}}); err != nil {
 		t.Fatal(err)
 	}

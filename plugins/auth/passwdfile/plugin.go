@@ -30,8 +30,7 @@ var (
 )
 
 // New returns a plugin that has to be configured before use.
-func New() *Plugin {
-	log := slog.Default()
+func New(log *slog.Logger) *Plugin {
 	return &Plugin{
 		log:     log,
 		tables:  newTables(log, time.Now),

@@ -35,8 +35,8 @@ func open(t *testing.T, users string, opts map[string]any) (*Plugin, *clock, *by
 	if opts["path"] == nil {
 		opts["path"] = "users"
 	}
-	p, c, log := New(), &clock{time.Unix(1700000000, 0)}, new(bytes.Buffer)
-	p.log = slog.New(slog.NewTextHandler(log, nil))
+	log := new(bytes.Buffer)
+	p, c := New(slog.New(slog.NewTextHandler(log, nil))), &clock{time.Unix(1700000000, 0)}
 	p.tables = newTables(p.log, c.now)
 	if err := p.Configure(context.Background(), backend.Config{Options: opts, BaseDir: dir}); err != nil {
 		t.Fatal(err)
@@ -292,7 +292,7 @@ func TestConfigureErrors(t *testing.T) {
 	} {
 		opts := map[string]any{"path": "users"}
 		opts[tt.option] = tt.value
-		err := New().Configure(context.Background(), backend.Config{Options: opts, BaseDir: dir})
+		err := New(slog.New(slog.DiscardHandler)).Configure(context.Background(), backend.Config{Options: opts, BaseDir: dir})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s = %v: %v, want %q", tt.option, tt.value, err, tt.want)
 		}

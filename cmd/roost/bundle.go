@@ -1,0 +1,16 @@
+package main
+
+import (
+	"log/slog"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/server"
+	"github.com/roostmail/roost/plugins/auth/passwdfile"
+	"github.com/roostmail/roost/plugins/storage/mdbox"
+)
+
+// bundle holds the plugins that are part of the binary.
+var bundle = server.Bundle{
+	func(log *slog.Logger) backend.Plugin { return passwdfile.New(log) },
+	func(log *slog.Logger) backend.Plugin { return mdbox.New(log) },
+}

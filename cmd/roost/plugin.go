@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/plugins/sdk"
+)
+
+func pluginCommand() *cobra.Command {
+	c := group("plugin", "list plugins, or run a bundled one", pluginListCommand(), pluginInfoCommand())
+	c.Use = "plugin KIND/NAME"
+	c.Long = `List and describe the plugins that are part of this binary.
+
+With KIND/NAME the process is that plugin. Core starts bundled plugins so; by
+hand it says that it must be started by core.`
+	c.Args = cobra.MaximumNArgs(1)
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		log := sdk.NewLogger()
+		p, err := bundled(args[0], log)
+		if err != nil {
+			return err
+		}
+		sdk.Serve(p)
+		return nil
+	}
+	return c
+}
+
+// bundled makes the plugin KIND/NAME.
+func bundled(name string, log *slog.Logger) (backend.Plugin, error) {
+	kind, rest, _ := strings.Cut(name, "/")
+	p := bundle.New(backend.Kind(kind), rest, log)
+	if p == nil {
+		return nil, fmt.Errorf("there is no bundled plugin %q; see: roost plugin list", name)
+	}
+	return p, nil
+}
+
+func pluginListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "list the bundled plugins",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
+			for _, i := range bundle.Catalog() {
+				fmt.Fprintf(w, "%s/%s\t%s\t%s\n", i.Kind, i.Name, i.Version, i.Description)
+			}
+			return w.Flush()
+		},
+	}
+}
+
+func pluginInfoCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "info KIND/NAME",
+		Short: "describe a bundled plugin and its options",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := bundled(args[0], slog.New(slog.DiscardHandler))
+			if err != nil {
+				return err
+			}
+			i := p.Info()
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
+			fmt.Fprintf(w, "%s/%s %s: %s\n", i.Kind, i.Name, i.Version, i.Description)
+			fmt.Fprintf(w, "capabilities: %s\n\n", strings.Join(i.Capabilities, ", "))
+			fmt.Fprintln(w, "option\ttype\tdefault\t")
+			for _, o := range i.Options {
+				def := o.Default
+				if o.Required {
+					def = "required"
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", o.Name, o.Type, def, o.Help)
+			}
+			return w.Flush()
+		},
+	}
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/roostmail/roost/core/config"
+	"github.com/roostmail/roost/core/server"
+)
+
+func serveCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "serve --config FILE",
+		Short: "serve a mailstore",
+		Long: `Serve the mailstore that FILE describes.
+
+The log goes to standard error, as slog text or JSON ([log] format). The line
+msg=ready says that every listener is open. SIGTERM and SIGINT drain: commands
+under way finish, every other session gets BYE; a second signal ends at once.
+SIGHUP reads FILE again and takes over the certificate and the log level.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := config.Load(file, bundle.Catalog())
+			if err != nil {
+				return err
+			}
+			return run(cmd.Context(), c, nil)
+		},
+	}
+	configFlag(c, &file)
+	return c
+}
+
+// configFlag adds the required flag --config.
+func configFlag(c *cobra.Command, file *string) {
+	c.Flags().StringVarP(file, "config", "c", "", "configuration `FILE`")
+	if err := c.MarkFlagRequired("config"); err != nil {
+		panic(err) // the flag was added in the line above
+	}
+}
+
+// run serves until a signal ends it. ready is called when every listener is open, if it is not nil.
+func run(ctx context.Context, c *config.Config, ready func(*server.Server) error) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	log, level := server.NewLogger(c.Log, os.Stderr)
+	slog.SetDefault(log)
+	s, err := server.Start(ctx, server.Options{Config: c, Bundle: bundle, Version: version, Log: log, Level: level})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if ready != nil {
+		if err := ready(s); err != nil {
+			return err
+		}
+	}
+	for sig := range signals {
+		if sig == syscall.SIGHUP {
+			reload(s, c.File, log)
+			continue
+		}
+		log.Info("ending", "signal", sig)
+		return drain(ctx, s, signals)
+	}
+	return nil
+}
+
+// reload reads the configuration again. A mistake in it is logged, and the server goes on as before.
+func reload(s *server.Server, file string, log *slog.Logger) {
+	c, err := config.Load(file, bundle.Catalog())
+	if err == nil {
+		err = s.Reload(c)
+	}
+	if err != nil {
+		log.Error("reload failed", "error", err)
+	}
+}
+
+// drain ends the server politely, or at once when another signal comes.
+func drain(ctx context.Context, s *server.Server, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { // ends with ctx, or the process
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case sig := <-signals:
+				if sig != syscall.SIGHUP {
+					cancel()
+				}
+			}
+		}
+	}()
+	if err := s.Drain(ctx); err != nil {
+		slog.Warn("not everything was drained", "error", err)
+	}
+	return s.Close()
+}

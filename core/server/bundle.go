@@ -1,0 +1,77 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/config"
+	"github.com/roostmail/roost/core/host"
+	"github.com/roostmail/roost/core/pluginrpc"
+)
+
+// Bundle holds the constructors of the plugins that are part of the binary. It comes from cmd, because core knows no plugin.
+type Bundle []func(log *slog.Logger) backend.Plugin
+
+// Catalog returns what is bundled, for config.Load.
+func (b Bundle) Catalog() config.Catalog {
+	var c config.Catalog
+	for _, make := range b {
+		c = append(c, make(slog.New(slog.DiscardHandler)).Info())
+	}
+	return c
+}
+
+// New makes a bundled plugin, nil if there is none of that kind and name.
+func (b Bundle) New(kind backend.Kind, name string, log *slog.Logger) backend.Plugin {
+	for _, make := range b {
+		if p := make(log); p.Info().Kind == kind && p.Info().Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// self is this process's program, whatever has become of its file since.
+const self = "/proc/self/exe"
+
+// startPlugins starts auth and storage.
+func (s *Server) startPlugins(ctx context.Context) (auth, storage *host.Plugin, err error) {
+	c := s.opts.Config
+	if auth, err = s.host.Start(ctx, s.hostConfig(c.Auth)); err != nil {
+		return nil, nil, fmt.Errorf("server: [auth] plugin %s: %w", c.Auth.Name, err)
+	}
+	if storage, err = s.host.Start(ctx, s.hostConfig(c.Storage)); err != nil {
+		return nil, nil, fmt.Errorf("server: [storage] plugin %s: %w", c.Storage.Name, err)
+	}
+	return auth, storage, nil
+}
+
+// hostConfig says how a plugin is started.
+func (s *Server) hostConfig(p config.Plugin) host.Config {
+	c := s.opts.Config
+	h := host.Config{
+		Name:         p.Name,
+		Kind:         p.Kind,
+		Command:      p.External.Command,
+		SHA256:       p.External.SHA256,
+		User:         p.External.User,
+		Group:        p.External.Group,
+		StartTimeout: p.External.StartTimeout,
+		Plugin:       c.Config(p),
+		Limits:       pluginrpc.Limits{MaxMessages: c.Limits.PluginMaxMessages, MaxMailboxes: c.Limits.PluginMaxMailboxes},
+	}
+	switch {
+	case len(h.Command) > 0:
+	case p.Isolation == config.IsolationInProcess:
+		h.Inproc = func() backend.Plugin { return s.opts.Bundle.New(p.Kind, p.Name, s.log.With("plugin", p.Name)) }
+	default:
+		program := s.opts.Executable
+		if program == "" {
+			program = self
+		}
+		h.Command = []string{program, "plugin", string(p.Kind) + "/" + p.Name}
+	}
+	return h
+}

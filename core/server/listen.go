@@ -1,0 +1,59 @@
+package server
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/roostmail/roost/core/config"
+)
+
+// listeners are bound sockets that nobody serves yet.
+type listeners struct {
+	imap, imaps []net.Listener
+	admin       net.Listener
+}
+
+// bind opens every address of the configuration, or none.
+func bind(c *config.Config) (*listeners, error) {
+	ls := &listeners{}
+	add := func(address string) (net.Listener, error) {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			ls.close()
+			return nil, fmt.Errorf("server: %w", err)
+		}
+		return l, nil
+	}
+	for _, a := range c.IMAP.Listen {
+		l, err := add(a)
+		if err != nil {
+			return nil, err
+		}
+		ls.imap = append(ls.imap, l)
+	}
+	for _, a := range c.IMAP.IMAPSListen {
+		l, err := add(a)
+		if err != nil {
+			return nil, err
+		}
+		ls.imaps = append(ls.imaps, l)
+	}
+	if c.Admin.Listen != "" {
+		l, err := add(c.Admin.Listen)
+		if err != nil {
+			return nil, err
+		}
+		ls.admin = l
+	}
+	return ls, nil
+}
+
+// close closes what is left. Sockets that the engine took over are not hurt by it: it works on descriptors of its own.
+func (ls *listeners) close() {
+	for _, l := range append(append([]net.Listener(nil), ls.imap...), ls.imaps...) {
+		l.Close()
+	}
+	if ls.admin != nil {
+		ls.admin.Close()
+	}
+}

@@ -1,0 +1,194 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/roostmail/roost/core/admin"
+	"github.com/roostmail/roost/core/config"
+	"github.com/roostmail/roost/core/host"
+	"github.com/roostmail/roost/core/imap"
+	"github.com/roostmail/roost/core/session"
+)
+
+// Options is what a Server is made of.
+type Options struct {
+	Config *config.Config
+	Bundle Bundle
+	// Executable is the program that is run as "PROGRAM plugin KIND/NAME" for bundled
+	// plugins. "" = this process's own, also if its file was replaced since.
+	Executable string
+	Version    string
+	Log        *slog.Logger
+	// Level is the level of Log, set by Reload. It may be nil.
+	Level *slog.LevelVar
+}
+
+// Server is a running server.
+type Server struct {
+	opts    Options
+	log     *slog.Logger
+	started time.Time
+
+	cert     *certificate // nil = no TLS
+	host     *host.Host
+	protocol *imap.Server
+	engine   *session.Engine
+	watcher  *watcher // nil = storage can not be watched
+	admin    *admin.Server
+	registry *prometheus.Registry
+
+	// Addresses as they were bound, in the order of the configuration.
+	imapAddrs, imapsAddrs []net.Addr
+	adminAddr             net.Addr
+}
+
+// Start makes a server that serves. If it fails, everything it had begun is ended.
+// ctx ends the start only.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	s := &Server{opts: o, log: o.Log, started: time.Now(), registry: prometheus.NewRegistry()}
+	if err := s.start(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) start(ctx context.Context) error {
+	c := s.opts.Config
+	if c.TLS.Enabled() {
+		s.cert = &certificate{}
+		if err := s.cert.load(c.TLS.Cert, c.TLS.Key); err != nil {
+			return err
+		}
+	}
+	ls, err := bind(c)
+	if err != nil {
+		return err
+	}
+	defer ls.close() // those that nobody has taken over
+	if err := s.startEngine(ctx); err != nil {
+		return err
+	}
+	if err := s.serve(ls); err != nil {
+		return err
+	}
+	s.log.Info("ready", "version", s.opts.Version, "imap", s.imapAddrs, "imaps", s.imapsAddrs, "admin", s.adminAddr)
+	return nil
+}
+
+// startEngine starts everything behind the listeners.
+func (s *Server) startEngine(ctx context.Context) error {
+	c := s.opts.Config
+	h, err := host.New(host.Options{Log: s.log})
+	if err != nil {
+		return err
+	}
+	s.host = h
+	auth, storage, err := s.startPlugins(ctx)
+	if err != nil {
+		return err
+	}
+	s.protocol, err = imap.New(s.imapConfig(), auth.Auth(), storage.Storage(), s.log)
+	if err != nil {
+		return err
+	}
+	s.engine, err = session.New(engineConfig(c), s.protocol, s.log)
+	if err != nil {
+		return err
+	}
+	s.protocol.Attach(s.engine.SignalMailbox)
+	if s.cert != nil {
+		s.engine.SetTLS(s.cert.config(c.TLS.MinVersion))
+	}
+	s.watcher = startWatcher(storage, s.protocol.Mailboxes(), s.log)
+	return nil
+}
+
+// serve hands the listeners over.
+func (s *Server) serve(ls *listeners) error {
+	for _, l := range ls.imap {
+		s.imapAddrs = append(s.imapAddrs, l.Addr())
+		if err := s.engine.Serve(l, session.Listener{Addr: l.Addr().String()}); err != nil {
+			return fmt.Errorf("server: listen at %s: %w", l.Addr(), err)
+		}
+	}
+	for _, l := range ls.imaps {
+		s.imapsAddrs = append(s.imapsAddrs, l.Addr())
+		if err := s.engine.Serve(l, session.Listener{Addr: l.Addr().String(), ImplicitTLS: true}); err != nil {
+			return fmt.Errorf("server: listen at %s: %w", l.Addr(), err)
+		}
+	}
+	s.registerMetrics()
+	if ls.admin != nil {
+		s.adminAddr = ls.admin.Addr()
+		s.admin = admin.Start(ls.admin, admin.Options{Metrics: s.registry, Components: s.components, Status: s.status, Log: s.log})
+		ls.admin = nil
+	}
+	return nil
+}
+
+// Drain stops accepting, lets commands that are under way end, and says BYE to all other sessions. It
+// returns when there is no session left, or after [limits] drain_timeout, or when ctx ends. Close must follow.
+func (s *Server) Drain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Config.Limits.DrainTimeout)
+	defer cancel()
+	s.log.Info("draining", "sessions", s.engine.Stats().Sessions)
+	if err := s.engine.Drain(ctx); err != nil {
+		return fmt.Errorf("server: sessions are left after [limits] drain_timeout: %w", err)
+	}
+	return nil
+}
+
+// closeTimeout bounds the end of requests to the admin listener.
+const closeTimeout = time.Second
+
+// Close ends the server: sessions without a farewell, then the plugins. It
+// returns when every goroutine and child process has ended.
+func (s *Server) Close() error {
+	var errs []error
+	if s.admin != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		errs = append(errs, s.admin.Close(ctx))
+		cancel()
+	}
+	if s.engine != nil {
+		s.engine.Close()
+	}
+	if s.watcher != nil {
+		s.watcher.close()
+	}
+	if s.protocol != nil {
+		s.protocol.Close()
+	}
+	if s.host != nil {
+		errs = append(errs, s.host.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Reload takes over a new configuration's certificate and log level. Everything else
+// needs a restart. If it fails, the old certificate stays in use.
+func (s *Server) Reload(c *config.Config) error {
+	if s.opts.Level != nil {
+		s.opts.Level.Set(c.Log.Level)
+	}
+	if s.cert != nil && c.TLS.Enabled() {
+		if err := s.cert.load(c.TLS.Cert, c.TLS.Key); err != nil {
+			return err
+		}
+	}
+	s.log.Info("reloaded", "level", c.Log.Level)
+	return nil
+}
+
+// Addrs returns the addresses that are listened at, as bound; admin is nil without [admin].
+func (s *Server) Addrs() (imap, imaps []net.Addr, admin net.Addr) {
+	return s.imapAddrs, s.imapsAddrs, s.adminAddr
+}

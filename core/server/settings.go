@@ -1,0 +1,50 @@
+package server
+
+import (
+	"github.com/roostmail/roost/core/config"
+	"github.com/roostmail/roost/core/imap"
+	"github.com/roostmail/roost/core/imapwire"
+	"github.com/roostmail/roost/core/mailbox"
+	"github.com/roostmail/roost/core/session"
+)
+
+// engineConfig returns the engine's part of the configuration.
+func engineConfig(c *config.Config) session.Config {
+	l := c.Limits
+	return session.Config{
+		Loops:             l.Loops,
+		Workers:           l.Workers,
+		MaxSessions:       l.MaxSessions,
+		MaxLineUnauth:     l.UnauthenticatedLine,
+		MaxLine:           l.Line,
+		MaxLiteralUnauth:  l.UnauthenticatedLiteral,
+		MaxLiteral:        l.Literal,
+		MaxCommand:        l.Command,
+		MaxOutput:         l.Output,
+		MaxHandshakes:     l.Handshakes,
+		HandshakeTimeout:  l.HandshakeTimeout,
+		SlowClientTimeout: l.SlowClientTimeout,
+	}
+}
+
+// imapConfig returns the protocol's part.
+func (s *Server) imapConfig() imap.Config {
+	c := s.opts.Config
+	i := imap.DefaultConfig()
+	i.Greeting = c.IMAP.Greeting
+	i.Version = s.opts.Version
+	i.AllowPlaintextAuth = c.IMAP.AllowPlaintextAuth
+	i.MaxBad = c.Limits.BadCommands
+	i.AuthFailureDelay = c.AuthFailureDelay
+	i.LoginTimeout = c.IMAP.LoginTimeout
+	i.Autologout = c.IMAP.Autologout
+	i.IdleKeepalive = c.IMAP.IdleNotifyInterval
+	i.Limits = imapwire.Limits{Depth: c.Limits.Nesting, Items: c.Limits.ListItems}
+	i.Namespaces = c.Namespaces
+	i.Mailboxes = mailbox.Config{
+		Warm:         c.Limits.MailboxWarm,
+		JournalBytes: c.Limits.MailboxJournal,
+		PollInterval: c.Limits.MailboxPoll,
+	}
+	return i
+}
