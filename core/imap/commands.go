@@ -57,6 +57,8 @@ func init() {
 
 		{name: "FETCH", states: inSelected, run: runFetch, sync: syncNoExpunge},
 		{name: "UID FETCH", states: inSelected, run: runFetch, sync: syncAll, uid: true},
+		{name: "SEARCH", states: inSelected, run: runSearch, sync: syncNoExpunge},
+		{name: "UID SEARCH", states: inSelected, run: runSearch, sync: syncAll, uid: true},
 
 		{name: "CHECK", states: inSelected, quick: quickNoop, run: runNoop, sync: syncAll},
 		{name: "CLOSE", states: inSelected, quick: quickUnselect},

@@ -1,6 +1,8 @@
 package imap
 
 import (
+	"context"
+
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/imapwire"
 	"github.com/roostmail/roost/core/mailbox"
@@ -12,7 +14,7 @@ import (
 //	fetch_plan.go    what storage is asked for
 //	fetch_sink.go    responses, made while storage sends messages
 //	fetch_body.go    sections of a body that passes by
-//	fetch_resume.go  what happens when storage fails meanwhile
+//	fetch_resume.go  what happens when storage goes down meanwhile
 //
 // A command is one call of storage, or none if the view knows everything. Responses are written while messages come
 // in; a body goes through piece by piece, unless it has to be taken apart. \Seen is not set.
@@ -30,7 +32,7 @@ func runFetch(r *request) error {
 	if args.has(fetchModSeq) {
 		r.enableCondstore() // RFC 7162 §3.1
 	}
-	f := &fetch{ctx: r.ctx, srv: r.srv, view: r.view, ref: r.mbox.Ref(), out: r.s}
+	f := r.srv.newFetch(r.ctx, r.view, r.mbox.Ref(), r.s)
 	err = f.execute(args, ranges)
 	if f.broken { // in the middle of a response: nothing else can be said
 		r.logError(err)
@@ -39,6 +41,10 @@ func runFetch(r *request) error {
 		return errNoReply
 	}
 	return err
+}
+
+func (srv *Server) newFetch(ctx context.Context, v *mailbox.View, ref *backend.MailboxRef, out output) *fetch {
+	return &fetch{ctx: ctx, srv: srv, view: v, ref: ref, out: out, retry: srv.newRetry(), failures: srv.newFailures(ref)}
 }
 
 // execute sends the items of the messages in ranges. f.broken tells what an error leaves behind.

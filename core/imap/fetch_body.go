@@ -130,7 +130,7 @@ func (f *fetch) appendStructure(b []byte, extended bool) []byte {
 	}
 	b, ok := message.AppendBodyFromStructure(b, c.structure)
 	if !ok {
-		f.fail(uint32(c.msg.UID), &backend.Error{Kind: backend.KindCorrupted, Detail: "BODYSTRUCTURE of storage is damaged"})
+		f.failures.add(uint32(c.msg.UID), &backend.Error{Kind: backend.KindCorrupted, Detail: "BODYSTRUCTURE of storage is damaged"})
 		return append(b, `"text" "plain" NIL NIL NIL "7bit" 0 0`...)
 	}
 	return b

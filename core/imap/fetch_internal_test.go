@@ -119,6 +119,7 @@ var testMails = []string{
 type fetchTest struct {
 	srv   *Server
 	store *flaky
+	reg   *mailbox.Registry
 	box   *mailboxtest.Mailbox
 	view  *mailbox.View
 	ref   *backend.MailboxRef
@@ -138,12 +139,19 @@ func newFetchTest(t testing.TB, mails []string) *fetchTest {
 	reg := mailbox.NewRegistry(cfg.Mailboxes, store, func(uint32) {}, ft.srv.log)
 	t.Cleanup(reg.Close)
 	ft.ref = &backend.MailboxRef{User: &backend.User{Name: "u"}, Name: "INBOX"}
-	_, v, err := reg.Open(context.Background(), *ft.ref)
+	ft.reg = reg
+	ft.reload(t)
+	return ft
+}
+
+// reload takes the newest view.
+func (ft *fetchTest) reload(t testing.TB) {
+	t.Helper()
+	_, v, err := ft.reg.Open(context.Background(), *ft.ref)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ft.view = v
-	return ft
 }
 
 // run executes "set items [modifiers]" as FETCH or UID FETCH does.
@@ -160,7 +168,7 @@ func (ft *fetchTest) run(t testing.TB, uid bool, cmd string) (string, *fetch, er
 		ranges = ft.view.UIDs(set)
 	}
 	out := &buffer{}
-	f := &fetch{ctx: context.Background(), srv: ft.srv, view: ft.view, ref: ft.ref, out: out}
+	f := ft.srv.newFetch(context.Background(), ft.view, ft.ref, out)
 	err = f.execute(args, ranges)
 	out.Commit()
 	return string(out.all), f, err
@@ -403,7 +411,7 @@ func BenchmarkFetchFlags(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		f := &fetch{srv: ft.srv, view: ft.view, out: &discard{}}
+		f := ft.srv.newFetch(context.Background(), ft.view, ft.ref, &discard{})
 		if err := f.execute(args, ft.view.All()); err != nil {
 			b.Fatal(err)
 		}
@@ -448,7 +456,7 @@ func BenchmarkFetchEnvelope(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		f := &fetch{ctx: context.Background(), srv: ft.srv, view: ft.view, ref: ft.ref, out: &discard{}}
+		f := ft.srv.newFetch(context.Background(), ft.view, ft.ref, &discard{})
 		if err := f.execute(args, ft.view.All()); err != nil {
 			b.Fatal(err)
 		}

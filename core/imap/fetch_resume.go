@@ -2,7 +2,6 @@ package imap
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/roostmail/roost/core/backend"
 )
@@ -18,12 +17,13 @@ func (f *fetch) run() error {
 			err = f.remaining()
 		}
 		if err != nil {
-			if err = f.again(err); err != nil {
+			if err = f.retry.again(f.ctx, err); err != nil {
+				f.broken = f.cur.active && f.cur.begun
 				return err
 			}
 		}
 	}
-	return f.outcome()
+	return f.failures.outcome("sent")
 }
 
 // remaining asks for all messages that are left.
@@ -43,7 +43,7 @@ func (f *fetch) remaining() error {
 	if f.cur.active {
 		return errTooLittle
 	}
-	f.expunged += len(f.uids) - f.next
+	f.failures.expunged += len(f.uids) - f.next
 	f.next = len(f.uids)
 	return nil
 }
@@ -84,56 +84,6 @@ func (f *fetch) resume(m *backend.FetchedMessage) error {
 	case m.BodySize != c.total-c.pos:
 		return &backend.Error{Kind: backend.KindCorrupted,
 			Detail: fmt.Sprintf("UID %d: %d bytes are left of a body, not %d as before", m.UID, m.BodySize, c.total-c.pos)}
-	}
-	return nil
-}
-
-// again decides what follows a call that failed: nil to ask once more, or the end of the command.
-func (f *fetch) again(err error) error {
-	retry := backend.KindOf(err) == backend.KindUnavailable && f.retries < f.srv.cfg.Fetch.Retries && f.out.Err() == nil
-	if !retry {
-		f.broken = f.cur.active && f.cur.begun
-		return err
-	}
-	f.retries++
-	timer := time.NewTimer(time.Duration(f.retries) * f.srv.cfg.Fetch.RetryDelay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-f.ctx.Done():
-		f.broken = f.cur.active && f.cur.begun
-		return f.ctx.Err()
-	}
-}
-
-// maxLogged is how many messages of one command are logged that could not be sent.
-const maxLogged = 20
-
-// fail notes that a message can not be sent.
-func (f *fetch) fail(uid uint32, err *backend.Error) {
-	if err.Kind == backend.KindExpunged {
-		f.expunged++
-		return
-	}
-	f.failed++
-	if f.failure == nil {
-		f.failure = err
-	}
-	if f.failed <= maxLogged {
-		f.srv.log.Error("message could not be sent", "user", f.ref.User.Name, "mailbox", f.ref.Name, "uid", uid, "error", err.Error())
-	}
-}
-
-// outcome returns the error of a command that has sent all it could.
-func (f *fetch) outcome() error {
-	switch {
-	case f.failed > 1:
-		return backend.Errorf(f.failure.Kind, "%d messages could not be sent, see the server's log.", f.failed)
-	case f.failed == 1:
-		return &backend.Error{Kind: f.failure.Kind, Message: f.failure.Message}
-	case f.expunged > 0: // RFC 2180 §4.1.2, RFC 5530 §3
-		return no("EXPUNGEISSUED", "Some messages were already expunged.")
 	}
 	return nil
 }

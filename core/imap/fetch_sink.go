@@ -30,15 +30,13 @@ type fetch struct {
 	items []fetchItem
 	plan  fetchPlan
 
-	uids    []uint32 // wanted, ascending
-	next    int      // uids before this index are done with
-	retries int      // calls that failed since a message was completed
-	broken  bool     // a response was begun and can not be completed
-	cur     current
+	uids   []uint32 // wanted, ascending
+	next   int      // uids before this index are done with
+	cur    current
+	broken bool // a response was begun and can not be completed
 
-	failed   int            // messages that could not be sent
-	failure  *backend.Error // of the first of these
-	expunged int            // messages that were gone
+	retry    retry
+	failures failures
 }
 
 // current is the message that is being sent.
@@ -84,7 +82,7 @@ func (f *fetch) Message(m *backend.FetchedMessage) error {
 		return f.resume(m)
 	}
 	for f.next < len(f.uids) && f.uids[f.next] < m.UID {
-		f.expunged++
+		f.failures.expunged++
 		f.next++
 	}
 	if f.next == len(f.uids) || f.uids[f.next] != m.UID {
@@ -92,7 +90,7 @@ func (f *fetch) Message(m *backend.FetchedMessage) error {
 	}
 	msg, _ := f.view.Message(f.view.Seq(imap.UID(m.UID)))
 	if m.Err != nil {
-		f.fail(m.UID, m.Err)
+		f.failures.add(m.UID, m.Err)
 		f.next++
 		return nil
 	}
@@ -124,7 +122,7 @@ func (f *fetch) start(m *backend.FetchedMessage, msg mailbox.Message) {
 // refuse gives up the current message, of which too much would have to be held in memory.
 func (f *fetch) refuse() {
 	f.cur.discard = true
-	f.fail(uint32(f.cur.msg.UID), backend.Errorf(backend.KindLimit, "A message is too large to be taken apart ([limits] fetch_buffer)."))
+	f.failures.add(uint32(f.cur.msg.UID), backend.Errorf(backend.KindLimit, "A message is too large to be taken apart ([limits] fetch_buffer)."))
 }
 
 // Body implements backend.FetchSink.
@@ -182,7 +180,7 @@ func (f *fetch) finish() {
 		c.held = nil // not for the small ones that follow
 	}
 	f.next++
-	f.retries = 0
+	f.retry.n = 0
 }
 
 // commit hands over what was written, if it is worth it.

@@ -1,0 +1,245 @@
+package imap
+
+import (
+	"context"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/imapwire"
+	"github.com/roostmail/roost/core/mailbox"
+	"github.com/roostmail/roost/core/message"
+)
+
+// SEARCH and UID SEARCH (RFC 3501 §6.4.4, §6.4.8; MODSEQ: RFC 7162 §3.1.5).
+//
+//	search_key.go    the search program
+//	search_parse.go  its grammar
+//	search_match.go  what a key is worth for a message
+//
+// What the view knows is compared first; then come sizes and dates, header fields, and bodies, one call of storage
+// each, and each only for messages that are not decided by then.
+func runSearch(r *request) error {
+	key, err := parseSearch(&r.d, r.view)
+	if err != nil {
+		return err
+	}
+	if key.hasModSeq() {
+		r.enableCondstore() // RFC 7162 §3.1
+	}
+	s := r.srv.newSearch(r.ctx, r.view, r.mbox.Ref(), key)
+	if err := s.run(); err != nil && s.aborted {
+		return err
+	}
+	return errorsOf(s.failures.outcome("searched"), s.answer(r.s, r.cmd.uid))
+}
+
+// errorsOf returns the first error.
+func errorsOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// search is a SEARCH while it runs: a backend.FetchSink that compares what storage sends.
+type search struct {
+	ctx   context.Context
+	srv   *Server
+	view  *mailbox.View
+	ref   *backend.MailboxRef
+	key   *searchKey
+	needs searchNeeds
+
+	found   []bool   // by sequence number - 1
+	pending []uint32 // UIDs of messages that are not decided, ascending
+	left    []uint32 // of these: not decided by the current phase either
+	phase   searchPhase
+	next    int // pending before this index are done with in this phase
+
+	facts facts  // of the message that is being received
+	total uint64 // bytes of its body
+	pos   uint64 // received of these
+	whole bool   // they are the whole message
+	body  []byte
+
+	retry    retry
+	failures failures
+	aborted  bool // the search could not be completed
+}
+
+func (srv *Server) newSearch(ctx context.Context, v *mailbox.View, ref *backend.MailboxRef, key *searchKey) *search {
+	s := &search{ctx: ctx, srv: srv, view: v, ref: ref, key: key, retry: srv.newRetry(), failures: srv.newFailures(ref)}
+	key.order()
+	key.uses(&s.needs)
+	s.found = make([]bool, v.Len())
+	return s
+}
+
+// checkEvery is how many messages are compared before the search looks whether it is still wanted.
+const checkEvery = 1024
+
+// run decides all messages.
+func (s *search) run() error {
+	f := facts{view: s.view}
+	for m := range s.view.Messages(s.view.All()) {
+		if m.Seq%checkEvery == 0 && s.ctx.Err() != nil {
+			s.aborted = true
+			return s.ctx.Err()
+		}
+		f.msg = m
+		switch s.key.eval(&f) {
+		case isTrue:
+			s.found[m.Seq-1] = true
+		case unknown:
+			s.pending = append(s.pending, uint32(m.UID))
+		}
+	}
+	for s.phase = phaseMeta; s.phase < phaseCount && len(s.pending) > 0; s.phase++ {
+		if req := s.request(); req != nil {
+			if err := s.read(req); err != nil {
+				s.aborted = true
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// request returns what the current phase asks storage for, nil if it has nothing to ask for.
+func (s *search) request() *backend.FetchRequest {
+	r := &backend.FetchRequest{Mailbox: *s.ref}
+	if s.needs.size {
+		r.Items |= backend.FetchSize
+	}
+	if s.needs.date {
+		r.Items |= backend.FetchInternalDate
+	}
+	switch s.phase {
+	case phaseMeta:
+		if r.Items == 0 {
+			return nil
+		}
+	case phaseHeader:
+		if len(s.needs.fields) == 0 {
+			return nil
+		}
+		r.HeaderFields = s.needs.fields
+	case phaseBody:
+		r.Items |= backend.FetchBody
+	}
+	return r
+}
+
+// read makes the calls of one phase: one, unless storage goes down meanwhile.
+func (s *search) read(r *backend.FetchRequest) error {
+	s.left, s.next = s.left[:0], 0
+	for s.next < len(s.pending) {
+		r.UIDs = s.pending[s.next:]
+		s.total, s.pos = 0, 0
+		err := s.srv.storage.Fetch(s.ctx, r, s)
+		if err == nil && s.pos < s.total {
+			err = errTooLittle
+		}
+		if err == nil {
+			break // what did not come is gone
+		}
+		if err = s.retry.again(s.ctx, err); err != nil {
+			return err
+		}
+	}
+	s.pending, s.left = s.left, s.pending
+	return nil
+}
+
+// Message implements backend.FetchSink.
+func (s *search) Message(m *backend.FetchedMessage) error {
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	for s.next < len(s.pending) && s.pending[s.next] < m.UID {
+		s.next++
+	}
+	if s.next == len(s.pending) || s.pending[s.next] != m.UID {
+		return errNotAsked
+	}
+	if m.Err != nil {
+		if m.Err.Kind != backend.KindExpunged {
+			s.failures.add(m.UID, m.Err)
+		}
+		s.next++
+		return nil
+	}
+	msg, _ := s.view.Message(s.view.Seq(imap.UID(m.UID)))
+	s.facts = facts{view: s.view, msg: msg, read: s.phase, size: m.Size, date: m.InternalDate, header: m.HeaderFields, limits: s.srv.cfg.Fetch.Parts}
+	s.total, s.pos, s.body = m.BodySize, 0, s.body[:0]
+	s.whole = s.phase == phaseBody || m.BodyIsMessage
+	if s.total == 0 {
+		s.decide()
+	}
+	return nil
+}
+
+// Body implements backend.FetchSink. Of a message that is larger than may be held, the first part is searched.
+func (s *search) Body(p []byte) error {
+	if uint64(len(p)) > s.total-s.pos {
+		return errTooMuch
+	}
+	s.pos += uint64(len(p))
+	room := s.srv.cfg.Fetch.Buffer - len(s.body)
+	s.body = append(s.body, p[:min(len(p), room)]...)
+	if s.pos == s.total {
+		if s.total > uint64(len(s.body)) {
+			s.srv.log.Warn("only a part of a message was searched ([limits] fetch_buffer)", "user", s.ref.User.Name, "mailbox", s.ref.Name, "uid", s.facts.msg.UID, "bytes", s.total)
+		}
+		s.decide()
+	}
+	return s.ctx.Err()
+}
+
+// decide compares the message that was received.
+func (s *search) decide() {
+	f := &s.facts
+	if s.whole {
+		f.read, f.body = phaseBody, s.body
+		f.header, _ = message.SplitHeader(s.body)
+	}
+	switch s.key.eval(f) {
+	case isTrue:
+		s.found[f.msg.Seq-1] = true
+	case unknown:
+		s.left = append(s.left, uint32(f.msg.UID))
+	}
+	s.next++
+	s.retry.n = 0
+}
+
+// answer writes the SEARCH response (RFC 3501 §7.2.5; RFC 7162 §3.1.5: the highest modseq of what was found).
+func (s *search) answer(out output, uid bool) error {
+	b := out.Buffer()
+	*b = append(*b, "* SEARCH"...)
+	var modseq uint64
+	for m := range s.view.Messages(s.view.All()) {
+		if !s.found[m.Seq-1] {
+			continue
+		}
+		n := uint64(m.Seq)
+		if uid {
+			n = uint64(m.UID)
+		}
+		*b = imapwire.AppendNumber(append(*b, ' '), n)
+		modseq = max(modseq, m.ModSeq)
+		if len(*b) >= fetchFlush {
+			out.Commit()
+		}
+	}
+	if s.key.hasModSeq() && modseq > 0 {
+		*b = append(*b, " (MODSEQ "...)
+		*b = imapwire.AppendNumber(*b, modseq)
+		*b = append(*b, ')')
+	}
+	*b = append(*b, '\r', '\n')
+	return gone(out.Commit())
+}

@@ -1,0 +1,191 @@
+package imap
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/imapwire"
+	"github.com/roostmail/roost/core/mailbox"
+	"github.com/roostmail/roost/core/message"
+)
+
+// searchParser reads search programs. View resolves message sets and keywords.
+type searchParser struct {
+	d    *imapwire.Decoder
+	view *mailbox.View
+}
+
+// parseSearch reads [SP "CHARSET" SP charset] 1*(SP search-key) (RFC 3501 §9: search). The keys are one searchAnd.
+func parseSearch(d *imapwire.Decoder, v *mailbox.View) (*searchKey, error) {
+	p := searchParser{d, v}
+	d.SP()
+	if d.TryWord("CHARSET") {
+		d.SP()
+		charset := string(d.AString())
+		if d.OK() && !strings.EqualFold(charset, "UTF-8") && !strings.EqualFold(charset, "US-ASCII") {
+			return nil, no("BADCHARSET (US-ASCII UTF-8)", "Charset is not supported.")
+		}
+		d.SP()
+	}
+	root := &searchKey{op: searchAnd}
+	for d.OK() {
+		root.keys = append(root.keys, p.key())
+		if !d.TrySP() || d.AtEnd() {
+			break
+		}
+	}
+	d.End()
+	return root, d.Err()
+}
+
+// searchFlags are the keys that ask for a system flag. With "UN" before the name they ask for its absence.
+var searchFlags = map[string]uint8{
+	"ANSWERED": backend.FlagAnswered,
+	"DELETED":  backend.FlagDeleted,
+	"DRAFT":    backend.FlagDraft,
+	"FLAGGED":  backend.FlagFlagged,
+	"SEEN":     backend.FlagSeen,
+}
+
+// searchFields are the keys that look into a header field.
+var searchFields = map[string]message.FieldMatch{
+	"BCC":     message.MatchAddress,
+	"CC":      message.MatchAddress,
+	"FROM":    message.MatchAddress,
+	"TO":      message.MatchAddress,
+	"SUBJECT": message.MatchSubject,
+}
+
+// searchDates are the keys that compare a date. With "SENT" before the name it is that of the Date field.
+var searchDates = map[string]searchOp{"BEFORE": searchBefore, "ON": searchOn, "SINCE": searchSince}
+
+// key reads one search-key.
+func (p *searchParser) key() searchKey {
+	d := p.d
+	switch c := d.Peek(); {
+	case c == '(':
+		k := searchKey{op: searchAnd}
+		if d.List(func() { k.keys = append(k.keys, p.key()) }) == 0 {
+			d.Fail("expected search key")
+		}
+		return k
+	case c == '*' || '0' <= c && c <= '9':
+		ranges, _ := p.view.Seqs(d.NumSet())
+		return searchKey{op: searchSet, ranges: ranges}
+	}
+	word := d.Word()
+	if flag, ok := searchFlags[word]; ok {
+		return searchKey{op: searchFlag, flag: flag}
+	}
+	if flag, ok := searchFlags[strings.TrimPrefix(word, "UN")]; ok {
+		return not(searchKey{op: searchFlag, flag: flag})
+	}
+	if match, ok := searchFields[word]; ok {
+		return p.fieldKey(word, match)
+	}
+	if op, ok := searchDates[strings.TrimPrefix(word, "SENT")]; ok {
+		d.SP()
+		return searchKey{op: op, day: dayOf(d.Date()), sent: strings.HasPrefix(word, "SENT")}
+	}
+	return p.otherKey(word)
+}
+
+func not(k searchKey) searchKey { return searchKey{op: searchNot, keys: []searchKey{k}} }
+
+// otherKey reads the rest of a key that stands for itself.
+func (p *searchParser) otherKey(word string) searchKey {
+	d := p.d
+	switch word {
+	case "ALL":
+		return searchKey{op: searchAll}
+	case "RECENT":
+		return searchKey{op: searchRecent}
+	case "OLD":
+		return not(searchKey{op: searchRecent})
+	case "NEW":
+		return searchKey{op: searchAnd, keys: []searchKey{{op: searchRecent}, not(searchKey{op: searchFlag, flag: backend.FlagSeen})}}
+	case "KEYWORD":
+		return p.keywordKey()
+	case "UNKEYWORD":
+		return not(p.keywordKey())
+	case "UID":
+		d.SP()
+		return searchKey{op: searchSet, ranges: p.view.UIDs(d.NumSet())}
+	case "NOT":
+		return not(p.nested())
+	case "OR":
+		return searchKey{op: searchOr, keys: []searchKey{p.nested(), p.nested()}}
+	case "LARGER":
+		d.SP()
+		return searchKey{op: searchLarger, number: d.Number64()}
+	case "SMALLER":
+		d.SP()
+		return searchKey{op: searchSmaller, number: d.Number64()}
+	case "HEADER":
+		d.SP()
+		return p.fieldKey(upper(d.AString()), message.MatchValue)
+	case "BODY":
+		return searchKey{op: searchBody, pattern: p.pattern()}
+	case "TEXT":
+		return searchKey{op: searchText, pattern: p.pattern()}
+	case "MODSEQ":
+		return p.modSeqKey()
+	}
+	d.Failf("unknown search key %.40q", word)
+	return searchKey{}
+}
+
+// nested reads SP key, as the operand of another key.
+func (p *searchParser) nested() searchKey {
+	p.d.SP()
+	p.d.Enter()
+	defer p.d.Leave()
+	if !p.d.OK() {
+		return searchKey{}
+	}
+	return p.key()
+}
+
+func (p *searchParser) keywordKey() searchKey {
+	p.d.SP()
+	return searchKey{op: searchKeyword, keyword: p.view.Keyword(string(p.d.Atom()))}
+}
+
+// fieldKey reads SP string.
+func (p *searchParser) fieldKey(name string, match message.FieldMatch) searchKey {
+	return searchKey{op: searchField, field: name, match: match, pattern: p.pattern()}
+}
+
+// pattern reads SP string, in UTF-8.
+func (p *searchParser) pattern() message.Pattern {
+	p.d.SP()
+	s := p.d.AString()
+	if !utf8.Valid(s) {
+		p.d.Fail("search string is not valid UTF-8")
+	}
+	return message.NewPattern(string(s))
+}
+
+// modSeqKey reads SP [entry-name SP entry-type-req SP] mod-sequence-valzer (RFC 7162 §7). There is one
+// modseq per message; the entry is ignored, as §3.1.5 asks for.
+func (p *searchParser) modSeqKey() searchKey {
+	d := p.d
+	d.SP()
+	if d.Peek() == '"' {
+		d.String()
+		d.SP()
+		if t := d.Word(); t != "ALL" && t != "PRIV" && t != "SHARED" {
+			d.Fail("invalid MODSEQ type")
+		}
+		d.SP()
+	}
+	return searchKey{op: searchModSeq, number: d.Number64()}
+}
+
+// dayOf returns the day of a time in its location, counted from 1970.
+func dayOf(t time.Time) int64 {
+	y, m, d := t.Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix() / 86400
+}
