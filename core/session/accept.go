@@ -17,21 +17,22 @@ func (l *loop) accept(n int) {
 		fd, peer, err := ls.conn.Accept()
 		switch {
 		case err == nil:
-			l.admit(n, ls, fd, peer)
+			l.admit(ls, fd, peer)
 		case err == conn.ErrAgain:
 			return
 		case errors.Is(err, conn.ErrNoFiles):
 			l.e.refusals.files.count(l.e, peer, limitFiles)
 			return
 		default:
-			l.e.log.Error("accepting connections", "listener", ls.Addr, "error", err)
+			l.e.log.Debug("accepting connections", "listener", ls.Addr, "error", err)
+			l.e.refusals.accepts.count(l.e, peer, limitMemory)
 			return
 		}
 	}
 }
 
 // admit makes fd a session and gives it its first turn.
-func (l *loop) admit(n int, ls *listener, fd int, peer netip.AddrPort) {
+func (l *loop) admit(ls *listener, fd int, peer netip.AddrPort) {
 	e := l.e
 	if e.live.Add(1) > int64(e.cfg.MaxSessions) {
 		l.reject(ls, fd, peer)
@@ -46,7 +47,7 @@ func (l *loop) admit(n int, ls *listener, fd int, peer netip.AddrPort) {
 		return
 	}
 	gen := r.word.create()
-	r.fd, r.peer, r.port, r.listener = int32(fd), peer.Addr().As16(), peer.Port(), uint8(n)
+	r.fd, r.peer, r.port = int32(fd), peer.Addr().As16(), peer.Port()
 	r.received = e.seconds()
 	r.todo = todoGreet
 	if ls.ImplicitTLS {

@@ -350,9 +350,10 @@ func (e *Engine) stopAccepting() {
 
 func (e *Engine) signalAll(b bits) {
 	for slot := uint32(1); slot <= e.slab.slots(); slot++ {
-		if gen, live := e.slab.at(slot).word.current(); live {
+		if r, gen := e.slab.hold(slot); r != nil {
 			e.signal(makeHandle(slot, gen), b)
 		}
+		e.slab.letGo()
 	}
 }
 

@@ -64,6 +64,9 @@ func (s *Session) pushFull() {
 	for !s.flush() && s.err == nil {
 		s.await(bitWrite)
 	}
+	if s.err != nil && s.w.cancel != nil {
+		s.w.cancel(s.err) // there is nobody to run the command for
+	}
 }
 
 // blocked reports whether output of an earlier flush still waits for the socket.

@@ -26,8 +26,7 @@ const recordSize = 128
 //	 44    2  flags     the owner
 //	 46    2  todo      the owner
 //	 48    2  port      the owner
-//	 50    1  listener  the owner
-//	 51    1  mode      the owner
+//	 50    1  mode      the owner
 //	 52   16  peer      the owner; IPv4 as IPv4 in IPv6
 //	 68    4  giveUp    the owner; second at which a client that makes no progress (output, handshake, close) is dropped, 0 = none
 //	 72   48  state     the protocol, while it owns the session
@@ -46,8 +45,8 @@ type record struct {
 	flags     flags
 	todo      flags
 	port      uint16
-	listener  uint8
 	mode      Mode
+	_         uint8
 	peer      [16]byte
 	giveUp    uint32
 	state     State

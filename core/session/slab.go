@@ -18,6 +18,8 @@ type chunk [chunkRecords]record
 type slab struct {
 	chunks []atomic.Pointer[chunk] // by slot / chunkRecords; nil: not mapped yet
 
+	use sync.RWMutex // held for reading while somebody may look at any record (hold)
+
 	mu     sync.Mutex // guards what follows, and mboxNext of free records
 	free   uint32     // the first free slot that was in use before, linked by mboxNext; 0: none
 	next   uint32     // the first slot that was never in use
@@ -93,6 +95,23 @@ func (r *record) wipe() {
 	clear(b[unsafe.Sizeof(r.word):])
 }
 
+// hold returns the record and the generation of the session in slot, or nil if there is none. The table is not
+// unmapped before letGo. It is for those who neither own the session nor are waited for by Engine.Close.
+func (s *slab) hold(slot uint32) (r *record, gen uint32) {
+	s.use.RLock()
+	if r = s.at(slot); r == nil {
+		return nil, 0
+	}
+	gen, live := r.word.current()
+	if !live {
+		return nil, 0
+	}
+	return r, gen
+}
+
+// letGo ends hold, whatever it returned.
+func (s *slab) letGo() { s.use.RUnlock() }
+
 // bytes returns how much is mapped.
 func (s *slab) bytes() int64 {
 	s.mu.Lock()
@@ -107,8 +126,10 @@ func (s *slab) slots() uint32 {
 	return s.next - 1
 }
 
-// close unmaps the table. Nobody may use a record afterwards.
+// close unmaps the table, once nobody holds it. Nobody may use a record afterwards.
 func (s *slab) close() {
+	s.use.Lock()
+	defer s.use.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.chunks {

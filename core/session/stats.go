@@ -10,6 +10,7 @@ import (
 const (
 	limitSessions         = "[limits] max_sessions"
 	limitFiles            = "RLIMIT_NOFILE"
+	limitMemory           = "system memory"
 	limitLine             = "[limits] line"
 	limitLineUnauth       = "[limits] unauthenticated_line"
 	limitLiteral          = "[limits] literal"
@@ -46,12 +47,12 @@ type Stats struct {
 
 // counts are the engine's counters.
 type counts struct {
-	accepted, quick, run, tls atomic.Uint64
+	accepted, quick, run atomic.Uint64
 }
 
 // refusals count what was refused, and write log lines, at most one per kind and second.
 type refusals struct {
-	sessions, files, input, output, slow, handshakes refusal
+	sessions, files, accepts, input, output, slow, handshakes refusal
 }
 
 // refusal is one kind.
@@ -72,7 +73,7 @@ func (f *refusal) count(e *Engine, peer netip.AddrPort, limit string) {
 		f.quiet.Add(1)
 		return
 	}
-	e.log.Warn("refused by a limit", "limit", limit, "remote", peer, "more", f.quiet.Swap(0))
+	e.log.Warn("refused", "limit", limit, "remote", peer, "more", f.quiet.Swap(0))
 }
 
 // Stats returns the engine's figures.
@@ -126,9 +127,9 @@ func (e *Engine) Each(f func(Info) bool) {
 
 // info owns the session for the moment if it sleeps, since nobody else may read its record.
 func (e *Engine) info(slot uint32) (Info, bool) {
-	r := e.slab.at(slot)
-	gen, live := r.word.current()
-	if !live {
+	r, gen := e.slab.hold(slot)
+	defer e.slab.letGo()
+	if r == nil {
 		return Info{}, false
 	}
 	h := makeHandle(slot, gen)

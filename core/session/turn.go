@@ -211,6 +211,9 @@ func (s *Session) await(mask bits) {
 	s.arm()
 	s.e.pool.yield()
 	defer s.e.pool.regain(s.w)
+	if mask&bitRead != 0 {
+		mask |= bitHangup // there is something to read: the end
+	}
 	watched := mask | bitKill | bitHangup | bitTimer
 	if s.r.flags&flagStartTLS != 0 {
 		watched |= bitShutdown
