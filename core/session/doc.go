@@ -26,8 +26,8 @@
 //     bounded in time by SlowClientTimeout and HandshakeTimeout, but no capacity.
 //  7. What cannot be done now stays in record.todo: edge-triggered readiness is told once only.
 //  8. Locks are leaves: the table's, a side table shard's, a mailbox shard's, a wheel's, the pool's, a task shard's, the gate's. None is
-//     taken while another is held, except that a wheel's or mailbox's lock may be held while records of its lists are
-//     read, and words are changed under any of them.
+//     taken while another is held, but all of them may be taken within slab.hold. Words are changed, and links in records followed,
+//     under any of them.
 //  9. Time is in whole seconds of the engine's clock. There is no timer per session: a deadline is a
 //     number in the record, and the session is in the wheel at its next deadline or before it.
 package session

@@ -118,6 +118,9 @@ func (md *model) signal(rnd *rand.Rand, m *modelSession, bit bits) {
 	md.tasks.Add(1)
 	out, b := md.slots[m.slot].word.signal(m.gen, bit)
 	if out == signalOwned {
+		if b != bit {
+			md.t.Errorf("slot %d slept with %#x pending", m.slot, b&^bit)
+		}
 		md.turn(rnd, m, b, false)
 		return
 	}
