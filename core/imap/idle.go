@@ -64,7 +64,7 @@ func (srv *Server) idleLine(s *session.Session, line []byte) bool {
 // told reports whether the client knows all that the server does.
 func (r *request) told() bool {
 	m := r.srv.boxes.Get(r.s.Mailbox())
-	return m != nil && !m.Dirty() && m.Version() == r.st.View
+	return m != nil && !m.Stale() && m.Version() == r.st.View
 }
 
 // runDone ends IDLE after what there is still to tell.

@@ -7,10 +7,10 @@ import (
 	"github.com/roostmail/roost/core/mailbox"
 )
 
-// announced fetches a change that was announced. Whether there is one that was not is
-// asked by NOOP, CHECK and IDLE only. A failure is left to them, too.
+// announced fetches a change that is known to be there. Whether there is one
+// that nobody has announced is asked by NOOP, CHECK and IDLE only. A failure is left to them, too.
 func (r *request) announced() {
-	if m := r.srv.boxes.Get(r.s.Mailbox()); m != nil && m.Dirty() {
+	if m := r.srv.boxes.Get(r.s.Mailbox()); m != nil && m.Stale() {
 		if err := m.Refresh(r.ctx); err != nil {
 			r.srv.log.Debug("mailbox could not be looked at", "user", r.user().Name, "error", err)
 		}

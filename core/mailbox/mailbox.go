@@ -75,6 +75,15 @@ func (m *Mailbox) Clean() bool {
 	return m.watched.Load() && !m.dirty.Load() && m.cur.Load() != nil
 }
 
+// Stale reports whether there is a change that Refresh has not fetched yet, as far as can
+// be known without a call: exactly for a mailbox with a watch, else as announced.
+func (m *Mailbox) Stale() bool {
+	if m.watched.Load() {
+		return !m.Clean()
+	}
+	return m.dirty.Load()
+}
+
 // At returns the view of a version that a session stands at.
 func (m *Mailbox) At(version uint64) (*View, error) {
 	if v := m.cur.Load(); v != nil && v.Version == version {
