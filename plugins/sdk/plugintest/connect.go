@@ -1,0 +1,175 @@
+package plugintest
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/host"
+	"github.com/roostmail/roost/core/pluginrpc"
+	"github.com/roostmail/roost/core/pluginrpc/child"
+	"github.com/roostmail/roost/plugins/sdk"
+)
+
+// Main is the TestMain of a plugin's test package. When the test binary was started
+// as a plugin, it serves the one that newPlugin makes; else it runs the tests.
+func Main(m *testing.M, newPlugin func() backend.Plugin) {
+	if child.Started() {
+		sdk.Serve(newPlugin())
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// connection is a configured plugin at the other end of a wire.
+type connection struct {
+	plugin backend.Plugin // the client side
+	// restart replaces the plugin by a new one with the same configuration;
+	// the old one gets no chance to say goodbye if it is a process.
+	restart func(t *testing.T)
+	process bool
+}
+
+func (c *connection) storage() backend.Storage { return c.plugin.(backend.Storage) }
+func (c *connection) auth() backend.Auth       { return c.plugin.(backend.Auth) }
+
+// onEachConnection runs the suite on both connections.
+func onEachConnection(t *testing.T, kind backend.Kind, newPlugin func() backend.Plugin, config backend.Config, suite func(t *testing.T, c *connection)) {
+	t.Run("memory", func(t *testing.T) {
+		c := &connection{}
+		c.restart = func(*testing.T) { c.plugin = serveInMemory(t, newPlugin(), config) } // lives as long as this t
+		c.restart(t)
+		suite(t, c)
+	})
+	t.Run("process", func(t *testing.T) { suite(t, startProcess(t, kind, config)) })
+}
+
+// serveInMemory connects to p without a process or a socket.
+func serveInMemory(t *testing.T, p backend.Plugin, config backend.Config) backend.Plugin {
+	t.Helper()
+	fds, inherited, err := pluginrpc.NewFDChannel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sender := pluginrpc.NewFDSender(inherited)
+	server, err := pluginrpc.NewServer(p, pluginrpc.ServerOptions{FDs: sender})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln := bufconn.Listen(1 << 20)
+	srv := grpc.NewServer(server.GRPCOptions()...)
+	server.Register(srv)
+	done := make(chan struct{})
+	go func() { // ends with srv.Stop
+		defer close(done)
+		_ = srv.Serve(ln)
+	}()
+	conn, err := grpc.NewClient("passthrough:plugin", append(pluginrpc.DialOptions(),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return ln.DialContext(ctx) }))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := pluginrpc.New(t.Context(), conn, pluginrpc.ClientOptions{FDs: fds})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		conn.Close()
+		srv.Stop()
+		<-done
+		fds.Close()
+		sender.Close()
+	})
+	if err := client.Configure(t.Context(), config); err != nil {
+		t.Fatalf("Configure: %v", err)
+	}
+	return client
+}
+
+// startProcess runs the test binary as the plugin, under roost's host.
+func startProcess(t *testing.T, kind backend.Kind, config backend.Config) *connection {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "plugintest") // not t.TempDir: the paths of sockets must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := host.New(host.Options{RunDir: dir, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Errorf("the plugin does not end well: %v", err)
+		}
+		os.RemoveAll(dir)
+	})
+	p, err := h.Start(t.Context(), host.Config{Name: "under-test", Kind: kind, Command: []string{exe}, EnvAllow: environmentNames(), Plugin: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &connection{process: true, restart: func(t *testing.T) { killProcess(t, p) }}
+	if kind == backend.KindStorage {
+		c.plugin = p.Storage()
+	} else {
+		c.plugin = p.Auth()
+	}
+	return c
+}
+
+// environmentNames lets the plugin see what the test sees; fixtures may depend on it.
+func environmentNames() []string {
+	var names []string
+	for _, kv := range os.Environ() {
+		for i := range kv {
+			if kv[i] == '=' {
+				names = append(names, kv[:i])
+				break
+			}
+		}
+	}
+	return names
+}
+
+// killProcess kills the plugin with SIGKILL. The host starts a new one.
+func killProcess(t *testing.T, p *host.Plugin) {
+	t.Helper()
+	pid := p.Stats().PID
+	if pid == 0 {
+		return // it is down already
+	}
+	proc, err := os.FindProcess(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = proc.Kill()
+}
+
+// wantKind fails the test unless err is of one of the kinds.
+func wantKind(t *testing.T, what string, err error, kinds ...backend.ErrorKind) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("%s: success, want an error of kind %v", what, kinds)
+		return
+	}
+	for _, k := range kinds {
+		if backend.KindOf(err) == k {
+			return
+		}
+	}
+	t.Errorf("%s: %v (kind %v), want kind %v", what, err, backend.KindOf(err), kinds)
+}
