@@ -25,7 +25,7 @@ var options = []backend.Option{
 
 	{Name: "max_open_mailboxes", Type: backend.OptionInt, Default: "1000", Help: "mailboxes whose state is kept in memory"},
 	{Name: "max_open_stores", Type: backend.OptionInt, Default: "1000", Help: "users whose map is kept in memory"},
-	{Name: "max_open_files", Type: backend.OptionInt, Default: "256", Help: "m.N files kept open, of all users together"},
+	{Name: "max_open_files", Type: backend.OptionInt, Default: "256", Help: "m.N and cache files kept open, of all users together"},
 	{Name: "max_mailboxes", Type: backend.OptionInt, Default: "100000", Help: "mailboxes of one user that are listed"},
 	{Name: "cache_bytes", Type: backend.OptionSize, Default: "256M", Help: "memory for the state of mailboxes and stores"},
 	{Name: "max_message_size", Type: backend.OptionSize, Default: "1G", Help: "largest message that is read, after decompression"},

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/roostmail/roost/core/backend"
@@ -81,6 +82,9 @@ func (s *Storage) Configure(_ context.Context, c backend.Config) error {
 			return err
 		}
 		s.namespaces[n.Name] = ns
+		if ns.location != nil && strings.Contains(ns.location.String(), ":INDEXPVT=") {
+			s.log.Warn("private flags are not read: INDEXPVT is not supported", "namespace", n.Name)
+		}
 	}
 	for name, template := range map[string]string{"mail_home": set.home, "mail_attachment_dir": set.attachments} {
 		if _, err := sampleVars.ExpandPath(template); err != nil {
