@@ -11,6 +11,9 @@ import (
 // dumpExtHeader writes the header data of an extension, by its fields if they
 // are known, and returns the names of the keywords extension.
 func dumpExtHeader(p *printer, off int64, name string, b []byte) (keywords []string) {
+	if dumpListExtHeader(p, off, name, b) {
+		return nil
+	}
 	switch name {
 	case "keywords":
 		keywords, err := index.DecodeKeywords(b)
@@ -56,6 +59,9 @@ func dumpExtHeader(p *printer, off int64, name string, b []byte) (keywords []str
 // dumpExtRecord writes the data of one message for an extension, by its fields
 // if they are known.
 func dumpExtRecord(p *printer, off int64, name string, b []byte, keywords []string) {
+	if dumpListExtRecord(p, off, name, b) {
+		return
+	}
 	switch name {
 	case "keywords":
 		s := hex.EncodeToString(b)

@@ -31,6 +31,10 @@ type kind struct {
 var kinds = []kind{
 	{"index", isIndexName, isIndex, dumpIndex},
 	{"transaction log", isLogName, isLog, dumpLog},
+	{"cache", isCacheName, isCache, dumpCache},
+	{"mail file", isMailName, isMail, dumpMail},
+	{"subscriptions", isSubscriptionsName, isSubscriptions, dumpSubscriptions},
+	{"last UIDVALIDITY", isUIDValidityName, nil, dumpUIDValidity},
 }
 
 // File writes the content of the file at path to w. The error is ErrUnknown, one
