@@ -1,6 +1,8 @@
 package imap
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/roostmail/roost/core/backend"
@@ -75,9 +77,7 @@ func makeFetchPlan(items []fetchItem) fetchPlan {
 		p.header = true
 	}
 	if p.items&backend.FetchHeader == 0 && (p.items&backend.FetchBody == 0 || p.ranged) {
-		for f := range fields {
-			p.fields = append(p.fields, f)
-		}
+		p.fields = slices.Sorted(maps.Keys(fields))
 	}
 	return p
 }

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -114,8 +115,12 @@ func (f *fetch) start(m *backend.FetchedMessage, msg mailbox.Message) {
 	if c.headed = !fromBody || !f.plan.header; c.headed {
 		c.header = c.fields
 	}
-	if c.collect && c.total > uint64(f.srv.cfg.Fetch.Buffer) {
+	switch {
+	case !c.collect:
+	case c.total > uint64(f.srv.cfg.Fetch.Buffer):
 		f.refuse()
+	default:
+		c.held = slices.Grow(c.held, int(c.total))
 	}
 }
 

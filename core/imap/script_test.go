@@ -224,6 +224,14 @@ var storeOps = map[string]func(sc *script, ns, name, arg string){
 			sc.box(ns, name).Expunge(parseUID(uid))
 		}
 	},
+	"damage": func(sc *script, ns, name, arg string) { // UID corrupted|expunged
+		uid, kind, _ := strings.Cut(arg, " ")
+		err := backend.Errorf(backend.KindExpunged, "")
+		if kind == "corrupted" {
+			err = &backend.Error{Kind: backend.KindCorrupted, Detail: "m.1: offset 77: no header"}
+		}
+		sc.box(ns, name).Damage(parseUID(uid), err)
+	},
 	"recent": func(sc *script, ns, name, arg string) { sc.box(ns, name).SetFirstRecent(parseUID(arg)) },
 	"forget": func(sc *script, ns, name, arg string) { sc.box(ns, name).ForgetHistory() },
 	"create": func(sc *script, ns, name, arg string) { sc.server().store.Create("demo", ns, name) },

@@ -11,16 +11,22 @@
 // holds BODYSTRUCTUREs that it made, which are sent beside ours; and a client that cached an answer of one server
 // must not see another from the other. The tests ask a real Dovecot, with handwritten and with random messages.
 //
-//	header.go     fields of a header block, filters over them
-//	lexer.go      tokens of structured fields (RFC 5322 §3.2, RFC 2045 §5.1)
-//	address.go    address lists (RFC 5322 §3.4)
-//	envelope.go   ENVELOPE (RFC 3501 §7.4.2)
-//	part.go       the part tree (RFC 2046 §5)
-//	params.go     parameters (RFC 2045 §5.1, RFC 2231)
-//	content.go    Content-* fields
-//	structure.go  BODY and BODYSTRUCTURE (RFC 3501 §7.4.2)
-//	section.go    BODY[…] (RFC 3501 §6.4.5)
+//	header.go       fields of a header block, filters over them
+//	lexer.go        tokens of structured fields (RFC 5322 §3.2, RFC 2045 §5.1)
+//	address.go      address lists (RFC 5322 §3.4)
+//	envelope.go     ENVELOPE (RFC 3501 §7.4.2)
+//	part.go         the part tree (RFC 2046 §5)
+//	params.go       parameters (RFC 2045 §5.1, RFC 2231)
+//	content.go      Content-* fields
+//	structure.go    BODY and BODYSTRUCTURE (RFC 3501 §7.4.2)
+//	cached.go       BODY from a BODYSTRUCTURE that is in a cache
+//	section.go      BODY[…] (RFC 3501 §6.4.5)
+//	date.go         Date fields (RFC 5322 §3.3)
+//	search.go       what SEARCH compares (RFC 3501 §6.4.4), made by words.go (RFC 2047),
+//	                transfer.go (RFC 2045 §6), charset.go, fold.go (RFC 5051), addresstext.go
 //
 // Where Dovecot is known to differ on purpose of ours: a header that is cut off by a boundary ends there
-// (Dovecot's HEADER.FIELDS of such a part reads on into the boundary).
+// (Dovecot's HEADER.FIELDS of such a part reads on into the boundary); text in a charset that is not known is
+// searched without regard to case (Dovecot compares it as it is); a partial section is
+// the part of the section that was asked for (Dovecot is off by a byte or more if bare CRs or filtered headers are in it).
 package message
