@@ -308,14 +308,14 @@ func parseFlags(s string) (flags uint8, keywords []string) {
 
 // server is a protocol engine on a session engine, with a store in memory.
 type server struct {
-	t      *testing.T
+	t      testing.TB
 	store  *mailboxtest.Store
 	imap   *imap.Server
 	engine *session.Engine
 	addr   string
 }
 
-func startServer(t *testing.T, cfg imap.Config, watches bool) *server {
+func startServer(t testing.TB, cfg imap.Config, watches bool) *server {
 	t.Helper()
 	s := &server{t: t, store: mailboxtest.New(watches)}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
