@@ -174,6 +174,8 @@ func (sc *script) setConfig(f []string) {
 		sc.cfg.Autologout = seconds()
 	case "keepalive":
 		sc.cfg.IdleKeepalive = seconds()
+	case "poll":
+		sc.cfg.Mailboxes.PollInterval = seconds()
 	case "journal":
 		sc.cfg.Mailboxes.JournalBytes, _ = strconv.Atoi(f[1])
 	case "bad":

@@ -17,7 +17,7 @@ type Config struct {
 	// JournalBytes bounds the journal of one mailbox, [limits] mailbox_journal.
 	JournalBytes int
 	// PollInterval is how often a mailbox without a watch is asked for changes
-	// on behalf of idling sessions.
+	// on behalf of idling sessions, and one that could not be asked is asked again. 0 = never.
 	PollInterval time.Duration
 }
 

@@ -154,7 +154,8 @@ func (r *Registry) dropWatch(m *Mailbox) {
 	}()
 }
 
-// pollUnwatched announces a change of every mailbox without a watch in each interval.
+// pollUnwatched announces, in each interval, a change of every mailbox without a
+// watch, and again those that were announced and could not be fetched.
 func (r *Registry) pollUnwatched() {
 	defer r.wg.Done()
 	t := time.NewTicker(r.cfg.PollInterval)
@@ -168,6 +169,8 @@ func (r *Registry) pollUnwatched() {
 		for _, m := range r.all() {
 			if !m.watched.Load() {
 				m.dirty.Store(true)
+			}
+			if m.dirty.Load() {
 				r.onChange(m.id)
 			}
 		}
