@@ -15,7 +15,8 @@ import (
 )
 
 func TestMailDumpAgreesWithDoveadm(t *testing.T) {
-	for _, name := range mdboxtest.GoldenNames(t) {
+	// Stored in every way, and moved by a purge.
+	for _, name := range []string{"dovecot-2.3/small", "dovecot-2.3/attach", "dovecot-2.3/bz2", "dovecot-2.3/alt", "dovecot-2.4/zstd"} {
 		store := mdboxtest.Golden(t, name)
 		paths, err := filepath.Glob(filepath.Join(store.Home, "mdbox*", "storage", "m.*"))
 		if err != nil || len(paths) == 0 {
