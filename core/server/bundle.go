@@ -52,7 +52,7 @@ func (s *Server) startPlugins(ctx context.Context) (auth, storage *host.Plugin, 
 func (s *Server) hostConfig(p config.Plugin) host.Config {
 	c := s.opts.Config
 	h := host.Config{
-		Name:         p.Name,
+		Name:         string(p.Kind) + "/" + p.Name,
 		Kind:         p.Kind,
 		Command:      p.External.Command,
 		SHA256:       p.External.SHA256,
