@@ -1,0 +1,115 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestVersion(t *testing.T) {
+	if out, _, code := roost(t, "version"); code != 0 || !strings.HasPrefix(out, "roost "+version+" (go") {
+		t.Errorf("%d %q", code, out)
+	}
+}
+
+func TestUnknownCommandsFail(t *testing.T) {
+	for _, args := range [][]string{{"sevre"}, {"serve"}, {"config", "chekc"}, {"plugin", "auth/nope"}, {"serve", "--config", "/nonexistent/roost.toml"}} {
+		if _, stderr, code := roost(t, args...); code != 1 || !strings.HasPrefix(stderr, "roost: ") {
+			t.Errorf("%v: %d %q", args, code, stderr)
+		}
+	}
+}
+
+func TestConfigCheck(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "roost.toml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	valid := "[imap]\nlisten = [\"127.0.0.1:1143\"]\n[auth]\nplugin = \"passwd-file\"\noptions.path = \"users\"\n[storage]\nplugin = \"mdbox\"\noptions.mail_location = \"mdbox:/srv/mail/%u/mdbox\"\n"
+	write(valid)
+	if out, _, code := roost(t, "config", "check", "--config", file); code != 0 || out != file+": ok\n" {
+		t.Errorf("%d %q", code, out)
+	}
+	if out, _, code := roost(t, "config", "show", "--config", file); code != 0 ||
+		!strings.Contains(out, "options.scheme = \"CRYPT\"\n") || !strings.Contains(out, "unauthenticated_line = 8192\n") {
+		t.Errorf("%d %q", code, out)
+	}
+	write(valid + "options.mdbox_rotate_sizes = \"10M\"\n\n[limits]\nlien = 5\n")
+	for _, command := range [][]string{{"config", "check"}, {"config", "show"}, {"serve"}} {
+		_, stderr, code := roost(t, append(command, "--config", file)...)
+		for _, want := range []string{
+			file + `:9: storage.options.mdbox_rotate_sizes: unknown key, did you mean "storage.options.mdbox_rotate_size"?`,
+			file + `:12: limits.lien: unknown key, did you mean "limits.line"?`,
+		} {
+			if code != 1 || !strings.Contains(stderr, want) {
+				t.Errorf("%v: %d, no %q in %q", command, code, want, stderr)
+			}
+		}
+	}
+}
+
+func TestPluginListAndInfo(t *testing.T) {
+	out, _, code := roost(t, "plugin", "list")
+	for _, want := range []string{"auth/passwd-file", "storage/mdbox"} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("%d, no %q in %q", code, want, out)
+		}
+	}
+	out, _, code = roost(t, "plugin", "info", "auth/passwd-file")
+	for _, want := range []string{"argon2_max_memory", "required", "user-lookup"} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("%d, no %q in %q", code, want, out)
+		}
+	}
+}
+
+// TestPluginByHand: a plugin that is not started by core says so, instead of waiting for it.
+func TestPluginByHand(t *testing.T) {
+	if _, stderr, code := roost(t, "plugin", "auth/passwd-file"); code != 1 || stderr == "" {
+		t.Errorf("%d %q", code, stderr)
+	}
+}
+
+func TestReload(t *testing.T) {
+	r := startDev(t)
+	file := filepath.Join(r.dir, "roost.toml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reload := func(text, logged string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		from := len(r.lines())
+		if err := r.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		r.waitLog(from, logged)
+	}
+	c := r.login()
+	reload(string(text)+"[log]\nlevle = 'debug'\n", `msg="reload failed".*did you mean \\"log.level\\"`)
+	ok(t, c, "NOOP")
+	reload(string(text)+"[log]\nlevel = 'debug'\n", `msg=reloaded level=DEBUG`)
+	ok(t, c, "NOOP")
+}
+
+func TestMailDump(t *testing.T) {
+	r := startDev(t)
+	store := filepath.Join(r.dir, "mail", "demo", "mdbox")
+	for _, file := range []string{"mailboxes/INBOX/dbox-Mails/dovecot.index.log", "mailboxes/INBOX/dbox-Mails/dovecot.index.cache",
+		"storage/dovecot.map.index.log", "storage/m.1", "dovecot.list.index.log", "subscriptions", "dovecot-uidvalidity"} {
+		if out, stderr, code := roost(t, "mail", "dump", filepath.Join(store, file)); code != 0 || out == "" {
+			t.Errorf("%s: %d %s", file, code, stderr)
+		}
+	}
+	if _, stderr, code := roost(t, "mail", "dump", filepath.Join(r.dir, "key.pem")); code != 1 {
+		t.Errorf("a file that is none of Dovecot's: %d %s", code, stderr)
+	}
+}
