@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -241,8 +242,12 @@ func (a *applier) flagsChanged(uid uint32, old, now uint8) {
 	}
 }
 
-// headerUpdates writes into the base header. What is derived (sizes, counters of
-// the layout) and what belongs to the log (tail) is not taken over.
+// derived are the parts [from, to) of the base header that follow from the rest
+// of the index, so that no update may change them.
+var derived = [][2]int{{0, offFlags}, {offMessagesCount, offFirstRecentUID}, {offLogFileSeq, offLogTailOffset}, {offLogHeadOffset, offLog2RotateTime}}
+
+// headerUpdates writes into the base header, but for what is derived. The tail is
+// handled by itself, and next_uid never shrinks.
 func (a *applier) headerUpdates(us translog.HeaderUpdates) error {
 	s := a.s
 	for _, u := range us {
@@ -253,6 +258,12 @@ func (a *applier) headerUpdates(us translog.HeaderUpdates) error {
 		}
 		next := s.hdr.clone()
 		copy(next.b[u.Offset:], u.Data)
+		for _, d := range derived {
+			if !bytes.Equal(next.b[d[0]:d[1]], s.hdr.b[d[0]:d[1]]) {
+				a.problem("header-update: %d bytes at %d change what is derived from the records", len(u.Data), u.Offset)
+				copy(next.b[d[0]:d[1]], s.hdr.b[d[0]:d[1]])
+			}
+		}
 		if next.NextUID() < s.NextUID() {
 			next.set(offNextUID, s.NextUID())
 		}

@@ -17,6 +17,10 @@ func (x *Index) replay(s *State, chain *translog.Chain, segments []translog.Segm
 	if err != nil {
 		return fmt.Errorf("index: read log: %w", err)
 	}
+	if err := s.hdr.check(); err != nil && !s.unsound {
+		s.unsound = true
+		x.report(&vfs.CorruptError{File: chain.Head.Path, Offset: int64(s.pos.Offset), Rule: "the records before give an unsound header: " + rule(err)})
+	}
 	x.state, x.stuck = s, stuck
 	x.noteLog(chain.Head)
 	if stuck {
@@ -62,4 +66,6 @@ func (s *State) finish() {
 	s.cutDoomed()
 	s.writeKeywords()
 	s.markModSeqs()
+	s.hdr.set(offLogFileSeq, s.pos.FileSeq)
+	s.hdr.set(offLogHeadOffset, s.pos.Offset)
 }

@@ -11,7 +11,7 @@ import (
 // the memory of the result, 0 = DefaultMaxStateBytes. The result does not refer to b.
 //
 // The error is a *vfs.CorruptError for the first rule that is broken: a
-// snapshot is used as a whole or not at all. Only wrong counters are put right.
+// snapshot is used as a whole or not at all. Only wrong counters and modseqs are put right.
 func DecodeSnapshot(b []byte, maxBytes int64) (*State, error) {
 	if maxBytes == 0 {
 		maxBytes = DefaultMaxStateBytes
@@ -120,6 +120,7 @@ func (s *State) recount(off int, name string, n uint32) {
 // decodeKnown decodes the header data of the extensions that have a meaning here.
 func (s *State) decodeKnown() error {
 	s.modSeqHdr = s.modSeqExt != nil
+	s.boundModSeqs()
 	if s.keywordExt == nil {
 		return nil
 	}
@@ -129,6 +130,21 @@ func (s *State) decodeKnown() error {
 	}
 	s.keywords = newKeywordTable(names)
 	return nil
+}
+
+// boundModSeqs puts right modseqs of messages that are higher than the highest.
+func (s *State) boundModSeqs() {
+	h, ok := s.modSeqHeader()
+	if !ok || h.Highest == 0 {
+		return
+	}
+	for i, uid := range s.uids {
+		rec := s.modSeqExt.Record(i)
+		if v := binary.LittleEndian.Uint64(rec); v > h.Highest {
+			s.wrong = append(s.wrong, vfs.Corrupt(0, "modseq %d of UID %d, the highest is %d", v, uid, h.Highest))
+			binary.LittleEndian.PutUint64(rec, h.Highest)
+		}
+	}
 }
 
 // AppendSnapshot appends the content of a dovecot.index file for s to b: the

@@ -30,6 +30,7 @@ type State struct {
 	doomed      doomed
 	wrong       []*vfs.CorruptError // what DecodeSnapshot put right
 	deleted     bool
+	unsound     bool // the header breaks a rule, which was reported
 	maxBytes    int64
 	bytesPerMsg int64 // memory per message
 	hdrBytes    int64 // memory of the extensions' header data
