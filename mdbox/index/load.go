@@ -53,16 +53,27 @@ func (x *Index) loadOnce(last bool) error {
 // readSnapshot decodes the snapshot at path. The result is nil if there is none,
 // or if it is damaged, which is reported.
 func (x *Index) readSnapshot(path string) (*State, error) {
-	b, err := vfs.ReadFile(x.o.FS, path, x.o.MaxFileBytes)
+	f, err := x.o.FS.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("index: open snapshot: MaxFileBytes %d: %w", x.o.MaxFileBytes, err)
+		return nil, fmt.Errorf("index: open snapshot: %w", err)
 	}
-	s, err := DecodeSnapshot(b, x.o.MaxStateBytes)
+	defer f.Close()
+	info, err := f.Stat()
 	if err != nil {
-		return nil, x.reportError(vfs.At(err, path, 0))
+		return nil, fmt.Errorf("index: open snapshot: %w", err)
+	}
+	if info.Size > x.o.MaxFileBytes {
+		return nil, fmt.Errorf("index: open snapshot: %s: %d bytes, MaxFileBytes is %d: %w", path, info.Size, x.o.MaxFileBytes, vfs.ErrTooLarge)
+	}
+	s, err := readSnapshot(f, info.Size, x.o.MaxStateBytes)
+	if err != nil {
+		if err := x.reportError(vfs.At(err, path, 0)); err != nil {
+			return nil, fmt.Errorf("index: read snapshot: %w", err)
+		}
+		return nil, nil
 	}
 	for _, w := range s.wrong {
 		vfs.At(w, path, 0)

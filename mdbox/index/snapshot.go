@@ -1,7 +1,9 @@
 package index
 
 import (
+	"bytes"
 	"encoding/binary"
+	"io"
 	"slices"
 
 	"github.com/roostmail/roost/mdbox/vfs"
@@ -16,32 +18,57 @@ func DecodeSnapshot(b []byte, maxBytes int64) (*State, error) {
 	if maxBytes == 0 {
 		maxBytes = DefaultMaxStateBytes
 	}
-	h, err := DecodeHeader(b)
+	return readSnapshot(bytes.NewReader(b), int64(len(b)), maxBytes)
+}
+
+// readSnapshot decodes a snapshot of size bytes. Errors are those of r, or as
+// for DecodeSnapshot.
+func readSnapshot(r io.ReaderAt, size, maxBytes int64) (*State, error) {
+	head, err := readAt(r, 0, min(size, 1<<16)) // base_header_size is a uint16
 	if err != nil {
 		return nil, err
 	}
-	if uint64(h.HeaderSize()) > uint64(len(b)) {
-		return nil, vfs.Corrupt(offHeaderSize, "index header: header_size %d, the file has %d bytes", h.HeaderSize(), len(b))
+	h, err := DecodeHeader(head)
+	if err != nil {
+		return nil, err
+	}
+	hdrSize := int64(h.HeaderSize())
+	if hdrSize > size {
+		return nil, vfs.Corrupt(offHeaderSize, "index header: header_size %d, the file has %d bytes", hdrSize, size)
+	}
+	if int64(len(head)) < hdrSize {
+		if head, err = readAt(r, 0, hdrSize); err != nil {
+			return nil, err
+		}
+	}
+	if int64(len(head)) < hdrSize {
+		return nil, vfs.Corrupt(offHeaderSize, "index header: header_size %d, the file has %d bytes", hdrSize, len(head))
 	}
 	s := &State{hdr: h, pos: h.LogHead(), maxBytes: maxBytes}
-	offsets, err := s.decodeExts(b[:h.HeaderSize()])
+	offsets, err := s.decodeExts(head[:hdrSize])
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkMemory(0, 0, 0); err != nil {
-		return nil, err
-	}
-	records := b[h.HeaderSize():]
-	if uint64(h.Messages()) > uint64(len(records))/uint64(h.RecordSize()) {
-		return nil, vfs.Corrupt(offMessagesCount, "index header: messages_count %d of %d bytes, the file has %d bytes of records", h.Messages(), h.RecordSize(), len(records))
+	if records := size - hdrSize; int64(h.Messages()) > records/int64(h.RecordSize()) {
+		return nil, vfs.Corrupt(offMessagesCount, "index header: messages_count %d of %d bytes, the file has %d bytes of records", h.Messages(), h.RecordSize(), records)
 	}
 	if err := s.checkMemory(int(h.Messages()), 0, 0); err != nil {
 		return nil, err
 	}
-	if err := s.decodeRecords(records, int(h.HeaderSize()), offsets, b[1]); err != nil {
+	if err := s.readRecords(r, offsets, head[1]); err != nil {
 		return nil, err
 	}
 	return s, s.decodeKnown()
+}
+
+// readAt reads n bytes at off, or fewer at the end of the file.
+func readAt(r io.ReaderAt, off, n int64) ([]byte, error) {
+	b := make([]byte, n)
+	got, err := r.ReadAt(b, off)
+	if err == io.EOF {
+		err = nil
+	}
+	return b[:got], err
 }
 
 // decodeExts decodes the ext headers, the last part of b, and returns the place
@@ -75,34 +102,70 @@ func (s *State) decodeExts(b []byte) (offsets []uint16, err error) {
 	return offsets, nil
 }
 
-// decodeRecords fills the columns from b, which lies at base in the file and
-// holds at least messages_count records. minor is the version of the file.
-func (s *State) decodeRecords(b []byte, base int, offsets []uint16, minor uint8) error {
+// recordChunk is about how many bytes of records are read at once: they stay in
+// the processor's cache while they are spread over the columns.
+const recordChunk = 64 << 10
+
+// readRecords fills the columns with the messages_count records behind the
+// header. minor is the version of the file.
+func (s *State) readRecords(r io.ReaderAt, offsets []uint16, minor uint8) error {
 	n, size := int(s.hdr.Messages()), int(s.hdr.RecordSize())
-	s.uids, s.flags = make([]uint32, n), make([]uint8, n)
+	room := n + n/16 + 16 // so that the appends since the snapshot do not copy all columns
+	s.uids, s.flags = make([]uint32, 0, room), make([]uint8, 0, room)
+	for _, e := range s.exts {
+		e.column = make([]byte, 0, room*int(e.RecordSize))
+	}
 	mask := ^uint8(0)
 	if minor < 2 {
 		mask = ^flagOldRecent
 	}
-	var prev uint32
-	var seen, deleted uint32
-	for i := range s.uids {
-		uid, flags := binary.LittleEndian.Uint32(b[i*size:]), b[i*size+4]&mask
-		if uid <= prev || uid >= s.NextUID() {
-			return vfs.Corrupt(int64(base+i*size), "record %d: UID %d after %d, next_uid is %d", i, uid, prev, s.NextUID())
+	chunk := max(1, recordChunk/size)
+	b := make([]byte, min(chunk, n)*size)
+	for len(s.uids) < n {
+		off := int64(s.hdr.HeaderSize()) + int64(len(s.uids))*int64(size)
+		b = b[:min(chunk, n-len(s.uids))*size]
+		if got, err := r.ReadAt(b, off); err == io.EOF && got < len(b) {
+			return vfs.Corrupt(off+int64(got), "the file ends in record %d of %d", len(s.uids)+got/size, n)
+		} else if err != nil && err != io.EOF {
+			return err
 		}
-		prev = uid
-		s.uids[i], s.flags[i] = uid, flags
-		seen += uint32(flags & FlagSeen / FlagSeen)
-		deleted += uint32(flags & FlagDeleted / FlagDeleted)
+		if err := s.decodeRecords(b, off, offsets, mask); err != nil {
+			return err
+		}
+	}
+	var seen, deleted uint32
+	for _, f := range s.flags {
+		seen += uint32(f & FlagSeen / FlagSeen)
+		deleted += uint32(f & FlagDeleted / FlagDeleted)
 	}
 	s.recount(offSeenCount, "seen_messages_count", seen)
 	s.recount(offDeletedCount, "deleted_messages_count", deleted)
+	return nil
+}
+
+// decodeRecords appends the records in b, which lies at base in the file, to the columns.
+func (s *State) decodeRecords(b []byte, base int64, offsets []uint16, flagMask uint8) error {
+	size := int(s.hdr.RecordSize())
+	prev, next := uint32(0), s.NextUID()
+	if len(s.uids) > 0 {
+		prev = s.uids[len(s.uids)-1]
+	}
+	for off := 0; off < len(b); off += size {
+		uid := binary.LittleEndian.Uint32(b[off:])
+		if uid <= prev || uid >= next {
+			return vfs.Corrupt(base+int64(off), "record %d: UID %d after %d, next_uid is %d", len(s.uids), uid, prev, next)
+		}
+		prev = uid
+		s.uids = append(s.uids, uid)
+		s.flags = append(s.flags, b[off+4]&flagMask)
+	}
 	for k, e := range s.exts {
-		rec, from := int(e.RecordSize), int(offsets[k])
-		e.column = make([]byte, n*rec)
-		for i := 0; rec > 0 && i < n; i++ {
-			copy(e.column[i*rec:(i+1)*rec], b[i*size+from:])
+		rec := int(e.RecordSize)
+		if rec == 0 {
+			continue
+		}
+		for off := int(offsets[k]); off < len(b); off += size {
+			e.column = append(e.column, b[off:off+rec]...)
 		}
 	}
 	return nil
