@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -130,4 +133,21 @@ func mutf7(s string) string {
 	}
 	flush()
 	return out.String()
+}
+
+// ReadStored reads bytes of m.<fileID>, from the storage or the alternative storage.
+func (s *Store) ReadStored(t testing.TB, fileID uint32, off, size int64) []byte {
+	t.Helper()
+	name := filepath.Join("storage", "m."+strconv.FormatUint(uint64(fileID), 10))
+	b, err := os.ReadFile(filepath.Join(s.Root, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		b, err = os.ReadFile(filepath.Join(s.Alt, name))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if off > int64(len(b)) || size > int64(len(b))-off {
+		t.Fatalf("%s: %d bytes at %d of %d", name, size, off, len(b))
+	}
+	return b[off : off+size]
 }
