@@ -85,7 +85,7 @@ func stormClient(s *server, imaps string, rnd *rand.Rand, name string) error {
 			send.WriteString(tag + " RUN x\r\n")
 			want <- tag + ` ran "x"`
 		case 1:
-			n := rnd.IntN(20_000)
+			n := 1 + rnd.IntN(20_000)
 			send.WriteString(fmt.Sprintf("%s ECHO {%d+}\r\n%s\r\n", tag, n, strings.Repeat("y", n)))
 			want <- fmt.Sprintf(`%s "{%d+}\r\n%s"`, tag, n, strings.Repeat("y", n))
 		case 2:
