@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -15,7 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/pluginrpc"
 	"github.com/roostmail/roost/core/pluginrpc/child"
 )
 
@@ -30,6 +34,8 @@ func TestMain(m *testing.M) {
 	case child.Started() && os.Getenv("TEST_PLUGIN") == "exits":
 		fmt.Fprintln(os.Stderr, "panic: no database")
 		os.Exit(3)
+	case child.Started() && os.Getenv("TEST_PLUGIN") == "plain":
+		servePlain()
 	case child.Started():
 		serveTestPlugin()
 	case os.Getenv("TEST_CORE") != "":
@@ -48,6 +54,24 @@ func serveTestPlugin() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// servePlain is a plugin without go-plugin's services and without the SDK, as
+// one in another language may be. It never exits by itself.
+func servePlain() {
+	path := os.Getenv("PLUGIN_UNIX_SOCKET_DIR") + "/socket"
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		panic(err)
+	}
+	server, err := pluginrpc.NewServer(&testPlugin{kind: backend.KindAuth}, pluginrpc.ServerOptions{})
+	if err != nil {
+		panic(err)
+	}
+	srv := grpc.NewServer()
+	server.Register(srv)
+	fmt.Printf("1|1|unix|%s|grpc\nready\n", path)
+	_ = srv.Serve(ln)
 }
 
 // testPlugin is storage and auth. What a call does depends on the name of the

@@ -354,6 +354,25 @@ func TestCloseEndsCallsUnderWay(t *testing.T) {
 	}
 }
 
+func TestPluginWithoutGoPlugin(t *testing.T) {
+	h, log := newHost(t)
+	c := testConfig(t)
+	c.Kind, c.Env, c.CloseTimeout = backend.KindAuth, []string{"TEST_PLUGIN=plain"}, 100*time.Millisecond
+	p := mustStart(t, h, c)
+	log.wait(t, "msg=ready", "plugin=test")
+	id, err := p.Auth().VerifyPassword(t.Context(), backend.PasswordRequest{User: "jane"})
+	if err != nil || id.User.Name != "jane" {
+		t.Errorf("VerifyPassword: %v, %v", id, err)
+	}
+	kill(t, p)
+	if _, err := p.Auth().VerifyPassword(t.Context(), backend.PasswordRequest{User: "jane"}); err != nil {
+		t.Errorf("after a restart: %v", err)
+	}
+	if err := p.Close(); err != nil { // killed, because it does not exit
+		t.Errorf("Close: %v", err)
+	}
+}
+
 func TestCoreKilled(t *testing.T) {
 	dir, err := os.MkdirTemp("", "host")
 	if err != nil {

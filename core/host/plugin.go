@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -105,11 +104,12 @@ func (p *Plugin) Close() error {
 		p.refuse()
 		p.stop()
 		<-p.ended
-		if i := p.take(); i != nil {
+		switch i := p.take(); {
+		case i == nil:
+		case i.gone(): // it died before it could be asked
+			i.abandon()
+		default:
 			p.closeErr = i.close(p.c.CloseTimeout)
-			if errors.Is(p.closeErr, context.Canceled) {
-				p.closeErr = nil
-			}
 		}
 	})
 	return p.closeErr

@@ -16,7 +16,7 @@ const (
 	maxFrameItem = MaxMessage - 64<<10
 
 	// columnBytes is about the size of a message with columns.
-	columnBytes = 512 << 10
+	columnBytes = 128 << 10
 	// listBytes is about the size of a message with mailbox names.
 	listBytes = 128 << 10
 

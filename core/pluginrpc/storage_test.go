@@ -68,8 +68,8 @@ func TestOpen(t *testing.T) {
 	}{
 		{"empty", backend.Columns{}},
 		{"one response", bigColumns(1000, 1, true)},
-		{"many responses", bigColumns(30_000, 3, true)},
-		{"without modseqs and keywords", bigColumns(50_000, 0, false)},
+		{"many responses", bigColumns(10_000, 3, true)},
+		{"without modseqs and keywords", bigColumns(30_000, 0, false)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &fakeStorage{snapshot: testSnapshot(c.cols)}
@@ -93,11 +93,11 @@ func TestChanges(t *testing.T) {
 		FirstRecentUID: 3,
 		HighestModSeq:  1 << 40,
 		Keywords:       keywordNames(2),
-		Updated:        bigColumns(30_000, 2, true),
-		Appended:       bigColumns(40_000, 1, false),
+		Updated:        bigColumns(10_000, 2, true),
+		Appended:       bigColumns(15_000, 1, false),
 		Position:       []byte{9},
 	}
-	for i := range 140_000 {
+	for i := range 70_000 {
 		many.Expunged = append(many.Expunged, uint32(2*i+1))
 	}
 	for _, c := range []struct {
@@ -106,7 +106,7 @@ func TestChanges(t *testing.T) {
 	}{
 		{"nothing", &backend.Changes{UIDNext: 2, HighestModSeq: 1, Position: []byte("here")}},
 		{"many", many},
-		{"reset", &backend.Changes{Reset: testSnapshot(bigColumns(30_000, 1, true))}},
+		{"reset", &backend.Changes{Reset: testSnapshot(bigColumns(10_000, 1, true))}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &fakeStorage{changes: c.changes}
