@@ -40,6 +40,7 @@ type Store struct {
 	options  Options
 	files    *dbox.Files
 	ownCache bool
+	list     listIndex
 
 	mu       sync.Mutex
 	messages *mapindex.Map // nil: not opened yet
@@ -55,6 +56,7 @@ func New(l Location, o Options) *Store {
 		o.Report = func(error) {}
 	}
 	s := &Store{location: l, options: o}
+	s.list.store = s
 	if o.Cache == nil {
 		s.options.Cache = cache.NewFiles(cache.Config{FS: o.FS})
 		s.ownCache = true
@@ -90,10 +92,11 @@ func (s *Store) MemoryBytes() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	const fixed, perMessage = 4096, 5 + 12 + 2
-	if s.messages == nil {
-		return fixed
+	n := fixed + s.list.memoryBytes()
+	if s.messages != nil {
+		n += perMessage * int64(s.messages.Len())
 	}
-	return fixed + perMessage*int64(s.messages.Len())
+	return n
 }
 
 // lookup returns where the message with a map UID is, and the map's UIDVALIDITY.

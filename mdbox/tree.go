@@ -80,6 +80,9 @@ func (s *Store) codec() mailboxlist.Codec {
 
 // tree reads the mailbox tree.
 func (s *Store) tree() (*mailboxlist.Tree, error) {
+	if s.location.Layout == LayoutIndex {
+		return s.list.tree()
+	}
 	tree, err := mailboxlist.Walk(s.options.FS, filepath.Join(s.location.Root, s.location.MailboxDir), s.codec(), s.options.MaxMailboxes)
 	if err != nil {
 		return nil, err
@@ -109,6 +112,11 @@ func (s *Store) mailboxDir(name string) (string, error) {
 	dir, err := s.codec().Storage(name)
 	if err != nil {
 		return "", err
+	}
+	if s.location.Layout == LayoutIndex {
+		if dir, err = s.list.dir(mailboxlist.Canonical(name)); err != nil {
+			return "", err
+		}
 	}
 	st, err := s.options.FS.Stat(s.location.mailboxDir(dir))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !st.Dir {

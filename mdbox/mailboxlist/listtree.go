@@ -34,7 +34,7 @@ func ReadListIndex(o index.Options, codec Codec, maxMailboxes int) (*Tree, error
 	if x.State().Len() > maxMailboxes {
 		return nil, &LimitError{Setting: "max_mailboxes", Limit: maxMailboxes}
 	}
-	tree, err := treeOf(x.State(), codec)
+	tree, err := TreeOf(x.State(), codec)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", x.Path(), err)
 	}
@@ -51,7 +51,9 @@ type node struct {
 	flags uint8
 }
 
-func treeOf(s *index.State, codec Codec) (*Tree, error) {
+// TreeOf returns the tree that the state of a list index describes, sorted by name. Nodes
+// are left out as by ReadListIndex.
+func TreeOf(s *index.State, codec Codec) (*Tree, error) {
 	ext := s.Ext(ExtList)
 	if ext == nil {
 		return &Tree{}, nil
@@ -94,6 +96,7 @@ func treeOf(s *index.State, codec Codec) (*Tree, error) {
 func mailboxOf(uid uint32, nodes map[uint32]node, names map[uint32]string, codec Codec) (Mailbox, error) {
 	n := nodes[uid]
 	m := Mailbox{
+		UID:         uid,
 		Dir:         hex.EncodeToString(n.GUID[:]),
 		NoSelect:    n.flags&(NodeNoSelect|NodeNonExistent) != 0,
 		NoInferiors: n.flags&NodeNoInferiors != 0,

@@ -19,6 +19,8 @@ type Mailbox struct {
 	Dir         string
 	NoSelect    bool // only a parent
 	NoInferiors bool // can not have children
+	// UID is the node's UID in dovecot.list.index, 0 if the tree was not read from there.
+	UID uint32
 }
 
 // Tree is the result of reading the mailboxes of a store.
