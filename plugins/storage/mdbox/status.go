@@ -42,13 +42,26 @@ func (s *Storage) Status(ctx context.Context, u *backend.User, namespace string,
 	return res, nil
 }
 
+// status answers from Dovecot's list index if that is up to date, else by opening the mailbox.
 func (s *Storage) status(p place, name string, items backend.StatusItems) (mdbox.Status, error) {
+	size := items&backend.StatusSize != 0
+	if s.settings.listIndex {
+		store, release, err := s.stores.store(p)
+		if err != nil {
+			return mdbox.Status{}, err
+		}
+		st, ok := store.CachedStatus(name, size)
+		release()
+		if ok {
+			return st, nil
+		}
+	}
 	m, release, err := s.stores.mailbox(p, name)
 	if err != nil {
 		return mdbox.Status{}, err
 	}
 	defer release()
-	st, err := m.Status(items&backend.StatusSize != 0)
+	st, err := m.Status(size)
 	if err != nil {
 		return mdbox.Status{}, s.failed(p, m, err)
 	}
