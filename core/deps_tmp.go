@@ -23,7 +23,6 @@ import (
 	_ "github.com/ulikunitz/xz"
 	_ "golang.org/x/crypto/argon2"
 	_ "golang.org/x/crypto/bcrypt"
-	_ "golang.org/x/crypto/md4"
 	_ "golang.org/x/net/html/charset"
 	_ "golang.org/x/sys/unix"
 	_ "golang.org/x/text/encoding/htmlindex"

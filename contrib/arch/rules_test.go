@@ -41,6 +41,22 @@ func TestPackageNames(t *testing.T) {
 	}
 }
 
+// TestPackageComments: the package comment is the design document of its room.
+func TestPackageComments(t *testing.T) {
+	documented := map[string]bool{}
+	for _, s := range sources(t) {
+		if s.test || s.generated() {
+			continue
+		}
+		documented[s.room] = documented[s.room] || s.file.Doc != nil
+	}
+	for room, ok := range documented {
+		if !ok {
+			t.Errorf("%s has no package comment", room)
+		}
+	}
+}
+
 // TestNothingIsSkipped: a test that can not run fails and says what is missing.
 func TestNothingIsSkipped(t *testing.T) {
 	for _, s := range sources(t) {
