@@ -19,7 +19,6 @@ import (
 type applier struct {
 	s      *State
 	file   *translog.File
-	chain  *translog.Chain // that file is part of
 	report func(*vfs.CorruptError)
 	r      *translog.Record // the one being applied
 }
@@ -84,9 +83,9 @@ func (a *applier) payload(p translog.Payload) error {
 	case translog.ExtReset:
 		a.extReset(p)
 	case translog.ExtHdrUpdates:
-		a.extHdrUpdates(p)
+		return a.extHdrUpdates(p)
 	case translog.ExtHdrUpdates32:
-		a.extHdrUpdates(p)
+		return a.extHdrUpdates(p)
 	case translog.ExtRecUpdates:
 		a.extRecUpdates(p)
 	case translog.ExtAtomicIncs:

@@ -144,21 +144,24 @@ func (a *applier) extReset(u translog.ExtReset) {
 	}
 }
 
-func (a *applier) extHdrUpdates(us []translog.HeaderUpdate) {
+func (a *applier) extHdrUpdates(us []translog.HeaderUpdate) error {
 	e := a.chosen()
 	if e == nil {
-		return
+		return nil
 	}
 	for _, u := range us {
 		if u.Offset > e.hdrSize || uint64(len(u.Data)) > uint64(e.hdrSize-u.Offset) {
 			a.problem("%s: %d bytes at %d, the header data of %q has %d", a.r.Header.Type, len(u.Data), u.Offset, e.Name, e.hdrSize)
-			return
+			return nil
 		}
 		copy(e.hdr[u.Offset:], u.Data)
 		if e == a.s.modSeqExt {
-			a.modSeqHeaderSet()
+			if err := a.modSeqHeaderSet(); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // message returns the number of the message with a UID, for an update of its

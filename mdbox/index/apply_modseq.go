@@ -43,14 +43,70 @@ func (a *applier) raiseHighest(v uint64) {
 
 // modSeqHeaderSet is called when the log wrote to the header of the modseq
 // extension. The first time, that enables the modseqs of messages: all existing
-// ones get the mailbox's highest modseq, which is what clients were told before.
-func (a *applier) modSeqHeaderSet() {
+// ones get the highest modseq that the header names, which is what clients were
+// told before.
+func (a *applier) modSeqHeaderSet() error {
 	s := a.s
 	if s.modSeqHdr {
-		return
+		return nil
 	}
 	s.modSeqHdr = true
-	s.fillModSeqs(s.HighestModSeq())
+	told := s.HighestModSeq()
+	s.fillModSeqs(told)
+	if told < s.logModSeq {
+		return a.recountModSeqs(told)
+	}
+	return nil
+}
+
+// recountModSeqs gives messages the modseqs of records that lie between the one
+// whose modseq is told and the current one: another process wrote them after
+// the header's value was read and before it was written.
+func (a *applier) recountModSeqs(told uint64) error {
+	s, now := a.s, a.s.logModSeq
+	defer func() { s.logModSeq = now }()
+	hdr := &a.file.Header
+	s.logModSeq = hdr.InitialModSeq
+	_, err := a.file.Scan(uint32(hdr.HdrSize), int64(a.r.Pos.Offset), func(r *translog.Record) error {
+		s.logModSeq = translog.NextModSeq(s.logModSeq, r, hdr.MinorVersion)
+		if s.logModSeq <= told {
+			return nil
+		}
+		switch r.Header.Type {
+		case translog.TypeAppend, translog.TypeFlagUpdate, translog.TypeKeywordUpdate, translog.TypeKeywordReset, translog.TypeAttributeUpdate:
+		default:
+			return nil
+		}
+		p, err := r.Decode(0)
+		if err != nil {
+			return err
+		}
+		for _, u := range touchedUIDs(p) {
+			a.touchModSeq(s.FindRange(u.First, u.Last))
+		}
+		a.raiseHighest(s.logModSeq)
+		return nil
+	})
+	return err
+}
+
+// touchedUIDs returns the messages that a record appends or changes.
+func touchedUIDs(p translog.Payload) (rs []translog.UIDRange) {
+	switch p := p.(type) {
+	case translog.Appends:
+		for _, m := range p {
+			rs = append(rs, translog.UIDRange{First: m.UID, Last: m.UID})
+		}
+	case translog.FlagUpdates:
+		for _, u := range p {
+			rs = append(rs, u.UIDs)
+		}
+	case translog.KeywordUpdate:
+		return p.UIDs
+	case translog.KeywordReset:
+		return p
+	}
+	return rs
 }
 
 // fillModSeqs gives v to all messages that have no modseq.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mdboxtest"
+	"github.com/roostmail/roost/mdbox/translog"
 )
 
 // moment is an index at one time.
@@ -72,6 +75,50 @@ func TestIndexFollowsDovecot(t *testing.T) {
 	if rotations < 2 || gone == 0 {
 		t.Errorf("%d rotations, %d times the history was gone: the test did not see what it is about", rotations, gone)
 	}
+}
+
+// A client that enables modseqs reads the highest one, and then writes it into the
+// log; another process may have written in between. The messages it touched
+// have its modseqs.
+func TestModSeqsEnabledBesideAnotherWriter(t *testing.T) {
+	store := mdboxtest.MakeStore(t, "--content", "fresh")
+	dir := store.Mailbox("INBOX")
+	x, err := index.Open(index.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := x.State().HighestModSeq()
+	var b []byte
+	for _, p := range []translog.Payload{
+		translog.FlagUpdates{{UIDs: translog.UIDRange{First: 3, Last: 3}, Add: index.FlagDraft}},
+		translog.FlagUpdates{{UIDs: translog.UIDRange{First: 90, Last: 99}, Add: index.FlagDraft}},
+		translog.ExtIntros{{ExtID: translog.ExtIDByName, Name: "modseq", HdrSize: 16, RecordSize: 8, RecordAlign: 8, NoShrink: true}},
+		translog.ExtHdrUpdates{{Data: index.ModSeqHeader{Highest: told}.Append(nil)}},
+		translog.FlagUpdates{{UIDs: translog.UIDRange{First: 1, Last: 1}, Add: index.FlagDraft}},
+	} {
+		b = translog.AppendRecord(b, translog.RecordHeader{}, p)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "dovecot.index.log"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	if s := x.State(); s.ModSeq(0) != told+3 || s.ModSeq(1) != told+1 || s.HighestModSeq() != told+3 {
+		t.Errorf("modseqs %d and %d, highest %d, after %d", s.ModSeq(0), s.ModSeq(1), s.HighestModSeq(), told)
+	}
+	want := store.Describe(t, "INBOX", true)
+	if _, err := x.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	compare(t, x, want)
 }
 
 // snapshot encodes the state of x, without log2_rotate_time: whoever rotates the

@@ -12,7 +12,7 @@ import (
 // reported and leaves x stuck at the last record before it; other errors leave
 // x.state as it was, unless s is that.
 func (x *Index) replay(s *State, chain *translog.Chain, segments []translog.Segment) error {
-	stuck, err := x.applySegments(s, chain, segments)
+	stuck, err := x.applySegments(s, segments)
 	s.finish()
 	if err != nil {
 		return fmt.Errorf("index: read log: %w", err)
@@ -30,12 +30,12 @@ func (x *Index) replay(s *State, chain *translog.Chain, segments []translog.Segm
 }
 
 // applySegments applies segments to s up to the first damage, for which stuck is true.
-func (x *Index) applySegments(s *State, chain *translog.Chain, segments []translog.Segment) (stuck bool, err error) {
+func (x *Index) applySegments(s *State, segments []translog.Segment) (stuck bool, err error) {
 	for _, seg := range segments {
 		if seg.Start().FileSeq != s.pos.FileSeq {
 			s.beginFile(seg.File)
 		}
-		a := &applier{s: s, file: seg.File, chain: chain, report: x.report}
+		a := &applier{s: s, file: seg.File, report: x.report}
 		end, err := seg.File.Scan(seg.From, seg.End, a.apply)
 		if err == nil && seg.Exact && int64(end.Offset) != seg.End {
 			err = vfs.At(vfs.Corrupt(int64(end.Offset), "the records end here, the next file says at %d", seg.End), seg.File.Path, 0)
