@@ -3,7 +3,8 @@ package imap
 // command is an entry of the table.
 type command struct {
 	name   string
-	states uint8 // bits in…
+	done   string // text of its OK
+	states uint8  // bits in…
 	// quick answers on the loop, if it can (session.Protocol.Quick). done false: nothing was written or changed.
 	quick func(r *request) (done bool, err error)
 	// run executes the command on a worker. It sends no EXISTS, EXPUNGE or
@@ -73,6 +74,7 @@ func init() {
 	}
 	commands = make(map[string]*command, len(list))
 	for i := range list {
+		list[i].done = list[i].name + " completed."
 		commands[list[i].name] = &list[i]
 	}
 }

@@ -89,15 +89,16 @@ func (r *request) head() error {
 	if r.d.OK() {
 		r.tag = tag
 	}
-	name := r.d.Word()
-	if name == "UID" { // RFC 3501 §6.4.8
+	var buf [len("UID ") + imapwire.MaxWord]byte
+	name := r.d.AppendWord(buf[:0])
+	if string(name) == "UID" { // RFC 3501 §6.4.8
 		r.d.SP()
-		name = "UID " + r.d.Word()
+		name = r.d.AppendWord(append(name, ' '))
 	}
 	if err := r.d.Err(); err != nil {
 		return err
 	}
-	cmd := commands[name]
+	cmd := commands[string(name)]
 	if cmd == nil {
 		return bad("Unknown command.")
 	}
@@ -174,7 +175,7 @@ func (r *request) finish(err error) {
 	} else {
 		resp.status = "OK"
 		if resp.text == "" {
-			resp.text = r.cmd.name + " completed."
+			resp.text = r.cmd.done
 		}
 	}
 	r.write(resp)

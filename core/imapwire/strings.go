@@ -12,34 +12,40 @@ func (d *Decoder) Atom() []byte {
 	return d.token(classAtom, "expected atom")
 }
 
-// maxWord is the length, in bytes, of the longest word that Word and Name read.
-const maxWord = 64
+// MaxWord is the length, in bytes, of the longest word that Word and Name read.
+const MaxWord = 64
 
 // Word reads an atom and returns it in upper case: the name of a command or a
 // search key.
 func (d *Decoder) Word() string {
-	return d.upper(d.Atom())
+	var buf [MaxWord]byte
+	return string(d.AppendWord(buf[:0]))
+}
+
+// AppendWord appends to b what Word returns.
+func (d *Decoder) AppendWord(b []byte) []byte {
+	return d.appendUpper(b, d.Atom())
 }
 
 // Name reads letters, digits, "." and "-" and returns them in upper case: the
 // name of a FETCH item, which "[", "<" or ")" may follow at once.
 func (d *Decoder) Name() string {
-	return d.upper(d.token(className, "expected name"))
+	var buf [MaxWord]byte
+	return string(d.appendUpper(buf[:0], d.token(className, "expected name")))
 }
 
-func (d *Decoder) upper(a []byte) string {
-	if len(a) > maxWord {
+func (d *Decoder) appendUpper(b, a []byte) []byte {
+	if len(a) > MaxWord {
 		d.failAt(d.pos-len(a), "word is too long")
-		return ""
+		return b
 	}
-	var up [maxWord]byte
-	for i, c := range a {
+	for _, c := range a {
 		if c >= 'a' && c <= 'z' {
 			c -= 'a' - 'A'
 		}
-		up[i] = c
+		b = append(b, c)
 	}
-	return string(up[:len(a)])
+	return b
 }
 
 // TryWord consumes the upper-case ASCII word, in any case, if it is next and
