@@ -86,11 +86,12 @@ func (m *Message) load() error {
 		want = int(m.ref.Size)
 	}
 	want = max(want, m.file.header.HeaderSize)
-	n, err := m.file.ReadAt(grow(m.window, want), int64(m.ref.Offset))
+	buf := grow(m.window, want)
+	n, err := m.file.ReadAt(buf, int64(m.ref.Offset))
 	if err != nil && err != io.EOF {
 		return err
 	}
-	m.window = grow(m.window, want)[:n]
+	m.window = buf[:n]
 	if n < m.file.header.HeaderSize {
 		return m.corrupt(int64(m.ref.Offset), "message header lies inside the file")
 	}
