@@ -3,6 +3,8 @@ package session
 import (
 	"crypto/tls"
 	"errors"
+	"io"
+	"log/slog"
 	"net"
 	"time"
 
@@ -132,7 +134,11 @@ func (s *Session) handshake() {
 	if err != nil {
 		if s.err == nil {
 			s.e.refusals.handshakes.n.Add(1)
-			s.e.log.Info("TLS handshake failed", "remote", s.Remote(), "error", err)
+			level := slog.LevelInfo
+			if err == io.EOF { // a port scan, or a health check
+				level = slog.LevelDebug
+			}
+			s.e.log.Log(s.e.ctx, level, "TLS handshake failed", "remote", s.Remote(), "error", err)
 			s.err = errHandshake
 		}
 		return
