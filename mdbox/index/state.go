@@ -43,8 +43,9 @@ func newState(indexID uint32, maxBytes int64) *State {
 	return s
 }
 
-// Header returns the base header, with counters as of now. It is valid until
-// the next Refresh.
+// Header returns the base header, with counters as of now; its header_size and
+// record_size are those of the snapshot that was read. It is valid until the
+// next Refresh.
 func (s *State) Header() Header { return s.hdr }
 
 // Pos is the log position up to which the state contains the log.
