@@ -121,6 +121,12 @@ var nasty = []struct{ name, text string }{
 	{"many escapes", "Subject: x\nMessage-ID: \"\"\"\"\nIn-Reply-To: \"\"\"\"\"\nFrom: \"a\\\"b\\\"c\\\"d\\\"e\" <\"\\\"\\\"\\\"\\\"\"@x>\n\nx\n"},
 	{"control characters", "Subject: a\x01b\x7f\nDate: \x01\nFrom: \x01@\x02\nTo: \"\x01\" <a@b>\n\n\x01\n"},
 	{"fields twice", "X-A: 1\nSubject: s\nX-a : 2\n more\nX-B: 3\nx-A:4\nTO: a@b\nTo\nX-C\n\nx\n"},
+	{"quote not closed, folded", "From: a \"b\n c\nTo: a \"b\n \nCc: a \"b\n  \nBcc: a \"b\n \n \tc\nSender: a \"b\n \n  \n\nx\n"},
+	{"comment not closed, folded", "From: a (b\n c\nTo: a (b\n \nCc: a (b\n  \nBcc: a@b (c\\d e\nSender: a (b\n \n\tc\n\nx\n"},
+	{"quote ends in backslash", "From: ..\"g: x\\\nTo: \"a \\\" b\nCc: (a\\\nBcc: a@[b\\\n\nx\n"},
+	{"domain literals", "From: @[[a]\nTo: a@[b [c]\nCc: a@[b\\]c]\nBcc: a@[b\n c], d@[e] f\nSender: <a@[b]c>\n\nx\n"},
+	{"empty group name", "To: : a@b;\nCc: \"\": a@b;\nBcc: :b c(>\n , \"q s\"\n\nx\n"},
+	{"rfc2231 index from the piece before", "Content-Type: text/plain; x*0=a; x*1=b; name*=utf-8''c; y*=d; y*0=e\n\nx\n"},
 	{"nesting limit", nested(105)},
 	{"nesting limit rfc822", strings.Repeat("Content-Type: message/rfc822\n\n", 105) + "Subject: x\n\nend\n"},
 }
