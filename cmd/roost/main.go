@@ -36,7 +36,16 @@ Storage and authentication are plugins, each in a process of its own.`,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.AddCommand(devCommand(), serveCommand(), configCommand(), pluginCommand(), mailCommand(), versionCommand())
+	plainUsage(root)
 	return root
+}
+
+// plainUsage keeps cobra from adding "[flags]" to usage lines that name their flags.
+func plainUsage(c *cobra.Command) {
+	c.DisableFlagsInUseLine = true
+	for _, sub := range c.Commands() {
+		plainUsage(sub)
+	}
 }
 
 // group is a command that only has subcommands: without one it shows them, and a wrong one is an error.
