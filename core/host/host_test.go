@@ -368,9 +368,10 @@ func TestPluginWithoutGoPlugin(t *testing.T) {
 	if _, err := p.Auth().VerifyPassword(t.Context(), backend.PasswordRequest{User: "jane"}); err != nil {
 		t.Errorf("after a restart: %v", err)
 	}
-	if err := p.Close(); err != nil { // killed, because it does not exit
+	if err := p.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
+	log.wait(t, "level=WARN", "does not end in time", "close_timeout=100ms")
 }
 
 func TestCoreKilled(t *testing.T) {

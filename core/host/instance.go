@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -126,16 +127,23 @@ func (i *instance) configure(ctx context.Context, c Config) error {
 	return nil
 }
 
-// close asks the plugin to end, waits for up to the given time, and kills it.
+// close asks the plugin to end, waits for up to the given time, and kills it. A
+// plugin that dies instead of answering has ended, too: that is no error.
 func (i *instance) close(wait time.Duration) error {
 	if i.proc == nil {
 		return i.plugin.Close()
 	}
-	kill := time.AfterFunc(wait, i.proc.kill)
+	kill := time.AfterFunc(wait, func() {
+		i.proc.log.Warn("plugin does not end in time, killing it", "close_timeout", wait)
+		i.proc.kill()
+	})
 	defer kill.Stop()
 	err := i.plugin.Close()
 	i.client.Kill() // stops go-plugin's part, and waits for the child
 	i.abandon()
+	if errors.Is(err, pluginrpc.ErrGone) {
+		return nil
+	}
 	return err
 }
 
