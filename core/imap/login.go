@@ -57,6 +57,9 @@ func (r *request) login(user, authz, password string) error {
 		Secured:  r.srv.secured(r.s),
 		Session:  fmt.Sprintf("%016x", uint64(r.s.Handle())),
 	})
+	if err == nil && id == nil {
+		err = &backend.Error{Kind: backend.KindInternal, Detail: "auth answered without an identity"}
+	}
 	if err != nil {
 		return r.refuseLogin(user, err)
 	}

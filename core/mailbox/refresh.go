@@ -74,6 +74,9 @@ func (m *Mailbox) fetch(ctx context.Context) (changed bool, err error) {
 // open takes the whole state of the mailbox, and a watch with it.
 func (m *Mailbox) open(ctx context.Context, before watchState) (bool, error) {
 	s, err := m.r.storage.Open(ctx, *m.Ref())
+	if err == nil && s == nil {
+		err = badAnswer("no snapshot")
+	}
 	if err != nil {
 		return false, err
 	}
@@ -97,6 +100,9 @@ func (m *Mailbox) open(ctx context.Context, before watchState) (bool, error) {
 // changes takes what happened since the current view.
 func (m *Mailbox) changes(ctx context.Context) (bool, error) {
 	c, err := m.r.storage.Changes(ctx, *m.Ref(), m.position)
+	if err == nil && c == nil {
+		err = badAnswer("no changes")
+	}
 	if err != nil {
 		return false, err
 	}

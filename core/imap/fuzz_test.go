@@ -1,0 +1,53 @@
+package imap_test
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/roostmail/roost/core/backend"
+)
+
+// FuzzConversation sends anything to a server, before and after login: it does
+// not panic, it does not hang, and what it sends are lines with CRLF.
+func FuzzConversation(f *testing.F) {
+	cfg := testConfig()
+	cfg.IdleKeepalive, cfg.LoginTimeout = time.Minute, time.Minute
+	srv := startServer(f, cfg, true)
+	inbox := srv.store.Create("demo", "", "INBOX")
+	srv.store.Create("demo", "", "A/B")
+	inbox.Append("From: a@example.org\r\nSubject: x\r\n\r\nbody\r\n", backend.FlagSeen, "work")
+	inbox.Append("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b--\r\n", 0)
+	for _, s := range []string{
+		"b NOOP", "b FETCH 1:* (FLAGS UID BODY.PEEK[1.MIME]<0.10> ENVELOPE)", "b UID SEARCH OR SEEN NOT FROM {1}\r\na KEYWORD work",
+		"b IDLE\r\nDONE", "b AUTHENTICATE PLAIN\r\n*", "b LIST (SUBSCRIBED) \"\" (% *) RETURN (STATUS (SIZE))", "b STATUS INBOX (SIZE)",
+		"b SELECT A/B (CONDSTORE)", "b LOGIN {3+}\r\nabc \"d\\\"\"", "b ID (\"a\" NIL)", "b APPEND INBOX {3}", "b ENABLE CONDSTORE", "b UNSELECT",
+	} {
+		f.Add(true, s)
+		f.Add(false, s)
+	}
+	f.Fuzz(func(t *testing.T, login bool, s string) {
+		c, err := net.Dial("tcp", srv.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		if login {
+			s = "a LOGIN demo secret\r\na SELECT INBOX\r\n" + s
+		}
+		if _, err := io.WriteString(c, s+"\r\n"); err != nil {
+			return // refused in the middle
+		}
+		c.(*net.TCPConn).CloseWrite()
+		out, err := io.ReadAll(c)
+		if err != nil && !strings.Contains(err.Error(), "reset") {
+			t.Errorf("%v after %q", err, out)
+		}
+		if err == nil && len(out) > 0 && !strings.HasSuffix(string(out), "\r\n") {
+			t.Errorf("ends in the middle of a line: %q", out)
+		}
+	})
+}
