@@ -111,34 +111,43 @@ func BenchmarkAccept(b *testing.B) {
 	})
 }
 
-// BenchmarkTransfer is bytes written by a worker.
+// BenchmarkTransfer is 8 MiB by a worker, in pieces of 8 KiB or in one.
 func BenchmarkTransfer(b *testing.B) {
-	for _, tlsOn := range []bool{false, true} {
-		b.Run(fmt.Sprintf("tls=%v", tlsOn), func(b *testing.B) {
-			s, imaps := startTLSServer(b, Config{}, nil)
-			raw, err := net.Dial("tcp", map[bool]string{false: s.addr, true: imaps}[tlsOn])
+	for _, cmd := range []string{"SPEW", "BULK"} {
+		for _, tlsOn := range []bool{false, true} {
+			pieces := map[string]string{"SPEW": "8KiB", "BULK": "8MiB"}[cmd]
+			b.Run(fmt.Sprintf("write=%s/tls=%v", pieces, tlsOn), func(b *testing.B) { benchmarkTransfer(b, cmd, tlsOn) })
+		}
+	}
+}
+
+func benchmarkTransfer(b *testing.B, cmd string, tlsOn bool) {
+	s, imaps := startTLSServer(b, Config{}, nil)
+	raw, err := net.Dial("tcp", map[bool]string{false: s.addr, true: imaps}[tlsOn])
+	if err != nil {
+		b.Fatal(err)
+	}
+	if tlsOn {
+		raw = tls.Client(raw, clientTLS(tls.VersionTLS13))
+	}
+	newClient(b, raw).want("hello")
+	const n = 8 << 20
+	extra := len("a ran \"8388608\"\r\n")
+	if cmd == "BULK" {
+		extra += len("bulk\r\n")
+	}
+	buf := make([]byte, 256<<10)
+	b.SetBytes(n)
+	b.ReportAllocs()
+	for b.Loop() {
+		fmt.Fprintf(raw, "a %s %d\r\n", cmd, n)
+		for left := n + extra; left > 0; {
+			m, err := raw.Read(buf[:min(left, len(buf))])
 			if err != nil {
 				b.Fatal(err)
 			}
-			if tlsOn {
-				raw = tls.Client(raw, clientTLS(tls.VersionTLS13))
-			}
-			newClient(b, raw).want("hello")
-			const n = 8 << 20
-			buf := make([]byte, 256<<10)
-			b.SetBytes(n)
-			b.ReportAllocs()
-			for b.Loop() {
-				fmt.Fprintf(raw, "a SPEW %d\r\n", n)
-				for left := n + len("a ran \"8388608\"\r\n"); left > 0; {
-					m, err := raw.Read(buf[:min(left, len(buf))])
-					if err != nil {
-						b.Fatal(err)
-					}
-					left -= m
-				}
-			}
-		})
+			left -= m
+		}
 	}
 }
 

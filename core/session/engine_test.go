@@ -2,6 +2,7 @@ package session
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -180,11 +181,36 @@ func TestSlowReaderHoldsNoWorker(t *testing.T) {
 	slow.want(`a ran "20971520"`, `b ran "after"`)
 }
 
+func TestLargeWrite(t *testing.T) {
+	s := startServer(t, Config{Workers: 1}, nil)
+	c, other := s.dial(t), s.dial(t)
+	const n = 20 << 20
+	c.send(fmt.Sprintf("a BULK %d\r\nb ECHO next\r\n", n))
+	c.want("bulk")
+	eventually(t, "the command waits for its client", func() bool { return s.Stats().Waiting == 1 })
+	other.send("x RUN 1\r\n")
+	other.want(`x ran "1"`)
+	got := make([]byte, n)
+	if _, err := io.ReadFull(c.r, got); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, bytes.Repeat([]byte("0123456789abcdef"), n/16)) {
+		t.Error("output is damaged")
+	}
+	c.want(`a ran "20971520"`, `b "next"`)
+}
+
 func TestClientThatDoesNotReadIsDropped(t *testing.T) {
+	for _, cmd := range []string{"SPEW", "BULK"} {
+		t.Run(cmd, func(t *testing.T) { testClientThatDoesNotRead(t, cmd) })
+	}
+}
+
+func testClientThatDoesNotRead(t *testing.T, cmd string) {
 	clock := newClock()
 	s := startServer(t, Config{Workers: 1, SlowClientTimeout: 10 * time.Second}, clock.now)
 	slow := s.dial(t)
-	slow.send("a SPEW 20000000\r\n")
+	slow.send("a " + cmd + " 20000000\r\n")
 	eventually(t, "the command waits for its client", func() bool { return s.Stats().Waiting == 1 })
 	clock.advance(s, 9*time.Second)
 	if s.Stats().Sessions != 1 {

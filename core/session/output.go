@@ -7,6 +7,10 @@ import (
 // Write queues p. On a worker it flushes at the high-water mark, and waits, without its slot, while the socket is full;
 // on a loop what the socket does not take is bounded by MaxOutput. Errors show in Err.
 func (s *Session) Write(p []byte) {
+	if s.w != nil && !s.TLS() && len(p) >= s.e.cfg.OutputHighWater && s.writable() {
+		s.writeThrough(p)
+		return
+	}
 	for s.writable() && len(p) > 0 {
 		n := len(p)
 		if s.w != nil {
@@ -64,8 +68,31 @@ func (s *Session) pushFull() {
 	for !s.flush() && s.err == nil {
 		s.await(bitWrite)
 	}
+	s.giveUpCommand()
+}
+
+// writeThrough sends what is queued and then p, on a worker and unencrypted, without copying p.
+func (s *Session) writeThrough(p []byte) {
+	for !s.flush() && s.err == nil {
+		s.await(bitWrite)
+	}
+	for s.err == nil {
+		n, err := conn.Write(int(s.r.fd), p)
+		if p = p[n:]; err == nil {
+			s.r.giveUp = 0
+			return
+		}
+		if s.stalled(err, n > 0); s.err == nil {
+			s.await(bitWrite)
+		}
+	}
+	s.giveUpCommand()
+}
+
+// giveUpCommand ends the context of the command that the worker runs: there is nobody to run it for.
+func (s *Session) giveUpCommand() {
 	if s.err != nil && s.w.cancel != nil {
-		s.w.cancel(s.err) // there is nobody to run the command for
+		s.w.cancel(s.err)
 	}
 }
 

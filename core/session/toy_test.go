@@ -26,6 +26,7 @@ import (
 //	BOX n       SetMailbox               LATE s    SetDeadline(s seconds)
 //	TLS         STARTTLS                 BYE       Close
 //	WAIT s      ModeHold, until the deadline in s seconds
+//	BULK n      n bytes in one Write by a worker
 //	SUM x       length and CRC-32 of the command, by a worker
 type toy struct {
 	started chan struct{} // HOLD has begun
@@ -40,6 +41,9 @@ type toy struct {
 	closed    atomic.Int64
 	refusedBy atomic.Value // limit of the last refusal
 }
+
+// bulk is what SPEW and BULK write.
+var bulk = sync.OnceValue(func() []byte { return bytes.Repeat([]byte("0123456789abcdef"), 20<<20/16) })
 
 func newToy() *toy {
 	t := &toy{started: make(chan struct{}, 1000), release: make(chan struct{})}
@@ -131,11 +135,15 @@ func (t *toy) Run(ctx context.Context, s *Session, cmd []byte) {
 	switch word {
 	case "SPEW":
 		n, _ := strconv.Atoi(arg)
-		chunk := bytes.Repeat([]byte("0123456789abcdef"), 512)
 		for n > 0 && s.Err() == nil {
-			s.Write(chunk[:min(n, len(chunk))])
-			n -= min(n, len(chunk))
+			m := min(n, 8<<10)
+			s.Write(bulk()[:m])
+			n -= m
 		}
+	case "BULK":
+		n, _ := strconv.Atoi(arg)
+		s.WriteString("bulk\r\n")
+		s.Write(bulk()[:n])
 	case "HOLD":
 		t.started <- struct{}{}
 		select {
