@@ -4,15 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/roostmail/roost/core/conn"
 )
@@ -94,55 +90,6 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time)
 		l.begin()
 	}
 	return e, nil
-}
-
-// complete fills in the defaults and checks what the engine relies on.
-func (c Config) complete() (Config, error) {
-	if c.Loops <= 0 {
-		c.Loops = runtime.GOMAXPROCS(0)
-	}
-	if c.Workers <= 0 {
-		c.Workers = 4 * runtime.GOMAXPROCS(0)
-	}
-	if c.MaxSessions <= 0 {
-		n, err := sessionsByFiles()
-		if err != nil {
-			return c, err
-		}
-		c.MaxSessions = n
-	}
-	for _, d := range []struct {
-		v     *int
-		value int
-	}{
-		{&c.MaxLineUnauth, 8 << 10}, {&c.MaxLine, 64 << 10}, {&c.MaxLiteralUnauth, 4 << 10}, {&c.MaxLiteral, 1 << 20},
-		{&c.MaxCommand, 2 << 20}, {&c.MaxOutput, 1 << 20}, {&c.MaxHandshakes, 1024}, {&c.OutputHighWater, 32 << 10},
-	} {
-		if *d.v <= 0 {
-			*d.v = d.value
-		}
-	}
-	if c.HandshakeTimeout <= 0 {
-		c.HandshakeTimeout = 30 * time.Second
-	}
-	if c.SlowClientTimeout <= 0 {
-		c.SlowClientTimeout = 5 * time.Minute
-	}
-	if c.MaxCommand > 1<<31-1 || c.MaxLine > c.MaxCommand || c.MaxLineUnauth > c.MaxCommand {
-		return c, fmt.Errorf("session: %s must be at least as large as the limits for lines, and below 2 GiB", limitCommand)
-	}
-	return c, nil
-}
-
-// spareFiles is how many descriptors are left for other things than sessions when MaxSessions is not set.
-const spareFiles = 256
-
-func sessionsByFiles() (int, error) {
-	var lim unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
-		return 0, fmt.Errorf("session: getrlimit: %w", err)
-	}
-	return max(int(min(lim.Cur, 1<<30))-spareFiles, 1), nil
 }
 
 // SetTLS sets the configuration of new handshakes; nil = STARTTLS is not offered, and implicit TLS fails.
@@ -278,93 +225,4 @@ func (e *Engine) runTask(w *worker, t task) {
 	s.attach(e, t.slot, t.gen, t.x)
 	s.r.word.run()
 	e.drive(s, t.b|s.r.word.take(pendingMask)) // the client may have gone while the task waited
-}
-
-// ended counts a session out.
-func (e *Engine) ended() {
-	if e.live.Add(-1) == 0 && e.draining.Load() {
-		e.mu.Lock()
-		e.checkEmpty()
-		e.mu.Unlock()
-	}
-}
-
-// checkEmpty tells whoever waits for the last session. e.mu is held.
-func (e *Engine) checkEmpty() {
-	if e.empty != nil && e.live.Load() == 0 {
-		close(e.empty)
-		e.empty = nil
-	}
-}
-
-// Drain stops accepting, lets the commands that run or wait end, lets the protocol say farewell to
-// the others (Protocol.Shutdown), and returns when no session is left. If ctx ends before, it returns its cause, and
-// sessions are left for Close. Drain does not end the engine.
-func (e *Engine) Drain(ctx context.Context) error {
-	e.stopAccepting()
-	e.signalAll(bitShutdown)
-	select {
-	case <-e.whenEmpty():
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// Close ends all sessions without a farewell, and returns when every goroutine of the engine has ended. The contexts of
-// running commands end with ErrStopping; a Protocol call that ignores that holds Close up.
-func (e *Engine) Close() {
-	e.mu.Lock()
-	if e.closed {
-		e.mu.Unlock()
-		return
-	}
-	e.closed = true
-	e.mu.Unlock()
-	e.stopAccepting()
-	e.closing.Store(true)
-	e.cancel(ErrStopping)
-	e.signalAll(bitKill)
-	<-e.whenEmpty()
-	e.pool.close()
-	for _, l := range e.loops {
-		l.end()
-	}
-	e.slab.close()
-}
-
-// stopAccepting closes the listeners. Afterwards there are no new sessions but those that signalAll sees.
-func (e *Engine) stopAccepting() {
-	e.draining.Store(true)
-	e.mu.Lock()
-	ls := e.listeners
-	e.listeners = nil
-	e.mu.Unlock()
-	for _, l := range e.loops {
-		l.unlisten()
-	}
-	for _, l := range ls {
-		l.conn.Close()
-	}
-}
-
-func (e *Engine) signalAll(b bits) {
-	for slot := uint32(1); slot <= e.slab.slots(); slot++ {
-		if r, gen := e.slab.hold(slot); r != nil {
-			e.signal(makeHandle(slot, gen), b)
-		}
-		e.slab.letGo()
-	}
-}
-
-// whenEmpty returns a channel that is closed when no session is left.
-func (e *Engine) whenEmpty() <-chan struct{} {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.empty == nil {
-		e.empty = make(chan struct{})
-	}
-	c := e.empty
-	e.checkEmpty()
-	return c
 }

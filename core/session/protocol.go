@@ -1,9 +1,6 @@
 package session
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // Protocol is the protocol engine (core/imap) as the session engine calls it.
 //
@@ -104,20 +101,3 @@ const (
 	ModeLine                // single lines, given to Protocol.Line (SASL, IDLE)
 	ModeHold                // nothing is read until Timeout sets another mode (a refused login)
 )
-
-// Config holds the settings of the engine. Each limit names its TOML key; 0 stands for the default.
-type Config struct {
-	Loops             int           // event loops; default one per core
-	Workers           int           // commands running at once, [limits] workers; default 4 per core
-	MaxSessions       int           // connections, [limits] max_sessions; default RLIMIT_NOFILE less 256
-	MaxLineUnauth     int           // bytes of a command's lines while State.User is 0, [limits] unauthenticated_line; default 8 KiB
-	MaxLine           int           // the same when it is not, [limits] line; default 64 KiB
-	MaxLiteralUnauth  int           // bytes of a literal while State.User is 0, [limits] unauthenticated_literal; default 4 KiB
-	MaxLiteral        int           // bytes of a literal kept in memory, [limits] literal; default 1 MiB
-	MaxCommand        int           // bytes of one command with its literals, [limits] command; default 2 MiB
-	MaxOutput         int           // bytes kept for a client that does not read, [limits] output; default 1 MiB
-	MaxHandshakes     int           // TLS handshakes in progress at once; the rest wait their turn, [limits] handshakes; default 1024
-	HandshakeTimeout  time.Duration // from accept or STARTTLS to the end of the handshake, [limits] handshake_timeout; default 30 s
-	OutputHighWater   int           // bytes that are collected before Write flushes and may wait; default 32 KiB
-	SlowClientTimeout time.Duration // a client that reads nothing for so long while output waits is dropped, [limits] slow_client_timeout; default 5 min
-}

@@ -1,10 +1,6 @@
 package session
 
-import (
-	"context"
-
-	"github.com/roostmail/roost/core/conn"
-)
+import "context"
 
 // verdict is how a turn ended.
 type verdict uint8
@@ -236,99 +232,4 @@ func (s *Session) await(mask bits) {
 		}
 		<-s.w.wake
 	}
-}
-
-// detach puts what lasts beyond the turn where it belongs. It returns the extra if the session has one
-// that is not in the side table.
-func (s *Session) detach() *extra {
-	s.keepInput()
-	if s.x != nil {
-		s.x.framer = s.framer
-	} else if s.framer.Midway() {
-		s.extra().framer = s.framer
-	}
-	if s.r.flags&flagExtra != 0 {
-		return nil
-	}
-	return s.x
-}
-
-// park puts the session to sleep: afterwards the record may be released. Nothing of the loop or
-// worker is held by it any more.
-func (s *Session) park() {
-	s.detach()
-	if x := s.x; x != nil {
-		filed := s.r.flags&flagExtra != 0
-		if x.needed() {
-			x.shrink()
-			s.e.extras.account(x)
-			if !filed {
-				s.r.flags |= flagExtra
-				s.e.extras.put(s.slot, x)
-			}
-		} else {
-			s.dropExtra()
-		}
-	}
-	s.arm()
-}
-
-// dropExtra gives the session's extra up.
-func (s *Session) dropExtra() {
-	if s.r.flags&flagExtra != 0 {
-		s.r.flags &^= flagExtra
-		s.e.extras.remove(s.slot)
-	}
-	s.e.extras.giveBack(s.x)
-	s.x = nil
-}
-
-// arm sets the wheel so that it comes by at the session's next deadline.
-func (s *Session) arm() {
-	due := s.r.giveUp
-	// A deadline that has passed and is not dealt with (todoTimer) waits for other things than time.
-	if d := s.r.deadline; d != 0 && s.r.todo&todoTimer == 0 && (due == 0 || d < due) {
-		due = d
-	}
-	if at := s.r.wheelAt.Load(); due != 0 && (at == 0 || at > due) {
-		s.e.wheel(s.slot).set(s.slot, s.r, due)
-	}
-}
-
-// finish ends the session: its last call to the protocol, then everything is given back. The descriptor is closed
-// here and nowhere else.
-func (s *Session) finish() {
-	e, r := s.e, s.r
-	if s.err == errClosed || s.err == ErrStopping || s.err == errHandshake {
-		s.farewell()
-	}
-	e.p.Closed(s)
-	s.SetMailbox(0)
-	e.wheel(s.slot).remove(s.slot, r)
-	if s.x != nil {
-		if s.x.tls != nil {
-			e.tlsConns.Add(-1)
-		}
-		s.dropExtra()
-	}
-	conn.Close(int(r.fd), s.err == errClosed && r.flags&flagEOF == 0, s.scratch)
-	shaking := r.flags&flagStartTLS != 0
-	r.word.end()
-	e.slab.give(s.slot)
-	if shaking {
-		e.passTurn(e.handshakes.forget())
-	}
-	e.ended()
-}
-
-// farewell sends what can still be sent without waiting: an alert, or TLS's close_notify.
-func (s *Session) farewell() {
-	reason := s.err
-	s.err = nil
-	if s.x != nil && s.x.tls != nil {
-		s.x.tls.seal(s)
-		s.x.tls.close()
-	}
-	s.flush()
-	s.err = reason
 }

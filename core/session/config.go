@@ -1,0 +1,75 @@
+package session
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Config holds the settings of the engine. Each limit names its TOML key; 0 stands for the default.
+type Config struct {
+	Loops             int           // event loops; default one per core
+	Workers           int           // commands running at once, [limits] workers; default 4 per core
+	MaxSessions       int           // connections, [limits] max_sessions; default RLIMIT_NOFILE less 256
+	MaxLineUnauth     int           // bytes of a command's lines while State.User is 0, [limits] unauthenticated_line; default 8 KiB
+	MaxLine           int           // the same when it is not, [limits] line; default 64 KiB
+	MaxLiteralUnauth  int           // bytes of a literal while State.User is 0, [limits] unauthenticated_literal; default 4 KiB
+	MaxLiteral        int           // bytes of a literal kept in memory, [limits] literal; default 1 MiB
+	MaxCommand        int           // bytes of one command with its literals, [limits] command; default 2 MiB
+	MaxOutput         int           // bytes kept for a client that does not read, [limits] output; default 1 MiB
+	MaxHandshakes     int           // TLS handshakes in progress at once; the rest wait their turn, [limits] handshakes; default 1024
+	HandshakeTimeout  time.Duration // from accept or STARTTLS to the end of the handshake, [limits] handshake_timeout; default 30 s
+	OutputHighWater   int           // bytes that are collected before Write flushes and may wait; default 32 KiB
+	SlowClientTimeout time.Duration // a client that reads nothing for so long while output waits is dropped, [limits] slow_client_timeout; default 5 min
+}
+
+// complete fills in the defaults and checks what the engine relies on.
+func (c Config) complete() (Config, error) {
+	if c.Loops <= 0 {
+		c.Loops = runtime.GOMAXPROCS(0)
+	}
+	if c.Workers <= 0 {
+		c.Workers = 4 * runtime.GOMAXPROCS(0)
+	}
+	if c.MaxSessions <= 0 {
+		n, err := sessionsByFiles()
+		if err != nil {
+			return c, err
+		}
+		c.MaxSessions = n
+	}
+	for _, d := range []struct {
+		v     *int
+		value int
+	}{
+		{&c.MaxLineUnauth, 8 << 10}, {&c.MaxLine, 64 << 10}, {&c.MaxLiteralUnauth, 4 << 10}, {&c.MaxLiteral, 1 << 20},
+		{&c.MaxCommand, 2 << 20}, {&c.MaxOutput, 1 << 20}, {&c.MaxHandshakes, 1024}, {&c.OutputHighWater, 32 << 10},
+	} {
+		if *d.v <= 0 {
+			*d.v = d.value
+		}
+	}
+	if c.HandshakeTimeout <= 0 {
+		c.HandshakeTimeout = 30 * time.Second
+	}
+	if c.SlowClientTimeout <= 0 {
+		c.SlowClientTimeout = 5 * time.Minute
+	}
+	if c.MaxCommand > 1<<31-1 || c.MaxLine > c.MaxCommand || c.MaxLineUnauth > c.MaxCommand {
+		return c, fmt.Errorf("session: %s must be at least as large as the limits for lines, and below 2 GiB", limitCommand)
+	}
+	return c, nil
+}
+
+// spareFiles is how many descriptors are left for other things than sessions when MaxSessions is not set.
+const spareFiles = 256
+
+func sessionsByFiles() (int, error) {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		return 0, fmt.Errorf("session: getrlimit: %w", err)
+	}
+	return max(int(min(lim.Cur, 1<<30))-spareFiles, 1), nil
+}

@@ -1,0 +1,41 @@
+package session
+
+import "github.com/roostmail/roost/core/conn"
+
+// finish ends the session: its last call to the protocol, then everything is given back. The descriptor is closed
+// here and nowhere else.
+func (s *Session) finish() {
+	e, r := s.e, s.r
+	if s.err == errClosed || s.err == ErrStopping || s.err == errHandshake {
+		s.farewell()
+	}
+	e.p.Closed(s)
+	s.SetMailbox(0)
+	e.wheel(s.slot).remove(s.slot, r)
+	if s.x != nil {
+		if s.x.tls != nil {
+			e.tlsConns.Add(-1)
+		}
+		s.dropExtra()
+	}
+	conn.Close(int(r.fd), s.err == errClosed && r.flags&flagEOF == 0, s.scratch)
+	shaking := r.flags&flagStartTLS != 0
+	r.word.end()
+	e.slab.give(s.slot)
+	if shaking {
+		e.passTurn(e.handshakes.forget())
+	}
+	e.ended()
+}
+
+// farewell sends what can still be sent without waiting: an alert, or TLS's close_notify.
+func (s *Session) farewell() {
+	reason := s.err
+	s.err = nil
+	if s.x != nil && s.x.tls != nil {
+		s.x.tls.seal(s)
+		s.x.tls.close()
+	}
+	s.flush()
+	s.err = reason
+}

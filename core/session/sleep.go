@@ -1,0 +1,58 @@
+package session
+
+// detach puts what lasts beyond the turn where it belongs. It returns the extra if the session has one
+// that is not in the side table.
+func (s *Session) detach() *extra {
+	s.keepInput()
+	if s.x != nil {
+		s.x.framer = s.framer
+	} else if s.framer.Midway() {
+		s.extra().framer = s.framer
+	}
+	if s.r.flags&flagExtra != 0 {
+		return nil
+	}
+	return s.x
+}
+
+// park puts the session to sleep: afterwards the record may be released. Nothing of the loop or
+// worker is held by it any more.
+func (s *Session) park() {
+	s.detach()
+	if x := s.x; x != nil {
+		filed := s.r.flags&flagExtra != 0
+		if x.needed() {
+			x.shrink()
+			s.e.extras.account(x)
+			if !filed {
+				s.r.flags |= flagExtra
+				s.e.extras.put(s.slot, x)
+			}
+		} else {
+			s.dropExtra()
+		}
+	}
+	s.arm()
+}
+
+// dropExtra gives the session's extra up.
+func (s *Session) dropExtra() {
+	if s.r.flags&flagExtra != 0 {
+		s.r.flags &^= flagExtra
+		s.e.extras.remove(s.slot)
+	}
+	s.e.extras.giveBack(s.x)
+	s.x = nil
+}
+
+// arm sets the wheel so that it comes by at the session's next deadline.
+func (s *Session) arm() {
+	due := s.r.giveUp
+	// A deadline that has passed and is not dealt with (todoTimer) waits for other things than time.
+	if d := s.r.deadline; d != 0 && s.r.todo&todoTimer == 0 && (due == 0 || d < due) {
+		due = d
+	}
+	if at := s.r.wheelAt.Load(); due != 0 && (at == 0 || at > due) {
+		s.e.wheel(s.slot).set(s.slot, s.r, due)
+	}
+}
