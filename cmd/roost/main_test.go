@@ -73,11 +73,10 @@ type running struct {
 // deadline bounds what a test waits for outside of its process.
 const deadline = 30 * time.Second
 
-// startDev runs "roost dev" on free ports until the test ends.
-func startDev(t *testing.T) *running {
+// start runs roost until the test ends. It returns its standard output.
+func start(t *testing.T, dir string, args ...string) (*running, *bufio.Reader) {
 	t.Helper()
-	r := &running{t: t, dir: t.TempDir(), grown: make(chan struct{})}
-	r.cmd = exec.Command(binary, "dev", "--dir", r.dir, "--imap", "127.0.0.1:0", "--imaps", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	r := &running{t: t, dir: dir, grown: make(chan struct{}), cmd: exec.Command(binary, args...)}
 	stdout, err := r.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +96,14 @@ func startDev(t *testing.T) *running {
 			t.Logf("log:\n%s", strings.Join(r.lines(), "\n"))
 		}
 	})
-	out := bufio.NewReader(stdout)
+	return r, bufio.NewReader(stdout)
+}
+
+// startDev runs "roost dev" on free ports until the test ends.
+func startDev(t *testing.T) *running {
+	t.Helper()
+	dir := t.TempDir()
+	r, out := start(t, dir, "dev", "--dir", dir, "--imap", "127.0.0.1:0", "--imaps", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	for !strings.Contains(r.hints, "Ctrl-C") {
 		line, err := out.ReadString('\n')
 		if err != nil {

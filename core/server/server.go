@@ -79,8 +79,21 @@ func (s *Server) start(ctx context.Context) error {
 	if err := s.serve(ls); err != nil {
 		return err
 	}
-	s.log.Info("ready", "version", s.opts.Version, "imap", s.imapAddrs, "imaps", s.imapsAddrs, "admin", s.adminAddr)
+	admin := ""
+	if s.adminAddr != nil {
+		admin = s.adminAddr.String()
+	}
+	s.log.Info("ready", "version", s.opts.Version, "imap", texts(s.imapAddrs), "imaps", texts(s.imapsAddrs), "admin", admin)
 	return nil
+}
+
+// texts returns addresses as they are written in the configuration.
+func texts(addrs []net.Addr) []string {
+	list := make([]string, len(addrs))
+	for i, a := range addrs {
+		list[i] = a.String()
+	}
+	return list
 }
 
 // startEngine starts everything behind the listeners.

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/roostmail/roost/cmd/internal/rig"
+	"github.com/roostmail/roost/core/server/dev"
+)
+
+// TestServe runs "roost serve" with the log in JSON, with the plugins in processes and inside of core.
+func TestServe(t *testing.T) {
+	for _, isolation := range []string{"process", "inproc"} {
+		t.Run(isolation, func(t *testing.T) {
+			dir := t.TempDir()
+			file, err := dev.Prepare(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllString(string(b), "127.0.0.1:0")
+			text = regexp.MustCompile(`(?m)^plugin = .*$`).ReplaceAllString(text, "$0\nisolation = \""+isolation+"\"")
+			if err := os.WriteFile(file, []byte(text+"[log]\nformat = \"json\"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r, _ := start(t, dir, "serve", "--config", file)
+			var ready struct {
+				Msg, Admin  string
+				IMAP, IMAPS []string
+			}
+			line := r.waitLog(0, `"msg":"ready"`)
+			if err := json.Unmarshal([]byte(line), &ready); err != nil || len(ready.IMAP) != 1 || len(ready.IMAPS) != 1 || ready.Admin == "" {
+				t.Fatalf("%v: %s", err, line)
+			}
+			if n, want := len(children(t, r.cmd.Process.Pid)), map[string]int{"process": 2, "inproc": 0}[isolation]; n != want {
+				t.Errorf("%d child processes, want %d", n, want)
+			}
+			c, err := rig.DialTLS(ready.IMAPS[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			ok(t, c, "LOGIN demo demo")
+			if got := ok(t, c, "SELECT INBOX"); !strings.Contains(got, "* 5 EXISTS") {
+				t.Errorf("SELECT: %q", got)
+			}
+			if got := ok(t, c, "FETCH 1 BODY.PEEK[HEADER.FIELDS (SUBJECT)]"); !strings.Contains(got, "Subject: Welcome to roost\r\n") {
+				t.Errorf("FETCH: %q", got)
+			}
+		})
+	}
+}
