@@ -20,9 +20,6 @@ type Limits struct {
 	Nesting                int // parentheses within parentheses
 	ListItems              int // elements of a list, ranges of a sequence set
 	BadCommands            int // malformed commands in a row before BYE
-	FetchBuffer            int // bytes of a message that are held to take it apart
-	MIMEParts              int // parts of a message; the rest stays one
-	MIMENesting            int // parts within parts; what is deeper stays one
 
 	Handshakes        int // TLS handshakes in progress
 	HandshakeTimeout  time.Duration
@@ -62,9 +59,6 @@ func (l *Limits) list() []limit {
 		{key: "nesting", number: &l.Nesting, def: 32, low: 1, high: 1024},
 		{key: "list_items", number: &l.ListItems, def: 16384, low: 1, high: 1 << 24},
 		{key: "bad_commands", number: &l.BadCommands, def: 20, low: 1, high: 1 << 20},
-		{key: "fetch_buffer", number: &l.FetchBuffer, bytes: true, def: 64 * mib, low: 64 * kib, high: 1 << 30},
-		{key: "mime_parts", number: &l.MIMEParts, def: 10_000, low: 1, high: 1 << 24},
-		{key: "mime_nesting", number: &l.MIMENesting, def: 100, low: 1, high: 1000},
 		{key: "handshakes", number: &l.Handshakes, def: 1024, low: 1, high: 1 << 20},
 		{key: "handshake_timeout", time: &l.HandshakeTimeout, def: int64(30 * time.Second), low: int64(time.Second)},
 		{key: "slow_client_timeout", time: &l.SlowClientTimeout, def: int64(5 * time.Minute), low: int64(time.Second)},

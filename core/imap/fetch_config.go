@@ -9,7 +9,7 @@ import (
 // FetchConfig holds the settings of FETCH and SEARCH.
 type FetchConfig struct {
 	Buffer     int            // bytes of a message that are held in memory to be taken apart, [limits] fetch_buffer
-	Parts      message.Limits // that a message is taken apart into, [limits] mime_parts, mime_nesting
+	Parts      message.Limits // MIME parts that a message is taken apart into
 	Retries    int            // calls of a storage that is down, per message
 	RetryDelay time.Duration  // before the first of these; each further one waits longer by as much
 }

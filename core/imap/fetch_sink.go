@@ -82,9 +82,6 @@ func (f *fetch) Message(m *backend.FetchedMessage) error {
 	if f.cur.resumed {
 		return f.resume(m)
 	}
-	if f.cur.active {
-		return errTooLittle
-	}
 	for f.next < len(f.uids) && f.uids[f.next] < m.UID {
 		f.failures.expunged++
 		f.next++

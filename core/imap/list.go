@@ -200,6 +200,9 @@ func (o *listOptions) append(b []byte, m *listed) []byte {
 		if m.childInfo && !m.info.Subscribed {
 			b = append(b, `\Noselect `...)
 		}
+		if m.special != "" { // as Dovecot; RFC 6154 §2 speaks of LIST, and forbids it nowhere
+			b = append(append(b, m.special...), ' ')
+		}
 	} else {
 		b = o.appendAttributes(b, m)
 	}

@@ -28,13 +28,20 @@ func runSearch(r *request) error {
 		r.enableCondstore() // RFC 7162 §3.1
 	}
 	s := r.srv.newSearch(r.ctx, r.view, r.mbox.Ref(), key)
-	if err := s.run(); err != nil {
+	if err := s.run(); err != nil && s.aborted {
 		return err
 	}
-	if err := s.answer(r.s, r.cmd.uid); err != nil {
-		return err
+	return errorsOf(s.failures.outcome("searched"), s.answer(r.s, r.cmd.uid))
+}
+
+// errorsOf returns the first error.
+func errorsOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
 	}
-	return s.failures.outcome("searched")
+	return nil
 }
 
 // search is a SEARCH while it runs: a backend.FetchSink that compares what storage sends.
@@ -60,6 +67,7 @@ type search struct {
 
 	retry    retry
 	failures failures
+	aborted  bool // the search could not be completed
 }
 
 func (srv *Server) newSearch(ctx context.Context, v *mailbox.View, ref *backend.MailboxRef, key *searchKey) *search {
@@ -78,6 +86,7 @@ func (s *search) run() error {
 	f := facts{view: s.view}
 	for m := range s.view.Messages(s.view.All()) {
 		if m.Seq%checkEvery == 0 && s.ctx.Err() != nil {
+			s.aborted = true
 			return s.ctx.Err()
 		}
 		f.msg = m
@@ -91,6 +100,7 @@ func (s *search) run() error {
 	for s.phase = phaseMeta; s.phase < phaseCount && len(s.pending) > 0; s.phase++ {
 		if req := s.request(); req != nil {
 			if err := s.read(req); err != nil {
+				s.aborted = true
 				return err
 			}
 		}

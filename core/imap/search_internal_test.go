@@ -180,7 +180,7 @@ func TestSearchReportsWhatCannotBeRead(t *testing.T) {
 		t.Errorf("%q, %v, %v", got, err, outcome)
 	}
 	ft.store.err, ft.store.downs = backend.Errorf(backend.KindUnavailable, "down"), []int{0, 0, 0, 0, 0, 0, 0}
-	if _, _, err = ft.search(t, false, "TEXT body"); err == nil {
+	if _, s, err = ft.search(t, false, "TEXT body"); err == nil || !s.aborted {
 		t.Error("storage stays down, but the search succeeds")
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -119,17 +119,13 @@ func equalFoldASCII(b []byte, s string) bool {
 	return true
 }
 
-// AppendDateTime appends t as a date-time with its quotes, in t's location.
+// AppendDateTime appends t as a date-time with its quotes, in t's location. The day has two
+// digits, as Dovecot writes it; date-day-fixed of RFC 3501 §9 allows a space for the first, too.
 func AppendDateTime(b []byte, t time.Time) []byte {
 	y, mon, day := t.Date()
 	h, m, s := t.Clock()
 	b = append(b, '"')
-	if day < 10 {
-		b = append(b, ' ', byte('0'+day))
-	} else {
-		b = append2(b, day)
-	}
-	b = append(b, '-')
+	b = append(append2(b, day), '-')
 	b = append(b, months[3*(mon-1):][:3]...)
 	b = append(b, '-')
 	y = min(max(y, 0), 9999)

@@ -40,14 +40,14 @@ func TestAppend(t *testing.T) {
 }
 
 func TestAppendDateTime(t *testing.T) {
-	for _, want := range []string{`" 7-Feb-1994 22:43:04 -0830"`, `"31-Dec-2024 00:00:00 +1400"`} {
+	for _, want := range []string{`"07-Feb-1994 22:43:04 -0830"`, `"31-Dec-2024 00:00:00 +1400"`} {
 		d := NewDecoder([]byte(want), DefaultLimits)
 		at := d.DateTime()
 		if got := string(AppendDateTime(nil, at)); got != want || d.Err() != nil {
 			t.Errorf("%s, want %s (%v)", got, want, d.Err())
 		}
 	}
-	if got := string(AppendDateTime(nil, time.Unix(0, 0).UTC())); got != `" 1-Jan-1970 00:00:00 +0000"` {
+	if got := string(AppendDateTime(nil, time.Unix(0, 0).UTC())); got != `"01-Jan-1970 00:00:00 +0000"` {
 		t.Error(got)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"github.com/roostmail/roost/core/imap"
 	"github.com/roostmail/roost/core/imapwire"
 	"github.com/roostmail/roost/core/mailbox"
-	"github.com/roostmail/roost/core/message"
 	"github.com/roostmail/roost/core/session"
 )
 
@@ -41,8 +40,6 @@ func (s *Server) imapConfig() imap.Config {
 	i.Autologout = c.IMAP.Autologout
 	i.IdleKeepalive = c.IMAP.IdleNotifyInterval
 	i.Limits = imapwire.Limits{Depth: c.Limits.Nesting, Items: c.Limits.ListItems}
-	i.Fetch.Buffer = c.Limits.FetchBuffer
-	i.Fetch.Parts = message.Limits{MaxParts: c.Limits.MIMEParts, MaxNesting: c.Limits.MIMENesting}
 	i.Namespaces = c.Namespaces
 	i.Mailboxes = mailbox.Config{
 		Warm:         c.Limits.MailboxWarm,

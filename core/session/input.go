@@ -16,9 +16,9 @@ const refusedHead = 1 << 10
 // fill reads what has arrived. Nothing is read before what was read is used, so a client that
 // does not wait for answers is held back by its own TCP window.
 func (s *Session) fill() {
+	s.keepInput() // also if all of it is used: what is read next is somewhere else
 	dst := s.scratch
 	if len(s.in) > 0 {
-		s.keepInput()
 		x := s.x
 		if cap(x.in)-len(x.in) < minRead {
 			grown := make([]byte, len(x.in), max(2*cap(x.in), len(x.in)+minRead))

@@ -310,3 +310,21 @@ func TestDrainDuringHandshake(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A worker that has used up the input it was handed, and then reads more, must
+// leave nothing of the first behind: it would be taken for the next command.
+func TestUsedInputIsNotRunAgain(t *testing.T) {
+	forEachTLS(t, Config{}, func(t *testing.T, s *server, c *client) {
+		c.send("h HOLD\r\na RUN 1\r\n")
+		<-s.toy.started
+		c.send("b ECHO 2\r\n")
+		s.toy.release <- struct{}{}
+		c.want(`h ran ""`, `a ran "1"`, `b "2"`)
+		s.quiet(t)
+		c.send("c ECHO 3\r\n")
+		c.want(`c "3"`)
+		c.send("d BYE\r\n")
+		c.want("d bye")
+		c.wantEnd()
+	})
+}

@@ -1,9 +1,7 @@
 package mdbox
 
 import (
-	"fmt"
 	"log/slog"
-	"strings"
 	"testing"
 
 	"github.com/roostmail/roost/core/backend"
@@ -28,24 +26,4 @@ func TestConformance(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestConformanceWithLargeMessages has messages that are larger than an answer,
-// so that the kill of the process hits the middle of one.
-func TestConformanceWithLargeMessages(t *testing.T) {
-	var msgs [][]byte
-	for i := range 20 {
-		msg := fmt.Appendf(nil, "From: a@example.org\r\nTo: b@example.org,\r\n\tc@example.org\r\nSubject: %d\r\n\r\n", i)
-		if i%4 == 3 {
-			msg = append(msg, strings.Repeat("0123456789abcdef\r\n", 20_000)...)
-		}
-		msgs = append(msgs, msg)
-	}
-	w, _ := newStore(t, msgs...)
-	plugintest.Storage(t, plugintest.StorageFixture{
-		New:     func() backend.Plugin { return New(slog.New(slog.NewTextHandler(testLog{t}, nil))) },
-		Config:  backend.Config{Options: map[string]any{"mail_location": "mdbox:" + w.Root}, ReadOnly: true},
-		User:    testUser,
-		Mailbox: "INBOX",
-	})
 }

@@ -316,12 +316,3 @@ func openMailFiles(t *testing.T, dir string) (n int) {
 	}
 	return n
 }
-
-func TestMessageOverTheLimit(t *testing.T) {
-	w, _ := newStore(t, []byte("Subject: small\r\n\r\n"), bytes.Repeat([]byte("0123456789abcd\r\n"), 100))
-	s := configured(t, map[string]any{"mail_location": "mdbox:" + w.Root, "max_message_size": int64(1000)})
-	msgs := fetch(t, s, backend.FetchRequest{Mailbox: ref("INBOX"), UIDs: []uint32{1, 2}, Items: backend.FetchBody})
-	if len(msgs) != 2 || msgs[0].Err != nil || msgs[1].Err == nil || msgs[1].Err.Kind != backend.KindLimit || !strings.Contains(msgs[1].Err.Message, "max_message_size") {
-		t.Errorf("got %+v and %+v", msgs[0].FetchedMessage, msgs[1].FetchedMessage)
-	}
-}

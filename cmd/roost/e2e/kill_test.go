@@ -1,0 +1,98 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/roostmail/roost/cmd/internal/rig"
+)
+
+// TestStoragePluginKilledDuringFetch kills the storage plugin in the middle of
+// a large FETCH: the session survives, and the FETCH, or else its repetition, is complete.
+func TestStoragePluginKilledDuringFetch(t *testing.T) {
+	const messages, size = 400, 64 << 10
+	d := startDovecot(t, rig.DovecotOptions{})
+	w := login(t, d.Addr, storeUser)
+	cmd(t, w, "CREATE Large")
+	body := bytes.Repeat([]byte("0123456789012345678901234567890123456789012345678901234567890\r\n"), size/63)
+	for i := range messages {
+		m := fmt.Sprintf("Subject: %d\r\n\r\n%s", i, body)
+		cmd(t, w, "APPEND Large {%d+}\r\n%s", len(m), m)
+	}
+	r := startRoost(t, rig.RoostOptions{Home: filepath.Join(filepath.Dir(d.Conf), "mail", "%u"), Users: []string{storeUser}})
+	c := login(t, r.Addr, storeUser)
+	cmd(t, c, "SELECT Large")
+	pid, err := r.PluginPID("storage/mdbox")
+	must(t, err)
+	tag, err := c.Start("FETCH 1:* (UID BODY.PEEK[])")
+	must(t, err)
+	// The first answers have come, and more than the sockets hold is still to come.
+	for range 3 {
+		_, err := c.ReadResponse()
+		must(t, err)
+	}
+	must(t, syscall.Kill(pid, syscall.SIGKILL))
+	u, final, err := c.Until(tag)
+	if err != nil {
+		t.Fatalf("the session did not survive: %v", err)
+	}
+	if bytes.HasPrefix(final, []byte("OK")) && len(u) != messages-3 {
+		t.Errorf("FETCH was answered OK, with %d of %d messages", len(u)+3, messages)
+	}
+	again := cmd(t, c, "FETCH 1:* (UID BODY.PEEK[])")
+	f, err := rig.FetchAnswers(again)
+	must(t, err)
+	if len(f) != messages {
+		t.Fatalf("the repeated FETCH has %d of %d messages", len(f), messages)
+	}
+	for seq, items := range f {
+		if want := fmt.Sprintf("Subject: %d\r\n\r\n%s", seq-1, body); items["BODY[]"].Str != want {
+			t.Fatalf("message %d differs after the restart", seq)
+		}
+	}
+	if now, err := r.PluginPID("storage/mdbox"); err != nil || now == pid {
+		t.Errorf("no new plugin process: pid %d, before %d, %v", now, pid, err)
+	}
+}
+
+// TestAuthPluginKilled: the next login succeeds.
+func TestAuthPluginKilled(t *testing.T) {
+	r := startRoost(t, rig.RoostOptions{Home: tempDir(t), Users: []string{storeUser}})
+	login(t, r.Addr, storeUser)
+	pid, err := r.PluginPID("auth/passwd-file")
+	must(t, err)
+	must(t, syscall.Kill(pid, syscall.SIGKILL))
+	login(t, r.Addr, storeUser)
+}
+
+// TestNoPluginOutlivesCore kills core with SIGKILL.
+func TestNoPluginOutlivesCore(t *testing.T) {
+	r, err := rig.StartRoost(rig.RoostOptions{Binary: roostBinary, Dir: tempDir(t), Home: tempDir(t), Users: []string{storeUser}})
+	must(t, err)
+	tree := rig.Tree(r.PID())
+	if len(tree) < 3 {
+		r.Kill()
+		t.Fatalf("core has %d children, want its two plugins", len(tree)-1)
+	}
+	r.Kill()
+	end := time.Now().Add(10 * time.Second)
+	for _, pid := range tree[1:] {
+		for {
+			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+			if err != nil || len(b) == 0 { // gone, or a zombie that init has yet to reap
+				break
+			}
+			if time.Now().After(end) {
+				t.Errorf("%q outlives core", bytes.ReplaceAll(b, []byte{0}, []byte{' '}))
+				syscall.Kill(pid, syscall.SIGKILL)
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}
