@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/roostmail/roost/core/backend"
 )
 
 // document is a file that is being read.
@@ -112,7 +114,7 @@ func (t *table) size(name string, def, low, high int64) int64 {
 		n = v
 	case string:
 		var err error
-		if n, err = ParseSize(v); err != nil {
+		if n, err = backend.ParseSize(v); err != nil {
 			t.fail(name, "%q %v", v, err)
 			return def
 		}
@@ -135,7 +137,7 @@ func (t *table) duration(name string, def time.Duration) time.Duration {
 		}
 		return def
 	}
-	d, err := ParseDuration(s)
+	d, err := backend.ParseDuration(s)
 	if err != nil {
 		t.fail(name, "%q %v", s, err)
 		return def

@@ -2,7 +2,6 @@ package passwdfile
 
 import (
 	"fmt"
-	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -85,9 +84,11 @@ func (v *values) number(name string, size bool) int64 {
 	case int64:
 		n = value
 	case string:
+		parse := func(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) }
 		if size {
-			n = parseSize(value)
-		} else if i, err := strconv.ParseInt(value, 10, 64); err == nil {
+			parse = backend.ParseSize
+		}
+		if i, err := parse(value); err == nil {
 			n = i
 		}
 	}
@@ -95,23 +96,6 @@ func (v *values) number(name string, size bool) int64 {
 		v.fail(name, "is not a positive number")
 	}
 	return n
-}
-
-// parseSize returns the bytes of "512", "64k", "10M", "1G" or "1T" (with or without a final B), or -1.
-func parseSize(s string) int64 {
-	s = strings.TrimSuffix(strings.ToUpper(strings.TrimSpace(s)), "B")
-	shift := 0
-	if s != "" {
-		if i := strings.IndexByte("KMGT", s[len(s)-1]); i >= 0 {
-			shift = 10 * (i + 1)
-			s = strings.TrimSpace(s[:len(s)-1])
-		}
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 0 || n > math.MaxInt64>>shift {
-		return -1
-	}
-	return n << shift
 }
 
 func (v *values) fields(name string) []field {

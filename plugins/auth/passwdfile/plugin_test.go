@@ -299,14 +299,6 @@ func TestConfigureErrors(t *testing.T) {
 	}
 }
 
-func TestParseSize(t *testing.T) {
-	for s, want := range map[string]int64{"512": 512, "64k": 65536, "10M": 10 << 20, "1 GB": 1 << 30, "2T": 2 << 40, "": -1, "k": -1, "-1": -1, "99999999T": -1} {
-		if got := parseSize(s); got != want {
-			t.Errorf("%q: %d, want %d", s, got, want)
-		}
-	}
-}
-
 // TestNothingSecretIsLogged tries every way to fail and searches log and errors for the passwords.
 func TestNothingSecretIsLogged(t *testing.T) {
 	p, _, log := open(t, strings.Join([]string{

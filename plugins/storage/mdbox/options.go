@@ -5,7 +5,6 @@ import (
 	"os/user"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
@@ -195,40 +194,11 @@ func parseSize(v any) (int64, error) {
 		return n, nil
 	}
 	s, _ := v.(string)
-	digits := strings.TrimRight(s, "bBkKmMgGtT ")
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 0 {
-		return 0, fmt.Errorf("%q is not a size such as \"10M\"", s)
+	n, err := backend.ParseSize(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q %w", s, err)
 	}
-	shift := 0
-	switch unit := strings.ToUpper(strings.TrimSpace(s[len(digits):])); strings.TrimSuffix(unit, "B") {
-	case "":
-	case "K":
-		shift = 10
-	case "M":
-		shift = 20
-	case "G":
-		shift = 30
-	case "T":
-		shift = 40
-	default:
-		return 0, fmt.Errorf("%q is not a size such as \"10M\"", s)
-	}
-	if n > (1<<62)>>shift {
-		return 0, fmt.Errorf("%q is too large", s)
-	}
-	return n << shift, nil
-}
-
-// durationUnits are the prefixes of Dovecot's interval units, longest time last.
-var durationUnits = []struct {
-	names string // the full name; every prefix of it is allowed
-	least int    // letters that are needed
-	unit  time.Duration
-}{
-	{"msecs", 2, time.Millisecond}, {"mseconds", 2, time.Millisecond}, {"milliseconds", 3, time.Millisecond},
-	{"secs", 1, time.Second}, {"seconds", 1, time.Second}, {"mins", 1, time.Minute}, {"minutes", 1, time.Minute},
-	{"hours", 1, time.Hour}, {"days", 1, 24 * time.Hour}, {"weeks", 1, 7 * 24 * time.Hour},
+	return n, nil
 }
 
 // parseDuration takes Go's syntax ("1h30m") and Dovecot's ("5 mins", "2d"); 0 needs no unit.
@@ -237,18 +207,9 @@ func parseDuration(v any) (time.Duration, error) {
 	if !ok {
 		return 0, fmt.Errorf("must be a string such as \"5s\"")
 	}
-	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
-		return d, nil
+	d, err := backend.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q %w", s, err)
 	}
-	digits := s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
-	unit := strings.ToLower(strings.TrimSpace(s[len(digits):]))
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err == nil {
-		for _, u := range durationUnits {
-			if len(unit) >= u.least && strings.HasPrefix(u.names, unit) && n <= int64(1<<62)/int64(u.unit) {
-				return time.Duration(n) * u.unit, nil
-			}
-		}
-	}
-	return 0, fmt.Errorf("%q is not a duration such as \"5s\"", s)
+	return d, nil
 }

@@ -38,7 +38,7 @@ func TestOptionErrorsNameTheOption(t *testing.T) {
 		{"cache_bytes", "256Q", "is not a size"},
 		{"mdbox_rotate_size", "-1", "is not a size"},
 		{"mdbox_rotate_size", "9999999999T", "is too large"},
-		{"mail_max_lock_timeout", "5 fortnights", "is not a duration"},
+		{"mail_max_lock_timeout", "5 fortnights", "is not a time"},
 		{"mail_fsync", "sometimes", "must be one of"},
 		{"lock_method", "hope", "must be one of"},
 		{"zlib_save", "xz", "must be one of"},
