@@ -5,6 +5,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -15,7 +16,7 @@ import (
 var version = "0.1.0-dev"
 
 func main() {
-	if err := rootCommand().Execute(); err != nil {
+	if err := rootCommand().ExecuteContext(context.Background()); err != nil {
 		fmt.Fprintf(os.Stderr, "roost: %v\n", err)
 		os.Exit(1)
 	}

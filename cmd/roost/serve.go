@@ -47,15 +47,14 @@ func configFlag(c *cobra.Command, file *string) {
 
 // run serves until a signal ends it. ready is called when every listener is open, if it is not nil.
 func run(ctx context.Context, c *config.Config, ready func(*server.Server) error) error {
-	if ctx == nil {
-		ctx = context.Background()
-	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	log, level := server.NewLogger(c.Log, os.Stderr)
 	slog.SetDefault(log)
-	s, err := server.Start(ctx, server.Options{Config: c, Bundle: bundle, Version: version, Log: log, Level: level})
+	startCtx, started := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	s, err := server.Start(startCtx, server.Options{Config: c, Bundle: bundle, Version: version, Log: log, Level: level})
+	started()
 	if err != nil {
 		return err
 	}
