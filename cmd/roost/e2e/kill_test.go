@@ -96,3 +96,26 @@ func TestNoPluginOutlivesCore(t *testing.T) {
 		}
 	}
 }
+
+// TestStoragePluginKilledAgainAndAgain: a plugin that is killed whenever it is back is not
+// taken for one that can not run; each command in between succeeds, on the same session.
+func TestStoragePluginKilledAgainAndAgain(t *testing.T) {
+	l := startLive(t, 3)
+	cmd(t, l.dovecot, "CREATE Other")
+	for i := range 12 {
+		pid := 0
+		waitFor(t, "storage plugin", func() bool {
+			p, err := l.r.PluginPID("storage/mdbox")
+			pid = p
+			return err == nil
+		})
+		must(t, syscall.Kill(pid, syscall.SIGKILL))
+		f, err := rig.FetchAnswers(cmd(t, l.roost, "FETCH 1:* (UID BODY.PEEK[])"))
+		must(t, err)
+		if len(f) != 3 {
+			t.Fatalf("kill %d: %d messages", i, len(f))
+		}
+		appendMessage(t, l.dovecot, "Other", i)
+		wantMatch(t, joined(cmd(t, l.roost, "STATUS Other (MESSAGES)")), fmt.Sprintf(`MESSAGES %d\)`, i+1))
+	}
+}
