@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"bytes"
 	"math"
 
 	"github.com/roostmail/roost/core/imapwire"
@@ -74,11 +75,11 @@ type fetchArgs struct {
 	conditional  bool        // there is a changedSince
 }
 
-// add adds an item in its place. An item that is there already is not added again, but sections are.
+// add adds an item in its place. An item that is there already is not added again.
 func (a *fetchArgs) add(it fetchItem) {
 	at := 0
 	for i := range a.items {
-		if a.items[i].kind == it.kind && it.kind != fetchSection {
+		if a.items[i].kind == it.kind && (it.kind != fetchSection || bytes.Equal(a.items[i].name, it.name) && a.items[i].length == it.length) {
 			return
 		}
 		if a.items[i].first() {

@@ -71,7 +71,8 @@ func (m *Mailbox) Clean() bool {
 	if !m.watched.Load() || m.dirty.Load() {
 		return false
 	}
-	return m.r.poll() && m.watched.Load() && !m.dirty.Load() && m.cur.Load() != nil
+	m.r.poll()
+	return m.watched.Load() && !m.dirty.Load() && m.cur.Load() != nil
 }
 
 // Stale reports whether there is a change that Refresh has not fetched yet, as far as can
