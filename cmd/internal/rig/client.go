@@ -212,3 +212,13 @@ func (c *Client) Drain(format string, args ...any) (int, error) {
 		}
 	}
 }
+
+// StartTLS sends STARTTLS and protects the connection, without checking the certificate.
+func (c *Client) StartTLS(maxVersion uint16) error {
+	if _, err := c.Cmd("STARTTLS"); err != nil {
+		return err
+	}
+	conn := tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true, MaxVersion: maxVersion})
+	c.conn = conn
+	return conn.Handshake()
+}

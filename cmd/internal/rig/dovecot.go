@@ -209,28 +209,21 @@ func (d *Dovecot) Stop() error {
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		return err
 	}
-	// Its processes take their time when they are idle; they have nothing to lose then.
-	start, asked := time.Now(), false
+	end := time.Now().Add(15 * time.Second)
 	for {
-		alive, waited := 0, time.Since(start)
-		ask := !asked && waited > 300*time.Millisecond
-		asked = asked || ask
+		alive := 0
 		for _, p := range tree {
-			if _, err := os.Stat(fmt.Sprintf("/proc/%d", p)); err != nil {
-				continue
-			}
-			alive++
-			switch {
-			case waited > 15*time.Second:
-				syscall.Kill(p, syscall.SIGKILL)
-			case ask && p != pid:
-				syscall.Kill(p, syscall.SIGTERM)
+			if _, err := os.Stat(fmt.Sprintf("/proc/%d", p)); err == nil {
+				alive++
+				if time.Now().After(end) {
+					syscall.Kill(p, syscall.SIGKILL)
+				}
 			}
 		}
 		if alive == 0 {
 			return nil
 		}
-		if waited > 20*time.Second {
+		if time.Now().After(end.Add(5 * time.Second)) {
 			return fmt.Errorf("dovecot: %d processes do not end", alive)
 		}
 		time.Sleep(20 * time.Millisecond)

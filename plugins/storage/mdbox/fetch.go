@@ -2,7 +2,6 @@ package mdbox
 
 import (
 	"context"
-	"sync"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/mdbox"
@@ -15,9 +14,7 @@ func (s *Storage) Fetch(ctx context.Context, r *backend.FetchRequest, sink backe
 		return err
 	}
 	defer release()
-	f := fetchers.Get().(*fetcher)
-	defer f.free()
-	f.start(r, sink)
+	f := newFetcher(r, sink)
 	ms, err := m.Messages(r.UIDs, f.headers...)
 	if err != nil {
 		return s.failed(p, m, err)
@@ -38,7 +35,7 @@ func (s *Storage) Fetch(ctx context.Context, r *backend.FetchRequest, sink backe
 	return nil
 }
 
-// fetcher answers one FetchRequest. Its memory is used for message after message, and call after call.
+// fetcher answers one FetchRequest. Its memory is used for message after message.
 type fetcher struct {
 	items          backend.FetchItems
 	headers        []string
@@ -52,19 +49,8 @@ type fetcher struct {
 	body      bodySender
 }
 
-// fetchers has idle ones: a client that reads message by message makes a call for each, and would
-// otherwise leave a body's worth of garbage behind every time.
-var fetchers = sync.Pool{New: func() any { return new(fetcher) }}
-
-// free gives f back with its memory, and without what was the call's.
-func (f *fetcher) free() {
-	*f = fetcher{fields: f.fields, structure: f.structure, header: f.header, body: f.body}
-	fetchers.Put(f)
-}
-
-// start makes f answer r.
-func (f *fetcher) start(r *backend.FetchRequest, sink backend.FetchSink) {
-	f.items, f.sink = r.Items, sink
+func newFetcher(r *backend.FetchRequest, sink backend.FetchSink) *fetcher {
+	f := &fetcher{items: r.Items, sink: sink}
 	whole := r.Items&backend.FetchBody != 0 && r.Offset == 0 && r.Length == 0
 	if r.Items&backend.FetchBody != 0 {
 		f.offset, f.length = r.Offset, r.Length
@@ -78,6 +64,7 @@ func (f *fetcher) start(r *backend.FetchRequest, sink backend.FetchSink) {
 	if !whole && r.Items&backend.FetchHeader == 0 {
 		f.headers = r.HeaderFields
 	}
+	return f
 }
 
 func (f *fetcher) wants(i backend.FetchItems) bool { return f.items&i != 0 }
