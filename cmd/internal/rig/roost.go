@@ -22,6 +22,7 @@ type RoostOptions struct {
 	Home     string // home directory of every user (%u allowed); becomes userdb field home
 	Location string // mail_location, default "mdbox:~/mdbox"
 	Users    []string
+	Spaces   string // [[namespace]] tables, default one with INBOX, "/" and special uses
 	Storage  string // further lines below [storage], such as options.mail_attachment_dir = "…"
 	Extra    string // further TOML
 	Env      []string
@@ -41,6 +42,9 @@ type Roost struct {
 func StartRoost(o RoostOptions) (*Roost, error) {
 	if o.Location == "" {
 		o.Location = "mdbox:~/mdbox"
+	}
+	if o.Spaces == "" {
+		o.Spaces = roostSpaces
 	}
 	ports := make([]int, 3)
 	for i := range ports {
@@ -71,7 +75,7 @@ func StartRoost(o RoostOptions) (*Roost, error) {
 		Config:  filepath.Join(o.Dir, "roost.toml"),
 		done:    make(chan struct{}),
 	}
-	conf := fmt.Sprintf(roostConf, r.Addr, r.TLSAddr, cert, key, o.Location, o.Storage, r.Admin, o.Extra)
+	conf := fmt.Sprintf(roostConf, r.Addr, r.TLSAddr, cert, key, o.Location, o.Storage, o.Spaces, r.Admin, o.Extra)
 	if err := os.WriteFile(r.Config, []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
@@ -114,7 +118,13 @@ options.path = "users"
 plugin = "mdbox"
 options.mail_location = %q
 %s
-[[namespace]]
+%s
+[admin]
+listen = %q
+%s
+`
+
+const roostSpaces = `[[namespace]]
 inbox = true
 separator = "/"
 mailbox = [
@@ -123,9 +133,6 @@ mailbox = [
   { name = "Junk", special_use = '\Junk' },
   { name = "Trash", special_use = '\Trash' },
 ]
-[admin]
-listen = %q
-%s
 `
 
 // readLog keeps what roost writes and closes ready at the line msg=ready.
