@@ -34,6 +34,10 @@ type Dovecot struct {
 // StartDovecot writes a configuration and starts the server: login processes
 // that are reused, no limits that a benchmark would meet.
 func StartDovecot(o DovecotOptions) (*Dovecot, error) {
+	return attempts(func() (*Dovecot, error) { return startDovecot(o) })
+}
+
+func startDovecot(o DovecotOptions) (*Dovecot, error) {
 	if err := need("dovecot", "dovecot-imapd"); err != nil {
 		return nil, err
 	}
@@ -98,7 +102,8 @@ func StartDovecot(o DovecotOptions) (*Dovecot, error) {
 	cmd.Stdout, cmd.Stderr = startErr, startErr
 	if err := cmd.Run(); err != nil {
 		out, _ := os.ReadFile(startErr.Name())
-		return nil, fmt.Errorf("dovecot: %v: %s", err, bytes.TrimSpace(out))
+		log, _ := os.ReadFile(d.Log)
+		return nil, fmt.Errorf("dovecot: %v: %s\n%s", err, bytes.TrimSpace(out), lastLines(string(log), 10))
 	}
 	for _, a := range []string{d.Addr, d.TLSAddr} {
 		if err := waitDial(a, 20*time.Second); err != nil {

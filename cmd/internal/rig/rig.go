@@ -50,6 +50,16 @@ func FreePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
+// attempts calls start again if a port that was free has been taken since.
+func attempts[T any](start func() (T, error)) (v T, err error) {
+	for range 3 {
+		if v, err = start(); err == nil || !strings.Contains(strings.ToLower(err.Error()), "address already in use") {
+			break
+		}
+	}
+	return v, err
+}
+
 // WriteCert writes a self-signed certificate for localhost and 127.0.0.1 to
 // dir/cert.pem and its key to dir/key.pem, unless they are there.
 func WriteCert(dir string) (cert, key string, err error) {

@@ -40,6 +40,10 @@ type Roost struct {
 
 // StartRoost writes roost.toml and users, starts "roost serve", and returns when it logged msg=ready.
 func StartRoost(o RoostOptions) (*Roost, error) {
+	return attempts(func() (*Roost, error) { return startRoost(o) })
+}
+
+func startRoost(o RoostOptions) (*Roost, error) {
 	if o.Location == "" {
 		o.Location = "mdbox:~/mdbox"
 	}
