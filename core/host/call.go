@@ -36,7 +36,9 @@ func (p *Plugin) attempt(ctx context.Context, do func(backend.Plugin) error) err
 	}
 	defer p.release()
 	err = p.guarded(i, do)
-	if errors.Is(err, pluginrpc.ErrGone) && !p.dead(ctx, i) {
+	if !errors.Is(err, pluginrpc.ErrGone) {
+		i.served.Store(true)
+	} else if !p.dead(ctx, i) {
 		// The plugin lives: the error was its own.
 		var e *backend.Error
 		if errors.As(err, &e) {

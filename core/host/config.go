@@ -44,6 +44,7 @@ type Config struct {
 	HealthInterval   time.Duration // health_interval: between two Health calls, each of which may take as long, default 10 s
 	RestartMin       time.Duration // restart.min: pause before the first restart, default 20 ms
 	RestartMax       time.Duration // restart.max: the longest pause, default 30 s
+	RestartServed    time.Duration // restart.served: the longest pause after a process that had answered calls, default 500 ms
 	RestartReset     time.Duration // restart.reset: a process that lived so long makes the pause short again, default 1 s
 	RestartWait      time.Duration // restart.wait: how long a call waits for a plugin that is down, default 30 s; its own deadline may be sooner
 
@@ -60,6 +61,7 @@ func (c Config) withDefaults() Config {
 	}{
 		{&c.StartTimeout, 10 * time.Second}, {&c.ConfigureTimeout, 30 * time.Second}, {&c.CloseTimeout, 5 * time.Second},
 		{&c.HealthInterval, 10 * time.Second}, {&c.RestartMin, 20 * time.Millisecond}, {&c.RestartMax, 30 * time.Second},
+		{&c.RestartServed, 500 * time.Millisecond},
 		{&c.RestartReset, time.Second}, {&c.RestartWait, 30 * time.Second},
 	} {
 		if *d.value == 0 {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -22,6 +23,7 @@ type instance struct {
 	plugin  backend.Plugin
 	info    backend.Info
 	started time.Time
+	served  atomic.Bool // it has answered a call
 
 	// The rest is nil for an in-process plugin, whose exited channel never closes.
 	proc      *process

@@ -21,8 +21,11 @@ func (p *Plugin) supervise(ctx context.Context, i *instance) {
 		lived := time.Since(i.started)
 		i.abandon()
 		p.failed(errors.New("process ended: " + i.proc.status))
-		if lived >= p.c.RestartReset {
+		switch {
+		case lived >= p.c.RestartReset:
 			pause = p.c.RestartMin
+		case i.served.Load(): // it can run: clients need not wait as long as for one that can not
+			pause = min(pause, p.c.RestartServed)
 		}
 		if i = p.restart(ctx, &pause); i == nil {
 			return

@@ -71,8 +71,7 @@ func (m *Mailbox) Clean() bool {
 	if !m.watched.Load() || m.dirty.Load() {
 		return false
 	}
-	m.r.poll()
-	return m.watched.Load() && !m.dirty.Load() && m.cur.Load() != nil
+	return m.r.poll() && m.watched.Load() && !m.dirty.Load() && m.cur.Load() != nil
 }
 
 // Stale reports whether there is a change that Refresh has not fetched yet, as far as can

@@ -167,6 +167,20 @@ func TestWatchedMailboxIsCleanUntilTheKernelSaysSo(t *testing.T) {
 	}
 }
 
+// While nobody reads the kernel's events, a watch says nothing.
+func TestWatchedMailboxWithoutDescriptorIsNotClean(t *testing.T) {
+	f := newFixture(t, true, mailbox.Config{})
+	m, _ := f.open()
+	f.r.SetPoll(nil)
+	if m.Clean() {
+		t.Error("clean without a descriptor")
+	}
+	f.r.SetPoll(f.deliver)
+	if !m.Clean() {
+		t.Error("not clean although the descriptor is back and nothing happened")
+	}
+}
+
 func TestMailboxWithoutWatchIsAskedEachTime(t *testing.T) {
 	f := newFixture(t, false, mailbox.Config{JournalBytes: 1 << 20})
 	m, _ := f.open()

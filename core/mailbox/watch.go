@@ -8,7 +8,8 @@ import (
 )
 
 // SetPoll sets the function that reads, without blocking, what the kernel has
-// queued for the watcher's descriptor, and calls WatchEvent for it. nil = none.
+// queued for the watcher's descriptor, and calls WatchEvent for it. nil: there is no
+// descriptor (yet, or while the plugin is restarted); no mailbox is Clean then.
 func (r *Registry) SetPoll(f func()) {
 	if f == nil {
 		r.pollFunc.Store(nil)
@@ -17,10 +18,13 @@ func (r *Registry) SetPoll(f func()) {
 	r.pollFunc.Store(&f)
 }
 
-func (r *Registry) poll() {
-	if f := r.pollFunc.Load(); f != nil {
+// poll reports whether there is a descriptor, all of whose events have been told when it returns.
+func (r *Registry) poll() bool {
+	f := r.pollFunc.Load()
+	if f != nil {
 		(*f)()
 	}
+	return f != nil
 }
 
 // WatchEvent tells that something happened in the directory of watch wd: to the

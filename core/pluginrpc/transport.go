@@ -12,6 +12,10 @@ const (
 	ioBuffer     = 128 << 10
 )
 
+// streamWorkers is how many goroutines a plugin keeps for calls. A call on one of them finds a stack that has
+// grown already; the calls beyond them get goroutines of their own.
+const streamWorkers = 16
+
 // DialOptions returns the options with which core must connect to a plugin.
 func DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{

@@ -64,7 +64,6 @@ func startWatcher(p watched, to watches, log *slog.Logger) *watcher {
 	w := &watcher{storage: storage, to: to, log: log, buf: make([]byte, notifier.BufferSize), restart: make(chan struct{}, 1)}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	p.OnRestart(w.restarted)
-	to.SetPoll(w.poll)
 	w.restart <- struct{}{} // the first file is got as every later one
 	w.wg.Go(w.run)          // ends with close
 	return w
@@ -72,7 +71,6 @@ func startWatcher(p watched, to watches, log *slog.Logger) *watcher {
 
 // close ends the watcher and returns after its goroutines have ended.
 func (w *watcher) close() {
-	w.to.SetPoll(nil)
 	w.cancel()
 	w.drop()
 	w.wg.Wait()
@@ -99,6 +97,11 @@ func (w *watcher) replace(f *os.File) bool {
 	old := w.file
 	if w.file = nil; open {
 		w.file = f
+	}
+	if w.file == nil {
+		w.to.SetPoll(nil) // until there is another, nothing is known to be unchanged
+	} else {
+		w.to.SetPoll(w.poll)
 	}
 	w.mu.Unlock()
 	if old != nil {
