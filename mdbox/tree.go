@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mailboxlist"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
@@ -126,4 +127,31 @@ func (s *Store) mailboxDir(name string) (string, error) {
 		return "", fmt.Errorf("mdbox: mailbox %s: %w", name, err)
 	}
 	return dir, nil
+}
+
+// WatchDir is a directory in which the creation, change or renaming of a file whose name starts
+// with Prefix, or the renaming or end of the directory itself, means something.
+type WatchDir struct{ Path, Prefix string }
+
+// WatchDirs returns the directories that tell, together, of every change to a mailbox that exists: first the one
+// with its dovecot.index.log, then those that make the name this mailbox's, which are the ones that its path
+// goes through, or with LayoutIndex that of the list index. Errors are those of OpenMailbox.
+func (s *Store) WatchDirs(name string) ([]WatchDir, error) {
+	dir, err := s.mailboxDir(name)
+	if err != nil {
+		return nil, err
+	}
+	box, log := s.location.mailboxDir(dir), s.location.indexDir(dir)
+	dirs := []WatchDir{{log, index.DefaultPrefix + ".log"}}
+	if s.location.Layout == LayoutIndex {
+		dirs = append(dirs, WatchDir{s.location.Index, s.location.ListIndex + ".log"})
+	}
+	if box != log {
+		dirs = append(dirs, WatchDir{Path: box})
+	}
+	top := filepath.Join(s.location.Root, s.location.MailboxDir)
+	for d := filepath.Dir(box); strings.HasPrefix(d, top+"/"); d = filepath.Dir(d) {
+		dirs = append(dirs, WatchDir{Path: d})
+	}
+	return dirs, nil
 }

@@ -85,6 +85,8 @@ const (
 	StatusHighestModSeq
 	StatusSize // sum of RFC822.SIZE
 	StatusMailboxID
+	// StatusWatch asks for MailboxStatus.Watches. Only a Watcher is asked for it.
+	StatusWatch
 )
 
 // MailboxStatus holds STATUS values; those not asked for may be zero.
@@ -99,6 +101,17 @@ type MailboxStatus struct {
 	HighestModSeq uint64
 	Size          uint64
 	MailboxID     [16]byte
+	// Watches tell, together, when these values may be others, or the name may be
+	// that of another mailbox or of none; empty: nothing tells. Each was added before the values were
+	// read, counts as one of Open's does, and is given back with Unwatch.
+	Watches []Watch
+}
+
+// Watch is a watch on a directory in a Watcher's inotify instance. Only events for names in
+// it that start with Name, or for the directory itself, mean a change.
+type Watch struct {
+	ID   int32 // not 0
+	Name string
 }
 
 // System flags, one bit each, as in Columns.Flags (and in Dovecot's index records).

@@ -30,6 +30,7 @@ type Limits struct {
 	MailboxJournal     int           // bytes of the journal of one mailbox
 	MailboxWarm        time.Duration // how long a mailbox without a session stays open
 	MailboxPoll        time.Duration // between questions for changes where there is no watch
+	StatusCache        int           // mailboxes whose STATUS values are remembered
 	PluginMaxMessages  int           // of one mailbox
 	PluginMaxMailboxes int           // of one listing
 }
@@ -66,6 +67,7 @@ func (l *Limits) list() []limit {
 		{key: "mailbox_journal", number: &l.MailboxJournal, bytes: true, def: mib, low: kib, high: 1 << 30},
 		{key: "mailbox_warm", time: &l.MailboxWarm, def: int64(5 * time.Second)},
 		{key: "mailbox_poll", time: &l.MailboxPoll, def: int64(30 * time.Second), low: int64(time.Second)},
+		{key: "status_cache", number: &l.StatusCache, def: 8192, high: 1 << 24},
 		{key: "plugin_max_messages", number: &l.PluginMaxMessages, def: 20_000_000, low: 1, high: math.MaxInt32},
 		{key: "plugin_max_mailboxes", number: &l.PluginMaxMailboxes, def: 1_000_000, low: 1, high: math.MaxInt32},
 	}

@@ -51,7 +51,7 @@ func init() {
 		{name: "NAMESPACE", states: inAuthenticated, quick: quickNamespace},
 		{name: "LIST", states: inAuthenticated, run: runList, sync: syncAll},
 		{name: "LSUB", states: inAuthenticated, run: runLsub, sync: syncAll},
-		{name: "STATUS", states: inAuthenticated, run: runStatus, sync: syncAll},
+		{name: "STATUS", states: inAuthenticated, quick: quickStatus, run: runStatus, sync: syncAll},
 		{name: "SELECT", states: inAuthenticated, run: runSelect},
 		{name: "EXAMINE", states: inAuthenticated, run: runSelect},
 		{name: "IDLE", states: inAuthenticated, quick: quickIdle, run: runIdle},

@@ -258,7 +258,7 @@ func (r *request) listStatus(ms []*listed, items backend.StatusItems) (map[*list
 		for i, m := range ms {
 			stored[i] = m.info.Name
 		}
-		all, err := r.srv.storage.Status(r.ctx, r.user(), ns.Name, stored, items)
+		all, err := r.srv.boxes.Status(r.ctx, r.user(), ns.Name, stored, items)
 		if err != nil {
 			return nil, err
 		}

@@ -1,8 +1,6 @@
 package imap
 
 import (
-	"fmt"
-
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/imapwire"
 )
@@ -10,32 +8,55 @@ import (
 // STATUS (RFC 3501 §6.3.10): "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")",
 // with HIGHESTMODSEQ (RFC 7162 §3.1.7) and SIZE (RFC 8438 §2).
 func runStatus(r *request) error {
-	r.d.SP()
-	raw := r.d.Mailbox()
-	r.d.SP()
-	items := statusItems(&r.d)
-	if err := r.end(); err != nil {
-		return err
-	}
-	ref, err := r.ref(raw)
+	raw, items, ref, err := r.status()
 	if err != nil {
 		return err
 	}
-	r.statusEnables(items)
-	all, err := r.srv.storage.Status(r.ctx, ref.User, ref.Namespace, []string{ref.Name}, items)
+	all, err := r.srv.boxes.Status(r.ctx, ref.User, ref.Namespace, []string{ref.Name}, items)
 	if err != nil {
 		return err
-	}
-	if len(all) != 1 {
-		return &backend.Error{Kind: backend.KindInternal, Detail: fmt.Sprintf("storage answered STATUS of 1 mailbox with %d", len(all))}
 	}
 	if all[0].Err != nil {
 		return all[0].Err
 	}
-	b := r.s.Buffer()
-	*b = appendStatus(*b, raw, items, &all[0]) // under the name that the client has used
-	r.s.Commit()
+	r.writeStatus(raw, items, &all[0])
 	return nil
+}
+
+// quickStatus answers if the values are known, and the selected mailbox has nothing to tell.
+func quickStatus(r *request) (bool, error) {
+	raw, items, ref, err := r.status()
+	if err != nil {
+		return true, err
+	}
+	if r.st.Proto == stateSelected && !r.upToDate() {
+		return false, nil
+	}
+	st, ok := r.srv.boxes.KnownStatus(ref, items)
+	if ok {
+		r.writeStatus(raw, items, st)
+	}
+	return ok, nil
+}
+
+// status reads the command.
+func (r *request) status() (raw []byte, items backend.StatusItems, ref backend.MailboxRef, err error) {
+	r.d.SP()
+	raw = r.d.Mailbox()
+	r.d.SP()
+	items = statusItems(&r.d)
+	if err = r.end(); err == nil {
+		ref, err = r.ref(raw)
+	}
+	return raw, items, ref, err
+}
+
+// writeStatus writes the response under the name that the client has used.
+func (r *request) writeStatus(raw []byte, items backend.StatusItems, st *backend.MailboxStatus) {
+	r.statusEnables(items)
+	b := r.s.Buffer()
+	*b = appendStatus(*b, raw, items, st)
+	r.s.Commit()
 }
 
 // statusNames are the items in the order in which Dovecot answers them.

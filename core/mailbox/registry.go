@@ -19,10 +19,12 @@ type Config struct {
 	// PollInterval is how often a mailbox without a watch is asked for changes
 	// on behalf of idling sessions, and one that could not be asked is asked again. 0 = never.
 	PollInterval time.Duration
+	// Statuses is of how many mailboxes STATUS values are remembered, [limits] status_cache. 0 = none.
+	Statuses int
 }
 
 // DefaultConfig is used where nothing else is configured.
-var DefaultConfig = Config{Warm: 5 * time.Second, JournalBytes: 1 << 20, PollInterval: 30 * time.Second}
+var DefaultConfig = Config{Warm: 5 * time.Second, JournalBytes: 1 << 20, PollInterval: 30 * time.Second, Statuses: 8192}
 
 // Registry holds the open mailboxes.
 type Registry struct {
@@ -38,10 +40,11 @@ type Registry struct {
 	slots []*Mailbox // by id; [0] is never used
 	free  []uint32   // unused ids
 
-	watches map[int32][]*Mailbox
-	epoch   uint64     // of the watches; WatchLost begins a new one
-	events  uint64     // how many there were, of which
-	recent  [256]int32 // these were the watches of the last ones: event n in [n % 256]
+	statuses knownStatuses
+	watches  map[int32][]*Mailbox
+	epoch    uint64     // of the watches; WatchLost begins a new one
+	events   uint64     // how many there were, of which
+	recent   [256]int32 // these were the watches of the last ones: event n in [n % 256]
 
 	stop   chan struct{}
 	closed bool
@@ -69,6 +72,7 @@ func NewRegistry(cfg Config, storage backend.Storage, onChange func(id uint32), 
 		watches:  map[int32][]*Mailbox{},
 		stop:     make(chan struct{}),
 	}
+	r.statuses.init(cfg.Statuses)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	if w, ok := storage.(backend.Watcher); ok && storage.Info().Has(backend.CapWatchFD) {
 		r.watcher = w
@@ -132,6 +136,7 @@ func (r *Registry) Get(id uint32) *Mailbox {
 // Stats are sums over all mailboxes.
 type Stats struct {
 	Mailboxes    int
+	Statuses     int // remembered
 	Watched      int
 	Messages     uint64
 	JournalBytes uint64
@@ -140,6 +145,9 @@ type Stats struct {
 // Stats walks over all mailboxes.
 func (r *Registry) Stats() Stats {
 	var s Stats
+	r.mu.RLock()
+	s.Statuses = r.statuses.recent.Len()
+	r.mu.RUnlock()
 	for _, m := range r.all() {
 		s.Mailboxes++
 		if m.watched.Load() {

@@ -35,8 +35,9 @@ func (r *Registry) WatchEvent(wd int32, name string, gone bool) {
 	r.mu.Lock()
 	r.recent[r.events%uint64(len(r.recent))] = wd
 	r.events++
+	r.statuses.event(wd, name, gone)
 	for _, m := range r.watches[wd] {
-		if name != "" && !strings.HasPrefix(name, m.watchName) && !gone {
+		if !gone && !means(name, m.watchName) {
 			continue
 		}
 		if gone {
@@ -56,6 +57,10 @@ func (r *Registry) WatchEvent(wd int32, name string, gone bool) {
 	}
 }
 
+// means reports whether an event for a name in a watched directory, or ("") for the directory
+// itself, means a change to who watches for names with a prefix.
+func means(name, prefix string) bool { return name == "" || strings.HasPrefix(name, prefix) }
+
 // WatchLost tells that all watches are void: events were lost, or the watcher
 // was restarted. Every mailbox is taken to be changed, and gets a new watch when it is next looked at.
 func (r *Registry) WatchLost() {
@@ -63,6 +68,9 @@ func (r *Registry) WatchLost() {
 	r.mu.Lock()
 	r.epoch++
 	clear(r.watches)
+	if back := r.statuses.lost(); len(back) > 0 {
+		r.unwatch(back)
+	}
 	for _, m := range r.slots {
 		if m == nil {
 			continue
@@ -119,32 +127,42 @@ func (r *Registry) eventSince(wd int32, n uint64) bool {
 	return false
 }
 
-// unlist takes m off the list of its watch and reports the watch if it was the last. The caller holds mu.
-func (r *Registry) unlist(m *Mailbox) (last int32) {
+// unlist takes m off the list of its watch, which it returns; 0 if there was none. The caller holds mu.
+func (r *Registry) unlist(m *Mailbox) (wd int32) {
 	if m.watch == 0 {
 		return 0
 	}
-	wd := m.watch
+	wd = m.watch
 	m.watch = 0
 	m.watched.Store(false)
-	ms := slices.DeleteFunc(r.watches[wd], func(o *Mailbox) bool { return o == m })
-	if len(ms) > 0 {
+	if ms := without(r.watches[wd], m); len(ms) > 0 {
 		r.watches[wd] = ms
-		return 0
+	} else {
+		delete(r.watches, wd)
 	}
-	delete(r.watches, wd)
 	return wd
 }
 
-// unwatchTimeout bounds the call that takes back a watch.
+// without removes x from s.
+func without[T comparable](s []T, x T) []T {
+	return slices.DeleteFunc(s, func(y T) bool { return y == x })
+}
+
+// dropWatch gives the watch of m back. The caller holds mu.
+func (r *Registry) dropWatch(m *Mailbox) {
+	if wd := r.unlist(m); wd != 0 {
+		r.unwatch([]int32{wd})
+	}
+}
+
+// unwatchTimeout bounds the call that takes back watches.
 const unwatchTimeout = 10 * time.Second
 
-// dropWatch gives the watch of m back, in the background. If the same mailbox
-// is opened meanwhile, the kernel gives it the same watch, and the watcher then
-// removes it; it reports that (gone), and the mailbox gets a new one. The caller holds mu.
-func (r *Registry) dropWatch(m *Mailbox) {
-	wd := r.unlist(m)
-	if wd == 0 || r.closed {
+// unwatch gives watches back, in the background, each as often as storage has added it. If it
+// removes one that is used nevertheless, since the same directory was watched anew meanwhile, it
+// reports that (gone), and the user gets a new one. The caller holds mu.
+func (r *Registry) unwatch(wds []int32) {
+	if r.closed {
 		return
 	}
 	r.wg.Add(1)
@@ -152,8 +170,8 @@ func (r *Registry) dropWatch(m *Mailbox) {
 		defer r.wg.Done()
 		ctx, cancel := context.WithTimeout(r.ctx, unwatchTimeout)
 		defer cancel()
-		if err := r.watcher.Unwatch(ctx, []int32{wd}); err != nil {
-			r.log.Debug("unwatch", "watch", wd, "error", err)
+		if err := r.watcher.Unwatch(ctx, wds); err != nil {
+			r.log.Debug("unwatch", "watches", wds, "error", err)
 		}
 	}()
 }

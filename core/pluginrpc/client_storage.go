@@ -137,6 +137,15 @@ func statusFromProto(p *storagev1.MailboxStatus) (backend.MailboxStatus, error) 
 		return m, fmt.Errorf("mailbox_id of %d bytes", len(id))
 	}
 	copy(m.MailboxID[:], p.GetMailboxId())
+	if n := len(p.GetWatches()); n > maxStatusWatches {
+		return m, fmt.Errorf("%d watches for one mailbox", n)
+	}
+	for _, w := range p.GetWatches() {
+		if w.GetId() == 0 {
+			return m, errors.New("watch 0")
+		}
+		m.Watches = append(m.Watches, backend.Watch{ID: w.GetId(), Name: w.GetName()})
+	}
 	return m, nil
 }
 

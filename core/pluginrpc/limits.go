@@ -25,6 +25,8 @@ const (
 	// maxStatusNames and maxStatusBytes bound the names of one StatusRequest.
 	maxStatusNames = 1000
 	maxStatusBytes = 1 << 20
+	// maxStatusWatches is the most watches of one MailboxStatus.
+	maxStatusWatches = 256
 
 	// maxErrorText bounds the message and the detail of an error, each, and the
 	// elements of SnapshotHeader.damage; status details travel in an HTTP/2 header.

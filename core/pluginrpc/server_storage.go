@@ -69,6 +69,9 @@ func (s *storageServer) Status(ctx context.Context, r *storagev1.StatusRequest) 
 			Size:          m.Size,
 			MailboxId:     m.MailboxID[:],
 		}
+		for _, w := range m.Watches {
+			resp.Mailboxes[i].Watches = append(resp.Mailboxes[i].Watches, &storagev1.Watch{Id: w.ID, Name: utf8Text(w.Name)})
+		}
 	}
 	return resp, nil
 }

@@ -163,7 +163,8 @@ func TestStatusSplitsLongLists(t *testing.T) {
 		}
 		out := make([]backend.MailboxStatus, len(names))
 		for i, name := range names {
-			out[i] = backend.MailboxStatus{Name: name, Messages: uint32(len(name)), UIDNext: 7, Size: 1 << 50, MailboxID: [16]byte{byte(i)}}
+			out[i] = backend.MailboxStatus{Name: name, Messages: uint32(len(name)), UIDNext: 7, Size: 1 << 50, MailboxID: [16]byte{byte(i)},
+				Watches: []backend.Watch{{ID: int32(i) + 1, Name: "log"}, {ID: 7}}}
 			if i == 3 {
 				out[i] = backend.MailboxStatus{Name: name, Err: &backend.Error{Kind: backend.KindCorrupted, Message: "m", Detail: "d"}}
 			}
@@ -185,7 +186,7 @@ func TestStatusSplitsLongLists(t *testing.T) {
 		if m.Name != names[i] {
 			t.Fatalf("element %d is %q, want %q", i, m.Name, names[i])
 		}
-		if want := i%maxStatusNames == 3; (m.Err != nil) != want || (m.Messages == uint32(len(m.Name))) == want {
+		if want := i%maxStatusNames == 3; (m.Err != nil) != want || (m.Messages == uint32(len(m.Name))) == want || (len(m.Watches) == 2 && m.Watches[0] == backend.Watch{ID: int32(i%maxStatusNames) + 1, Name: "log"} && m.Watches[1].ID == 7) == want {
 			t.Fatalf("element %d is %+v", i, m)
 		}
 	}

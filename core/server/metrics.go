@@ -42,6 +42,7 @@ var figures = []figure{
 	{"dropped_slow_total", "Sessions ended by [limits] slow_client_timeout.", true, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.DroppedSlow) }},
 	{"mailboxes", "Open mailboxes.", false, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.Mailboxes) }},
 	{"mailboxes_watched", "Open mailboxes whose changes the kernel tells.", false, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.Watched) }},
+	{"statuses_remembered", "Mailboxes whose STATUS values are remembered.", false, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.Statuses) }},
 	{"mailbox_messages", "Messages of the open mailboxes.", false, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.Messages) }},
 	{"mailbox_journal_bytes", "Bytes of the journals of open mailboxes.", false, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.JournalBytes) }},
 }

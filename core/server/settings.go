@@ -45,6 +45,7 @@ func (s *Server) imapConfig() imap.Config {
 		Warm:         c.Limits.MailboxWarm,
 		JournalBytes: c.Limits.MailboxJournal,
 		PollInterval: c.Limits.MailboxPoll,
+		Statuses:     c.Limits.StatusCache,
 	}
 	return i
 }

@@ -165,7 +165,7 @@ func (s *Store) ListMailboxes(_ context.Context, u *backend.User, namespace stri
 }
 
 // Status implements backend.Storage.
-func (s *Store) Status(_ context.Context, u *backend.User, namespace string, names []string, _ backend.StatusItems) ([]backend.MailboxStatus, error) {
+func (s *Store) Status(_ context.Context, u *backend.User, namespace string, names []string, items backend.StatusItems) ([]backend.MailboxStatus, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.enter("Status"); err != nil {
@@ -178,7 +178,11 @@ func (s *Store) Status(_ context.Context, u *backend.User, namespace string, nam
 			out = append(out, backend.MailboxStatus{Name: name, Err: err.(*backend.Error)})
 			continue
 		}
-		out = append(out, m.status(name))
+		st := m.status(name)
+		if s.watches && items&backend.StatusWatch != 0 {
+			st.Watches = []backend.Watch{{ID: int32(m.id), Name: "index"}}
+		}
+		out = append(out, st)
 	}
 	return out, nil
 }

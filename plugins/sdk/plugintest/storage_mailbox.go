@@ -62,7 +62,7 @@ func (s *storageSuite) status(t *testing.T) {
 		}
 	}
 	for _, got := range list {
-		if got != want {
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("Status gives %+v, Open and Fetch %+v", got, want)
 		}
 	}
@@ -176,7 +176,18 @@ func (s *storageSuite) watch(t *testing.T) {
 	if snap.Watch == 0 || snap.WatchName == "" {
 		t.Errorf("Open gives watch %d on %q", snap.Watch, snap.WatchName)
 	}
-	if err := w.Unwatch(t.Context(), []int32{snap.Watch, 1 << 30, -1}); err != nil {
+	list, err := s.storage().Status(t.Context(), s.f.User, s.f.Namespace, []string{s.f.Mailbox}, backend.StatusMessages|backend.StatusWatch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list[0].Watches) == 0 {
+		t.Error("Status gives no watches")
+	}
+	ids := []int32{snap.Watch, 1 << 30, -1}
+	for _, w := range list[0].Watches {
+		ids = append(ids, w.ID)
+	}
+	if err := w.Unwatch(t.Context(), ids); err != nil {
 		t.Errorf("Unwatch with unknown ids: %v", err)
 	}
 }

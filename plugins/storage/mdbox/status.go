@@ -22,8 +22,13 @@ func (s *Storage) Status(ctx context.Context, u *backend.User, namespace string,
 		if err := ctx.Err(); err != nil {
 			return nil, toBackend(err)
 		}
+		var watches []backend.Watch
+		if items&backend.StatusWatch != 0 {
+			watches = s.watchStatus(p, name)
+		}
 		st, err := s.status(p, name, items)
 		if err != nil {
+			s.watches.giveBack(watches)
 			res[i] = backend.MailboxStatus{Name: name, Err: toBackend(err)}
 			continue
 		}
@@ -37,6 +42,7 @@ func (s *Storage) Status(ctx context.Context, u *backend.User, namespace string,
 			HighestModSeq: st.HighestModSeq,
 			Size:          st.Size,
 			MailboxID:     st.GUID,
+			Watches:       watches,
 		}
 	}
 	return res, nil
@@ -66,4 +72,30 @@ func (s *Storage) status(p place, name string, items backend.StatusItems) (mdbox
 		return mdbox.Status{}, s.failed(p, m, err)
 	}
 	return st, nil
+}
+
+// maxDepth is how many directories of one mailbox are watched at the most.
+const maxDepth = 32
+
+// watchStatus adds the watches that tell of every change to a mailbox's status. It returns nil if it can not.
+func (s *Storage) watchStatus(p place, name string) []backend.Watch {
+	store, release, err := s.stores.store(p)
+	if err != nil {
+		return nil
+	}
+	defer release()
+	dirs, err := store.WatchDirs(name)
+	if err != nil || len(dirs) > maxDepth { // status tells the error
+		return nil
+	}
+	watches := make([]backend.Watch, 0, len(dirs))
+	for _, d := range dirs {
+		wd := s.watches.add(d.Path)
+		if wd == 0 {
+			s.watches.giveBack(watches)
+			return nil
+		}
+		watches = append(watches, backend.Watch{ID: wd, Name: d.Prefix})
+	}
+	return watches
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/roostmail/roost/core/backend"
 )
 
 // watchName is the prefix of the names whose events mean a change: the log, its
@@ -19,8 +21,8 @@ const watchName = "dovecot.index.log"
 const watchMask = unix.IN_MODIFY | unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
 
 // watches is the plugin's inotify instance and its watches, counted by users.
-// The kernel gives one directory one number, however often it is asked; so each Open of
-// a mailbox counts, and each Unwatch takes one count back.
+// The kernel gives one directory one number, however often it is asked; so each Open and
+// Status of a mailbox counts, and each Unwatch takes one count back.
 type watches struct {
 	log    *slog.Logger
 	file   *os.File // non-blocking; nil if inotify is not to be had. Never read here
@@ -89,6 +91,15 @@ func (w *watches) remove(ids []int32) {
 			w.refs[id] = n - 1
 		}
 	}
+}
+
+// giveBack is remove for watches that nobody was told of.
+func (w *watches) giveBack(ws []backend.Watch) {
+	ids := make([]int32, len(ws))
+	for i := range ws {
+		ids[i] = ws[i].ID
+	}
+	w.remove(ids)
 }
 
 // dup returns a new descriptor of the instance.

@@ -46,6 +46,8 @@ const (
 	StatusItem_STATUS_ITEM_HIGHEST_MOD_SEQ StatusItem = 32
 	StatusItem_STATUS_ITEM_SIZE            StatusItem = 64
 	StatusItem_STATUS_ITEM_MAILBOX_ID      StatusItem = 128
+	// Not a value, but MailboxStatus.watches. Asked for only with the capability "watch-fd".
+	StatusItem_STATUS_ITEM_WATCH StatusItem = 256
 )
 
 // Enum value maps for StatusItem.
@@ -60,6 +62,7 @@ var (
 		32:  "STATUS_ITEM_HIGHEST_MOD_SEQ",
 		64:  "STATUS_ITEM_SIZE",
 		128: "STATUS_ITEM_MAILBOX_ID",
+		256: "STATUS_ITEM_WATCH",
 	}
 	StatusItem_value = map[string]int32{
 		"STATUS_ITEM_NONE":            0,
@@ -71,6 +74,7 @@ var (
 		"STATUS_ITEM_HIGHEST_MOD_SEQ": 32,
 		"STATUS_ITEM_SIZE":            64,
 		"STATUS_ITEM_MAILBOX_ID":      128,
+		"STATUS_ITEM_WATCH":           256,
 	}
 )
 
@@ -535,7 +539,12 @@ type MailboxStatus struct {
 	// Sum of RFC822.SIZE, bytes.
 	Size uint64 `protobuf:"varint,8,opt,name=size,proto3" json:"size,omitempty"`
 	// 16 bytes, or empty.
-	MailboxId     []byte `protobuf:"bytes,9,opt,name=mailbox_id,json=mailboxId,proto3" json:"mailbox_id,omitempty"`
+	MailboxId []byte `protobuf:"bytes,9,opt,name=mailbox_id,json=mailboxId,proto3" json:"mailbox_id,omitempty"`
+	// Watches in the inotify instance of WatchFile that tell, together, when the values may be
+	// others, or the name may be that of another mailbox or of none. They were added before the
+	// values were read; each counts as one of Open's does, until Unwatch. Empty: nothing
+	// tells, and the values are good for this moment only.
+	Watches       []*Watch `protobuf:"bytes,10,rep,name=watches,proto3" json:"watches,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -633,6 +642,67 @@ func (x *MailboxStatus) GetMailboxId() []byte {
 	return nil
 }
 
+func (x *MailboxStatus) GetWatches() []*Watch {
+	if x != nil {
+		return x.Watches
+	}
+	return nil
+}
+
+// Watch is an inotify watch on a directory. Only events for names in it that start
+// with name, or for the directory itself, mean a change.
+type Watch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            int32                  `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Watch) Reset() {
+	*x = Watch{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Watch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Watch) ProtoMessage() {}
+
+func (x *Watch) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Watch.ProtoReflect.Descriptor instead.
+func (*Watch) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Watch) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Watch) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 type OpenRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Mailbox       *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
@@ -642,7 +712,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[7]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +724,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[7]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +737,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{7}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *OpenRequest) GetMailbox() *MailboxRef {
@@ -688,7 +758,7 @@ type OpenResponse struct {
 
 func (x *OpenResponse) Reset() {
 	*x = OpenResponse{}
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[8]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -700,7 +770,7 @@ func (x *OpenResponse) String() string {
 func (*OpenResponse) ProtoMessage() {}
 
 func (x *OpenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[8]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -713,7 +783,7 @@ func (x *OpenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenResponse.ProtoReflect.Descriptor instead.
 func (*OpenResponse) Descriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{8}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *OpenResponse) GetHeader() *SnapshotHeader {
@@ -762,7 +832,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[9]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -774,7 +844,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[9]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -787,7 +857,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{9}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SnapshotHeader) GetMailboxId() []byte {
@@ -889,7 +959,7 @@ type Columns struct {
 
 func (x *Columns) Reset() {
 	*x = Columns{}
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[10]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -901,7 +971,7 @@ func (x *Columns) String() string {
 func (*Columns) ProtoMessage() {}
 
 func (x *Columns) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[10]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -914,7 +984,7 @@ func (x *Columns) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Columns.ProtoReflect.Descriptor instead.
 func (*Columns) Descriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{10}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Columns) GetUids() []byte {
@@ -962,7 +1032,7 @@ type ChangesRequest struct {
 
 func (x *ChangesRequest) Reset() {
 	*x = ChangesRequest{}
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[11]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -974,7 +1044,7 @@ func (x *ChangesRequest) String() string {
 func (*ChangesRequest) ProtoMessage() {}
 
 func (x *ChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[11]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -987,7 +1057,7 @@ func (x *ChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangesRequest.ProtoReflect.Descriptor instead.
 func (*ChangesRequest) Descriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{11}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ChangesRequest) GetMailbox() *MailboxRef {
@@ -1023,7 +1093,7 @@ type ChangesResponse struct {
 
 func (x *ChangesResponse) Reset() {
 	*x = ChangesResponse{}
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[12]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1035,7 +1105,7 @@ func (x *ChangesResponse) String() string {
 func (*ChangesResponse) ProtoMessage() {}
 
 func (x *ChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[12]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1048,7 +1118,7 @@ func (x *ChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangesResponse.ProtoReflect.Descriptor instead.
 func (*ChangesResponse) Descriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{12}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ChangesResponse) GetHeader() *ChangesHeader {
@@ -1112,7 +1182,7 @@ type ChangesHeader struct {
 
 func (x *ChangesHeader) Reset() {
 	*x = ChangesHeader{}
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[13]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1124,7 +1194,7 @@ func (x *ChangesHeader) String() string {
 func (*ChangesHeader) ProtoMessage() {}
 
 func (x *ChangesHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[13]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1137,7 +1207,7 @@ func (x *ChangesHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangesHeader.ProtoReflect.Descriptor instead.
 func (*ChangesHeader) Descriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{13}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ChangesHeader) GetUidNext() uint32 {
@@ -1215,7 +1285,7 @@ type FetchRequest struct {
 
 func (x *FetchRequest) Reset() {
 	*x = FetchRequest{}
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[14]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1297,7 @@ func (x *FetchRequest) String() string {
 func (*FetchRequest) ProtoMessage() {}
 
 func (x *FetchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[14]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1310,7 @@ func (x *FetchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRequest.ProtoReflect.Descriptor instead.
 func (*FetchRequest) Descriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{14}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *FetchRequest) GetMailbox() *MailboxRef {
@@ -1330,7 +1400,7 @@ type FetchResponse struct {
 
 func (x *FetchResponse) Reset() {
 	*x = FetchResponse{}
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[15]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1342,7 +1412,7 @@ func (x *FetchResponse) String() string {
 func (*FetchResponse) ProtoMessage() {}
 
 func (x *FetchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[15]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1355,7 +1425,7 @@ func (x *FetchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchResponse.ProtoReflect.Descriptor instead.
 func (*FetchResponse) Descriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{15}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *FetchResponse) GetBody() []byte {
@@ -1439,7 +1509,7 @@ type FetchError struct {
 
 func (x *FetchError) Reset() {
 	*x = FetchError{}
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[16]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1451,7 +1521,7 @@ func (x *FetchError) String() string {
 func (*FetchError) ProtoMessage() {}
 
 func (x *FetchError) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[16]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1464,7 +1534,7 @@ func (x *FetchError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchError.ProtoReflect.Descriptor instead.
 func (*FetchError) Descriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{16}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FetchError) GetIndex() uint32 {
@@ -1489,7 +1559,7 @@ type WatchFileRequest struct {
 
 func (x *WatchFileRequest) Reset() {
 	*x = WatchFileRequest{}
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[17]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +1571,7 @@ func (x *WatchFileRequest) String() string {
 func (*WatchFileRequest) ProtoMessage() {}
 
 func (x *WatchFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[17]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +1584,7 @@ func (x *WatchFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchFileRequest.ProtoReflect.Descriptor instead.
 func (*WatchFileRequest) Descriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{17}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{18}
 }
 
 type WatchFileResponse struct {
@@ -1527,7 +1597,7 @@ type WatchFileResponse struct {
 
 func (x *WatchFileResponse) Reset() {
 	*x = WatchFileResponse{}
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[18]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +1609,7 @@ func (x *WatchFileResponse) String() string {
 func (*WatchFileResponse) ProtoMessage() {}
 
 func (x *WatchFileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[18]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +1622,7 @@ func (x *WatchFileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchFileResponse.ProtoReflect.Descriptor instead.
 func (*WatchFileResponse) Descriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{18}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WatchFileResponse) GetToken() uint64 {
@@ -1571,7 +1641,7 @@ type UnwatchRequest struct {
 
 func (x *UnwatchRequest) Reset() {
 	*x = UnwatchRequest{}
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[19]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1653,7 @@ func (x *UnwatchRequest) String() string {
 func (*UnwatchRequest) ProtoMessage() {}
 
 func (x *UnwatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[19]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1666,7 @@ func (x *UnwatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnwatchRequest.ProtoReflect.Descriptor instead.
 func (*UnwatchRequest) Descriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{19}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UnwatchRequest) GetWatches() []int32 {
@@ -1614,7 +1684,7 @@ type UnwatchResponse struct {
 
 func (x *UnwatchResponse) Reset() {
 	*x = UnwatchResponse{}
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[20]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1626,7 +1696,7 @@ func (x *UnwatchResponse) String() string {
 func (*UnwatchResponse) ProtoMessage() {}
 
 func (x *UnwatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_storage_v1_storage_proto_msgTypes[20]
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1639,7 +1709,7 @@ func (x *UnwatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnwatchResponse.ProtoReflect.Descriptor instead.
 func (*UnwatchResponse) Descriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{20}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{21}
 }
 
 var File_roost_storage_v1_storage_proto protoreflect.FileDescriptor
@@ -1671,7 +1741,7 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x05names\x18\x03 \x03(\tR\x05names\x12\x14\n" +
 	"\x05items\x18\x04 \x01(\rR\x05items\"O\n" +
 	"\x0eStatusResponse\x12=\n" +
-	"\tmailboxes\x18\x01 \x03(\v2\x1f.roost.storage.v1.MailboxStatusR\tmailboxes\"\xa2\x02\n" +
+	"\tmailboxes\x18\x01 \x03(\v2\x1f.roost.storage.v1.MailboxStatusR\tmailboxes\"\xd5\x02\n" +
 	"\rMailboxStatus\x12,\n" +
 	"\x05error\x18\x01 \x01(\v2\x16.roost.plugin.v1.ErrorR\x05error\x12\x1a\n" +
 	"\bmessages\x18\x02 \x01(\rR\bmessages\x12\x16\n" +
@@ -1682,7 +1752,12 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x0fhighest_mod_seq\x18\a \x01(\x04R\rhighestModSeq\x12\x12\n" +
 	"\x04size\x18\b \x01(\x04R\x04size\x12\x1d\n" +
 	"\n" +
-	"mailbox_id\x18\t \x01(\fR\tmailboxId\"E\n" +
+	"mailbox_id\x18\t \x01(\fR\tmailboxId\x121\n" +
+	"\awatches\x18\n" +
+	" \x03(\v2\x17.roost.storage.v1.WatchR\awatches\"+\n" +
+	"\x05Watch\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"E\n" +
 	"\vOpenRequest\x126\n" +
 	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\"\x7f\n" +
 	"\fOpenResponse\x128\n" +
@@ -1757,7 +1832,7 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\x06R\x05token\"*\n" +
 	"\x0eUnwatchRequest\x12\x18\n" +
 	"\awatches\x18\x01 \x03(\x05R\awatches\"\x11\n" +
-	"\x0fUnwatchResponse*\xf8\x01\n" +
+	"\x0fUnwatchResponse*\x90\x02\n" +
 	"\n" +
 	"StatusItem\x12\x14\n" +
 	"\x10STATUS_ITEM_NONE\x10\x00\x12\x18\n" +
@@ -1768,7 +1843,8 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x18STATUS_ITEM_UID_VALIDITY\x10\x10\x12\x1f\n" +
 	"\x1bSTATUS_ITEM_HIGHEST_MOD_SEQ\x10 \x12\x14\n" +
 	"\x10STATUS_ITEM_SIZE\x10@\x12\x1b\n" +
-	"\x16STATUS_ITEM_MAILBOX_ID\x10\x80\x01*\xcd\x01\n" +
+	"\x16STATUS_ITEM_MAILBOX_ID\x10\x80\x01\x12\x16\n" +
+	"\x11STATUS_ITEM_WATCH\x10\x80\x02*\xcd\x01\n" +
 	"\tFetchItem\x12\x13\n" +
 	"\x0fFETCH_ITEM_NONE\x10\x00\x12\x13\n" +
 	"\x0fFETCH_ITEM_SIZE\x10\x01\x12\x1c\n" +
@@ -1800,7 +1876,7 @@ func file_roost_storage_v1_storage_proto_rawDescGZIP() []byte {
 }
 
 var file_roost_storage_v1_storage_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_roost_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_roost_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_roost_storage_v1_storage_proto_goTypes = []any{
 	(StatusItem)(0),               // 0: roost.storage.v1.StatusItem
 	(FetchItem)(0),                // 1: roost.storage.v1.FetchItem
@@ -1811,61 +1887,63 @@ var file_roost_storage_v1_storage_proto_goTypes = []any{
 	(*StatusRequest)(nil),         // 6: roost.storage.v1.StatusRequest
 	(*StatusResponse)(nil),        // 7: roost.storage.v1.StatusResponse
 	(*MailboxStatus)(nil),         // 8: roost.storage.v1.MailboxStatus
-	(*OpenRequest)(nil),           // 9: roost.storage.v1.OpenRequest
-	(*OpenResponse)(nil),          // 10: roost.storage.v1.OpenResponse
-	(*SnapshotHeader)(nil),        // 11: roost.storage.v1.SnapshotHeader
-	(*Columns)(nil),               // 12: roost.storage.v1.Columns
-	(*ChangesRequest)(nil),        // 13: roost.storage.v1.ChangesRequest
-	(*ChangesResponse)(nil),       // 14: roost.storage.v1.ChangesResponse
-	(*ChangesHeader)(nil),         // 15: roost.storage.v1.ChangesHeader
-	(*FetchRequest)(nil),          // 16: roost.storage.v1.FetchRequest
-	(*FetchResponse)(nil),         // 17: roost.storage.v1.FetchResponse
-	(*FetchError)(nil),            // 18: roost.storage.v1.FetchError
-	(*WatchFileRequest)(nil),      // 19: roost.storage.v1.WatchFileRequest
-	(*WatchFileResponse)(nil),     // 20: roost.storage.v1.WatchFileResponse
-	(*UnwatchRequest)(nil),        // 21: roost.storage.v1.UnwatchRequest
-	(*UnwatchResponse)(nil),       // 22: roost.storage.v1.UnwatchResponse
-	(*v1.User)(nil),               // 23: roost.plugin.v1.User
-	(*v1.Error)(nil),              // 24: roost.plugin.v1.Error
+	(*Watch)(nil),                 // 9: roost.storage.v1.Watch
+	(*OpenRequest)(nil),           // 10: roost.storage.v1.OpenRequest
+	(*OpenResponse)(nil),          // 11: roost.storage.v1.OpenResponse
+	(*SnapshotHeader)(nil),        // 12: roost.storage.v1.SnapshotHeader
+	(*Columns)(nil),               // 13: roost.storage.v1.Columns
+	(*ChangesRequest)(nil),        // 14: roost.storage.v1.ChangesRequest
+	(*ChangesResponse)(nil),       // 15: roost.storage.v1.ChangesResponse
+	(*ChangesHeader)(nil),         // 16: roost.storage.v1.ChangesHeader
+	(*FetchRequest)(nil),          // 17: roost.storage.v1.FetchRequest
+	(*FetchResponse)(nil),         // 18: roost.storage.v1.FetchResponse
+	(*FetchError)(nil),            // 19: roost.storage.v1.FetchError
+	(*WatchFileRequest)(nil),      // 20: roost.storage.v1.WatchFileRequest
+	(*WatchFileResponse)(nil),     // 21: roost.storage.v1.WatchFileResponse
+	(*UnwatchRequest)(nil),        // 22: roost.storage.v1.UnwatchRequest
+	(*UnwatchResponse)(nil),       // 23: roost.storage.v1.UnwatchResponse
+	(*v1.User)(nil),               // 24: roost.plugin.v1.User
+	(*v1.Error)(nil),              // 25: roost.plugin.v1.Error
 }
 var file_roost_storage_v1_storage_proto_depIdxs = []int32{
-	23, // 0: roost.storage.v1.MailboxRef.user:type_name -> roost.plugin.v1.User
-	23, // 1: roost.storage.v1.ListMailboxesRequest.user:type_name -> roost.plugin.v1.User
+	24, // 0: roost.storage.v1.MailboxRef.user:type_name -> roost.plugin.v1.User
+	24, // 1: roost.storage.v1.ListMailboxesRequest.user:type_name -> roost.plugin.v1.User
 	5,  // 2: roost.storage.v1.ListMailboxesResponse.mailboxes:type_name -> roost.storage.v1.MailboxInfo
-	23, // 3: roost.storage.v1.StatusRequest.user:type_name -> roost.plugin.v1.User
+	24, // 3: roost.storage.v1.StatusRequest.user:type_name -> roost.plugin.v1.User
 	8,  // 4: roost.storage.v1.StatusResponse.mailboxes:type_name -> roost.storage.v1.MailboxStatus
-	24, // 5: roost.storage.v1.MailboxStatus.error:type_name -> roost.plugin.v1.Error
-	2,  // 6: roost.storage.v1.OpenRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	11, // 7: roost.storage.v1.OpenResponse.header:type_name -> roost.storage.v1.SnapshotHeader
-	12, // 8: roost.storage.v1.OpenResponse.messages:type_name -> roost.storage.v1.Columns
-	2,  // 9: roost.storage.v1.ChangesRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	15, // 10: roost.storage.v1.ChangesResponse.header:type_name -> roost.storage.v1.ChangesHeader
-	12, // 11: roost.storage.v1.ChangesResponse.updated:type_name -> roost.storage.v1.Columns
-	12, // 12: roost.storage.v1.ChangesResponse.appended:type_name -> roost.storage.v1.Columns
-	11, // 13: roost.storage.v1.ChangesResponse.reset:type_name -> roost.storage.v1.SnapshotHeader
-	12, // 14: roost.storage.v1.ChangesResponse.reset_messages:type_name -> roost.storage.v1.Columns
-	2,  // 15: roost.storage.v1.FetchRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	18, // 16: roost.storage.v1.FetchResponse.errors:type_name -> roost.storage.v1.FetchError
-	24, // 17: roost.storage.v1.FetchError.error:type_name -> roost.plugin.v1.Error
-	3,  // 18: roost.storage.v1.Storage.ListMailboxes:input_type -> roost.storage.v1.ListMailboxesRequest
-	6,  // 19: roost.storage.v1.Storage.Status:input_type -> roost.storage.v1.StatusRequest
-	9,  // 20: roost.storage.v1.Storage.Open:input_type -> roost.storage.v1.OpenRequest
-	13, // 21: roost.storage.v1.Storage.Changes:input_type -> roost.storage.v1.ChangesRequest
-	16, // 22: roost.storage.v1.Storage.Fetch:input_type -> roost.storage.v1.FetchRequest
-	19, // 23: roost.storage.v1.Storage.WatchFile:input_type -> roost.storage.v1.WatchFileRequest
-	21, // 24: roost.storage.v1.Storage.Unwatch:input_type -> roost.storage.v1.UnwatchRequest
-	4,  // 25: roost.storage.v1.Storage.ListMailboxes:output_type -> roost.storage.v1.ListMailboxesResponse
-	7,  // 26: roost.storage.v1.Storage.Status:output_type -> roost.storage.v1.StatusResponse
-	10, // 27: roost.storage.v1.Storage.Open:output_type -> roost.storage.v1.OpenResponse
-	14, // 28: roost.storage.v1.Storage.Changes:output_type -> roost.storage.v1.ChangesResponse
-	17, // 29: roost.storage.v1.Storage.Fetch:output_type -> roost.storage.v1.FetchResponse
-	20, // 30: roost.storage.v1.Storage.WatchFile:output_type -> roost.storage.v1.WatchFileResponse
-	22, // 31: roost.storage.v1.Storage.Unwatch:output_type -> roost.storage.v1.UnwatchResponse
-	25, // [25:32] is the sub-list for method output_type
-	18, // [18:25] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	25, // 5: roost.storage.v1.MailboxStatus.error:type_name -> roost.plugin.v1.Error
+	9,  // 6: roost.storage.v1.MailboxStatus.watches:type_name -> roost.storage.v1.Watch
+	2,  // 7: roost.storage.v1.OpenRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	12, // 8: roost.storage.v1.OpenResponse.header:type_name -> roost.storage.v1.SnapshotHeader
+	13, // 9: roost.storage.v1.OpenResponse.messages:type_name -> roost.storage.v1.Columns
+	2,  // 10: roost.storage.v1.ChangesRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	16, // 11: roost.storage.v1.ChangesResponse.header:type_name -> roost.storage.v1.ChangesHeader
+	13, // 12: roost.storage.v1.ChangesResponse.updated:type_name -> roost.storage.v1.Columns
+	13, // 13: roost.storage.v1.ChangesResponse.appended:type_name -> roost.storage.v1.Columns
+	12, // 14: roost.storage.v1.ChangesResponse.reset:type_name -> roost.storage.v1.SnapshotHeader
+	13, // 15: roost.storage.v1.ChangesResponse.reset_messages:type_name -> roost.storage.v1.Columns
+	2,  // 16: roost.storage.v1.FetchRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	19, // 17: roost.storage.v1.FetchResponse.errors:type_name -> roost.storage.v1.FetchError
+	25, // 18: roost.storage.v1.FetchError.error:type_name -> roost.plugin.v1.Error
+	3,  // 19: roost.storage.v1.Storage.ListMailboxes:input_type -> roost.storage.v1.ListMailboxesRequest
+	6,  // 20: roost.storage.v1.Storage.Status:input_type -> roost.storage.v1.StatusRequest
+	10, // 21: roost.storage.v1.Storage.Open:input_type -> roost.storage.v1.OpenRequest
+	14, // 22: roost.storage.v1.Storage.Changes:input_type -> roost.storage.v1.ChangesRequest
+	17, // 23: roost.storage.v1.Storage.Fetch:input_type -> roost.storage.v1.FetchRequest
+	20, // 24: roost.storage.v1.Storage.WatchFile:input_type -> roost.storage.v1.WatchFileRequest
+	22, // 25: roost.storage.v1.Storage.Unwatch:input_type -> roost.storage.v1.UnwatchRequest
+	4,  // 26: roost.storage.v1.Storage.ListMailboxes:output_type -> roost.storage.v1.ListMailboxesResponse
+	7,  // 27: roost.storage.v1.Storage.Status:output_type -> roost.storage.v1.StatusResponse
+	11, // 28: roost.storage.v1.Storage.Open:output_type -> roost.storage.v1.OpenResponse
+	15, // 29: roost.storage.v1.Storage.Changes:output_type -> roost.storage.v1.ChangesResponse
+	18, // 30: roost.storage.v1.Storage.Fetch:output_type -> roost.storage.v1.FetchResponse
+	21, // 31: roost.storage.v1.Storage.WatchFile:output_type -> roost.storage.v1.WatchFileResponse
+	23, // 32: roost.storage.v1.Storage.Unwatch:output_type -> roost.storage.v1.UnwatchResponse
+	26, // [26:33] is the sub-list for method output_type
+	19, // [19:26] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_roost_storage_v1_storage_proto_init() }
@@ -1879,7 +1957,7 @@ func file_roost_storage_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_roost_storage_v1_storage_proto_rawDesc), len(file_roost_storage_v1_storage_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
