@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"io"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/roostmail/roost/core/backend"
 	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
 )
@@ -42,6 +46,30 @@ func (s *Storage) Fetch(ctx context.Context, r *backend.FetchRequest, sink backe
 }
 
 func (s *Storage) fetch(ctx context.Context, req *storagev1.FetchRequest, recv *fetchReceiver) error {
+	for {
+		f, err := s.fetches.get(s.storage)
+		if err != nil {
+			return s.err(ctx, err)
+		}
+		if f == nil {
+			return s.fetchAlone(ctx, req, recv)
+		}
+		kept := f.kept
+		err = s.fetchOn(ctx, f, req, recv)
+		switch {
+		case status.Code(err) == codes.Unimplemented && !recv.begun:
+			s.fetches.never.Store(true)
+		case err == io.EOF && kept && !recv.begun: // the plugin has ended the stream while it had nothing to do
+		case err == io.EOF:
+			return s.lie("FetchMany", errors.New("the stream ends before the answer"))
+		default:
+			return s.fetchError(ctx, err)
+		}
+	}
+}
+
+// fetchAlone is fetch for a plugin without FetchMany.
+func (s *Storage) fetchAlone(ctx context.Context, req *storagev1.FetchRequest, recv *fetchReceiver) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := s.storage.Fetch(ctx, req)
@@ -50,28 +78,45 @@ func (s *Storage) fetch(ctx context.Context, req *storagev1.FetchRequest, recv *
 	}
 	var frame inFrame
 	defer frame.reset()
-	for {
-		err := stream.RecvMsg(&frame)
-		if err == io.EOF {
-			err = recv.end()
-		} else if err != nil {
-			return s.err(ctx, err)
-		} else if err = frame.check(); err == nil {
-			err = recv.frame(&frame)
-		} else {
-			err = brokenRule{err}
-		}
-		if rule := (brokenRule{}); errors.As(err, &rule) {
-			return s.lie("Fetch", rule.error)
-		}
-		if err != nil || recv.ended {
-			return err
-		}
-	}
+	return s.fetchError(ctx, recv.all(stream, &frame, false))
 }
 
-// brokenRule tells a plugin's fault from an error of the sink.
-type brokenRule struct{ error }
+// fetchOn makes a request on a kept stream, and keeps it for the next if all went well.
+func (s *Storage) fetchOn(ctx context.Context, f *fetchStream, req *storagev1.FetchRequest, recv *fetchReceiver) error {
+	stop := context.AfterFunc(ctx, f.cancel)
+	err := f.stream.Send(req)
+	if err == nil || err == io.EOF { // EOF: Recv tells why
+		err = recv.all(f.stream, &f.frame, true)
+	}
+	f.frame.reset()
+	if stop() && err == nil {
+		s.fetches.put(f)
+	} else {
+		f.cancel()
+	}
+	return err
+}
+
+// fetchError makes the error of Fetch.
+func (s *Storage) fetchError(ctx context.Context, err error) error {
+	var rule brokenRule
+	var sink sinkError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &rule):
+		return s.lie("Fetch", rule.error)
+	case errors.As(err, &sink):
+		return sink.error
+	}
+	return s.err(ctx, err)
+}
+
+// brokenRule is a plugin's fault, and sinkError that of the caller. All other errors are the stream's.
+type (
+	brokenRule struct{ error }
+	sinkError  struct{ error }
+)
 
 func ruleBroken(format string, args ...any) error { return brokenRule{fmt.Errorf(format, args...)} }
 
@@ -81,10 +126,33 @@ type fetchReceiver struct {
 	wanted []uint32 // UIDs that may still come
 	m      backend.FetchedMessage
 	left   uint64 // bytes of m's body that are still to come
-	ended  bool
+	begun  bool   // there was a response
 }
 
-// frame delivers one response. Its error is that of the sink, or a brokenRule.
+// all delivers the responses to one request. many: it ends with the one that has last set, not with the stream.
+func (r *fetchReceiver) all(stream grpc.ClientStream, frame *inFrame, many bool) error {
+	for {
+		err := stream.RecvMsg(frame)
+		if err == io.EOF && !many {
+			return r.end()
+		}
+		if err != nil {
+			return err
+		}
+		r.begun = true
+		if err := frame.check(); err != nil {
+			return brokenRule{err}
+		}
+		if err := r.frame(frame); err != nil {
+			return err
+		}
+		if many && frame.last {
+			return r.end()
+		}
+	}
+}
+
+// frame delivers one response. Its error is a sinkError or a brokenRule.
 func (r *fetchReceiver) frame(f *inFrame) error {
 	if err := r.pieces(&f.body, f.body.left); err != nil {
 		return err
@@ -101,7 +169,7 @@ func (r *fetchReceiver) frame(f *inFrame) error {
 			return err
 		}
 		if err := r.sink.Message(&r.m); err != nil {
-			return err
+			return sinkError{err}
 		}
 		if err := r.pieces(&f.data, bodyPart); err != nil {
 			return err
@@ -140,14 +208,13 @@ func (r *fetchReceiver) pieces(s *span, n int) error {
 		}
 		n -= len(p)
 		if err := r.sink.Body(p); err != nil {
-			return err
+			return sinkError{err}
 		}
 	}
 	return nil
 }
 
 func (r *fetchReceiver) end() error {
-	r.ended = true
 	if r.left > 0 {
 		return ruleBroken("UID %d: the answer ends %d bytes before the body's end", r.m.UID, r.left)
 	}

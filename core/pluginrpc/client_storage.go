@@ -20,6 +20,7 @@ import (
 type Storage struct {
 	*client
 	storage storagev1.StorageClient
+	fetches fetchStreams
 }
 
 func newStorage(c *client, conn grpc.ClientConnInterface) *Storage {

@@ -20,6 +20,7 @@ type inFrame struct {
 
 	body span
 	data span
+	last bool // see FetchMany
 
 	uids, lengths, sizes, internalDates, saveDates, bodySizes, bodyIsMessage []byte
 
@@ -65,6 +66,11 @@ func (f *inFrame) column(num protowire.Number) *[]byte {
 }
 
 func (f *inFrame) field(c *cursor, num protowire.Number, typ protowire.Type) error {
+	if num == fieldLast && typ == protowire.VarintType {
+		v, err := c.varint()
+		f.last = v != 0
+		return err
+	}
 	if typ != protowire.BytesType {
 		return c.skip(typ)
 	}

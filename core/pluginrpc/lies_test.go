@@ -25,6 +25,7 @@ type liar struct {
 	open    []*storagev1.OpenResponse
 	changes []*storagev1.ChangesResponse
 	fetch   []*storagev1.FetchResponse
+	many    func(storagev1.Storage_FetchManyServer) error // nil: it does not know FetchMany
 	verify  *authv1.VerifyPasswordResponse
 }
 

@@ -23,6 +23,7 @@ const (
 	fieldBodySizes     protowire.Number = 7
 	fieldBodyIsMessage protowire.Number = 8
 	fieldErrors        protowire.Number = 9
+	fieldLast          protowire.Number = 10
 	fieldData          protowire.Number = 15
 )
 
@@ -58,6 +59,7 @@ func (p *framePool) Put(b *[]byte) {
 type outFrame struct {
 	payload *[]byte // from frames, nil while empty
 	cont    int     // bytes of payload that are the continuation
+	last    bool    // see FetchMany
 
 	uids, lengths, sizes, internalDates, saveDates, bodySizes, bodyIsMessage []byte
 
@@ -182,6 +184,9 @@ func (f *outFrame) marshalColumns(dataBytes int) ([]byte, error) {
 		}
 		b = protowire.AppendTag(b, fieldErrors, protowire.BytesType)
 		b = protowire.AppendBytes(b, p)
+	}
+	if f.last {
+		b = protowire.AppendVarint(protowire.AppendTag(b, fieldLast, protowire.VarintType), 1)
 	}
 	if dataBytes > 0 {
 		b = protowire.AppendTag(b, fieldData, protowire.BytesType)

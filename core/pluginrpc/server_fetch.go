@@ -2,6 +2,7 @@ package pluginrpc
 
 import (
 	"fmt"
+	"io"
 
 	"google.golang.org/grpc"
 
@@ -10,11 +11,30 @@ import (
 )
 
 func (s *storageServer) Fetch(r *storagev1.FetchRequest, stream grpc.ServerStreamingServer[storagev1.FetchResponse]) error {
+	return s.fetch(r, &fetchSender{stream: stream})
+}
+
+func (s *storageServer) FetchMany(stream grpc.BidiStreamingServer[storagev1.FetchRequest, storagev1.FetchResponse]) error {
+	sink := &fetchSender{stream: stream, many: true}
+	for {
+		r, err := stream.Recv()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.fetch(r, sink); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *storageServer) fetch(r *storagev1.FetchRequest, sink *fetchSender) error {
 	if len(r.Uids)%4 != 0 {
 		return backend.Errorf(backend.KindInvalidArgument, "column uids has %d bytes", len(r.Uids))
 	}
-	sink := &fetchSender{stream: stream}
-	err := s.storage.Fetch(stream.Context(), &backend.FetchRequest{
+	err := s.storage.Fetch(sink.stream.Context(), &backend.FetchRequest{
 		Mailbox:      mailboxFromProto(r.Mailbox),
 		UIDs:         decodeUint32s(make([]uint32, 0, len(r.Uids)/4), r.Uids),
 		Items:        backend.FetchItems(r.Items),
@@ -34,6 +54,7 @@ func (s *storageServer) Fetch(r *storagev1.FetchRequest, stream grpc.ServerStrea
 // fetchSender is the FetchSink of a plugin's Fetch: it packs messages into frames and sends them.
 type fetchSender struct {
 	stream grpc.ServerStream
+	many   bool // FetchMany: tell where the answer ends
 	frame  outFrame
 	uid    uint32 // of the message whose body is being sent
 	left   uint64 // bytes of it that are still to come
@@ -101,11 +122,12 @@ func (s *fetchSender) finish() error {
 	if err := s.bodyComplete(); err != nil {
 		return err
 	}
+	s.frame.last = s.many
 	return s.flush()
 }
 
 func (s *fetchSender) flush() error {
-	if s.frame.empty() {
+	if s.frame.empty() && !s.frame.last {
 		return nil
 	}
 	err := s.stream.SendMsg(&s.frame)

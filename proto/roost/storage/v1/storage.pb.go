@@ -1390,6 +1390,8 @@ type FetchResponse struct {
 	BodyIsMessage []byte `protobuf:"bytes,8,opt,name=body_is_message,json=bodyIsMessage,proto3" json:"body_is_message,omitempty"`
 	// Messages that could not be read; they have no data, sizes or body.
 	Errors []*FetchError `protobuf:"bytes,9,rep,name=errors,proto3" json:"errors,omitempty"`
+	// FetchMany only: the answer to the request ends with this response.
+	Last bool `protobuf:"varint,10,opt,name=last,proto3" json:"last,omitempty"`
 	// See above. Header fields are in the order of the message, with their
 	// folding, without the empty line. The body structure is without its outer
 	// parentheses (RFC 3501 §7.4.2).
@@ -1489,6 +1491,13 @@ func (x *FetchResponse) GetErrors() []*FetchError {
 		return x.Errors
 	}
 	return nil
+}
+
+func (x *FetchResponse) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
 }
 
 func (x *FetchResponse) GetData() []byte {
@@ -1809,7 +1818,7 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x05items\x18\x03 \x01(\rR\x05items\x12#\n" +
 	"\rheader_fields\x18\x04 \x03(\tR\fheaderFields\x12\x16\n" +
 	"\x06offset\x18\x05 \x01(\x04R\x06offset\x12\x16\n" +
-	"\x06length\x18\x06 \x01(\x04R\x06length\"\xbe\x02\n" +
+	"\x06length\x18\x06 \x01(\x04R\x06length\"\xd2\x02\n" +
 	"\rFetchResponse\x12\x12\n" +
 	"\x04body\x18\x01 \x01(\fR\x04body\x12\x12\n" +
 	"\x04uids\x18\x02 \x01(\fR\x04uids\x12\x18\n" +
@@ -1822,6 +1831,8 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"body_sizes\x18\a \x01(\fR\tbodySizes\x12&\n" +
 	"\x0fbody_is_message\x18\b \x01(\fR\rbodyIsMessage\x124\n" +
 	"\x06errors\x18\t \x03(\v2\x1c.roost.storage.v1.FetchErrorR\x06errors\x12\x12\n" +
+	"\x04last\x18\n" +
+	" \x01(\bR\x04last\x12\x12\n" +
 	"\x04data\x18\x0f \x01(\fR\x04data\"P\n" +
 	"\n" +
 	"FetchError\x12\x14\n" +
@@ -1853,13 +1864,14 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x0fFETCH_ITEM_GUID\x10\b\x12\x1d\n" +
 	"\x19FETCH_ITEM_BODY_STRUCTURE\x10\x10\x12\x15\n" +
 	"\x11FETCH_ITEM_HEADER\x10 \x12\x13\n" +
-	"\x0fFETCH_ITEM_BODY\x10@2\xc7\x04\n" +
+	"\x0fFETCH_ITEM_BODY\x10@2\x99\x05\n" +
 	"\aStorage\x12b\n" +
 	"\rListMailboxes\x12&.roost.storage.v1.ListMailboxesRequest\x1a'.roost.storage.v1.ListMailboxesResponse0\x01\x12K\n" +
 	"\x06Status\x12\x1f.roost.storage.v1.StatusRequest\x1a .roost.storage.v1.StatusResponse\x12G\n" +
 	"\x04Open\x12\x1d.roost.storage.v1.OpenRequest\x1a\x1e.roost.storage.v1.OpenResponse0\x01\x12P\n" +
 	"\aChanges\x12 .roost.storage.v1.ChangesRequest\x1a!.roost.storage.v1.ChangesResponse0\x01\x12J\n" +
-	"\x05Fetch\x12\x1e.roost.storage.v1.FetchRequest\x1a\x1f.roost.storage.v1.FetchResponse0\x01\x12T\n" +
+	"\x05Fetch\x12\x1e.roost.storage.v1.FetchRequest\x1a\x1f.roost.storage.v1.FetchResponse0\x01\x12P\n" +
+	"\tFetchMany\x12\x1e.roost.storage.v1.FetchRequest\x1a\x1f.roost.storage.v1.FetchResponse(\x010\x01\x12T\n" +
 	"\tWatchFile\x12\".roost.storage.v1.WatchFileRequest\x1a#.roost.storage.v1.WatchFileResponse\x12N\n" +
 	"\aUnwatch\x12 .roost.storage.v1.UnwatchRequest\x1a!.roost.storage.v1.UnwatchResponseB=Z;github.com/roostmail/roost/proto/roost/storage/v1;storagev1b\x06proto3"
 
@@ -1930,17 +1942,19 @@ var file_roost_storage_v1_storage_proto_depIdxs = []int32{
 	10, // 21: roost.storage.v1.Storage.Open:input_type -> roost.storage.v1.OpenRequest
 	14, // 22: roost.storage.v1.Storage.Changes:input_type -> roost.storage.v1.ChangesRequest
 	17, // 23: roost.storage.v1.Storage.Fetch:input_type -> roost.storage.v1.FetchRequest
-	20, // 24: roost.storage.v1.Storage.WatchFile:input_type -> roost.storage.v1.WatchFileRequest
-	22, // 25: roost.storage.v1.Storage.Unwatch:input_type -> roost.storage.v1.UnwatchRequest
-	4,  // 26: roost.storage.v1.Storage.ListMailboxes:output_type -> roost.storage.v1.ListMailboxesResponse
-	7,  // 27: roost.storage.v1.Storage.Status:output_type -> roost.storage.v1.StatusResponse
-	11, // 28: roost.storage.v1.Storage.Open:output_type -> roost.storage.v1.OpenResponse
-	15, // 29: roost.storage.v1.Storage.Changes:output_type -> roost.storage.v1.ChangesResponse
-	18, // 30: roost.storage.v1.Storage.Fetch:output_type -> roost.storage.v1.FetchResponse
-	21, // 31: roost.storage.v1.Storage.WatchFile:output_type -> roost.storage.v1.WatchFileResponse
-	23, // 32: roost.storage.v1.Storage.Unwatch:output_type -> roost.storage.v1.UnwatchResponse
-	26, // [26:33] is the sub-list for method output_type
-	19, // [19:26] is the sub-list for method input_type
+	17, // 24: roost.storage.v1.Storage.FetchMany:input_type -> roost.storage.v1.FetchRequest
+	20, // 25: roost.storage.v1.Storage.WatchFile:input_type -> roost.storage.v1.WatchFileRequest
+	22, // 26: roost.storage.v1.Storage.Unwatch:input_type -> roost.storage.v1.UnwatchRequest
+	4,  // 27: roost.storage.v1.Storage.ListMailboxes:output_type -> roost.storage.v1.ListMailboxesResponse
+	7,  // 28: roost.storage.v1.Storage.Status:output_type -> roost.storage.v1.StatusResponse
+	11, // 29: roost.storage.v1.Storage.Open:output_type -> roost.storage.v1.OpenResponse
+	15, // 30: roost.storage.v1.Storage.Changes:output_type -> roost.storage.v1.ChangesResponse
+	18, // 31: roost.storage.v1.Storage.Fetch:output_type -> roost.storage.v1.FetchResponse
+	18, // 32: roost.storage.v1.Storage.FetchMany:output_type -> roost.storage.v1.FetchResponse
+	21, // 33: roost.storage.v1.Storage.WatchFile:output_type -> roost.storage.v1.WatchFileResponse
+	23, // 34: roost.storage.v1.Storage.Unwatch:output_type -> roost.storage.v1.UnwatchResponse
+	27, // [27:35] is the sub-list for method output_type
+	19, // [19:27] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
 	19, // [19:19] is the sub-list for extension extendee
 	0,  // [0:19] is the sub-list for field type_name

@@ -35,6 +35,7 @@ const (
 	Storage_Open_FullMethodName          = "/roost.storage.v1.Storage/Open"
 	Storage_Changes_FullMethodName       = "/roost.storage.v1.Storage/Changes"
 	Storage_Fetch_FullMethodName         = "/roost.storage.v1.Storage/Fetch"
+	Storage_FetchMany_FullMethodName     = "/roost.storage.v1.Storage/FetchMany"
 	Storage_WatchFile_FullMethodName     = "/roost.storage.v1.Storage/WatchFile"
 	Storage_Unwatch_FullMethodName       = "/roost.storage.v1.Storage/Unwatch"
 )
@@ -75,6 +76,11 @@ type StorageClient interface {
 	// core does not repeat the call when the process dies; it asks the new
 	// process for what is missing.
 	Fetch(ctx context.Context, in *FetchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchResponse], error)
+	// FetchMany answers one FetchRequest after another as Fetch does, with last set in the
+	// final response to each: a call without the making and ending of a stream, of which core keeps
+	// some open. A request comes only after the answer to the one before. A request that fails ends the
+	// stream with its error. Optional: core uses Fetch if it is UNIMPLEMENTED.
+	FetchMany(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FetchRequest, FetchResponse], error)
 	// WatchFile hands a descriptor of the plugin's inotify instance to core, which from
 	// then on reads it; the plugin never does. Called at most once per process,
 	// and only if the capability "watch-fd" is announced. The plugin first sends the
@@ -181,6 +187,19 @@ func (c *storageClient) Fetch(ctx context.Context, in *FetchRequest, opts ...grp
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Storage_FetchClient = grpc.ServerStreamingClient[FetchResponse]
 
+func (c *storageClient) FetchMany(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FetchRequest, FetchResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Storage_ServiceDesc.Streams[4], Storage_FetchMany_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FetchRequest, FetchResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_FetchManyClient = grpc.BidiStreamingClient[FetchRequest, FetchResponse]
+
 func (c *storageClient) WatchFile(ctx context.Context, in *WatchFileRequest, opts ...grpc.CallOption) (*WatchFileResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(WatchFileResponse)
@@ -237,6 +256,11 @@ type StorageServer interface {
 	// core does not repeat the call when the process dies; it asks the new
 	// process for what is missing.
 	Fetch(*FetchRequest, grpc.ServerStreamingServer[FetchResponse]) error
+	// FetchMany answers one FetchRequest after another as Fetch does, with last set in the
+	// final response to each: a call without the making and ending of a stream, of which core keeps
+	// some open. A request comes only after the answer to the one before. A request that fails ends the
+	// stream with its error. Optional: core uses Fetch if it is UNIMPLEMENTED.
+	FetchMany(grpc.BidiStreamingServer[FetchRequest, FetchResponse]) error
 	// WatchFile hands a descriptor of the plugin's inotify instance to core, which from
 	// then on reads it; the plugin never does. Called at most once per process,
 	// and only if the capability "watch-fd" is announced. The plugin first sends the
@@ -271,6 +295,9 @@ func (UnimplementedStorageServer) Changes(*ChangesRequest, grpc.ServerStreamingS
 }
 func (UnimplementedStorageServer) Fetch(*FetchRequest, grpc.ServerStreamingServer[FetchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Fetch not implemented")
+}
+func (UnimplementedStorageServer) FetchMany(grpc.BidiStreamingServer[FetchRequest, FetchResponse]) error {
+	return status.Error(codes.Unimplemented, "method FetchMany not implemented")
 }
 func (UnimplementedStorageServer) WatchFile(context.Context, *WatchFileRequest) (*WatchFileResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method WatchFile not implemented")
@@ -361,6 +388,13 @@ func _Storage_Fetch_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Storage_FetchServer = grpc.ServerStreamingServer[FetchResponse]
 
+func _Storage_FetchMany_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(StorageServer).FetchMany(&grpc.GenericServerStream[FetchRequest, FetchResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_FetchManyServer = grpc.BidiStreamingServer[FetchRequest, FetchResponse]
+
 func _Storage_WatchFile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(WatchFileRequest)
 	if err := dec(in); err != nil {
@@ -437,6 +471,12 @@ var Storage_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Fetch",
 			Handler:       _Storage_Fetch_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "FetchMany",
+			Handler:       _Storage_FetchMany_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "roost/storage/v1/storage.proto",
