@@ -9,6 +9,9 @@ import (
 // Dovecot (src/lib-imap/imap-quote.c): from here on the literal is shorter.
 const maxEscapes = 4
 
+// replacement takes the place of NUL, for which IMAP has no form, as in Dovecot.
+const replacement = "\uFFFD"
+
 // appendNString appends s as an IMAP nstring: quoted if that is allowed and short, else as a literal. nil is NIL.
 func appendNString(dst, s []byte) []byte {
 	if s == nil {
@@ -41,6 +44,9 @@ func appendNString(dst, s []byte) []byte {
 }
 
 func appendLiteral(dst, s []byte) []byte {
+	if bytes.IndexByte(s, 0) >= 0 {
+		s = bytes.ReplaceAll(s, []byte{0}, []byte(replacement))
+	}
 	dst = append(dst, '{')
 	dst = strconv.AppendInt(dst, int64(len(s)), 10)
 	dst = append(dst, '}', '\r', '\n')
@@ -113,10 +119,13 @@ func tidy(s []byte, emit func(byte)) {
 				emit(' ')
 			}
 			blank, any = false, true
-			if c == 0 {
-				c = 0x80 // NUL is not allowed in a literal
+			if c != 0 {
+				emit(c)
+				continue
 			}
-			emit(c)
+			for i := range len(replacement) {
+				emit(replacement[i])
+			}
 		}
 	}
 }
