@@ -57,7 +57,7 @@ func (s *Storage) fetch(ctx context.Context, req *storagev1.FetchRequest, recv *
 		kept := f.kept
 		err = s.fetchOn(ctx, f, req, recv)
 		switch {
-		case status.Code(err) == codes.Unimplemented && !recv.begun:
+		case unknownMethod(err):
 			s.fetches.never.Store(true)
 		case err == io.EOF && kept && !recv.begun: // the plugin has ended the stream while it had nothing to do
 		case err == io.EOF:
@@ -66,6 +66,12 @@ func (s *Storage) fetch(ctx context.Context, req *storagev1.FetchRequest, recv *
 			return s.fetchError(ctx, err)
 		}
 	}
+}
+
+// unknownMethod reports whether the server does not have the method. A plugin's own errors have details.
+func unknownMethod(err error) bool {
+	st, _ := status.FromError(err)
+	return st.Code() == codes.Unimplemented && len(st.Details()) == 0
 }
 
 // fetchAlone is fetch for a plugin without FetchMany.
