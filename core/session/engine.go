@@ -72,7 +72,7 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time)
 	}
 	e := &Engine{cfg: cfg, p: p, log: log, clock: clock, start: clock(), slab: newSlab(cfg.MaxSessions)}
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
-	e.lists.slab, e.tasks.base = e.slab, e.ctx
+	e.lists.slab, e.tasks.base, e.tasks.grace = e.slab, e.ctx, cfg.HangupGrace
 	e.handshakes.max = cfg.MaxHandshakes
 	e.borrowed.New = func() any { return new(Session) }
 	e.pool = pool{run: e.runTask, make: e.newWorker, slots: cfg.Workers, free: cfg.Workers}

@@ -244,7 +244,7 @@ func TestUnsentOutputSleepsAndHoldsInputBack(t *testing.T) {
 }
 
 func TestDisconnectCancelsCommand(t *testing.T) {
-	s := startServer(t, Config{}, nil)
+	s := startServer(t, Config{HangupGrace: time.Millisecond}, nil)
 	c := s.dial(t)
 	c.send("a HOLD\r\n")
 	<-s.toy.started
@@ -254,6 +254,24 @@ func TestDisconnectCancelsCommand(t *testing.T) {
 	defer s.toy.mu.Unlock()
 	if len(s.toy.causes) != 1 || !errors.Is(s.toy.causes[0], ErrGone) {
 		t.Errorf("causes %v", s.toy.causes)
+	}
+}
+
+// TestHalfClosedClientIsAnswered: a client that has nothing more to send still reads (as in "printf … | nc -N").
+func TestHalfClosedClientIsAnswered(t *testing.T) {
+	s := startServer(t, Config{HangupGrace: time.Hour}, nil)
+	c := s.dial(t)
+	c.send("a HOLD\r\nb ECHO 2\r\n")
+	<-s.toy.started
+	if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the end of input is noted", func() bool { return s.hangups() == 1 })
+	close(s.toy.release)
+	c.want(`a ran ""`, `b "2"`)
+	c.wantEnd()
+	if len(s.toy.causes) != 0 {
+		t.Errorf("the command was cancelled: %v", s.toy.causes)
 	}
 }
 
@@ -409,4 +427,19 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 	if len(s.toy.causes) != 1 || !errors.Is(s.toy.causes[0], ErrStopping) {
 		t.Errorf("causes %v", s.toy.causes)
 	}
+}
+
+// hangups returns how many commands run for a client that has closed its sending side.
+func (s *server) hangups() (n int) {
+	for i := range s.tasks.shards {
+		sh := &s.tasks.shards[i]
+		sh.mu.Lock()
+		for _, w := range sh.m {
+			if w.hangup != nil {
+				n++
+			}
+		}
+		sh.mu.Unlock()
+	}
+	return n
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // task is a session that needs a worker. Its session stays owned from the time it is handed over until
@@ -40,6 +41,7 @@ type worker struct {
 	wake    chan struct{}   // capacity 1: something happened to the session that it runs
 	ctx     context.Context // of the call in progress, nil: none; changed with the task shard's lock held
 	cancel  context.CancelCauseFunc
+	hangup  *time.Timer   // ends ctx some time after the client has closed its sending side; guarded like cancel
 	granted chan struct{} // capacity 1: it has a slot again
 	start   chan task     // capacity 1: the next task, with a slot; closed: end
 }

@@ -3,11 +3,13 @@ package session
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // tasks finds the worker that runs a session, for those who learn that something happened to it (word: running).
 type tasks struct {
 	base   context.Context // ends with the engine
+	grace  time.Duration   // Config.HangupGrace
 	shards [16]taskShard
 }
 
@@ -59,6 +61,10 @@ func (t *tasks) finish(slot uint32, w *worker) {
 	sh.mu.Lock()
 	cancel := w.cancel
 	w.ctx, w.cancel = nil, nil
+	if w.hangup != nil {
+		w.hangup.Stop()
+		w.hangup = nil
+	}
 	sh.mu.Unlock()
 	cancel(nil)
 }
@@ -71,7 +77,8 @@ func (w *worker) cause() error {
 	return context.Cause(w.ctx)
 }
 
-// nudge tells the worker of the session in slot that b is pending. A client that went ends the call's context.
+// nudge tells the worker of the session in slot that b is pending. A client that went ends the call's context; one that
+// has only closed its sending side may wait for the answer, and is given some time for it.
 func (t *tasks) nudge(slot uint32, b bits, reason error) {
 	sh := t.shard(slot)
 	sh.mu.Lock()
@@ -80,8 +87,12 @@ func (t *tasks) nudge(slot uint32, b bits, reason error) {
 	if w == nil {
 		return // it is done, or will look at what is pending before it waits
 	}
-	if b&(bitHangup|bitKill) != 0 && w.cancel != nil {
-		w.cancel(reason)
+	switch cancel := w.cancel; {
+	case cancel == nil:
+	case b&bitKill != 0:
+		cancel(reason)
+	case b&bitHangup != 0 && w.hangup == nil:
+		w.hangup = time.AfterFunc(t.grace, func() { cancel(reason) }) // finish stops it
 	}
 	select {
 	case w.wake <- struct{}{}:
