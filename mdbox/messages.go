@@ -45,6 +45,7 @@ type record struct {
 //	err = ms.Err()
 type Messages struct {
 	b    *Mailbox
+	guid [16]byte // of the mailbox when the walk began
 	uids []uint32 // not looked up yet
 
 	batch          []record
@@ -71,11 +72,17 @@ func (b *Mailbox) Messages(uids []uint32, headers ...string) (*Messages, error) 
 	ms.message.fields = NewFieldSet(headers)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, err := b.refresh(); err != nil {
+	s, err := b.refresh()
+	if err != nil {
 		return nil, err
 	}
+	ms.guid = b.header(s).MailboxGUID
 	return ms, nil
 }
+
+// MailboxGUID returns the GUID of the mailbox that the messages are of. If another takes its
+// name during the walk, that ends with ErrNotFound.
+func (ms *Messages) MailboxGUID() [16]byte { return ms.guid }
 
 // Next goes to the next message, and returns false when there is none or Err is set.
 func (ms *Messages) Next() bool {
@@ -112,6 +119,11 @@ func (ms *Messages) load() {
 	ms.batch, ms.next = ms.batch[:0], 0
 	ms.b.mu.Lock()
 	s := ms.b.index.State()
+	if ms.b.header(s).MailboxGUID != ms.guid {
+		ms.err = ErrNotFound
+		ms.b.mu.Unlock()
+		return
+	}
 	ms.mapUIDValidity = ms.b.header(s).MapUIDValidity
 	ms.indexID = s.Header().IndexID()
 	seq := uint32(0)

@@ -187,8 +187,11 @@ const (
 // FetchRequest asks for data of messages of one mailbox.
 type FetchRequest struct {
 	Mailbox MailboxRef
-	UIDs    []uint32 // ascending, without duplicates
-	Items   FetchItems
+	// MailboxID is that of the Snapshot which the UIDs are from. If the name is now that of
+	// another mailbox, Fetch sends nothing and returns KindNotFound. Zero: whatever has the name.
+	MailboxID [16]byte
+	UIDs      []uint32 // ascending, without duplicates
+	Items     FetchItems
 	// HeaderFields names header fields that are wanted, in any case; nil = none.
 	// Ignored when FetchHeader or FetchBody without range is asked for.
 	HeaderFields []string

@@ -35,7 +35,7 @@ func (f *fetch) remaining() error {
 	if f.next == len(f.uids) {
 		return nil
 	}
-	err := f.srv.storage.Fetch(f.ctx, &backend.FetchRequest{Mailbox: *f.ref, UIDs: f.uids[f.next:],
+	err := f.srv.storage.Fetch(f.ctx, &backend.FetchRequest{Mailbox: *f.ref, MailboxID: f.view.MailboxID, UIDs: f.uids[f.next:],
 		Items: f.plan.items, HeaderFields: f.plan.fields, Offset: f.plan.offset, Length: f.plan.length}, f)
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func (f *fetch) remaining() error {
 func (f *fetch) rest() error {
 	c := &f.cur
 	c.resumed = true
-	r := &backend.FetchRequest{Mailbox: *f.ref, UIDs: f.uids[f.next : f.next+1], Items: backend.FetchBody, Offset: c.base + c.pos}
+	r := &backend.FetchRequest{Mailbox: *f.ref, MailboxID: f.view.MailboxID, UIDs: f.uids[f.next : f.next+1], Items: backend.FetchBody, Offset: c.base + c.pos}
 	if !c.whole {
 		r.Length = c.total - c.pos
 	}

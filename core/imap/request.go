@@ -71,6 +71,9 @@ func (srv *Server) Run(ctx context.Context, s *session.Session, cmd []byte) {
 	}
 	if err == nil {
 		err = r.cmd.run(r)
+		if r.mbox != nil && err != nil && backend.KindOf(err) == backend.KindNotFound {
+			r.mbox.Doubt() // its name may be that of another mailbox by now
+		}
 		if r.cmd.sync != syncNone && r.st.Proto == stateSelected && !isBad(err) {
 			r.announced()
 			err = errors.Join(err, r.sync(r.cmd.sync == syncNoExpunge))

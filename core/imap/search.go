@@ -110,7 +110,7 @@ func (s *search) run() error {
 
 // request returns what the current phase asks storage for, nil if it has nothing to ask for.
 func (s *search) request() *backend.FetchRequest {
-	r := &backend.FetchRequest{Mailbox: *s.ref}
+	r := &backend.FetchRequest{Mailbox: *s.ref, MailboxID: s.view.MailboxID}
 	if s.needs.size {
 		r.Items |= backend.FetchSize
 	}

@@ -65,6 +65,9 @@ func (m *Mailbox) Version() uint64 {
 // yet. Unlike Clean it asks nobody: a change may be on its way.
 func (m *Mailbox) Dirty() bool { return m.dirty.Load() }
 
+// Doubt makes the next Refresh ask storage, although no change was announced.
+func (m *Mailbox) Doubt() { m.dirty.Store(true) }
+
 // Clean reports whether Current is known to be the newest state of the mailbox
 // at this moment. Always false for a mailbox without a watch. It does not block.
 func (m *Mailbox) Clean() bool {

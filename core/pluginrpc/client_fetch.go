@@ -31,6 +31,7 @@ func (s *Storage) Fetch(ctx context.Context, r *backend.FetchRequest, sink backe
 		n := min(len(uids), maxFetchUIDs)
 		err := s.fetch(ctx, &storagev1.FetchRequest{
 			Mailbox:      ref,
+			MailboxId:    optionalID(r.MailboxID),
 			Uids:         appendUint32s(make([]byte, 0, 4*n), uids[:n]),
 			Items:        uint32(r.Items),
 			HeaderFields: r.HeaderFields,
@@ -43,6 +44,14 @@ func (s *Storage) Fetch(ctx context.Context, r *backend.FetchRequest, sink backe
 		uids = uids[n:]
 	}
 	return nil
+}
+
+// optionalID returns a GUID for the wire, on which an absent one is empty.
+func optionalID(id [16]byte) []byte {
+	if id == [16]byte{} {
+		return nil
+	}
+	return id[:]
 }
 
 func (s *Storage) fetch(ctx context.Context, req *storagev1.FetchRequest, recv *fetchReceiver) error {

@@ -34,14 +34,18 @@ func (s *storageServer) fetch(r *storagev1.FetchRequest, sink *fetchSender) erro
 	if len(r.Uids)%4 != 0 {
 		return backend.Errorf(backend.KindInvalidArgument, "column uids has %d bytes", len(r.Uids))
 	}
-	err := s.storage.Fetch(sink.stream.Context(), &backend.FetchRequest{
+	req := &backend.FetchRequest{
 		Mailbox:      mailboxFromProto(r.Mailbox),
 		UIDs:         decodeUint32s(make([]uint32, 0, len(r.Uids)/4), r.Uids),
 		Items:        backend.FetchItems(r.Items),
 		HeaderFields: r.HeaderFields,
 		Offset:       r.Offset,
 		Length:       r.Length,
-	}, sink)
+	}
+	if n := copy(req.MailboxID[:], r.MailboxId); n != len(r.MailboxId) || n != 0 && n != len(req.MailboxID) {
+		return backend.Errorf(backend.KindInvalidArgument, "mailbox_id of %d bytes", len(r.MailboxId))
+	}
+	err := s.storage.Fetch(sink.stream.Context(), req, sink)
 	if sink.err != nil {
 		return sink.err
 	}

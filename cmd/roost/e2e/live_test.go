@@ -160,3 +160,30 @@ func withoutRecent(flags rig.Value) string {
 	l := slices.DeleteFunc(slices.Clone(flags.List), func(v rig.Value) bool { return v.Str == `\Recent` })
 	return rig.Value{List: l}.String()
 }
+
+// TestLiveRename: a session stays with its mailbox, whatever its name means by now. It
+// is never given a message of another mailbox that has taken the name.
+func TestLiveRename(t *testing.T) {
+	l := startLive(t, 1)
+	for _, box := range []string{"A", "B"} {
+		cmd(t, l.dovecot, "CREATE %s", box)
+		m := "Subject: in " + box + "\r\n\r\nbody of " + box + "\r\n"
+		cmd(t, l.dovecot, "APPEND %s {%d+}\r\n%s", box, len(m), m)
+	}
+	cmd(t, l.roost, "SELECT A")
+	wantMatch(t, joined(cmd(t, l.roost, "FETCH 1 (BODY.PEEK[TEXT])")), "body of A")
+	other := login(t, l.r.Addr, storeUser)
+	cmd(t, other, "SELECT A")
+	cmd(t, l.dovecot, "RENAME A C")
+	cmd(t, l.dovecot, "RENAME B A")
+
+	u, err := l.roost.Cmd("FETCH 1 (BODY.PEEK[TEXT])")
+	if got := joined(u); strings.Contains(got, "body of B") || err == nil && !strings.Contains(got, "body of A") {
+		t.Fatalf("the session at the old mailbox got %q, %v", got, err)
+	}
+	// The other session selects by name, and means what has the name now.
+	cmd(t, other, "SELECT A")
+	wantMatch(t, joined(cmd(t, other, "FETCH 1 (BODY.PEEK[TEXT])")), "body of B")
+	cmd(t, other, "SELECT C")
+	wantMatch(t, joined(cmd(t, other, "FETCH 1 (BODY.PEEK[TEXT])")), "body of A")
+}

@@ -20,6 +20,9 @@ func (s *Storage) Fetch(ctx context.Context, r *backend.FetchRequest, sink backe
 		return s.failed(p, m, err)
 	}
 	defer ms.Close()
+	if r.MailboxID != [16]byte{} && ms.MailboxGUID() != r.MailboxID {
+		return backend.Errorf(backend.KindNotFound, "The mailbox was renamed or deleted, and another has its name.")
+	}
 	defer s.stores.useFiles(p, m.store)()
 	for ms.Next() {
 		if err := ctx.Err(); err != nil {

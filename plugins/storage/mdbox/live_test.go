@@ -164,7 +164,7 @@ func checkAgainstDoveadm(t *testing.T, store *mdboxtest.Store, got *state) {
 	t.Helper()
 	out := store.Doveadm(t, "-f", "tab", "fetch", "uid flags", "mailbox", "INBOX", "all")
 	n := 0
-	for i, line := range strings.Split(strings.TrimSpace(out), "\n") {
+	for i, line := range strings.Split(strings.TrimRight(out, "\n"), "\n") {
 		if i == 0 {
 			continue
 		}

@@ -1277,8 +1277,11 @@ type FetchRequest struct {
 	// message without range is asked for.
 	HeaderFields []string `protobuf:"bytes,4,rep,name=header_fields,json=headerFields,proto3" json:"header_fields,omitempty"`
 	// The range of the message that FETCH_ITEM_BODY means, in bytes of its CRLF form. length 0: to the end.
-	Offset        uint64 `protobuf:"varint,5,opt,name=offset,proto3" json:"offset,omitempty"`
-	Length        uint64 `protobuf:"varint,6,opt,name=length,proto3" json:"length,omitempty"`
+	Offset uint64 `protobuf:"varint,5,opt,name=offset,proto3" json:"offset,omitempty"`
+	Length uint64 `protobuf:"varint,6,opt,name=length,proto3" json:"length,omitempty"`
+	// GUID (16 bytes) of the mailbox that the UIDs are from. If the name is now that of another
+	// mailbox, nothing is sent and the call fails with NOT_FOUND. Empty: whatever has the name.
+	MailboxId     []byte `protobuf:"bytes,7,opt,name=mailbox_id,json=mailboxId,proto3" json:"mailbox_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1353,6 +1356,13 @@ func (x *FetchRequest) GetLength() uint64 {
 		return x.Length
 	}
 	return 0
+}
+
+func (x *FetchRequest) GetMailboxId() []byte {
+	if x != nil {
+		return x.MailboxId
+	}
+	return nil
 }
 
 // FetchResponse carries many small messages, or a piece of a large one.
@@ -1811,14 +1821,16 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\bposition\x18\x05 \x01(\fR\bposition\x12%\n" +
 	"\x0eexpunged_count\x18\x06 \x01(\rR\rexpungedCount\x12#\n" +
 	"\rupdated_count\x18\a \x01(\rR\fupdatedCount\x12%\n" +
-	"\x0eappended_count\x18\b \x01(\rR\rappendedCount\"\xc5\x01\n" +
+	"\x0eappended_count\x18\b \x01(\rR\rappendedCount\"\xe4\x01\n" +
 	"\fFetchRequest\x126\n" +
 	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x12\n" +
 	"\x04uids\x18\x02 \x01(\fR\x04uids\x12\x14\n" +
 	"\x05items\x18\x03 \x01(\rR\x05items\x12#\n" +
 	"\rheader_fields\x18\x04 \x03(\tR\fheaderFields\x12\x16\n" +
 	"\x06offset\x18\x05 \x01(\x04R\x06offset\x12\x16\n" +
-	"\x06length\x18\x06 \x01(\x04R\x06length\"\xd2\x02\n" +
+	"\x06length\x18\x06 \x01(\x04R\x06length\x12\x1d\n" +
+	"\n" +
+	"mailbox_id\x18\a \x01(\fR\tmailboxId\"\xd2\x02\n" +
 	"\rFetchResponse\x12\x12\n" +
 	"\x04body\x18\x01 \x01(\fR\x04body\x12\x12\n" +
 	"\x04uids\x18\x02 \x01(\fR\x04uids\x12\x18\n" +
