@@ -6,9 +6,13 @@ import "github.com/roostmail/roost/core/imapwire"
 // anything without a hierarchy separator. It is UTF-8; a reference has been put before it.
 type pattern string
 
-// newPattern joins the reference and the pattern as sent. ok is false for what
+// newPattern joins the reference and the pattern as sent. A pattern that begins with "/" or "~" is absolute
+// (RFC 3501 §6.3.8; Dovecot's src/lib-storage/list/mailbox-list-fs.c, fs_list_join_refpattern). ok is false for what
 // is not valid modified UTF-7: it matches no name.
 func newPattern(reference, raw []byte) (p pattern, ok bool) {
+	if len(raw) > 0 && (raw[0] == '/' || raw[0] == '~') {
+		reference = nil
+	}
 	s, err := imapwire.DecodeUTF7(append(append([]byte(nil), reference...), raw...))
 	if err != nil {
 		return "", false
