@@ -13,8 +13,10 @@ func (c *conversation) command() randomCommand {
 	c.n++
 	b := &commandText{c: c, cmd: randomCommand{selected: c.selected.name}}
 	uid := pick(c, "", "", "UID ")
+	// Too many BAD in a row, for want of a message, would end the session.
+	wanting := c.selected.messages == 0 && c.rng.IntN(3) == 0
 	switch k := c.rng.IntN(100); {
-	case k < 12 || c.n == 1:
+	case k < 12 || wanting || c.n == 1:
 		b.add(c.anyCase("EXAMINE") + " ")
 		c.selected = c.mailbox()
 		b.str(c.selected.name)
