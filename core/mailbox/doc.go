@@ -7,7 +7,7 @@
 // A Registry interns (user, namespace, name) to a small id. A session refers to
 // its mailbox by that id and a version number, 12 bytes in its record, and owns
 // nothing else. An entry is freed some time after its last session left
-// (Config.Warm), so that a client which reconnects pays nothing.
+// (Config.Warm), so that a client which reconnects pays one small call only.
 //
 // # Views
 //

@@ -103,7 +103,9 @@ func (r *Registry) Close() {
 func (r *Registry) Open(ctx context.Context, ref backend.MailboxRef) (*Mailbox, *View, error) {
 	for {
 		m := r.acquire(ref)
-		m.Doubt() // the watch is on the mailbox: it does not see that its name became that of another
+		if !r.holdsName(ctx, m) {
+			m.Doubt()
+		}
 		err := m.Refresh(ctx)
 		if err == nil {
 			m.mu.Lock()

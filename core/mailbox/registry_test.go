@@ -121,7 +121,8 @@ func TestWarmMailboxIsNotOpenedAgain(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		m, v = f.open()
 		f.wantCalls("Open", 1)
-		f.wantCalls("Changes", 1)
+		f.wantCalls("Changes", 0)
+		f.wantCalls("Status", 1)
 		m.Close(v.Version)
 		time.Sleep(6 * time.Second)
 		if f.r.Get(m.ID()) != nil {

@@ -87,6 +87,17 @@ func (r *Registry) Status(ctx context.Context, u *backend.User, namespace string
 	return out, nil
 }
 
+// holdsName reports whether the name of an open mailbox is known to be still its own. The watch of a
+// mailbox does not tell that; those of a remembered STATUS do.
+func (r *Registry) holdsName(ctx context.Context, m *Mailbox) bool {
+	v, ref := m.Current(), m.Ref()
+	if v == nil || !m.watched.Load() {
+		return false // it is asked for its changes in any case
+	}
+	got, err := r.Status(ctx, ref.User, ref.Namespace, []string{ref.Name}, backend.StatusMailboxID)
+	return err == nil && got[0].Err == nil && got[0].MailboxID == v.MailboxID
+}
+
 // askStatus is storage's Status with as many elements as names.
 func (r *Registry) askStatus(ctx context.Context, u *backend.User, namespace string, names []string, items backend.StatusItems) ([]backend.MailboxStatus, error) {
 	got, err := r.storage.Status(ctx, u, namespace, names, items)
