@@ -24,6 +24,7 @@ type Limits struct {
 	Handshakes        int // TLS handshakes in progress
 	HandshakeTimeout  time.Duration
 	SlowClientTimeout time.Duration // of a client that reads nothing while output waits
+	HangupGrace       time.Duration // for a command whose client has closed its sending side
 
 	DrainTimeout time.Duration // for commands under way when the server ends
 
@@ -63,6 +64,7 @@ func (l *Limits) list() []limit {
 		{key: "handshakes", number: &l.Handshakes, def: 1024, low: 1, high: 1 << 20},
 		{key: "handshake_timeout", time: &l.HandshakeTimeout, def: int64(30 * time.Second), low: int64(time.Second)},
 		{key: "slow_client_timeout", time: &l.SlowClientTimeout, def: int64(5 * time.Minute), low: int64(time.Second)},
+		{key: "hangup_grace", time: &l.HangupGrace, def: int64(10 * time.Second), low: int64(time.Second)},
 		{key: "drain_timeout", time: &l.DrainTimeout, def: int64(10 * time.Second)},
 		{key: "mailbox_journal", number: &l.MailboxJournal, bytes: true, def: mib, low: kib, high: 1 << 30},
 		{key: "mailbox_warm", time: &l.MailboxWarm, def: int64(5 * time.Second)},

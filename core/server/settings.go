@@ -24,6 +24,7 @@ func engineConfig(c *config.Config) session.Config {
 		MaxHandshakes:     l.Handshakes,
 		HandshakeTimeout:  l.HandshakeTimeout,
 		SlowClientTimeout: l.SlowClientTimeout,
+		HangupGrace:       l.HangupGrace,
 	}
 }
 

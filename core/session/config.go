@@ -23,7 +23,7 @@ type Config struct {
 	HandshakeTimeout  time.Duration // from accept or STARTTLS to the end of the handshake, [limits] handshake_timeout; default 30 s
 	OutputHighWater   int           // bytes that are collected before Write flushes and may wait; default 32 KiB
 	SlowClientTimeout time.Duration // a client that reads nothing for so long while output waits is dropped, [limits] slow_client_timeout; default 5 min
-	HangupGrace       time.Duration // how long a command goes on for a client that has closed its sending side, and may be gone; default 10 s
+	HangupGrace       time.Duration // how long a command goes on for a client that has closed its sending side, and may be gone, [limits] hangup_grace; default 10 s
 }
 
 // complete fills in the defaults and checks what the engine relies on.
