@@ -14,6 +14,7 @@ python3 python3
 openssl openssl
 gnutls-cli gnutls-bin
 setpriv util-linux
+script bsdutils
 gcc gcc
 /usr/include/stdlib.h libc6-dev
 '

@@ -53,8 +53,8 @@ func tool(t *testing.T, dir string, name string, args ...string) []byte {
 	return out.Bytes()
 }
 
-// TestMbsyncMakesTheSameMaildir pulls the whole store from both servers over TLS.
-func TestMbsyncMakesTheSameMaildir(t *testing.T) {
+// TestClientMbsyncMakesTheSameMaildir pulls the whole store from both servers over TLS.
+func TestClientMbsyncMakesTheSameMaildir(t *testing.T) {
 	p := startPair(t)
 	got := mbsync(t, p.roost.TLSAddr, p.cert)
 	want := mbsync(t, p.dovecot.TLSAddr, p.dcert)
@@ -114,8 +114,8 @@ func mbsync(t *testing.T, addr, cert string) []string {
 	return lines
 }
 
-// TestCurlFetchesEverything lists and fetches the store with curl over TLS.
-func TestCurlFetchesEverything(t *testing.T) {
+// TestClientCurlFetchesEverything lists and fetches the store with curl over TLS.
+func TestClientCurlFetchesEverything(t *testing.T) {
 	p := startPair(t)
 	dir := tempDir(t)
 	curl := func(path string, args ...string) []byte {
@@ -140,8 +140,8 @@ func TestCurlFetchesEverything(t *testing.T) {
 	}
 }
 
-// TestMuttCopiesTheInbox tags and copies all messages with mutt, in a terminal of its own.
-func TestMuttCopiesTheInbox(t *testing.T) {
+// TestClientMuttCopiesTheInbox tags and copies all messages with mutt, in a terminal of its own.
+func TestClientMuttCopiesTheInbox(t *testing.T) {
 	p := startPair(t)
 	got := mutt(t, p.roost.TLSAddr, p.cert)
 	want := mutt(t, p.dovecot.TLSAddr, p.dcert)
@@ -200,8 +200,8 @@ c.logout()
 json.dump(out, sys.stdout)
 `
 
-// TestImaplibReadsEverything reads every body with Python's imaplib: implicit TLS and STARTTLS, TLS 1.2 and 1.3.
-func TestImaplibReadsEverything(t *testing.T) {
+// TestClientImaplibReadsEverything reads every body with Python's imaplib: implicit TLS and STARTTLS, TLS 1.2 and 1.3.
+func TestClientImaplibReadsEverything(t *testing.T) {
 	p := startPair(t)
 	dir := tempDir(t)
 	must(t, os.WriteFile(filepath.Join(dir, "read.py"), []byte(imaplibProgram), 0o644))

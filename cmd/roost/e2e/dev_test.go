@@ -89,8 +89,8 @@ func waitFor(t *testing.T, what string, cond func() bool) {
 	}
 }
 
-// TestConfigMistake: file, line, nearest known key, exit code 1.
-func TestConfigMistake(t *testing.T) {
+// TestBadConfig: file, line, nearest known key, exit code 1.
+func TestBadConfig(t *testing.T) {
 	dir := tempDir(t)
 	writeFile(t, dir+"/roost.toml", "[imap]\nlisten = [\"127.0.0.1:0\"]\n[storage]\nplugin = \"mdbox\"\noptions.mail_location = \"mdbox:/x\"\n[auth]\nplugin = \"passwd-file\"\noptions.path = \"u\"\n[hibernation]\nplugn = \"adaptive\"\n")
 	for _, args := range [][]string{{"config", "check", "--config", dir + "/roost.toml"}, {"serve", "--config", dir + "/roost.toml"}} {

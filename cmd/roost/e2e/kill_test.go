@@ -12,9 +12,9 @@ import (
 	"github.com/roostmail/roost/cmd/internal/rig"
 )
 
-// TestStoragePluginKilledDuringFetch kills the storage plugin in the middle of
+// TestKilledStorageDuringFetch kills the storage plugin in the middle of
 // a large FETCH: the session survives, and the FETCH, or else its repetition, is complete.
-func TestStoragePluginKilledDuringFetch(t *testing.T) {
+func TestKilledStorageDuringFetch(t *testing.T) {
 	const messages, size = 400, 64 << 10
 	d := startDovecot(t, rig.DovecotOptions{})
 	w := login(t, d.Addr, storeUser)
@@ -60,8 +60,8 @@ func TestStoragePluginKilledDuringFetch(t *testing.T) {
 	}
 }
 
-// TestAuthPluginKilled: the next login succeeds.
-func TestAuthPluginKilled(t *testing.T) {
+// TestKilledAuth: the next login succeeds.
+func TestKilledAuth(t *testing.T) {
 	r := startRoost(t, rig.RoostOptions{Home: tempDir(t), Users: []string{storeUser}})
 	login(t, r.Addr, storeUser)
 	pid, err := r.PluginPID("auth/passwd-file")
@@ -70,8 +70,8 @@ func TestAuthPluginKilled(t *testing.T) {
 	login(t, r.Addr, storeUser)
 }
 
-// TestNoPluginOutlivesCore kills core with SIGKILL.
-func TestNoPluginOutlivesCore(t *testing.T) {
+// TestKilledCoreLeavesNoPlugin kills core with SIGKILL.
+func TestKilledCoreLeavesNoPlugin(t *testing.T) {
 	r, err := rig.StartRoost(rig.RoostOptions{Binary: roostBinary, Dir: tempDir(t), Home: tempDir(t), Users: []string{storeUser}})
 	must(t, err)
 	tree := rig.Tree(r.PID())
@@ -94,5 +94,28 @@ func TestNoPluginOutlivesCore(t *testing.T) {
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
+	}
+}
+
+// TestKilledStorageAgainAndAgain: a plugin that is killed whenever it is back is not
+// taken for one that can not run; each command in between succeeds, on the same session.
+func TestKilledStorageAgainAndAgain(t *testing.T) {
+	l := startLive(t, 3)
+	cmd(t, l.dovecot, "CREATE Other")
+	for i := range 12 {
+		pid := 0
+		waitFor(t, "storage plugin", func() bool {
+			p, err := l.r.PluginPID("storage/mdbox")
+			pid = p
+			return err == nil
+		})
+		must(t, syscall.Kill(pid, syscall.SIGKILL))
+		f, err := rig.FetchAnswers(cmd(t, l.roost, "FETCH 1:* (UID BODY.PEEK[])"))
+		must(t, err)
+		if len(f) != 3 {
+			t.Fatalf("kill %d: %d messages", i, len(f))
+		}
+		appendMessage(t, l.dovecot, "Other", i)
+		wantMatch(t, joined(cmd(t, l.roost, "STATUS Other (MESSAGES)")), fmt.Sprintf(`MESSAGES %d\)`, i+1))
 	}
 }

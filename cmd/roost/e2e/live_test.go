@@ -50,8 +50,8 @@ func wantMatch(t *testing.T, got, pattern string) {
 	}
 }
 
-// TestDovecotsChangesShowAtNoop: what Dovecot has answered OK is told at roost's very next NOOP.
-func TestDovecotsChangesShowAtNoop(t *testing.T) {
+// TestLiveChangesShowAtNoop: what Dovecot has answered OK is told at roost's very next NOOP.
+func TestLiveChangesShowAtNoop(t *testing.T) {
 	l := startLive(t, 10)
 	if got := joined(cmd(t, l.roost, "NOOP")); got != "" {
 		t.Fatalf("NOOP without a change answered %q", got)
@@ -81,8 +81,8 @@ func TestDovecotsChangesShowAtNoop(t *testing.T) {
 	wantMatch(t, joined(cmd(t, l.roost, "STATUS INBOX (MESSAGES)")), `MESSAGES 8`)
 }
 
-// TestDovecotsChangesShowInIdle: an idling session is told without asking.
-func TestDovecotsChangesShowInIdle(t *testing.T) {
+// TestLiveChangesShowInIdle: an idling session is told without asking.
+func TestLiveChangesShowInIdle(t *testing.T) {
 	l := startLive(t, 5)
 	tag, err := l.roost.Start("IDLE")
 	must(t, err)
@@ -113,8 +113,8 @@ func TestDovecotsChangesShowInIdle(t *testing.T) {
 	wantMatch(t, string(final), `^OK`)
 }
 
-// TestRotationOfTheLog: sequence numbers stay exact when Dovecot rotates its log many times.
-func TestRotationOfTheLog(t *testing.T) {
+// TestLiveRotationOfTheLog: sequence numbers stay exact when Dovecot rotates its log many times.
+func TestLiveRotationOfTheLog(t *testing.T) {
 	d := startDovecot(t, rig.DovecotOptions{Extra: "mail_index_log_rotate_min_size = 1k\nmail_index_log_rotate_max_size = 2k\nmail_index_log_rotate_min_age = 0\nmail_index_rewrite_min_log_bytes = 256\nmail_index_rewrite_max_log_bytes = 512\n"})
 	w := login(t, d.Addr, storeUser)
 	for i := range 30 {

@@ -26,6 +26,11 @@ func run(m *testing.M) int {
 	}
 	defer remove()
 	roostBinary = filepath.Join(dir, "roost")
+	storesDir = filepath.Join(dir, "stores")
+	if err := os.Mkdir(storesDir, 0o755); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	build := exec.Command("go", "build", "-o", roostBinary, "github.com/roostmail/roost/cmd/roost")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {

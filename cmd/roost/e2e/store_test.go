@@ -51,23 +51,29 @@ type expectation struct {
 	} `json:"mailboxes"`
 }
 
-// makeStore makes a store of the variant with a real Dovecot, owned by
-// rig.MailUID. Its users' home is dir/home.
+// storesDir keeps the stores that makeStore has made.
+var storesDir string
+
+// makeStore returns a store of the variant that a real Dovecot made, owned by
+// rig.MailUID. The home of its user is dir/home. Each test gets a copy of its own.
 func makeStore(t *testing.T, v variant) (dir string, want expectation) {
 	t.Helper()
-	dir = tempDir(t)
-	out := filepath.Join(dir, "s")
-	script, err := filepath.Abs("../../../testdata/make-store.sh")
-	must(t, err)
-	args := append([]string{"--quiet", "--user", storeUser, "--owner", strconv.Itoa(rig.MailUID)}, v.args...)
-	if b, err := exec.Command(script, append(args, out)...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %v: %v\n%s", script, args, err, b)
+	made := filepath.Join(storesDir, v.name)
+	if _, err := os.Stat(filepath.Join(made, "expected.json")); err != nil {
+		script, err := filepath.Abs("../../../testdata/make-store.sh")
+		must(t, err)
+		args := append([]string{"--quiet", "--user", storeUser, "--owner", strconv.Itoa(rig.MailUID)}, v.args...)
+		if b, err := exec.Command(script, append(args, made)...).CombinedOutput(); err != nil {
+			t.Fatalf("%s %v: %v\n%s", script, args, err, b)
+		}
 	}
-	b, err := os.ReadFile(filepath.Join(out, "expected.json"))
+	dir = filepath.Join(tempDir(t), "s")
+	must(t, rig.CopyTree(made, dir))
+	b, err := os.ReadFile(filepath.Join(dir, "expected.json"))
 	must(t, err)
 	must(t, json.Unmarshal(b, &want))
 	if len(want.Mailboxes) < 10 {
 		t.Fatalf("the store has only %d mailboxes", len(want.Mailboxes))
 	}
-	return out, want
+	return dir, want
 }

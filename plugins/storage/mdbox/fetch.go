@@ -2,6 +2,7 @@ package mdbox
 
 import (
 	"context"
+	"sync"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/mdbox"
@@ -14,7 +15,9 @@ func (s *Storage) Fetch(ctx context.Context, r *backend.FetchRequest, sink backe
 		return err
 	}
 	defer release()
-	f := newFetcher(r, sink)
+	f := fetchers.Get().(*fetcher)
+	defer f.free()
+	f.start(r, sink)
 	ms, err := m.Messages(r.UIDs, f.headers...)
 	if err != nil {
 		return s.failed(p, m, err)
@@ -38,7 +41,7 @@ func (s *Storage) Fetch(ctx context.Context, r *backend.FetchRequest, sink backe
 	return nil
 }
 
-// fetcher answers one FetchRequest. Its memory is used for message after message.
+// fetcher answers one FetchRequest. Its memory is used for message after message, and call after call.
 type fetcher struct {
 	items          backend.FetchItems
 	headers        []string
@@ -52,8 +55,19 @@ type fetcher struct {
 	body      bodySender
 }
 
-func newFetcher(r *backend.FetchRequest, sink backend.FetchSink) *fetcher {
-	f := &fetcher{items: r.Items, sink: sink}
+// fetchers has idle ones: a client that reads message by message makes a call for each, and would
+// otherwise leave a body's worth of garbage behind every time.
+var fetchers = sync.Pool{New: func() any { return new(fetcher) }}
+
+// free gives f back with its memory, and without what was the call's.
+func (f *fetcher) free() {
+	*f = fetcher{fields: f.fields, structure: f.structure, header: f.header, body: f.body}
+	fetchers.Put(f)
+}
+
+// start makes f answer r.
+func (f *fetcher) start(r *backend.FetchRequest, sink backend.FetchSink) {
+	f.items, f.sink = r.Items, sink
 	whole := r.Items&backend.FetchBody != 0 && r.Offset == 0 && r.Length == 0
 	if r.Items&backend.FetchBody != 0 {
 		f.offset, f.length = r.Offset, r.Length
@@ -67,7 +81,6 @@ func newFetcher(r *backend.FetchRequest, sink backend.FetchSink) *fetcher {
 	if !whole && r.Items&backend.FetchHeader == 0 {
 		f.headers = r.HeaderFields
 	}
-	return f
 }
 
 func (f *fetcher) wants(i backend.FetchItems) bool { return f.items&i != 0 }
