@@ -138,7 +138,7 @@ func opsCommand() *cobra.Command {
 	cmd.Flags().IntVar(&f.messages, "messages", 100_000, "messages in the big mailbox")
 	cmd.Flags().IntVar(&f.bodies, "bodies", 2_000, "messages of 50 KB in the bodies mailbox")
 	cmd.Flags().IntVar(&f.rounds, "rounds", 5, "rounds")
-	cmd.Flags().Float64Var(&f.seconds, "seconds", 1, "time per operation, server and round")
+	cmd.Flags().Float64Var(&f.seconds, "seconds", 0.6, "time per operation, server and round")
 	cmd.Flags().StringVar(&f.only, "only", "", "run only operations whose name contains this")
 	cmd.Flags().IntSliceVar(&f.conns, "conns", []int{1, 10}, "numbers of connections")
 	return cmd
