@@ -3,11 +3,11 @@ package e2e
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/roostmail/roost/cmd/internal/rig"
 )
@@ -79,20 +79,24 @@ func TestKilledCoreLeavesNoPlugin(t *testing.T) {
 		r.Kill()
 		t.Fatalf("core has %d children, want its two plugins", len(tree)-1)
 	}
-	r.Kill()
-	end := time.Now().Add(10 * time.Second)
+	// A pidfd is readable once its process has ended, and is never another process's.
+	var children []unix.PollFd
 	for _, pid := range tree[1:] {
-		for {
-			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-			if err != nil || len(b) == 0 { // gone, or a zombie that init has yet to reap
-				break
-			}
-			if time.Now().After(end) {
-				t.Errorf("%q outlives core", bytes.ReplaceAll(b, []byte{0}, []byte{' '}))
-				syscall.Kill(pid, syscall.SIGKILL)
-				break
-			}
-			time.Sleep(10 * time.Millisecond)
+		fd, err := unix.PidfdOpen(pid, 0)
+		must(t, err)
+		defer unix.Close(fd)
+		children = append(children, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	r.Kill()
+	for i := range children {
+		n, err := unix.Poll(children[i:i+1], 10_000)
+		for err == unix.EINTR {
+			n, err = unix.Poll(children[i:i+1], 10_000)
+		}
+		must(t, err)
+		if n == 0 {
+			t.Errorf("process %d outlives core", tree[1+i])
+			unix.PidfdSendSignal(int(children[i].Fd), unix.SIGKILL, nil, 0)
 		}
 	}
 }
