@@ -18,6 +18,8 @@ const (
 const (
 	// CapWatchFD: storage implements Watcher.
 	CapWatchFD = "watch-fd"
+	// CapWrite: storage implements Writer. It is not announced if Config.ReadOnly is set or the storage can not write.
+	CapWrite = "write"
 	// CapUserLookup: auth implements UserLookup.
 	CapUserLookup = "user-lookup"
 )

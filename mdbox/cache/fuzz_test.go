@@ -62,7 +62,10 @@ func FuzzBinaryParts(f *testing.F) {
 }
 
 // memFS has one file.
-type memFS struct{ b []byte }
+type memFS struct {
+	vfs.NoWrites
+	b []byte
+}
 
 func (m memFS) Open(string) (vfs.File, error)             { return memFile{bytes.NewReader(m.b)}, nil }
 func (m memFS) Stat(string) (vfs.Info, error)             { return vfs.Info{Size: int64(len(m.b))}, nil }
@@ -87,7 +90,7 @@ func FuzzFile(f *testing.F) {
 		if err != nil {
 			return
 		}
-		files := NewFiles(Config{FS: memFS{b}})
+		files := NewFiles(Config{FS: memFS{b: b}})
 		defer files.Close()
 		file, err := files.Open("mem", h.IndexID, h.FileSeq)
 		if err != nil {

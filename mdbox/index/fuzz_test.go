@@ -14,6 +14,7 @@ import (
 
 // memFS is a file system of a few files in memory.
 type memFS struct {
+	vfs.NoWrites
 	files map[string][]byte
 	now   int64
 }

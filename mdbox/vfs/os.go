@@ -61,5 +61,16 @@ func infoOf(st *unix.Stat_t) Info {
 		Dev:   uint64(st.Dev),
 		Ino:   st.Ino,
 		Dir:   st.Mode&unix.S_IFMT == unix.S_IFDIR,
+		UID:   st.Uid,
+		GID:   st.Gid,
+		Perm:  permOf(st.Mode),
 	}
+}
+
+func permOf(mode uint32) fs.FileMode {
+	perm := fs.FileMode(mode & 0o777)
+	if mode&unix.S_ISGID != 0 {
+		perm |= fs.ModeSetgid
+	}
+	return perm
 }
