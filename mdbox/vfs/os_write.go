@@ -51,6 +51,15 @@ func (osFS) Mkdir(name string, perm fs.FileMode) error {
 	return os.Chmod(name, perm&(fs.ModePerm|fs.ModeSetgid))
 }
 
+func (osFS) SetOwner(name string, gid int, perm fs.FileMode) error {
+	if gid >= 0 {
+		if err := os.Chown(name, -1, gid); err != nil {
+			return err
+		}
+	}
+	return os.Chmod(name, perm&(fs.ModePerm|fs.ModeSetgid))
+}
+
 func (osFS) Rename(from, to string) error {
 	// os.Rename looks at the target first, which costs a call and changes nothing here.
 	return retry("rename", to, func() error { return unix.Rename(from, to) })

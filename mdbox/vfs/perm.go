@@ -3,26 +3,36 @@ package vfs
 import (
 	"errors"
 	"io/fs"
+	"path/filepath"
 )
 
 // Perm is what a new file gets: its permission bits, and its group. Dovecot takes both from the directory of
 // the mailbox, so that all who share a mailbox can use its files.
 type Perm struct {
-	Mode fs.FileMode // of files; of directories see DirMode
+	Mode fs.FileMode // of files
 	GID  int         // -1: whatever the system gives
 }
 
 // Private is for files that only their owner uses.
 var Private = Perm{Mode: 0o600, GID: -1}
 
-// DirMode returns the permissions of a directory whose files have those of p: it can be entered by
-// whoever can read them, and hands its group on if p has one.
-func (p Perm) DirMode() fs.FileMode {
-	m := p.Mode | (p.Mode>>2)&0o111
-	if p.GID >= 0 {
-		m |= fs.ModeSetgid
+// Mkdir makes a directory with exactly the permissions mode and the group of p; p.Mode is that of files and
+// not used. The set-group-ID bit, and with it the group, comes from the directory above, as the system hands it on.
+// A group that the process may not give is no error, as with Create.
+func (p Perm) Mkdir(fsys FS, name string, mode fs.FileMode) error {
+	above, err := fsys.Stat(filepath.Dir(name))
+	if err != nil {
+		return err
 	}
-	return m
+	mode |= above.Perm & fs.ModeSetgid
+	if err := fsys.Mkdir(name, mode); err != nil || p.GID < 0 {
+		return err
+	}
+	err = fsys.SetOwner(name, p.GID, mode)
+	if errors.Is(err, fs.ErrPermission) {
+		err = fsys.SetOwner(name, -1, mode&^0o070)
+	}
+	return err
 }
 
 // Create makes a file that must not exist yet, with the permissions and the group of p. A group that the process

@@ -17,6 +17,9 @@ func (NoWrites) OpenWrite(name string, _ How, _ fs.FileMode) (WritableFile, erro
 // Mkdir refuses.
 func (NoWrites) Mkdir(name string, _ fs.FileMode) error { return readOnly("mkdir", name) }
 
+// SetOwner refuses.
+func (NoWrites) SetOwner(name string, _ int, _ fs.FileMode) error { return readOnly("chown", name) }
+
 // Rename refuses.
 func (NoWrites) Rename(_, to string) error { return readOnly("rename", to) }
 

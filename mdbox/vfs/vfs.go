@@ -33,6 +33,8 @@ type FS interface {
 	OpenWrite(name string, how How, perm fs.FileMode) (WritableFile, error)
 	// Mkdir makes a directory with exactly the permissions perm (which may include fs.ModeSetgid).
 	Mkdir(name string, perm fs.FileMode) error
+	// SetOwner changes the group (gid, -1 = keep) and the permissions of a file or directory.
+	SetOwner(name string, gid int, perm fs.FileMode) error
 	// Rename moves a file or directory, replacing a file that has the new name.
 	Rename(from, to string) error
 	// Link gives a file a second name. It fails with fs.ErrExist if the name is taken.

@@ -79,3 +79,36 @@ func TestAtCompletesOnce(t *testing.T) {
 		t.Errorf("Error() = %q, want %q", c.Error(), want)
 	}
 }
+
+func TestMkdirHandsOnTheGroup(t *testing.T) {
+	top := t.TempDir()
+	perm := func(name string, st fs.FileMode, gid uint32) {
+		t.Helper()
+		got, err := OS.Stat(name)
+		if err != nil || !got.Dir || got.Perm != st || got.GID != gid {
+			t.Errorf("%s: %v, group %d, %v; want %v, group %d", name, got.Perm, got.GID, err, st, gid)
+		}
+	}
+	here, err := OS.Stat(top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := Perm{Mode: 0o660, GID: os.Getegid()}
+	if err := p.Mkdir(OS, filepath.Join(top, "a"), 0o770); err != nil {
+		t.Fatal(err)
+	}
+	perm(filepath.Join(top, "a"), 0o770, uint32(os.Getegid()))
+	if err := OS.SetOwner(top, -1, 0o777|fs.ModeSetgid); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Perm{Mode: 0o600, GID: -1}).Mkdir(OS, filepath.Join(top, "b"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	perm(filepath.Join(top, "b"), 0o755|fs.ModeSetgid, here.GID)
+	if err := p.Mkdir(OS, filepath.Join(top, "b"), 0o755); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("Mkdir of what is there: %v, want fs.ErrExist", err)
+	}
+	if err := p.Mkdir(OS, filepath.Join(top, "x", "y"), 0o755); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Mkdir without parent: %v, want fs.ErrNotExist", err)
+	}
+}
