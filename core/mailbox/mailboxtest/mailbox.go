@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -15,7 +16,7 @@ import (
 // Mailbox is a mailbox of a Store.
 type Mailbox struct {
 	s           *Store
-	id          byte
+	id          uint32
 	validity    uint32
 	uidNext     imap.UID
 	firstRecent imap.UID
@@ -67,24 +68,34 @@ func (m *Mailbox) happened(uid imap.UID, what action) {
 // Append adds a message, whose text has CRLF line ends, and returns its UID.
 func (m *Mailbox) Append(raw string, flags uint8, keywords ...string) imap.UID {
 	defer m.lock()()
+	return m.add(message{flags: flags, kw: m.bits(keywords), date: 1e9 + int64(m.uidNext), raw: []byte(raw)})
+}
+
+// add appends a message, of which UID and modseq are set.
+func (m *Mailbox) add(msg message) imap.UID {
 	m.modseq++
-	uid := m.uidNext
+	msg.uid, msg.modseq = m.uidNext, m.modseq
 	m.uidNext++
-	m.messages = append(m.messages, &message{uid: uid, flags: flags, kw: m.bits(keywords), modseq: m.modseq, date: 1e9 + int64(uid), raw: []byte(raw)})
-	m.happened(uid, created)
-	return uid
+	m.messages = append(m.messages, &msg)
+	m.happened(msg.uid, created)
+	return msg.uid
 }
 
 // SetFlags replaces a message's flags and keywords.
 func (m *Mailbox) SetFlags(uid imap.UID, flags uint8, keywords ...string) {
 	defer m.lock()()
 	if i := m.index(uid); i >= 0 {
-		m.modseq++
-		c := *m.messages[i]
-		c.flags, c.kw, c.modseq = flags, m.bits(keywords), m.modseq
-		m.messages[i] = &c
-		m.happened(uid, changed)
+		m.set(i, flags, m.bits(keywords))
 	}
+}
+
+// set replaces the flags of message i.
+func (m *Mailbox) set(i int, flags uint8, kw uint64) {
+	m.modseq++
+	c := *m.messages[i]
+	c.flags, c.kw, c.modseq = flags, kw, m.modseq
+	m.messages[i] = &c
+	m.happened(c.uid, changed)
 }
 
 // Expunge removes a message.
@@ -134,10 +145,16 @@ func (m *Mailbox) UIDs() []uint32 {
 	return uids(m.messages)
 }
 
+// index returns where a message stands, or -1.
 func (m *Mailbox) index(uid imap.UID) int {
-	return slices.IndexFunc(m.messages, func(x *message) bool { return x.uid == uid })
+	i, ok := slices.BinarySearchFunc(m.messages, uid, func(x *message, uid imap.UID) int { return int(int64(x.uid) - int64(uid)) })
+	if !ok {
+		return -1
+	}
+	return i
 }
 
+// bits makes keywords known, and returns their bits.
 func (m *Mailbox) bits(keywords []string) (kw uint64) {
 	for _, name := range keywords {
 		i := slices.Index(m.keywords, name)
@@ -148,6 +165,21 @@ func (m *Mailbox) bits(keywords []string) (kw uint64) {
 		kw |= 1 << i
 	}
 	return kw
+}
+
+// names returns the keywords of a message.
+func (m *Mailbox) names(kw uint64) (names []string) {
+	for i, name := range m.keywords {
+		if kw&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (m *Mailbox) mailboxID() (id [16]byte) {
+	binary.LittleEndian.PutUint32(id[:], m.id)
+	return id
 }
 
 func (m *Mailbox) position() []byte {
@@ -168,7 +200,7 @@ func columns(ms []*message) backend.Columns {
 
 func (m *Mailbox) snapshot() *backend.Snapshot {
 	s := &backend.Snapshot{
-		MailboxID:      [16]byte{m.id},
+		MailboxID:      m.mailboxID(),
 		UIDValidity:    m.validity,
 		UIDNext:        m.uidNext,
 		FirstRecentUID: m.firstRecent,
@@ -181,6 +213,18 @@ func (m *Mailbox) snapshot() *backend.Snapshot {
 		s.Watch, s.WatchName = int32(m.id), "index"
 	}
 	return s
+}
+
+// since returns what happened since a position.
+func (m *Mailbox) since(p []byte) *backend.Changes {
+	if len(p) != 12 || binary.BigEndian.Uint32(p) != m.validity {
+		return &backend.Changes{Reset: m.snapshot()}
+	}
+	from := int(binary.BigEndian.Uint64(p[4:]))
+	if from < m.logBase || from > m.logBase+len(m.log) {
+		return &backend.Changes{Reset: m.snapshot()}
+	}
+	return m.changes(m.log[from-m.logBase:])
 }
 
 // changes sums up the end of the log.
@@ -205,13 +249,14 @@ func (m *Mailbox) changes(log []entry) *backend.Changes {
 		}
 	}
 	var updated, appended []*message
-	for _, msg := range m.messages {
+	for _, uid := range slices.Sorted(maps.Keys(touched)) {
+		i := m.index(uid)
 		switch {
-		case !touched[msg.uid]:
-		case msg.uid >= firstNew:
-			appended = append(appended, msg)
+		case i < 0:
+		case uid >= firstNew:
+			appended = append(appended, m.messages[i])
 		default:
-			updated = append(updated, msg)
+			updated = append(updated, m.messages[i])
 		}
 	}
 	slices.Sort(c.Expunged)
@@ -221,7 +266,7 @@ func (m *Mailbox) changes(log []entry) *backend.Changes {
 
 func (m *Mailbox) status(name string) backend.MailboxStatus {
 	st := backend.MailboxStatus{Name: name, Messages: uint32(len(m.messages)), UIDNext: m.uidNext, UIDValidity: m.validity,
-		HighestModSeq: m.modseq, MailboxID: [16]byte{m.id}}
+		HighestModSeq: m.modseq, MailboxID: m.mailboxID()}
 	for _, msg := range m.messages {
 		if msg.uid >= m.firstRecent {
 			st.Recent++

@@ -1,17 +1,17 @@
 // Package mailboxtest has a storage in memory, for tests of what stands above storage.
 //
-// Store implements backend.Storage and backend.Watcher as simply as can be: a
+// Store implements backend.Storage, backend.Watcher and backend.Writer as simply as can be: a
 // mailbox is a slice of messages and a log of what happened to it. A test changes mailboxes through
-// Mailbox's methods; Store's answers follow from them.
+// Mailbox's methods, as another program would, or through Writer's; Store's answers follow from them.
 package mailboxtest
 
 import (
 	"context"
-	"encoding/binary"
 	"os"
-	"slices"
 	"sort"
 	"sync"
+
+	"github.com/emersion/go-imap/v2"
 
 	"github.com/roostmail/roost/core/backend"
 )
@@ -24,8 +24,12 @@ type Store struct {
 	events    []Event
 	calls     map[string]int
 	err       error
-	nextID    byte
+	failing   map[string]failure // by method
+	before    func(method string)
+	nextID    uint32
 	watches   bool
+	writable  bool
+	noChanged bool
 }
 
 type boxKey struct{ user, namespace, name string }
@@ -45,9 +49,13 @@ func New(watches bool) *Store {
 func (s *Store) Create(user, namespace, name string) *Mailbox {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.create(boxKey{user, namespace, name})
+}
+
+func (s *Store) create(k boxKey) *Mailbox {
 	s.nextID++
-	m := &Mailbox{s: s, id: s.nextID, validity: 1000 + uint32(s.nextID), uidNext: 1, modseq: 1}
-	s.mailboxes[boxKey{user, namespace, name}] = m
+	m := &Mailbox{s: s, id: s.nextID, validity: 1000 + s.nextID, uidNext: 1, modseq: 1}
+	s.mailboxes[k] = m
 	return m
 }
 
@@ -95,8 +103,12 @@ func (s *Store) Drain() []Event {
 	return e
 }
 
+// enter counts a call, and returns the error that it is to fail with.
 func (s *Store) enter(method string) error {
 	s.calls[method]++
+	if f := s.failing[method]; f.err != nil && !f.after {
+		return f.err
+	}
 	return s.err
 }
 
@@ -107,11 +119,23 @@ func (s *Store) find(m backend.MailboxRef) (*Mailbox, error) {
 	return nil, backend.Errorf(backend.KindNotFound, "Mailbox doesn't exist: %s", m.Name)
 }
 
+// findID is find for a mailbox that must have an id, unless that is zero.
+func (s *Store) findID(m backend.MailboxRef, id [16]byte) (*Mailbox, error) {
+	mb, err := s.find(m)
+	if err == nil && id != [16]byte{} && mb.mailboxID() != id {
+		return nil, backend.Errorf(backend.KindNotFound, "Mailbox doesn't exist: %s", m.Name)
+	}
+	return mb, err
+}
+
 // Info implements backend.Plugin.
 func (s *Store) Info() backend.Info {
 	i := backend.Info{Kind: backend.KindStorage, Name: "memory"}
 	if s.watches {
-		i.Capabilities = []string{backend.CapWatchFD}
+		i.Capabilities = append(i.Capabilities, backend.CapWatchFD)
+	}
+	if s.writable {
+		i.Capabilities = append(i.Capabilities, backend.CapWrite)
 	}
 	return i
 }
@@ -212,14 +236,7 @@ func (s *Store) Changes(_ context.Context, r backend.MailboxRef, since []byte) (
 	if err != nil {
 		return nil, err
 	}
-	if len(since) != 12 || binary.BigEndian.Uint32(since) != m.validity {
-		return &backend.Changes{Reset: m.snapshot()}, nil
-	}
-	from := int(binary.BigEndian.Uint64(since[4:]))
-	if from < m.logBase || from > m.logBase+len(m.log) {
-		return &backend.Changes{Reset: m.snapshot()}, nil
-	}
-	return m.changes(m.log[from-m.logBase:]), nil
+	return m.since(since), nil
 }
 
 // Fetch implements backend.Storage.
@@ -229,17 +246,19 @@ func (s *Store) Fetch(_ context.Context, r *backend.FetchRequest, sink backend.F
 		s.mu.Unlock()
 		return err
 	}
-	m, err := s.find(r.Mailbox)
+	m, err := s.findID(r.Mailbox, r.MailboxID)
 	if err != nil {
 		s.mu.Unlock()
 		return err
 	}
-	msgs := slices.Clone(m.messages)
+	var msgs []*message
+	for _, uid := range r.UIDs {
+		if i := m.index(imap.UID(uid)); i >= 0 {
+			msgs = append(msgs, m.messages[i])
+		}
+	}
 	s.mu.Unlock()
 	for _, msg := range msgs {
-		if _, ok := slices.BinarySearch(r.UIDs, uint32(msg.uid)); !ok {
-			continue
-		}
 		if err := msg.send(r, sink); err != nil {
 			return err
 		}
