@@ -6,6 +6,10 @@ import "bytes"
 // a command is lines joined by literals; a line ends with LF, and one whose text ends with
 // "{size}" or "{size+}" is followed by size octets and a further line.
 //
+// An announced literal is collected in the buffer (Accept), refused (Refuse), or taken out of the
+// buffer piece by piece as it comes (Spool): then the command in the buffer has nothing between the
+// announcement and what follows the literal.
+//
 // A Framer owns no bytes and no pointers: a session that falls asleep in mid-command keeps the
 // Framer (40 bytes) and the part of the command that was received. The sequence of Frames does
 // not depend on how the stream was cut into pieces. The zero value is at the start of a command.
@@ -13,7 +17,7 @@ import "bytes"
 // The caller keeps one buffer that begins with the current command and calls Next
 // whenever bytes were appended to it. Frame.N bytes at its front are then done with.
 type Framer struct {
-	lit   uint64     // octets of the current literal still to come (collected or dropped)
+	lit   uint64     // octets of the current literal still to come (collected, taken out or dropped)
 	pos   uint32     // bytes of the buffer looked at already
 	start uint32     // where the current line of the command begins in the buffer
 	text  uint32     // bytes of the finished lines of the command, literals not counted
@@ -26,7 +30,8 @@ type framePhase uint8
 const (
 	phaseLine        framePhase = iota // in a line of a command that is kept
 	phaseLiteral                       // in a literal that is kept
-	phaseAnnounced                     // Next returned FrameLiteral; Accept or Refuse must follow
+	phaseSpool                         // in a literal that the caller takes out
+	phaseAnnounced                     // Next returned FrameLiteral; Accept, Spool or Refuse must follow
 	phaseDropLine                      // in a line of a refused command
 	phaseDropLiteral                   // in a literal of a refused command
 )
@@ -45,7 +50,8 @@ type FrameKind uint8
 const (
 	FrameMore           FrameKind = iota // nothing complete; N bytes can be dropped, the rest is to be kept
 	FrameCommand                         // the first N bytes are a command with its final line end
-	FrameLiteral                         // the first N bytes end with a literal's announcement; Accept or Refuse must be called
+	FrameLiteral                         // the first N bytes end with a literal's announcement; Accept, Spool or Refuse must be called
+	FrameSpool                           // N octets of a literal follow the first Head bytes; they are to be taken out, and Took called
 	FrameLineTooLong                     // FrameLimits.Line is exceeded; the first N bytes are to be dropped, what follows of the command is dropped by later calls
 	FrameCommandTooLong                  // the same for FrameLimits.Command
 )
@@ -53,8 +59,9 @@ const (
 // Frame is the result of Next.
 type Frame struct {
 	Kind FrameKind
-	N    int // bytes at the front of the buffer that belong to the frame
-	// Head is the length of the beginning of the buffer that holds what was allowed of a command that is too long.
+	N    int // bytes at the front of the buffer that belong to the frame, but for FrameSpool
+	// Head is the length of the beginning of the buffer that holds what was allowed of a command that is too
+	// long, or what was received of a command before its literal (FrameSpool).
 	Head    int
 	Size    uint64 // FrameLiteral: the announced octets, at most 1<<63-1 (larger numbers are cut to that)
 	NonSync bool   // FrameLiteral: "{size+}", the client does not wait
@@ -69,8 +76,8 @@ func (f *Framer) Dropping() bool { return f.phase == phaseDropLine || f.phase ==
 // Next looks at buf, which begins with the current command and holds everything received since.
 //
 // After FrameCommand and after the two refusals the caller removes N bytes and calls Next again
-// with the rest. After FrameLiteral it calls Accept, which removes nothing, or Refuse, after which
-// it removes N bytes. After FrameMore it removes N bytes (0 unless input is being
+// with the rest. After FrameLiteral it calls Accept or Spool, which remove nothing, or Refuse, after which
+// it removes N bytes. After FrameSpool it removes the N bytes behind Head, or Head and all N bytes with Refuse. After FrameMore it removes N bytes (0 unless input is being
 // dropped); if that leaves bytes after a dropped command it calls again, else with more input.
 func (f *Framer) Next(buf []byte, lim FrameLimits) Frame {
 	for {
@@ -88,6 +95,11 @@ func (f *Framer) Next(buf []byte, lim FrameLimits) Frame {
 			}
 			f.pos += uint32(f.lit)
 			f.lit, f.phase, f.start = 0, phaseLine, f.pos
+		case phaseSpool:
+			if f.lit > 0 {
+				return f.spooled(len(buf))
+			}
+			f.phase, f.start = phaseLine, f.pos
 		case phaseAnnounced: // the caller asks again without having decided
 			return Frame{Kind: FrameMore}
 		default:
@@ -133,6 +145,29 @@ func (f *Framer) tooLong(kind FrameKind, head int) Frame {
 	return Frame{Kind: kind, N: n, Head: head}
 }
 
+// spooled tells what is to be taken out of a buffer of n bytes.
+func (f *Framer) spooled(n int) Frame {
+	if n == int(f.pos) {
+		return Frame{}
+	}
+	return Frame{Kind: FrameSpool, N: int(min(uint64(n-int(f.pos)), f.lit)), Head: int(f.pos)}
+}
+
+// Spool lets the announced literal be taken out of the buffer as it comes. Limits for commands do not count it.
+func (f *Framer) Spool() { f.phase = phaseSpool }
+
+// Took tells that n octets of a literal were taken, from the buffer (FrameSpool) or before they came there.
+func (f *Framer) Took(n int) { f.lit -= uint64(n) }
+
+// Spooling returns how many octets of a literal that is taken out are still to come, 0 = none. While there are some, the
+// buffer has no use for further input until it holds nothing behind the first head bytes.
+func (f *Framer) Spooling() (octets uint64, head int) {
+	if f.phase != phaseSpool {
+		return 0, 0
+	}
+	return f.lit, int(f.pos)
+}
+
 // Accept lets the announced literal be collected. Its size must fit the limit for
 // commands, which the caller has checked with Fits.
 func (f *Framer) Accept() { f.phase = phaseLiteral }
@@ -144,7 +179,8 @@ func (lim FrameLimits) Fits(fr Frame) bool {
 
 // Refuse drops the command whose literal was announced. With nonSync its octets and the rest of the command,
 // which the client sends in any case, are dropped by later calls of Next; without, the
-// next byte begins a new command, since the client does not send a literal it was not asked for.
+// next byte begins a new command, since the client does not send a literal it was not asked for. In the middle
+// of a literal that is taken out, nonSync must be true.
 func (f *Framer) Refuse(nonSync bool) {
 	lit := f.lit
 	*f = Framer{}
