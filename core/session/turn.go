@@ -182,6 +182,12 @@ func (s *Session) job(what flags, call func(ctx context.Context)) (more bool, v 
 	s.jobs++
 	s.r.todo &^= what
 	ctx := s.e.tasks.begin(s.slot, s.w)
+	if b := s.r.word.take(bitKill | bitHangup); b != 0 { // happened before there was a context to end
+		s.note(b)
+		s.e.tasks.nudge(s.slot, b, s.e.killReason())
+	} else if s.r.flags&flagEOF != 0 {
+		s.e.tasks.nudge(s.slot, bitHangup, s.e.killReason())
+	}
 	call(ctx)
 	s.e.tasks.finish(s.slot, s.w)
 	return true, 0
