@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"time"
 
@@ -12,12 +13,17 @@ import (
 type Config struct {
 	Loops             int           // event loops; default one per core
 	Workers           int           // commands running at once, [limits] workers; default 4 per core
-	MaxSessions       int           // connections, [limits] max_sessions; default RLIMIT_NOFILE less 256
+	MaxSessions       int           // connections, [limits] max_sessions; default RLIMIT_NOFILE less MaxSpoolFiles and 256
 	MaxLineUnauth     int           // bytes of a command's lines while State.User is 0, [limits] unauthenticated_line; default 8 KiB
 	MaxLine           int           // the same when it is not, [limits] line; default 64 KiB
 	MaxLiteralUnauth  int           // bytes of a literal while State.User is 0, [limits] unauthenticated_literal; default 4 KiB
 	MaxLiteral        int           // bytes of a literal kept in memory, [limits] literal; default 1 MiB
 	MaxCommand        int           // bytes of one command with its literals, [limits] command; default 2 MiB
+	MaxMessage        int64         // octets of a literal that is a body, [limits] message; default 150 MiB
+	SpoolDir          string        // where bodies are while they arrive, [limits] spool_dir; default $TMPDIR, else /var/tmp
+	SpoolAbove        int           // octets of a body up to which it is kept in memory instead, [limits] spool_above; default 64 KiB
+	MaxSpool          int64         // octets of the bodies in files, of all sessions together, [limits] spool; default 1 GiB
+	MaxSpoolFiles     int           // commands with bodies in a file, [limits] spool_files; default a 16th of RLIMIT_NOFILE, at most 4096
 	MaxOutput         int           // bytes kept for a client that does not read, [limits] output; default 1 MiB
 	MaxHandshakes     int           // TLS handshakes in progress at once; the rest wait their turn, [limits] handshakes; default 1024
 	HandshakeTimeout  time.Duration // from accept or STARTTLS to the end of the handshake, [limits] handshake_timeout; default 30 s
@@ -34,19 +40,35 @@ func (c Config) complete() (Config, error) {
 	if c.Workers <= 0 {
 		c.Workers = 4 * runtime.GOMAXPROCS(0)
 	}
-	if c.MaxSessions <= 0 {
-		n, err := sessionsByFiles()
+	if c.MaxSpoolFiles <= 0 || c.MaxSessions <= 0 {
+		files, err := fileLimit()
 		if err != nil {
 			return c, err
 		}
-		c.MaxSessions = n
+		if c.MaxSpoolFiles <= 0 {
+			c.MaxSpoolFiles = min(max(files/16, 1), 4096)
+		}
+		if c.MaxSessions <= 0 {
+			c.MaxSessions = max(files-c.MaxSpoolFiles-spareFiles, 1)
+		}
+	}
+	if c.SpoolDir == "" {
+		if c.SpoolDir = os.Getenv("TMPDIR"); c.SpoolDir == "" {
+			c.SpoolDir = "/var/tmp" // on a disk, where /tmp may be in memory
+		}
+	}
+	if c.MaxMessage <= 0 {
+		c.MaxMessage = 150 << 20
+	}
+	if c.MaxSpool <= 0 {
+		c.MaxSpool = 1 << 30
 	}
 	for _, d := range []struct {
 		v     *int
 		value int
 	}{
 		{&c.MaxLineUnauth, 8 << 10}, {&c.MaxLine, 64 << 10}, {&c.MaxLiteralUnauth, 4 << 10}, {&c.MaxLiteral, 1 << 20},
-		{&c.MaxCommand, 2 << 20}, {&c.MaxOutput, 1 << 20}, {&c.MaxHandshakes, 1024}, {&c.OutputHighWater, 32 << 10},
+		{&c.MaxCommand, 2 << 20}, {&c.SpoolAbove, 64 << 10}, {&c.MaxOutput, 1 << 20}, {&c.MaxHandshakes, 1024}, {&c.OutputHighWater, 32 << 10},
 	} {
 		if *d.v <= 0 {
 			*d.v = d.value
@@ -67,13 +89,14 @@ func (c Config) complete() (Config, error) {
 	return c, nil
 }
 
-// spareFiles is how many descriptors are left for other things than sessions when MaxSessions is not set.
+// spareFiles is how many descriptors are left for other things than sessions and their spool files when MaxSessions is not set.
 const spareFiles = 256
 
-func sessionsByFiles() (int, error) {
+// fileLimit returns how many descriptors the process may have.
+func fileLimit() (int, error) {
 	var lim unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
 		return 0, fmt.Errorf("session: getrlimit: %w", err)
 	}
-	return max(int(min(lim.Cur, 1<<30))-spareFiles, 1), nil
+	return int(min(lim.Cur, 1<<30)), nil
 }

@@ -3,7 +3,8 @@
 // they end (core/imapwire.Framer); what they mean is the Protocol's.
 //
 //	accept ─▶ Greet ─▶ asleep ──input──▶ loop: frame ─┬─ Quick: answered on the loop ──────────▶ asleep
-//	                     ▲                            └─ task ─▶ worker: Run, waits for slow clients without a slot
+//	                     ▲                            ├─ piece of a body ─▶ worker: to its spool file ─▶ asleep
+//	                     │                            └─ task ─▶ worker: Run, waits for slow clients without a slot
 //	                     └── output waits for the socket, deadline, mailbox event, shutdown, hang-up
 //
 // # Invariants
@@ -16,18 +17,22 @@
 //  2. Handles, epoll keys, tasks and timer entries carry slot and generation. The generation is compared in the
 //     same atomic step that takes or signals the session, so nothing stale touches the slot's next session.
 //  3. The descriptor is closed once, in finish, by the owner, before the slot is free; the table entry, the
-//     wheel's and the mailbox's links and the extra are given back there too. Protocol.Closed is called there once.
+//     wheel's and the mailbox's links and the extra with its spool are given back there too. Protocol.Closed is called there once.
 //  4. A sleeping session holds no goroutine and no buffer but what its extra holds: a half-received command, output
 //     that the client does not take (both bounded by Config), crypto/tls state, the protocol's rare state.
-//     Most sessions have none.
+//     Most sessions have none. A half-received command with a body larger than SpoolAbove also holds a file (spool.go).
 //  5. Input is not read before the input before it is used, nor while output waits for the client: its TCP window holds it back.
 //     Commands of one session run one after the other, in the order they came.
-//  6. A loop never blocks. A worker that waits for a client has given its slot away (pool.go), so slow clients cost goroutines,
-//     bounded in time by SlowClientTimeout and HandshakeTimeout, but no capacity.
+//  6. A loop never blocks, and writes no files, which may wait for the disk. A worker that waits for a client has given its
+//     slot away (pool.go), so slow clients cost goroutines, bounded in time by SlowClientTimeout and
+//     HandshakeTimeout, but no capacity.
 //  7. What cannot be done now stays in record.todo: edge-triggered readiness is told once only.
 //  8. Locks are leaves: the table's, a side table shard's, a mailbox shard's, a wheel's, the pool's, a task shard's, the gate's. None is
 //     taken while another is held, but all of them may be taken within slab.hold. Words are changed, and links in records followed,
 //     under any of them.
-//  9. Time is in whole seconds of the engine's clock. There is no timer per session: a deadline is a
+//  9. A spool is of one command: it is made when its first body is announced, and released when the command is used up
+//     or refused (drop), wherever the session is then, or with the extra. What is counted for it (spools.bytes, files) is taken
+//     at the announcement, before the client is asked for the body, and given back after its file is closed.
+//  10. Time is in whole seconds of the engine's clock. There is no timer per session: a deadline is a
 //     number in the record, and the session is in the wheel at its next deadline or before it.
 package session

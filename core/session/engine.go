@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -31,6 +32,7 @@ type Engine struct {
 	extras     extraTable
 	lists      lists
 	tasks      tasks
+	spools     spools
 	pool       pool
 	handshakes gate
 	loops      []*loop
@@ -60,12 +62,13 @@ type listener struct {
 
 // New maps the table and starts the loops. The caller closes the engine.
 //
-// It fails on a Config whose limits contradict each other, or when the system refuses descriptors.
+// It fails on a Config whose limits contradict each other or whose SpoolDir can not be used, or when the system refuses descriptors.
 func New(cfg Config, p Protocol, log *slog.Logger) (*Engine, error) {
 	return newEngine(cfg, p, log, time.Now)
 }
 
 func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time) (*Engine, error) {
+	spoolDir := cfg.SpoolDir
 	cfg, err := cfg.complete()
 	if err != nil {
 		return nil, err
@@ -74,6 +77,13 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time)
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	e.lists.slab, e.tasks.base, e.tasks.grace = e.slab, e.ctx, cfg.HangupGrace
 	e.handshakes.max = cfg.MaxHandshakes
+	e.spools.dir, e.spools.maxBytes, e.spools.maxFiles = cfg.SpoolDir, cfg.MaxSpool, int64(cfg.MaxSpoolFiles)
+	if err := e.spools.check(); err != nil {
+		if spoolDir != "" {
+			return nil, fmt.Errorf("%s: %w", limitSpoolDir, err)
+		}
+		log.Warn("large messages can not be appended", "setting", limitSpoolDir, "error", err)
+	}
 	e.borrowed.New = func() any { return new(Session) }
 	e.pool = pool{run: e.runTask, make: e.newWorker, slots: cfg.Workers, free: cfg.Workers}
 	for range cfg.Loops {

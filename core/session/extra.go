@@ -8,7 +8,7 @@ import (
 	"github.com/roostmail/roost/core/imapwire"
 )
 
-// extra is what a session has beside its record, while it has it: a half-received command, output that
+// extra is what a session has beside its record, while it has it: a half-received command with its spool file, output that
 // the client does not take, TLS, and the protocol's rare state. Its owner is the session's owner. Between two
 // turns it is in the side table if there is something in it, else it is given up.
 type extra struct {
@@ -17,6 +17,7 @@ type extra struct {
 	sent   int             //
 	framer imapwire.Framer // how far in was looked at
 	ready  int             // length of a complete command at the front of in that waits for a worker, 0 = none
+	spool  *spool          // bodies of the command in in; nil: none
 	tls    *tlsConn        // nil: plaintext
 	user   any             // Session.SetExtra
 
@@ -28,7 +29,7 @@ func (x *extra) unsent() []byte { return x.out[x.sent:] }
 
 // needed reports whether anything in x must outlive the turn.
 func (x *extra) needed() bool {
-	return len(x.in) > 0 || x.sent < len(x.out) || x.tls != nil || x.user != nil || x.framer.Midway()
+	return len(x.in) > 0 || x.sent < len(x.out) || x.tls != nil || x.user != nil || x.spool != nil || x.framer.Midway()
 }
 
 // shrink gives up memory that the sleeping session does not need.
@@ -52,9 +53,13 @@ func fit(b []byte) []byte {
 	return append([]byte(nil), b...)
 }
 
-// bytes is the size of x with its buffers. What tls and user hold is not known here.
+// bytes is the size of x with its buffers. What tls, user and the system for a spool file hold is not known here.
 func (x *extra) bytes() int64 {
-	return int64(unsafe.Sizeof(*x)) + int64(cap(x.in)) + int64(cap(x.out))
+	n := int64(unsafe.Sizeof(*x)) + int64(cap(x.in)) + int64(cap(x.out))
+	if x.spool != nil {
+		n += int64(unsafe.Sizeof(*x.spool)) + int64(cap(x.spool.bodies))*int64(unsafe.Sizeof(Body{}))
+	}
+	return n
 }
 
 // extraShards is the number of locks over the side table.
@@ -118,7 +123,7 @@ func (t *extraTable) borrow() *extra {
 	return new(extra)
 }
 
-// giveBack takes an extra that is in no table and that nobody needs any more.
+// giveBack takes an extra that is in no table and that nobody needs any more. Its spool was released.
 func (t *extraTable) giveBack(x *extra) {
 	t.bytes.Add(-x.counted)
 	in, out := x.in[:0], x.out[:0]

@@ -27,21 +27,10 @@ func (s *Session) fill() {
 		}
 		dst = x.in[len(x.in):cap(x.in)]
 	}
-	n, err := s.read(dst)
-	switch {
-	case err == conn.ErrAgain:
-		s.r.todo &^= todoRead
-		return
-	case err == io.EOF: // it may still read what it asked for before
-		s.r.todo &^= todoRead
-		s.Close()
-		return
-	case err != nil:
-		s.e.log.Debug("session ended by its connection", "remote", s.Remote(), "error", err)
-		s.err = ErrGone
+	n := s.receive(dst)
+	if n == 0 {
 		return
 	}
-	s.r.received = s.now
 	s.r.todo |= todoInput
 	if len(s.in) > 0 {
 		s.x.in = s.x.in[:len(s.x.in)+n]
@@ -49,6 +38,26 @@ func (s *Session) fill() {
 		return
 	}
 	s.in, s.inX = dst[:n], false
+}
+
+// receive reads into p, and notes it when there is nothing more to read now, or ever. It returns how much it has read.
+func (s *Session) receive(p []byte) int {
+	n, err := s.read(p)
+	switch {
+	case err == conn.ErrAgain:
+		s.r.todo &^= todoRead
+		return 0
+	case err == io.EOF: // it may still read what it asked for before
+		s.r.todo &^= todoRead
+		s.Close()
+		return 0
+	case err != nil:
+		s.e.log.Debug("session ended by its connection", "remote", s.Remote(), "error", err)
+		s.err = ErrGone
+		return 0
+	}
+	s.r.received = s.now
+	return n
 }
 
 // read reads from the connection into p. A plaintext socket that gave less than it was asked for has no more just now.
@@ -102,9 +111,11 @@ func (s *Session) frame() {
 	case imapwire.FrameLiteral:
 		s.literal(fr, lim)
 	case imapwire.FrameLineTooLong:
-		s.refuse(RefuseLineTooLong, fr, s.limitName(limitLine, limitLineUnauth))
+		s.refuse(RefuseLineTooLong, fr.Head, s.limitName(limitLine, limitLineUnauth))
+		s.drop(fr.N)
 	case imapwire.FrameCommandTooLong:
-		s.refuse(RefuseCommandTooLong, fr, limitCommand)
+		s.refuse(RefuseCommandTooLong, fr.Head, limitCommand)
+		s.drop(fr.N)
 	default:
 		s.consume(fr.N)
 		if fr.N == 0 || len(s.in) == 0 {
@@ -131,49 +142,64 @@ func (s *Session) command(n int) {
 	s.r.todo |= todoRun
 }
 
+// drop drops the n bytes at the front of the input that are of a command which is done with, and its bodies.
+func (s *Session) drop(n int) {
+	s.consume(n)
+	s.dropSpool()
+}
+
 // used drops a command that has been answered. After STARTTLS what follows it is dropped too.
 func (s *Session) used(n int) {
-	s.consume(n)
+	s.drop(n)
 	if s.r.flags&flagStartTLS != 0 {
 		s.in = s.in[:0]
 	}
 }
 
-// literal lets the limits and then the protocol decide about a literal.
+// literal lets the protocol and the limits decide about a literal.
 func (s *Session) literal(fr imapwire.Frame, lim imapwire.FrameLimits) {
-	most, name := s.e.cfg.MaxLiteral, limitLiteral
-	if s.r.state.User == 0 {
-		most, name = s.e.cfg.MaxLiteralUnauth, limitLiteralUnauth
-	}
-	switch {
-	case fr.Size > uint64(most):
-		s.refuse(RefuseLiteralTooLong, fr, name)
-	case !lim.Fits(fr):
-		s.refuse(RefuseCommandTooLong, fr, limitCommand)
-	case s.e.p.Literal(s, s.in[:fr.N], fr.Size, fr.NonSync) == LiteralAccept:
-		s.framer.Accept()
-		if !fr.NonSync {
-			s.WriteString("+ OK\r\n")
-		}
+	if !s.acceptLiteral(fr, lim) {
+		s.framer.Refuse(fr.NonSync)
+		s.drop(fr.N)
 		return
 	}
-	if fr.Kind == imapwire.FrameLiteral {
-		s.framer.Refuse(fr.NonSync)
-		s.consume(fr.N)
+	if !fr.NonSync {
+		s.WriteString("+ OK\r\n")
 	}
 }
 
-// refuse tells the protocol what was refused. The framer, or the caller for a literal, drops it.
-func (s *Session) refuse(why Refusal, fr imapwire.Frame, limit string) {
+// acceptLiteral tells the framer what to do with a literal. If it is refused, the client has been told.
+func (s *Session) acceptLiteral(fr imapwire.Frame, lim imapwire.FrameLimits) bool {
+	most, name := s.e.cfg.MaxLiteral, limitLiteral
+	if s.r.state.User == 0 {
+		most, name = s.e.cfg.MaxLiteralUnauth, limitLiteralUnauth
+		if fr.Size > uint64(most) {
+			s.refuse(RefuseLiteralTooLong, fr.N, name)
+			return false
+		}
+	}
+	switch s.e.p.Literal(s, s.in[:fr.N], fr.Size, fr.NonSync) {
+	case LiteralRefuse:
+		return false
+	case LiteralSpool:
+		return s.body(fr, lim)
+	}
+	switch {
+	case fr.Size > uint64(most):
+		s.refuse(RefuseLiteralTooLong, fr.N, name)
+		return false
+	case !lim.Fits(fr):
+		s.refuse(RefuseCommandTooLong, fr.N, limitCommand)
+		return false
+	}
+	s.framer.Accept()
+	return true
+}
+
+// refuse tells the protocol what was refused of the command whose first head bytes are in the input. The caller drops it.
+func (s *Session) refuse(why Refusal, head int, limit string) {
 	s.e.refusals.input.hit(s, limit)
-	head := fr.Head
-	if fr.Kind == imapwire.FrameLiteral {
-		head = fr.N
-	}
 	s.e.p.Refuse(s, why, s.in[:min(head, refusedHead)], limit)
-	if fr.Kind != imapwire.FrameLiteral {
-		s.consume(fr.N)
-	}
 }
 
 func (s *Session) limitName(auth, unauth string) string {

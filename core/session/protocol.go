@@ -15,10 +15,12 @@ type Protocol interface {
 	Greet(s *Session)
 
 	// Literal decides about a literal that was announced at the end of cmd,
-	// before any of its size bytes are read (loop). It is called only for sizes within
-	// MaxLiteral and MaxCommand; others go to Refuse. cmd is what was received of the
-	// command so far, up to and including "{size}" or "{size+}" (nonSync) and its CRLF.
-	// LiteralAccept: the engine sends "+ OK" if it is synchronizing, and collects it.
+	// before any of its size bytes are read (loop). cmd is what was received of the
+	// command so far, up to and including "{size}" or "{size+}" (nonSync) and its CRLF, but for
+	// the literals that are in spool files (Session.Bodies). Before login, sizes beyond MaxLiteralUnauth go to Refuse at once.
+	// LiteralAccept: the engine sends "+ OK" if it is synchronizing, and collects it. Beyond
+	// MaxLiteral or MaxCommand it calls Refuse instead.
+	// LiteralSpool: the same, but the literal is a body, which may have MaxMessage octets and be in a file.
 	// LiteralRefuse: the protocol has written its tagged answer itself; the engine
 	// drops the command (for nonSync it reads and drops the literal's bytes
 	// and the rest of the command, buffering nothing).
@@ -56,7 +58,8 @@ type Protocol interface {
 	// Refuse is called for input that is no command: a line, literal or command that is
 	// too long (loop). The bytes are dropped by the engine. head is the beginning of the
 	// refused command, from which a tag may be read (at most 1 KiB, valid only during the call);
-	// limit names the setting. A refused literal of a synchronizing kind is not asked for.
+	// limit names the setting. A refused literal of a synchronizing kind is not asked for, but
+	// for RefuseSpoolFailed, which may come in the middle of a literal.
 	Refuse(s *Session, why Refusal, head []byte, limit string)
 
 	// Shutdown is called when the server drains and the session is in no command: the protocol
@@ -80,6 +83,7 @@ type LiteralAnswer uint8
 const (
 	LiteralAccept LiteralAnswer = iota
 	LiteralRefuse
+	LiteralSpool
 )
 
 // Refusal says what was wrong with input that never became a command.
@@ -87,9 +91,12 @@ type Refusal uint8
 
 // Refusals.
 const (
-	RefuseLineTooLong    Refusal = iota // a line without end
-	RefuseCommandTooLong                // line and literals together
-	RefuseLiteralTooLong                // one literal, beyond what the settings allow for anybody
+	RefuseLineTooLong     Refusal = iota // a line without end
+	RefuseCommandTooLong                 // line and literals together
+	RefuseLiteralTooLong                 // one literal, beyond what the settings allow for anybody
+	RefuseMessageTooLarge                // a body, beyond MaxMessage
+	RefuseSpoolFull                      // a body for which there is no room now
+	RefuseSpoolFailed                    // a body that could not be written to its file
 )
 
 // Mode says what the next input of a session is.

@@ -49,6 +49,7 @@ func (e *Engine) Close() {
 	e.signalAll(bitKill)
 	<-e.whenEmpty()
 	e.pool.close()
+	e.spools.closing.Wait()
 	for _, l := range e.loops {
 		l.end()
 	}

@@ -41,6 +41,7 @@ func (s *Session) dropExtra() {
 		s.r.flags &^= flagExtra
 		s.e.extras.remove(s.slot)
 	}
+	s.dropSpool()
 	s.e.extras.giveBack(s.x)
 	s.x = nil
 }

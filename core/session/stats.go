@@ -16,6 +16,10 @@ const (
 	limitLiteral          = "[limits] literal"
 	limitLiteralUnauth    = "[limits] unauthenticated_literal"
 	limitCommand          = "[limits] command"
+	limitMessage          = "[limits] message"
+	limitSpool            = "[limits] spool"
+	limitSpoolFiles       = "[limits] spool_files"
+	limitSpoolDir         = "[limits] spool_dir"
 	limitOutput           = "[limits] output"
 	limitSlowClient       = "[limits] slow_client_timeout"
 	limitHandshakeTimeout = "[limits] handshake_timeout"
@@ -31,6 +35,8 @@ type Stats struct {
 	Handshakes int   // TLS handshakes in progress
 	Extras     int   // sleeping sessions with something beside their record
 	ExtraBytes int64 // what they hold in input, output and bookkeeping
+	Spools     int   // commands half-received or running with bodies in a file
+	SpoolBytes int64 // octets of these, announced
 	SlabBytes  int64 // mapped for records, used or not
 	Loops      int
 
@@ -40,7 +46,9 @@ type Stats struct {
 	HandshakesFailed uint64 // by error or [limits] handshake_timeout
 	RefusedSessions  uint64 // connections turned away by [limits] max_sessions
 	RefusedFiles     uint64 // … for lack of descriptors
-	RefusedInput     uint64 // lines, literals and commands beyond their limits
+	RefusedInput     uint64 // lines, literals, commands and messages beyond their limits
+	RefusedSpool     uint64 // bodies for which there was no room ([limits] spool, spool_files)
+	FailedSpool      uint64 // bodies that could not be written
 	DroppedOutput    uint64 // sessions ended by [limits] output
 	DroppedSlow      uint64 // sessions ended by [limits] slow_client_timeout
 }
@@ -52,7 +60,7 @@ type counts struct {
 
 // refusals count what was refused, and write log lines, at most one per kind and second.
 type refusals struct {
-	sessions, files, accepts, input, output, slow, handshakes refusal
+	sessions, files, accepts, input, spool, spoolFailed, output, slow, handshakes refusal
 }
 
 // refusal is one kind.
@@ -62,18 +70,20 @@ type refusal struct {
 	quiet  atomic.Uint64 // refusals without a line since
 }
 
-// hit counts a refusal of the session's.
-func (f *refusal) hit(s *Session, limit string) { f.count(s.e, s.Remote(), limit) }
+// hit counts a refusal of the session's; attrs go to the log line.
+func (f *refusal) hit(s *Session, limit string, attrs ...any) {
+	f.count(s.e, s.Remote(), limit, attrs...)
+}
 
 // count counts a refusal.
-func (f *refusal) count(e *Engine, peer netip.AddrPort, limit string) {
+func (f *refusal) count(e *Engine, peer netip.AddrPort, limit string, attrs ...any) {
 	f.n.Add(1)
 	now, last := int64(e.seconds())+1, f.logged.Load()
 	if now == last || !f.logged.CompareAndSwap(last, now) {
 		f.quiet.Add(1)
 		return
 	}
-	e.log.Warn("refused", "limit", limit, "remote", peer, "more", f.quiet.Swap(0))
+	e.log.Warn("refused", append([]any{"limit", limit, "remote", peer, "more", f.quiet.Swap(0)}, attrs...)...)
 }
 
 // Stats returns the engine's figures.
@@ -88,6 +98,8 @@ func (e *Engine) Stats() Stats {
 		Handshakes: e.handshakes.inProgress(),
 		Extras:     int(e.extras.count.Load()),
 		ExtraBytes: e.extras.bytes.Load(),
+		Spools:     int(e.spools.files.Load()),
+		SpoolBytes: e.spools.bytes.Load(),
 		SlabBytes:  e.slab.bytes(),
 		Loops:      len(e.loops),
 
@@ -98,6 +110,8 @@ func (e *Engine) Stats() Stats {
 		RefusedSessions:  e.refusals.sessions.n.Load(),
 		RefusedFiles:     e.refusals.files.n.Load(),
 		RefusedInput:     e.refusals.input.n.Load(),
+		RefusedSpool:     e.refusals.spool.n.Load(),
+		FailedSpool:      e.refusals.spoolFailed.n.Load(),
 		DroppedOutput:    e.refusals.output.n.Load(),
 		DroppedSlow:      e.refusals.slow.n.Load(),
 	}

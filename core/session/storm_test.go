@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// TestStorm lets many clients do everything at once: pipelines on loop and worker, literals in pieces, large
+// TestStorm lets many clients do everything at once: pipelines on loop and worker, literals in pieces, bodies in files, large
 // output read slowly, mailbox events, deadlines, STARTTLS, and disconnections at any time. Every
 // answer must come, once, in order, and on the connection that asked.
 func TestStorm(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	s, imaps := startTLSServer(t, Config{Workers: 3, MaxLiteralUnauth: 1 << 20, MaxCommand: 2 << 20, MaxHandshakes: 4}, nil)
+	s, imaps := startTLSServer(t, Config{Workers: 3, MaxLiteralUnauth: 1 << 20, MaxCommand: 2 << 20, MaxHandshakes: 4, SpoolDir: t.TempDir(), SpoolAbove: 5000}, nil)
 	var stop atomic.Bool
 	var noise, clients sync.WaitGroup
 	noise.Go(func() {
@@ -47,6 +47,9 @@ func TestStorm(t *testing.T) {
 	stop.Store(true)
 	noise.Wait()
 	eventually(t, "all sessions end", func() bool { return s.Stats().Sessions == 0 })
+	if st := s.Stats(); st.Spools != 0 || st.SpoolBytes != 0 {
+		t.Errorf("%+v", st)
+	}
 }
 
 // stormClient is one connection: it sends commands from one goroutine and checks the answers in another.
@@ -80,7 +83,7 @@ func stormClient(s *server, imaps string, rnd *rand.Rand, name string) error {
 	want <- "l ok"
 	for i := range rnd.IntN(60) {
 		tag := fmt.Sprintf("%s.%d", name, i)
-		switch rnd.IntN(5) {
+		switch rnd.IntN(6) {
 		case 0:
 			send.WriteString(tag + " RUN x\r\n")
 			want <- tag + ` ran "x"`
@@ -91,6 +94,12 @@ func stormClient(s *server, imaps string, rnd *rand.Rand, name string) error {
 		case 2:
 			send.WriteString(fmt.Sprintf("%s LOOP %d\r\n", tag, 10_000))
 			want <- strings.Repeat("x", 10_000) + tag + " ok"
+		case 3:
+			bodies := []string{message(1 + rnd.IntN(20_000)), message(1 + rnd.IntN(20_000))}
+			send.WriteString(fill(tag+" SPOOL {%d+}\r\n# {%d+}\r\n#\r\n", bodies...))
+			for _, w := range answer(tag+" SPOOL {%d+}\r\n# {%d+}\r\n#\r\n", bodies...) {
+				want <- w
+			}
 		default:
 			send.WriteString(tag + " ECHO x\r\n")
 			want <- tag + ` "x"`

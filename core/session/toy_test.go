@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -28,6 +29,9 @@ import (
 //	WAIT s      ModeHold, until the deadline in s seconds
 //	BULK n      n bytes in one Write by a worker
 //	SUM x       length and CRC-32 of the command, by a worker
+//	SPOOL x     its literals are bodies; the command, and length and CRC-32 of each, by a worker
+//	SPOOLBAD    the same, but literals of 13 octets are refused
+//	SPOOLHOLD   the same as SPOOL after HOLD
 type toy struct {
 	started chan struct{} // HOLD has begun
 	release chan struct{} // lets HOLD go on
@@ -61,7 +65,33 @@ func (t *toy) Literal(s *Session, cmd []byte, size uint64, nonSync bool) Literal
 		s.WriteString("refused\r\n")
 		return LiteralRefuse
 	}
+	if bytes.Contains(cmd, []byte(" SPOOL")) {
+		for _, b := range s.Bodies() {
+			if b.At > len(cmd) {
+				panic("a body behind the end")
+			}
+		}
+		if size == 13 && bytes.Contains(cmd, []byte(" SPOOLBAD")) {
+			fmt.Fprintf(writer{s}, "refused behind %d\r\n", len(s.Bodies()))
+			return LiteralRefuse
+		}
+		return LiteralSpool
+	}
 	return LiteralAccept
+}
+
+// bodies describes the bodies of a command.
+func (t *toy) bodies(s *Session, cmd []byte) {
+	rest, at := "", 0
+	for _, b := range s.Bodies() {
+		rest, at = rest+string(cmd[at:b.At])+"#", b.At+b.Kept
+	}
+	fmt.Fprintf(writer{s}, "spooled %q\r\n", rest+string(cmd[at:]))
+	for i, b := range s.Bodies() {
+		sum := crc32.NewIEEE()
+		n, err := io.Copy(sum, s.OpenBody(cmd, i))
+		fmt.Fprintf(writer{s}, "%d %d %08x %v\r\n", b.Size, n, sum.Sum32(), err)
+	}
 }
 
 func words(cmd []byte) (tag, word, arg string) {
@@ -144,7 +174,7 @@ func (t *toy) Run(ctx context.Context, s *Session, cmd []byte) {
 		n, _ := strconv.Atoi(arg)
 		s.WriteString("bulk\r\n")
 		s.Write(bulk()[:n])
-	case "HOLD":
+	case "HOLD", "SPOOLHOLD":
 		t.started <- struct{}{}
 		select {
 		case <-ctx.Done():
@@ -153,6 +183,10 @@ func (t *toy) Run(ctx context.Context, s *Session, cmd []byte) {
 			t.mu.Unlock()
 		case <-t.release:
 		}
+	}
+	if strings.HasPrefix(word, "SPOOL") {
+		t.bodies(s, cmd)
+		return
 	}
 	if word == "SUM" {
 		fmt.Fprintf(writer{s}, "%s %d %08x\r\n", tag, len(cmd), crc32.ChecksumIEEE(cmd))
@@ -232,7 +266,7 @@ func startServer(t testing.TB, cfg Config, clock func() time.Time) *server {
 		if g, c := p.closed.Load(), int64(e.counts.accepted.Load()); g != c {
 			t.Errorf("Closed was called %d times for %d sessions", g, c)
 		}
-		if st := e.Stats(); st.Sessions != 0 || st.Extras != 0 || st.ExtraBytes != 0 || st.TLS != 0 || st.SlabBytes != 0 {
+		if st := e.Stats(); st.Sessions != 0 || st.Extras != 0 || st.ExtraBytes != 0 || st.TLS != 0 || st.SlabBytes != 0 || st.Spools != 0 || st.SpoolBytes != 0 {
 			t.Errorf("something is left: %+v", st)
 		}
 		eventually(t, "all goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines })

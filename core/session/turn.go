@@ -131,6 +131,8 @@ func (s *Session) step() (more bool, v verdict) {
 		return s.runCommand()
 	case r.mode == ModeHold:
 		return false, turnSleep // what there is to read stays in todo, for when the mode has changed
+	case s.spooling():
+		return s.spoolPiece()
 	case r.todo&todoInput != 0:
 		s.frame()
 	case r.todo&todoRead != 0:
