@@ -11,15 +11,20 @@ type Limits struct {
 	Workers     int // commands that run at once; 0 = 4 per core
 	MaxSessions int // 0 = as the number of open files allows
 
-	UnauthenticatedLine    int // bytes
-	UnauthenticatedLiteral int // bytes
-	Line                   int // bytes
-	Literal                int // bytes
-	Command                int // bytes of a line with its literals
-	Output                 int // bytes that wait for a client
-	Nesting                int // parentheses within parentheses
-	ListItems              int // elements of a list, ranges of a sequence set
-	BadCommands            int // malformed commands in a row before BYE
+	UnauthenticatedLine    int    // bytes
+	UnauthenticatedLiteral int    // bytes
+	Line                   int    // bytes
+	Literal                int    // bytes
+	Command                int    // bytes of a line with its literals
+	Message                int    // bytes of a message that is appended
+	SpoolDir               string // absolute; where messages are while they arrive, "" = $TMPDIR or /var/tmp
+	SpoolAbove             int    // bytes of a message up to which it is kept in memory instead
+	Spool                  int    // bytes of all messages in SpoolDir
+	SpoolFiles             int    // commands with messages there; 0 = a 16th of the number of open files, at most 4096
+	Output                 int    // bytes that wait for a client
+	Nesting                int    // parentheses within parentheses
+	ListItems              int    // elements of a list, ranges of a sequence set
+	BadCommands            int    // malformed commands in a row before BYE
 
 	Handshakes        int // TLS handshakes in progress
 	HandshakeTimeout  time.Duration
@@ -41,6 +46,7 @@ type limit struct {
 	key       string
 	number    *int
 	time      *time.Duration
+	path      *string
 	bytes     bool  // number may be written as a size
 	def       int64 // in units or nanoseconds
 	low, high int64
@@ -57,6 +63,11 @@ func (l *Limits) list() []limit {
 		{key: "line", number: &l.Line, bytes: true, def: 64 * kib, low: 1024, high: 1 << 30},
 		{key: "literal", number: &l.Literal, bytes: true, def: mib, low: 1, high: 1 << 30},
 		{key: "command", number: &l.Command, bytes: true, def: 2 * mib, low: 1024, high: math.MaxInt32},
+		{key: "message", number: &l.Message, bytes: true, def: 150 * mib, low: 64 * kib, high: math.MaxInt32},
+		{key: "spool_dir", path: &l.SpoolDir},
+		{key: "spool_above", number: &l.SpoolAbove, bytes: true, def: 64 * kib, low: 1, high: 1 << 30},
+		{key: "spool", number: &l.Spool, bytes: true, def: 1 << 30, low: 64 * kib, high: math.MaxInt},
+		{key: "spool_files", number: &l.SpoolFiles, high: 1 << 30},
 		{key: "output", number: &l.Output, bytes: true, def: mib, low: 4 * kib, high: 1 << 30},
 		{key: "nesting", number: &l.Nesting, def: 32, low: 1, high: 1024},
 		{key: "list_items", number: &l.ListItems, def: 16384, low: 1, high: 1 << 24},
@@ -84,6 +95,8 @@ func readLimits(t *table) Limits {
 			if *spec.time < time.Duration(spec.low) {
 				t.fail(spec.key, "must be %v at least", time.Duration(spec.low))
 			}
+		case spec.path != nil:
+			*spec.path = t.doc.absolute(t.text(spec.key, ""))
 		case spec.bytes:
 			*spec.number = int(t.size(spec.key, spec.def, spec.low, spec.high))
 		default:
@@ -92,6 +105,9 @@ func readLimits(t *table) Limits {
 	}
 	if l.Line > l.Command || l.UnauthenticatedLine > l.Command {
 		t.fail("command", "must not be smaller than line and unauthenticated_line")
+	}
+	if l.Message > l.Spool {
+		t.fail("spool", "must not be smaller than message")
 	}
 	t.done()
 	return l

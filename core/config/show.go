@@ -54,9 +54,12 @@ func (c *Config) Show(w io.Writer) error {
 	}
 	p.section("limits")
 	for _, l := range c.Limits.list() {
-		if l.time != nil {
+		switch {
+		case l.time != nil:
 			p.set(l.key, duration(*l.time))
-		} else {
+		case l.path != nil:
+			p.set(l.key, quote(*l.path))
+		default:
 			p.set(l.key, *l.number)
 		}
 	}

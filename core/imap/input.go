@@ -39,11 +39,21 @@ func (srv *Server) Refuse(s *session.Session, why session.Refusal, head []byte, 
 		resp = response{"BAD", "", "Line exceeds " + limit + "."}
 	case session.RefuseLiteralTooLong:
 		resp = response{"NO", "LIMIT", "Literal exceeds " + limit + "."}
+	case session.RefuseMessageTooLarge: // RFC 7889 §4, RFC 4469 §4.2
+		resp = response{"NO", "TOOBIG", "Message exceeds " + limit + "."}
+	case session.RefuseSpoolFull:
+		resp = response{"NO", "UNAVAILABLE", "Too much mail is being sent at once, try again later (" + limit + ")."}
+	case session.RefuseSpoolFailed:
+		resp = response{"NO", "UNAVAILABLE", "Message could not be kept, see the server's log (" + limit + ")."}
 	default:
 		resp = response{"BAD", "", "Command exceeds " + limit + "."}
 	}
 	r.write(&resp)
-	srv.countBad(s)
+	switch why {
+	case session.RefuseMessageTooLarge, session.RefuseSpoolFull, session.RefuseSpoolFailed: // nothing malformed
+	default:
+		srv.countBad(s)
+	}
 }
 
 // endLines ends what a session reads lines for, IDLE or AUTHENTICATE, and returns its tag.
