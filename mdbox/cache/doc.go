@@ -1,4 +1,4 @@
-// Package cache reads dovecot.index.cache: what Dovecot has already learned about
+// Package cache reads and writes dovecot.index.cache: what Dovecot has already learned about
 // the messages of a mailbox, so that ENVELOPE, BODYSTRUCTURE and sizes need not be
 // made from the mails again. Losing the file costs time, never data; whatever looks
 // odd in it makes a message uncached and is reported, and never more than that.
@@ -19,6 +19,10 @@
 // A Reader is made for a set of wanted header fields, which it resolves to field
 // numbers once; then Load and the accessors serve one message after the other.
 //
+// Writing takes a WriteConfig. Its Open locks the file and gives a Writer, which appends records; Create makes a file,
+// and Purge rewrites one. Which fields are stored is a decision of each file (Decision), made from what clients ask for
+// (Usage) within what the configuration says (Policy). A Describer computes the values of a message while it is saved.
+//
 // Format: dovecot src/lib-index/mail-cache-private.h, mail-cache.c,
-// mail-cache-fields.c, mail-cache-lookup.c.
+// mail-cache-fields.c, mail-cache-lookup.c, mail-cache-transaction.c, mail-cache-purge.c, mail-cache-decisions.c.
 package cache

@@ -55,14 +55,16 @@ func (s *Files) openFile(path string) (*File, error) {
 	return f, nil
 }
 
-func (f *File) readHeader() (Header, error) {
+func (f *File) readHeader() (Header, error) { return readHeader(f.file) }
+
+func readHeader(f vfs.File) (Header, error) {
 	var buf [HeaderSize]byte
-	n, err := f.file.ReadAt(buf[:], 0)
+	n, err := f.ReadAt(buf[:], 0)
 	if err != nil && err != io.EOF {
 		return Header{}, err
 	}
 	h, err := DecodeHeader(buf[:n])
-	return h, vfs.At(err, f.Path(), 0)
+	return h, vfs.At(err, f.Name(), 0)
 }
 
 // Fields returns the fields of the newest table that was read, by field number.

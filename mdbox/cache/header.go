@@ -28,6 +28,8 @@ const (
 	HeaderSize   = 32
 	majorVersion = 1
 	sizeofOffset = 8
+	// headerTableOffset is where the header has the offset of the first field table.
+	headerTableOffset = 28
 )
 
 // Header is the file header. Counters are statistics only.
