@@ -39,12 +39,22 @@ func OpenFile(fsys vfs.FS, path string, maxBytes int64) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	l, err := NewFile(f, path, maxBytes)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// NewFile is like OpenFile for a file that is open already; path is for messages.
+// f is closed by Close, but not after an error.
+func NewFile(f vfs.File, path string, maxBytes int64) (*File, error) {
 	l := &File{Path: path, f: f, maxBytes: maxBytes}
 	if l.maxBytes == 0 {
 		l.maxBytes = DefaultMaxLogBytes
 	}
 	if err := l.readHeader(); err != nil {
-		f.Close()
 		return nil, err
 	}
 	return l, nil

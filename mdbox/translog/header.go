@@ -59,6 +59,10 @@ func NewHeader() Header {
 // whatever an earlier file or dovecot.index says is void.
 func (h *Header) Resets() bool { return h.PrevFileSeq == 0 }
 
+// Old reports whether the file is of an older version than those that are written
+// today, and should give way to a new one.
+func (h *Header) Old() bool { return h.MinorVersion < currentMinorVersion }
+
 // Start is the position of the first record.
 func (h *Header) Start() Pos { return Pos{h.FileSeq, uint32(h.HdrSize)} }
 
