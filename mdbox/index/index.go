@@ -57,9 +57,12 @@ type Index struct {
 	snapshot vfs.Info
 	// stuck: state does not contain the whole log, since it is damaged. There is
 	// no going on from state; when a file changes, everything is read again.
-	stuck   bool
-	damage  []*vfs.CorruptError
-	dropped int // problems that damage has no room for
+	stuck bool
+	// replayed is how many bytes of log were applied to a snapshot when everything was
+	// read for the last time.
+	replayed int64
+	damage   []*vfs.CorruptError
+	dropped  int // problems that damage has no room for
 }
 
 // Open reads an index. There is nothing to close.
@@ -68,6 +71,15 @@ type Index struct {
 // *vfs.CorruptError if what is there does not give a state that once was, and
 // with vfs.ErrTooLarge if a file exceeds a limit. Lesser damage is no error: see Damage.
 func Open(o Options) (*Index, error) {
+	o.setDefaults()
+	x := &Index{o: o}
+	if err := x.load(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+func (o *Options) setDefaults() {
 	if o.FS == nil {
 		o.FS = vfs.OS
 	}
@@ -80,11 +92,6 @@ func Open(o Options) (*Index, error) {
 	if o.MaxStateBytes == 0 {
 		o.MaxStateBytes = DefaultMaxStateBytes
 	}
-	x := &Index{o: o}
-	if err := x.load(); err != nil {
-		return nil, err
-	}
-	return x, nil
 }
 
 // State is the content of the index as of the last Refresh. The pointer stays
@@ -185,6 +192,12 @@ func (x *Index) advance() error {
 		return fmt.Errorf("index: refresh: %w", err)
 	}
 	defer chain.Close()
+	return x.advanceAlong(chain)
+}
+
+// advanceAlong applies what is new in chain, or reads everything again if chain
+// does not continue the state.
+func (x *Index) advanceAlong(chain *translog.Chain) error {
 	segments, ok := chain.Segments(x.state.pos)
 	if !ok || chain.Head.Header.IndexID != x.state.hdr.IndexID() || resetsAfter(x.state.pos, segments) || x.replaced(chain.Head) {
 		return x.load()

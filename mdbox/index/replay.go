@@ -21,6 +21,12 @@ func (x *Index) replay(s *State, chain *translog.Chain, segments []translog.Segm
 		s.unsound = true
 		x.report(&vfs.CorruptError{File: chain.Head.Path, Offset: int64(s.pos.Offset), Rule: "the records before give an unsound header: " + rule(err)})
 	}
+	if s != x.state {
+		x.replayed = 0
+		for _, seg := range segments {
+			x.replayed += seg.End - int64(seg.From)
+		}
+	}
 	x.state, x.stuck = s, stuck
 	x.noteLog(chain.Head)
 	if stuck {

@@ -211,8 +211,8 @@ func (s *State) boundModSeqs() {
 }
 
 // AppendSnapshot appends the content of a dovecot.index file for s to b: the
-// inverse of DecodeSnapshot. The log position in its header is s.Pos, for head
-// and tail: a snapshot may be written only when no request is left (Tail).
+// inverse of DecodeSnapshot. The log positions in its header are Pos and Tail. They
+// differ while there are requests, which a reader then finds in the log.
 func (s *State) AppendSnapshot(b []byte) []byte {
 	start := len(b)
 	offsets, recordSize := layout(s.exts)
@@ -220,7 +220,7 @@ func (s *State) AppendSnapshot(b []byte) []byte {
 	h.set(offRecordSize, recordSize)
 	h.set(offLogFileSeq, s.pos.FileSeq)
 	h.set(offLogHeadOffset, s.pos.Offset)
-	h.set(offLogTailOffset, s.pos.Offset)
+	h.set(offLogTailOffset, s.Tail().Offset)
 	b = h.Append(b)
 	if len(s.exts) > 0 {
 		b = appendZeros(b, pad8(len(h.b))-len(h.b))
