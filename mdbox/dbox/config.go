@@ -2,11 +2,13 @@ package dbox
 
 import (
 	"fmt"
+	"math"
+	"time"
 
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
-// Config says where the mail files of a store lie, and the limits of reading them.
+// Config says where the mail files of a store lie, how they are written, and the limits of both.
 // A zero limit means the default.
 type Config struct {
 	FS            vfs.FS // nil: vfs.OS
@@ -14,11 +16,28 @@ type Config struct {
 	AltDir        string // the same below the ALT root; empty: none
 	AttachmentDir string // mail_attachment_dir; empty: messages with attachments can not be read
 
+	// Prefix starts the name of a mail file, before its FileID. Default "m."; the files of
+	// an sdbox mailbox, one message each, have "u.".
+	Prefix string
+
+	// RotateSize is from which size on a file gets no further message (mdbox_rotate_size), in
+	// bytes. Default 10 MiB, at most 4 GiB - 1, since the map has 32-bit offsets.
+	RotateSize uint64
+	// RotateInterval is how old a file may be to get further messages (mdbox_rotate_interval),
+	// counted from the start of the local day, hour or minute; see rotateStart. 0 = any age.
+	RotateInterval time.Duration
+	// Preallocate reserves RotateSize for a new file (mdbox_preallocate_space).
+	Preallocate bool
+	// SaveCompression is how new messages are stored: Uncompressed, Gzip, LZ4 or Zstd.
+	SaveCompression Compression
+	Perm            vfs.Perm         // of new files; Mode 0 means vfs.Private
+	Now             func() time.Time // nil: time.Now
+
 	// MaxOpenFiles is how many m.N files stay open when no message of them is
 	// being read. Default 64.
 	MaxOpenFiles int
-	// MaxMessageSize bounds the physical size of a message, in bytes. It stops a
-	// compressed message that never ends. Default 2 GiB.
+	// MaxMessageSize bounds the physical size of a message, in bytes, also when it is saved. It
+	// stops a compressed message that never ends. Default 2 GiB.
 	MaxMessageSize uint64
 	// MaxWindowSize bounds the memory for the history that a zstd or xz stream
 	// demands, in bytes. Default 128 MiB, what the largest zstd level writes.
@@ -32,6 +51,19 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.FS == nil {
 		c.FS = vfs.OS
+	}
+	if c.Prefix == "" {
+		c.Prefix = "m."
+	}
+	if c.RotateSize == 0 {
+		c.RotateSize = 10 << 20
+	}
+	c.RotateSize = min(c.RotateSize, math.MaxUint32)
+	if c.Perm.Mode == 0 {
+		c.Perm = vfs.Private
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.MaxOpenFiles <= 0 {
 		c.MaxOpenFiles = 64
@@ -51,7 +83,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// LimitError says that reading a message was refused because of a limit.
+// LimitError says that reading or saving a message was refused because of a limit.
 type LimitError struct {
 	Setting string // field of Config
 	Limit   uint64

@@ -19,7 +19,7 @@ type FileID uint32
 // Ref says where a message lies, as the map does.
 type Ref struct {
 	File   FileID
-	Offset uint32 // of the message header, bytes from the start of the file
+	Offset uint32 // of the message header, bytes from the start of the file; 0 = the first message
 	// Size is that of header, body and metadata in bytes; 0 = not known. It only
 	// helps to read the right amount: the message header decides.
 	Size uint32
@@ -47,6 +47,7 @@ type file struct {
 	vfs.File
 	id     FileID
 	header FileHeader
+	first  int      // offset of the first message
 	info   vfs.Info // when it was opened; only the identity is used
 
 	// Guarded by Files.mu.
@@ -60,10 +61,13 @@ func NewFiles(cfg Config) *Files {
 }
 
 // Path returns where m.<id> is expected in primary storage.
-func (s *Files) Path(id FileID) string { return mailPath(s.cfg.StorageDir, id) }
+func (s *Files) Path(id FileID) string { return s.pathIn(s.cfg.StorageDir, id) }
 
-func mailPath(dir string, id FileID) string {
-	return filepath.Join(dir, "m."+strconv.FormatUint(uint64(id), 10))
+// altPath returns where m.<id> is expected in ALT storage, which there is.
+func (s *Files) altPath(id FileID) string { return s.pathIn(s.cfg.AltDir, id) }
+
+func (s *Files) pathIn(dir string, id FileID) string {
+	return filepath.Join(dir, s.cfg.Prefix+strconv.FormatUint(uint64(id), 10))
 }
 
 // Close closes the files that no message uses; the others close with their last message.
@@ -173,7 +177,7 @@ func (s *Files) unuse(f *file) {
 func (s *Files) openFile(id FileID) (*file, error) {
 	v, err := s.cfg.FS.Open(s.Path(id))
 	if errors.Is(err, fs.ErrNotExist) && s.cfg.AltDir != "" {
-		alt, altErr := s.cfg.FS.Open(mailPath(s.cfg.AltDir, id))
+		alt, altErr := s.cfg.FS.Open(s.altPath(id))
 		if !errors.Is(altErr, fs.ErrNotExist) {
 			v, err = alt, altErr
 		}
@@ -201,6 +205,6 @@ func (f *file) init() error {
 	if err != nil && err != io.EOF {
 		return err
 	}
-	f.header, _, err = DecodeFileHeader(buf[:n])
+	f.header, f.first, err = DecodeFileHeader(buf[:n])
 	return vfs.At(err, f.Name(), 0)
 }

@@ -24,8 +24,8 @@ func truncate(t *testing.T, path string, size int64) {
 func TestPrimaryStorageBeforeAlt(t *testing.T) {
 	s := newFiles(t, nil)
 	primary := writeMails(t, s.Path(1), 1, stored{body: "primary\n"})
-	writeMails(t, mailPath(s.cfg.AltDir, 1), 1, stored{body: "alt copy\n"})
-	alt := writeMails(t, mailPath(s.cfg.AltDir, 2), 2, stored{body: "alt\n"})
+	writeMails(t, s.altPath(1), 1, stored{body: "alt copy\n"})
+	alt := writeMails(t, s.altPath(2), 2, stored{body: "alt\n"})
 	for want, ref := range map[string]Ref{"primary\r\n": primary[0], "alt\r\n": alt[0]} {
 		if got, err := read(s, ref, 0, 0); err != nil || got != want {
 			t.Errorf("m.%d: %q, %v; want %q", ref.File, got, err, want)

@@ -1,6 +1,7 @@
 package dbox
 
 import (
+	"crypto/rand"
 	"crypto/sha1"
 	"encoding/hex"
 )
@@ -30,3 +31,10 @@ func ParseGUID(s []byte) GUID {
 
 // String returns 32 lower-case hex digits.
 func (g GUID) String() string { return hex.EncodeToString(g[:]) }
+
+// NewGUID returns a GUID that no other mail or mailbox has: 16 random bytes.
+func NewGUID() GUID {
+	var g GUID
+	rand.Read(g[:]) // never fails
+	return g
+}

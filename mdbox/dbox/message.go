@@ -56,6 +56,9 @@ func (s *Files) Open(ref Ref) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
+	if ref.Offset == 0 {
+		ref.Offset = uint32(f.first)
+	}
 	m := messagePool.Get().(*Message)
 	*m = Message{store: s, file: f, ref: ref, window: m.window[:0], metaBuf: m.metaBuf[:0],
 		metadata: m.metadata[:0]}

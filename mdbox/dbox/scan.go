@@ -21,8 +21,8 @@ type Scanned struct {
 // message that is not well-formed, or with nil at the end of the file. maxMetadata
 // bounds the metadata of one message, in bytes.
 func Scan(f vfs.File, maxMetadata int, visit func(h FileHeader, s *Scanned) error) error {
-	var buf [max(fileHeaderMax, messageHeaderMax)]byte
-	n, err := f.ReadAt(buf[:fileHeaderMax], 0)
+	var buf [fileHeaderMax]byte
+	n, err := f.ReadAt(buf[:], 0)
 	if err != nil && err != io.EOF {
 		return err
 	}
@@ -30,7 +30,13 @@ func Scan(f vfs.File, maxMetadata int, visit func(h FileHeader, s *Scanned) erro
 	if err != nil {
 		return vfs.At(err, f.Name(), 0)
 	}
-	s := Scanned{Offset: uint64(first)}
+	return scanFrom(f, head, uint64(first), maxMetadata, visit)
+}
+
+// scanFrom is Scan from the message at off on.
+func scanFrom(f vfs.File, head FileHeader, off uint64, maxMetadata int, visit func(h FileHeader, s *Scanned) error) error {
+	var buf [messageHeaderMax]byte
+	s := Scanned{Offset: off}
 	var meta []byte
 	for {
 		n, err := f.ReadAt(buf[:head.HeaderSize], int64(s.Offset))

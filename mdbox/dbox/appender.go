@@ -1,0 +1,218 @@
+package dbox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+)
+
+// Candidate is a file that new messages may go to.
+type Candidate struct {
+	File FileID
+	End  uint64 // where the message of the file's last map record ends, bytes from the start of the file; 0: not known
+}
+
+// Appender saves the messages of one transaction. The steps of a save are, with MAP the lock of the map
+// (spec mdbox.md §6.2):
+//
+//	Save, CopyRaw   any number; the files are locked or not yet known to anybody
+//	Sync            before MAP is locked
+//	Name            under MAP: new files get their numbers
+//	                now the caller writes the map and the mailbox
+//	Release         when the map's records are durable
+//
+// Until the map has a record of them, Abort takes the messages back. When it may have one, even after an error,
+// the caller must Release: bytes that nothing refers to do no harm, missing ones do.
+// An Appender is for one goroutine at a time.
+type Appender struct {
+	files      *Files
+	candidates iter.Seq[Candidate]
+	alt        bool // appends to ALT storage
+	targets    []*target
+	full       int   // targets before this index take no more messages
+	err        error // a file could not be brought back to a clean end: only Abort remains
+	done       bool
+}
+
+// ErrFailed is returned by an Appender in which an earlier error left a file with garbage at its end.
+var ErrFailed = errors.New("dbox: transaction has failed and can only be aborted")
+
+// NewAppender returns an Appender to primary storage. candidates are the files that the map refers to, that of
+// the last record first, each once; it is asked again whenever a file is needed.
+func (s *Files) NewAppender(candidates iter.Seq[Candidate]) *Appender {
+	return &Appender{files: s, candidates: candidates}
+}
+
+// NewAltAppender returns an Appender to ALT storage, for CopyRaw in a purge.
+func (s *Files) NewAltAppender(candidates iter.Seq[Candidate]) *Appender {
+	return &Appender{files: s, candidates: candidates, alt: true}
+}
+
+// Save stores a message. body has CRLF or LF line ends, mixed if it likes.
+//
+// If it fails, the messages saved before stay, and others can be saved: the error is that of body, ErrLooksCompressed,
+// ErrText, a *LimitError, or of the file system (errors.Is ENOSPC, EDQUOT: it is full). After ErrFailed the transaction has
+// to be aborted.
+func (a *Appender) Save(m NewMessage, body io.Reader) (Stored, error) {
+	return a.append(m.SizeHint, func(t *target) (Stored, uint64, error) {
+		return a.files.writeMessage(t.f, t.end, &m, body)
+	})
+}
+
+// append lets write append a message of about size bytes to a file. write returns the new end.
+func (a *Appender) append(size uint64, write func(t *target) (Stored, uint64, error)) (Stored, error) {
+	if err := a.usable(); err != nil {
+		return Stored{}, err
+	}
+	i, err := a.choose(size)
+	if err != nil {
+		return Stored{}, err
+	}
+	t := a.targets[i]
+	st, end, err := write(t)
+	if err != nil {
+		if undo := t.truncate(); undo != nil {
+			a.err = undo
+			err = errors.Join(err, ErrFailed, undo)
+		}
+		return Stored{}, err
+	}
+	t.end, t.synced = end, false
+	st.Index = i
+	return st, nil
+}
+
+func (a *Appender) usable() error {
+	switch {
+	case a.done:
+		return ErrClosed
+	case a.err != nil:
+		return fmt.Errorf("%w: %w", ErrFailed, a.err)
+	}
+	return nil
+}
+
+// NewFiles returns how many numbers Name needs.
+func (a *Appender) NewFiles() int {
+	n := 0
+	for _, t := range a.targets {
+		if t.isNew {
+			n++
+		}
+	}
+	return n
+}
+
+// FileID returns the file of a message that was saved; 0 if it has no number yet, before Name.
+func (a *Appender) FileID(s Stored) FileID { return a.targets[s.Index].id }
+
+// Sync makes the messages durable (fdatasync), to be done before MAP is locked.
+func (a *Appender) Sync() error {
+	if err := a.usable(); err != nil {
+		return err
+	}
+	for _, t := range a.targets {
+		if t.f == nil {
+			continue // was synced when it was closed
+		}
+		if err := t.sync(); err != nil {
+			return fmt.Errorf("dbox: %w", err)
+		}
+	}
+	return nil
+}
+
+// ErrFileExists says that a number that should be free is taken: highest_file_id of the map is wrong.
+var ErrFileExists = errors.New("dbox: mail file with a new number exists")
+
+// Name gives the new files the numbers from first on, in the order of their Stored.Index. MAP is locked. The names
+// are durable when it returns, if the messages are.
+func (a *Appender) Name(first FileID) error {
+	if err := a.usable(); err != nil {
+		return err
+	}
+	id, synced := first, false
+	for _, t := range a.targets {
+		if !t.isNew || t.id != 0 {
+			continue
+		}
+		if id == 0 {
+			return errors.New("dbox: file numbers are used up")
+		}
+		path, err := a.files.free(id, a.alt)
+		if err != nil {
+			return err
+		}
+		if err := a.files.cfg.FS.Rename(t.path, path); err != nil {
+			return fmt.Errorf("dbox: name mail file: %w", err)
+		}
+		t.path, t.id = path, id
+		synced = synced || t.synced
+		id++
+	}
+	if !synced {
+		return nil
+	}
+	if err := a.files.cfg.FS.SyncDir(a.dir()); err != nil {
+		return fmt.Errorf("dbox: name mail file: %w", err)
+	}
+	return nil
+}
+
+// free returns the path for a new m.<id>, and ErrFileExists if there is such a file in either storage.
+func (s *Files) free(id FileID, alt bool) (string, error) {
+	paths := []string{s.Path(id)}
+	if s.cfg.AltDir != "" {
+		paths = append(paths, s.altPath(id))
+	}
+	for _, p := range paths {
+		_, err := s.cfg.FS.Stat(p)
+		if err == nil {
+			return "", fmt.Errorf("%s: %w", p, ErrFileExists)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("dbox: name mail file: %w", err)
+		}
+	}
+	if alt {
+		return s.altPath(id), nil
+	}
+	return s.Path(id), nil
+}
+
+// dir returns where new files are made.
+func (a *Appender) dir() string {
+	if a.alt {
+		return a.files.cfg.AltDir
+	}
+	return a.files.cfg.StorageDir
+}
+
+// Release ends the transaction: the messages stay, the locks are released.
+func (a *Appender) Release() error {
+	if a.done {
+		return nil
+	}
+	a.done = true
+	var err error
+	for _, t := range a.targets {
+		err = errors.Join(err, t.close())
+	}
+	return err
+}
+
+// Abort ends the transaction: files get their old ends, new ones are removed, the locks are released. It does nothing
+// after Release.
+func (a *Appender) Abort() error {
+	if a.done {
+		return nil
+	}
+	a.done = true
+	var err error
+	for _, t := range a.targets {
+		err = errors.Join(err, t.undo(a.files.cfg.FS))
+	}
+	return err
+}

@@ -1,0 +1,91 @@
+package dbox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+)
+
+// Single is a new file with one message, as sdbox has them (spec sdbox-maildir.md §1): it is written under a temporary
+// name, and gets the name u.<UID> when the UID is known. Config.StorageDir is the directory of the mailbox,
+// Config.Prefix "u.". It is for one goroutine at a time.
+type Single struct {
+	Stored
+	files *Files
+	t     target
+}
+
+// SaveSingle writes a message to a file of its own and makes it durable if durable is set. m.Mailbox is left empty. Errors
+// are those of Appender.Save; then there is no file.
+func (s *Files) SaveSingle(m NewMessage, body io.Reader, durable bool) (*Single, error) {
+	f, first, err := s.createTemp(s.cfg.StorageDir)
+	if err != nil {
+		return nil, err
+	}
+	n := &Single{files: s, t: target{f: f, path: f.Name(), isNew: true}}
+	n.Stored, n.t.end, err = s.writeMessage(f, first, &m, body)
+	if err == nil && durable {
+		err = n.t.sync()
+	}
+	if err != nil {
+		return nil, errors.Join(err, n.t.undo(s.cfg.FS))
+	}
+	return n, n.t.close()
+}
+
+// LinkSingle makes a copy of the message u.<id> of src: a second name for its file. src may be s. The error is one
+// of Link; on another file system, or when there are too many names (EMLINK), the caller saves the text instead.
+func (s *Files) LinkSingle(src *Files, id FileID) (*Single, error) {
+	m, err := src.Open(Ref{File: id})
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	n := &Single{files: s, t: target{path: filepath.Join(s.cfg.StorageDir, s.tempName()), isNew: true}}
+	n.Offset, n.Physical, n.GUID = m.ref.Offset, m.physical, ParseGUID(m.GUID())
+	if n.Virtual, err = m.VirtualSize(); err != nil {
+		return nil, err
+	}
+	if err := s.cfg.FS.Link(m.file.Name(), n.t.path); err != nil {
+		return nil, fmt.Errorf("dbox: copy mail file: %w", err)
+	}
+	return n, nil
+}
+
+// Name gives the file its name. The mailbox is locked. The error is ErrFileExists if there is such a file. The caller makes
+// the names of all its files durable with SyncDir.
+func (n *Single) Name(id FileID) error {
+	path, err := n.files.free(id, false)
+	if err != nil {
+		return err
+	}
+	if err := n.files.cfg.FS.Rename(n.t.path, path); err != nil {
+		return fmt.Errorf("dbox: name mail file: %w", err)
+	}
+	n.t.path, n.t.id = path, id
+	return nil
+}
+
+// Abort removes the file, also after Name.
+func (n *Single) Abort() error { return n.t.undo(n.files.cfg.FS) }
+
+// SyncDir makes the names of new files durable.
+func (s *Files) SyncDir() error { return s.cfg.FS.SyncDir(s.cfg.StorageDir) }
+
+// Remove removes u.<id> from primary and ALT storage. A file that is not there is no error: somebody else was faster.
+func (s *Files) Remove(id FileID) error {
+	err := s.remove(s.Path(id))
+	if s.cfg.AltDir != "" {
+		err = errors.Join(err, s.remove(s.altPath(id)))
+	}
+	return err
+}
+
+func (s *Files) remove(path string) error {
+	if err := s.cfg.FS.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("dbox: remove mail file: %w", err)
+	}
+	return nil
+}

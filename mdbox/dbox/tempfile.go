@@ -1,0 +1,66 @@
+package dbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/roostmail/roost/mdbox/vfs"
+)
+
+// tempCounter tells the temporary files of this process apart.
+var tempCounter atomic.Uint64
+
+// tempName returns a new name for a file that has no number yet. Dovecot removes files with such names
+// after 36 hours.
+//
+// Format: dovecot src/lib-storage/index/dbox-common/dbox-file.c, dbox_generate_tmp_filename.
+func (s *Files) tempName() string {
+	now := s.cfg.Now()
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	return fmt.Sprintf(".temp.%d.P%dQ%dM%06d.%s", now.Unix(), os.Getpid(), tempCounter.Add(1), now.Nanosecond()/1000, host)
+}
+
+// createTemp makes a mail file with its header in dir, which is made if it does not exist. It returns
+// the offset of the first message.
+func (s *Files) createTemp(dir string) (f vfs.WritableFile, first uint64, err error) {
+	for {
+		f, err = s.cfg.Perm.Create(s.cfg.FS, filepath.Join(dir, s.tempName()), 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			if err = s.makeDir(dir); err == nil {
+				f, err = s.cfg.Perm.Create(s.cfg.FS, filepath.Join(dir, s.tempName()), 0)
+			}
+		}
+		if !errors.Is(err, fs.ErrExist) { // else of another machine with our name: take the next
+			break
+		}
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("dbox: new mail file: %w", err)
+	}
+	head := FileHeader{Version: 2, HeaderSize: messageHeaderSize, Created: s.cfg.Now().Unix()}.Append(nil)
+	if _, err := f.WriteAt(head, 0); err != nil {
+		return nil, 0, errors.Join(fmt.Errorf("dbox: new mail file: %w", err), f.Close(), s.cfg.FS.Remove(f.Name()))
+	}
+	return f, uint64(len(head)), nil
+}
+
+// makeDir makes a directory and those above it.
+func (s *Files) makeDir(dir string) error {
+	err := s.cfg.FS.Mkdir(dir, s.cfg.Perm.DirMode())
+	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
+		if err = s.makeDir(filepath.Dir(dir)); err == nil {
+			err = s.cfg.FS.Mkdir(dir, s.cfg.Perm.DirMode())
+		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
