@@ -2,6 +2,7 @@ package dbox
 
 import (
 	"fmt"
+	"io/fs"
 	"math"
 	"time"
 
@@ -31,6 +32,7 @@ type Config struct {
 	// SaveCompression is how new messages are stored: Uncompressed, Gzip, LZ4 or Zstd.
 	SaveCompression Compression
 	Perm            vfs.Perm         // of new files; Mode 0 means vfs.Private
+	DirMode         fs.FileMode      // of StorageDir and those above it, if they do not exist; 0: 0700
 	Now             func() time.Time // nil: time.Now
 
 	// MaxOpenFiles is how many m.N files stay open when no message of them is
@@ -61,6 +63,9 @@ func (c Config) withDefaults() Config {
 	c.RotateSize = min(c.RotateSize, math.MaxUint32)
 	if c.Perm.Mode == 0 {
 		c.Perm = vfs.Private
+	}
+	if c.DirMode == 0 {
+		c.DirMode = 0o700
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -53,10 +53,10 @@ func (s *Files) createTemp(dir string) (f vfs.WritableFile, first uint64, err er
 
 // makeDir makes a directory and those above it.
 func (s *Files) makeDir(dir string) error {
-	err := s.cfg.FS.Mkdir(dir, s.cfg.Perm.DirMode())
+	err := s.cfg.Perm.Mkdir(s.cfg.FS, dir, s.cfg.DirMode)
 	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
 		if err = s.makeDir(filepath.Dir(dir)); err == nil {
-			err = s.cfg.FS.Mkdir(dir, s.cfg.Perm.DirMode())
+			err = s.cfg.Perm.Mkdir(s.cfg.FS, dir, s.cfg.DirMode)
 		}
 	}
 	if errors.Is(err, fs.ErrExist) {
