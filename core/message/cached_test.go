@@ -1,6 +1,10 @@
 package message
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/roostmail/roost/core/message/messagetest"
+)
 
 func TestBodyFromStructureEqualsBody(t *testing.T) {
 	check := func(name string, msg []byte) {
@@ -11,11 +15,11 @@ func TestBodyFromStructureEqualsBody(t *testing.T) {
 			t.Errorf("%s: %q\n got %q, %v\nwant %q", name, structure, got, ok, want)
 		}
 	}
-	for _, n := range nasty {
-		check(n.name, crlf(n.text))
+	for _, n := range messagetest.Nasty() {
+		check(n.Name, n.Text)
 	}
 	for seed := range int64(300) {
-		check("random", randomMessage(seed))
+		check("random", messagetest.Random(seed))
 	}
 }
 

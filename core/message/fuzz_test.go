@@ -3,15 +3,17 @@ package message
 import (
 	"bytes"
 	"testing"
+
+	"github.com/roostmail/roost/core/message/messagetest"
 )
 
 // FuzzParse checks that parts lie inside their parents and that every answer can be made of any message.
 func FuzzParse(f *testing.F) {
-	for _, n := range nasty {
-		f.Add(crlf(n.text))
+	for _, n := range messagetest.Nasty() {
+		f.Add(n.Text)
 	}
 	for seed := range int64(20) {
-		f.Add(randomMessage(seed))
+		f.Add(messagetest.Random(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m := Parse(data, Limits{MaxParts: 50, MaxNesting: 8})

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/roostmail/roost/core/message/messagetest"
 )
 
 // searchMails are messages whose words are hidden by encodings. Lines end in LF.
@@ -92,7 +94,7 @@ func (s *searcher) checkAll(arg string) {
 func TestSearchAgainstDovecot(t *testing.T) {
 	var mails [][]byte
 	for _, m := range searchMails {
-		mails = append(mails, crlf(m))
+		mails = append(mails, messagetest.CRLF(m))
 	}
 	s := newSearcher(t, mails)
 	for _, arg := range []string{"gr\u00fc\u00dfe", "GR\u00dc\u00dfE", "gru", "ausWien", "aus wien", "= 3=5", "=?utf-8?z?x?=", "=?broken", "two blanks and a fold", "two   blanks",
@@ -107,7 +109,7 @@ func TestSearchRandomAgainstDovecot(t *testing.T) {
 	rnd := rand.New(rand.NewSource(*randomSeed))
 	var mails [][]byte
 	for seed := range int64(60) {
-		if m := randomMessage(seed); !bytes.Contains(bytes.ReplaceAll(m, []byte("\r\n"), nil), []byte("\r")) {
+		if m := messagetest.Random(seed); !bytes.Contains(bytes.ReplaceAll(m, []byte("\r\n"), nil), []byte("\r")) {
 			mails = append(mails, m)
 		}
 	}
@@ -126,9 +128,9 @@ func TestSearchRandomAgainstDovecot(t *testing.T) {
 func TestSentDatesAgainstDovecot(t *testing.T) {
 	var mails [][]byte
 	for _, d := range dates {
-		mails = append(mails, crlf("Date: "+d+"\n\nx\n"))
+		mails = append(mails, messagetest.CRLF("Date: "+d+"\n\nx\n"))
 	}
-	mails = append(mails, crlf("Subject: none\n\nx\n"))
+	mails = append(mails, messagetest.CRLF("Subject: none\n\nx\n"))
 	s := newSearcher(t, mails)
 	var days []int64 // of the date without its zone
 	for i := range s.msgs {
