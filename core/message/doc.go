@@ -20,6 +20,9 @@
 //	content.go      Content-* fields
 //	structure.go    BODY and BODYSTRUCTURE (RFC 3501 §7.4.2)
 //	cached.go       BODY from a BODYSTRUCTURE that is in a cache
+//	stored.go       the part tree of a message as it is stored, with LF line ends
+//	plain.go        whether a BODYSTRUCTURE is the simplest one
+//	snippet.go      the start of the text (RFC 8970), of HTML made by html.go
 //	section.go      BODY[…] (RFC 3501 §6.4.5)
 //	date.go         Date fields (RFC 5322 §3.3)
 //	search.go       what SEARCH compares (RFC 3501 §6.4.4), made by words.go (RFC 2047),

@@ -31,6 +31,7 @@ type part struct {
 	bodySize    int
 	headerLines int
 	bodyLines   int
+	bareLFs     int   // in the body, without a CR before; only ParseStored counts them
 	parent      int32 // -1 = none
 	firstChild  int32 // 0 = none
 	lastChild   int32
@@ -45,6 +46,8 @@ const (
 	flagMultipart                       // children are the body parts
 	flagDigest                          // multipart/digest
 	flagMessage                         // message/rfc822: the only child is the message
+	flagText                            // text/*, by default or by its type
+	flagOverflow                        // more parts than are taken apart
 )
 
 // maxBoundary is how many bytes of a boundary parameter count. RFC 2046 §5.1.1 allows 70.
@@ -109,6 +112,8 @@ func (p *parser) header() stepFunc {
 	if !h.typed || cur.flags&flagMIME == 0 {
 		if cur.parent >= 0 && p.parts[cur.parent].flags&flagDigest != 0 {
 			cur.flags |= flagMessage // RFC 2046 §5.1.5
+		} else {
+			cur.flags |= flagText // RFC 2045 §5.2
 		}
 	}
 	if !h.multipart && cur.flags&flagMessage != 0 {
@@ -116,7 +121,7 @@ func (p *parser) header() stepFunc {
 			p.appendPart(0)
 			return p.header
 		}
-		cur.flags &^= flagMessage
+		cur.flags = cur.flags&^flagMessage | flagOverflow
 	}
 	return p.body
 }
@@ -146,7 +151,7 @@ func (p *parser) headerField(h *headerState) {
 				p.boundaries = append(p.boundaries, boundary{p.cur, h.boundary})
 				h.multipart = true
 			} else {
-				cur.flags &^= flagMultipart
+				cur.flags = cur.flags&^flagMultipart | flagOverflow
 			}
 		}
 		cur.headerLines++
@@ -180,6 +185,8 @@ func (p *parser) contentType(h *headerState, f Field) {
 	switch {
 	case equalFold(typ, "message/rfc822"):
 		cur.flags |= flagMessage
+	case equalFold(typ, "text"), hasPrefixFold(typ, "text/"):
+		cur.flags |= flagText
 	case hasPrefixFold(typ, "multipart/"):
 		cur.flags |= flagMultipart
 		if equalFold(typ[len("multipart/"):], "digest") {
@@ -271,7 +278,11 @@ var (
 // of the line has to match (RFC 2046 §5.1.1); the longest match wins, and the innermost of
 // several, unless one is the whole line.
 func (p *parser) boundaryAt(i int) int {
-	if len(p.boundaries) == 0 || !bytes.HasPrefix(p.data[i:], dashes) || len(p.parts) >= p.limits.MaxParts {
+	if len(p.boundaries) == 0 || !bytes.HasPrefix(p.data[i:], dashes) {
+		return -1
+	}
+	if len(p.parts) >= p.limits.MaxParts {
+		p.parts[p.cur].flags |= flagOverflow
 		return -1
 	}
 	line := p.data[i+2:]

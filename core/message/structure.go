@@ -74,7 +74,7 @@ func (m *Message) appendSingle(dst []byte, i int32, c *content, extended bool) [
 		dst = appendNString(dst, c.encoding)
 	}
 	dst = append(dst, ' ')
-	dst = strconv.AppendInt(dst, int64(p.bodySize), 10)
+	dst = strconv.AppendInt(dst, int64(p.bodySize+p.bareLFs), 10)
 	if p.flags&flagMessage != 0 {
 		dst = append(dst, " ("...)
 		dst = AppendEnvelope(dst, m.header(p.firstChild))
