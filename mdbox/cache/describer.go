@@ -12,8 +12,9 @@ type DescribeOptions struct {
 	Fields []string
 	Policy *Policy
 	Parser Parser // nil: what needs one is left out
-	// StoreCRLF says that the message is stored with CRLF line ends (mail_save_crlf).
-	StoreCRLF bool
+	// AsStored says that what is written is the message as it is stored already. Otherwise it is one that is being
+	// saved, and described as it will be stored: with LF line ends.
+	AsStored bool
 	// HasVSize says that the index has the extension vsize or hdr-vsize; then that is where the virtual size is stored.
 	HasVSize bool
 	Received int64 // UNIX time; 0 = not known
@@ -31,7 +32,7 @@ type Describer struct {
 	headers []string        // wanted header fields, as the cache spells them
 	parse   Want            // of the message
 	buffer  bool            // the message is wanted, not only its header
-	ends    lineEnds
+	ends    toLF
 
 	data       []byte // of the message as it is stored, as far as it is held
 	headerSize int
@@ -49,7 +50,7 @@ type Describer struct {
 func NewDescriber(o DescribeOptions) *Describer {
 	o.MaxHeader = orDefault(o.MaxHeader, 256<<10)
 	o.MaxMessage = max(orDefault(o.MaxMessage, 32<<20), o.MaxHeader)
-	d := &Describer{o: o, want: make(map[string]bool, len(o.Fields)), ends: lineEnds{crlf: o.StoreCRLF}}
+	d := &Describer{o: o, want: make(map[string]bool, len(o.Fields))}
 	for _, name := range o.Fields {
 		if !o.Policy.Allows(name) {
 			continue
@@ -74,6 +75,10 @@ func (d *Describer) wants(f known) bool { return d.want[knownTable[f].name] }
 
 // Write takes the next piece of the message. The error is always nil.
 func (d *Describer) Write(p []byte) (int, error) {
+	if d.o.AsStored {
+		d.add(p)
+		return len(p), nil
+	}
 	for rest := p; len(rest) > 0; {
 		piece := rest[:min(len(rest), 32<<10)]
 		rest = rest[len(piece):]
@@ -217,15 +222,15 @@ func (d *Describer) messageValues(values []FieldValue) []FieldValue {
 	if d.buffer && !d.tooLarge {
 		m = d.o.Parser.ParseMessage(d.data, d.parse)
 	}
-	parts := knownTable[fieldParts].name
-	plain := m.Plain && m.Parts != nil && d.o.Policy.Allows(parts) && d.o.Policy.Allows(knownTable[fieldFlags].name) &&
-		(d.wants(fieldFlags) || d.wants(fieldBody) || d.wants(fieldBodyStructure))
+	parts, allows := knownTable[fieldParts].name, d.o.Policy.Allows
+	plain := m.Plain && m.Parts != nil && (d.wants(fieldFlags) || d.wants(fieldBody) || d.wants(fieldBodyStructure))
 	if (d.wants(fieldFlags) || plain) && !d.noHeader {
 		values = append(values, d.fixed(fieldFlags, uint64(d.flags(plain))))
 	}
-	if m.Parts != nil && (d.wants(fieldParts) || plain) {
+	if m.Parts != nil && (d.wants(fieldParts) || plain && allows(parts)) {
 		values = append(values, FieldValue{parts, AppendPartsValue(nil, m.Parts)})
 	}
+	plain = plain && allows(parts) && allows(knownTable[fieldFlags].name)
 	structure := d.wants(fieldBodyStructure) && !plain && m.BodyStructure != nil
 	if structure {
 		values = append(values, FieldValue{knownTable[fieldBodyStructure].name, m.BodyStructure})

@@ -1,11 +1,14 @@
 package cache
 
+import "strings"
+
 // SaveFields returns the names of the fields to store for a message that is saved into a mailbox whose cache file has
-// the given fields.
+// the given fields. imap.envelope is none of them: Dovecot makes it only when it is asked for (dovecot
+// src/lib-storage/index/index-mail-headers.c, index_mail_cache_parse_init).
 func (p *Policy) SaveFields(fields []Field) []string {
 	var names []string
 	for i := range fields {
-		if p.Wants(&fields[i], 0, 0) {
+		if p.Wants(&fields[i], 0, 0) && !strings.EqualFold(fields[i].Name, knownTable[fieldEnvelope].name) {
 			names = append(names, fields[i].Name)
 		}
 	}

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -459,18 +458,16 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-func TestLineEnds(t *testing.T) {
-	const in = "a\r\nb\nc\r\r\n\r\nd\re\r"
-	for crlf, want := range map[bool]string{false: "a\nb\nc\r\n\nd\re\r", true: "a\r\nb\r\nc\r\r\n\r\nd\re\r"} {
-		for size := 1; size <= len(in); size++ {
-			l := lineEnds{crlf: crlf}
-			var out []byte
-			for p := []byte(in); len(p) > 0; p = p[min(size, len(p)):] {
-				out = l.append(out, p[:min(size, len(p))])
-			}
-			if out = l.end(out); !bytes.Equal(out, []byte(want)) {
-				t.Errorf("pieces of %d: %q, want %q", size, out, want)
-			}
+func TestToLF(t *testing.T) {
+	const in, want = "a\r\nb\nc\r\r\n\r\nd\re\r", "a\nb\nc\r\n\nd\re\r"
+	for size := 1; size <= len(in); size++ {
+		var c toLF
+		var out []byte
+		for p := []byte(in); len(p) > 0; p = p[min(size, len(p)):] {
+			out = c.append(out, p[:min(size, len(p))])
+		}
+		if out = c.end(out); string(out) != want {
+			t.Errorf("pieces of %d: %q, want %q", size, out, want)
 		}
 	}
 }

@@ -39,22 +39,6 @@ func makeFile(t *testing.T) string {
 	return path
 }
 
-func readFile(t *testing.T, path string) string {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-func writeFile(t *testing.T, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func mustLog(t *testing.T, c *filelock.Config, path string) *filelock.Log {
 	t.Helper()
 	l, err := c.LogWithin(t.Context(), path, 0)
@@ -145,8 +129,8 @@ func TestLogAppends(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustUnlock(t, c)
-	if got := readFile(t, path); got != "Old+new" {
-		t.Errorf("the file holds %q", got)
+	if b, err := os.ReadFile(path); string(b) != "Old+new" {
+		t.Errorf("the file holds %q, %v", b, err)
 	}
 }
 
@@ -338,8 +322,8 @@ func TestAdopt(t *testing.T) {
 				t.Fatal(err)
 			}
 			mustUnlock(t, l)
-			if got := readFile(t, path); got != "header+record" {
-				t.Errorf("the log holds %q", got)
+			if b, err := os.ReadFile(path); string(b) != "header+record" {
+				t.Errorf("the log holds %q, %v", b, err)
 			}
 			mustUnlock(t, mustLog(t, c, path))
 			if n := names(t, path); len(n) != 1 {
