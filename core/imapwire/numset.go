@@ -108,6 +108,19 @@ func joinRanges(rs []NumRange) []NumRange {
 	return rs[:n]
 }
 
+// RangesOf returns ascending numbers as ranges, as AppendNumSet takes them. None of the numbers is 0.
+func RangesOf(numbers []uint32) []NumRange {
+	var rs []NumRange
+	for _, n := range numbers {
+		if k := len(rs); k > 0 && rs[k-1].Stop == n-1 {
+			rs[k-1].Stop = n
+			continue
+		}
+		rs = append(rs, NumRange{n, n})
+	}
+	return rs
+}
+
 // Numbers iterates over the numbers of canonical ranges (see NumSet.Ranges),
 // ascending. It can be long: bound the ranges by what exists first.
 func Numbers(rs []NumRange) iter.Seq[uint32] {

@@ -142,15 +142,44 @@ func (d *Decoder) quoted() []byte {
 	}
 }
 
-// literal reads "{" number ["+"] "}" CRLF *CHAR8 (RFC 3501 §9: literal; RFC
-// 7888 §4 for "+"). A bare LF ends the announcement as well.
-func (d *Decoder) literal() []byte {
-	d.Byte('{')
-	n := d.Number64()
-	d.TryByte('+')
+// Announcement reads what announces a literal, "{" number ["+"] "}" CRLF, and returns its size, and
+// whether the client does not wait to be asked for it (RFC 3501 §9: literal; RFC 7888 §4). The literal itself is for Skip, if it was not taken out of the command (Framer.Spool).
+func (d *Decoder) Announcement() (size uint64, nonSync bool) {
+	if !d.TryByte('{') {
+		d.Fail("expected literal")
+	}
+	size = d.Number64()
+	nonSync = d.TryByte('+')
 	d.Byte('}')
 	d.TryByte('\r')
 	d.Byte('\n')
+	return size, nonSync
+}
+
+// Skip consumes n bytes, which must be there.
+func (d *Decoder) Skip(n int) {
+	if n > len(d.b)-d.pos {
+		d.Fail("command is cut off")
+	}
+	if d.err == nil {
+		d.pos += n
+	}
+}
+
+// AtAnnouncement reports whether the announcement of a literal is next, and the last that was received.
+func (d *Decoder) AtAnnouncement() bool {
+	if d.Peek() != '{' {
+		return false
+	}
+	at := *d
+	at.Announcement()
+	return at.err == nil && at.pos == len(at.b)
+}
+
+// literal reads "{" number ["+"] "}" CRLF *CHAR8 (RFC 3501 §9: literal; RFC
+// 7888 §4 for "+"). A bare LF ends the announcement as well.
+func (d *Decoder) literal() []byte {
+	n, _ := d.Announcement()
 	if d.err != nil {
 		return nil
 	}
