@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/roostmail/roost/core/backend"
 )
 
 // SetPoll sets the function that reads, without blocking, what the kernel has
@@ -54,6 +56,17 @@ func (r *Registry) WatchEvent(wd int32, name string, gone bool) {
 	r.mu.Unlock()
 	for _, id := range signal {
 		r.onChange(id)
+	}
+}
+
+// Wrote tells that the caller has changed a mailbox in storage. The sessions there learn of it as of a
+// change by somebody else: by the watch's event, or if there is no watch from here.
+func (r *Registry) Wrote(ref backend.MailboxRef) {
+	r.mu.RLock()
+	m := r.byKey[key{ref.User.Name, ref.Namespace, ref.Name}]
+	r.mu.RUnlock()
+	if m != nil && !m.watched.Load() && !m.dirty.Swap(true) {
+		r.onChange(m.id)
 	}
 }
 
