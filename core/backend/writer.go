@@ -67,7 +67,8 @@ type AppendMessage struct {
 	Flags        uint8    // Flag… bits
 	Keywords     []string // names, without duplicates
 	InternalDate int64    // UNIX time; 0 = now
-	// Size is the number of bytes in Body: the message with CRLF line ends.
+	// Size is the number of bytes in Body, not 0. What the bytes are is up to the client: line ends are CRLF, or bare LF, which storage
+	// takes for line ends too, and there may be NUL. Body is not used after Append has returned.
 	Size uint64
 	Body io.Reader
 }

@@ -1,6 +1,9 @@
 package imap
 
-import "github.com/roostmail/roost/core/session"
+import (
+	"github.com/roostmail/roost/core/imapwire"
+	"github.com/roostmail/roost/core/session"
+)
 
 // CAPABILITY (RFC 3501 §6.1.1).
 func quickCapability(r *request) (bool, error) {
@@ -17,17 +20,25 @@ func quickCapability(r *request) (bool, error) {
 
 // The capabilities, where known by RFC: SASL-IR 4959, ID 2971, ENABLE 5161,
 // IDLE 2177, LITERAL+ 7888, NAMESPACE 2342, CHILDREN 3348, SPECIAL-USE 6154,
-// LIST-EXTENDED 5258, LIST-STATUS 5819, UNSELECT 3691, STATUS=SIZE 8438, CONDSTORE 7162.
+// LIST-EXTENDED 5258, LIST-STATUS 5819, UNSELECT 3691, STATUS=SIZE 8438, CONDSTORE 7162, MULTIAPPEND 3502.
 const (
 	capabilities      = "IMAP4rev1 SASL-IR ID ENABLE IDLE LITERAL+"
 	capabilitiesAfter = " NAMESPACE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS UNSELECT STATUS=SIZE CONDSTORE"
+	capabilitiesWrite = " MULTIAPPEND" // if storage can write
 )
 
 // appendCapabilities appends the capabilities of the session's state.
 func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
 	b = append(b, capabilities...)
 	if s.State().Proto != stateNotAuthenticated {
-		return append(b, capabilitiesAfter...)
+		b = append(b, capabilitiesAfter...)
+		if srv.writer != nil {
+			b = append(b, capabilitiesWrite...)
+			if srv.cfg.AppendLimit > 0 { // RFC 7889 §2
+				b = imapwire.AppendNumber(append(b, " APPENDLIMIT="...), srv.cfg.AppendLimit)
+			}
+		}
+		return b
 	}
 	if s.CanStartTLS() {
 		b = append(b, " STARTTLS"...)

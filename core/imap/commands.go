@@ -1,5 +1,7 @@
 package imap
 
+import "github.com/roostmail/roost/core/session"
+
 // command is an entry of the table.
 type command struct {
 	name   string
@@ -11,8 +13,9 @@ type command struct {
 	// unsolicited FETCH: sync says which of these follow.
 	run  func(r *request) error
 	sync syncMode
-	// literal decides about a literal of the command before it is read; nil: accept.
-	literal func(r *request) error
+	// literal decides about a literal of the command before it is read; nil: accept. An error refuses it. It
+	// is called on the loop (ctx nil) and, if it answers session.LiteralAsk there, on a worker.
+	literal func(r *request) (session.LiteralAnswer, error)
 	uid     bool // the UID form: numbers are UIDs (RFC 3501 §6.4.8)
 }
 
@@ -52,6 +55,7 @@ func init() {
 		{name: "LIST", states: inAuthenticated, run: runList, sync: syncAll},
 		{name: "LSUB", states: inAuthenticated, run: runLsub, sync: syncAll},
 		{name: "STATUS", states: inAuthenticated, quick: quickStatus, run: runStatus, sync: syncAll},
+		{name: "APPEND", states: inAuthenticated, quick: quickAppend, run: runAppend, sync: syncAll, literal: literalAppend},
 		{name: "SELECT", states: inAuthenticated, run: runSelect},
 		{name: "EXAMINE", states: inAuthenticated, run: runSelect},
 		{name: "IDLE", states: inAuthenticated, quick: quickIdle, run: runIdle},
@@ -66,7 +70,7 @@ func init() {
 		{name: "UNSELECT", states: inSelected, quick: quickUnselect},
 	}
 	// Commands that write. Until they are here, they are refused in words.
-	for _, name := range []string{"APPEND", "CREATE", "DELETE", "RENAME", "SUBSCRIBE", "UNSUBSCRIBE"} {
+	for _, name := range []string{"CREATE", "DELETE", "RENAME", "SUBSCRIBE", "UNSUBSCRIBE"} {
 		list = append(list, command{name: name, states: inAuthenticated, quick: quickReadOnly, literal: refuseReadOnly})
 	}
 	for _, name := range []string{"STORE", "COPY", "MOVE", "EXPUNGE", "UID STORE", "UID COPY", "UID MOVE", "UID EXPUNGE"} {

@@ -27,6 +27,9 @@ type Config struct {
 	Autologout       time.Duration // without any input; RFC 3501 §5.4 wants 30 minutes at least
 	IdleKeepalive    time.Duration // between the lines that keep an IDLE's connection open
 
+	// AppendLimit is the size in bytes of the largest message that the session engine takes (session.Config.MaxMessage), 0 = not told.
+	AppendLimit uint64
+
 	Limits     imapwire.Limits
 	Fetch      FetchConfig
 	Namespaces []backend.Namespace // empty: one with INBOX in it, separator "/"

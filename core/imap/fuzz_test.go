@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/mailbox/mailboxtest"
+	"github.com/roostmail/roost/core/session"
 )
 
 // FuzzConversation sends anything to a server, before and after login: it does
@@ -15,7 +17,10 @@ import (
 func FuzzConversation(f *testing.F) {
 	cfg := testConfig()
 	cfg.IdleKeepalive, cfg.LoginTimeout = time.Minute, time.Minute
-	srv := startServer(f, cfg, true)
+	srv := startServer(f, cfg, true, func(store *mailboxtest.Store, engine *session.Config) {
+		store.AllowWrites()
+		engine.SpoolDir, engine.SpoolAbove, engine.MaxMessage = f.TempDir(), 3, 1<<20
+	})
 	inbox := srv.store.Create("demo", "", "INBOX")
 	srv.store.Create("demo", "", "A/B")
 	inbox.Append("From: a@example.org\r\nSubject: x\r\n\r\nbody\r\n", backend.FlagSeen, "work")
@@ -23,7 +28,7 @@ func FuzzConversation(f *testing.F) {
 	for _, s := range []string{
 		"b NOOP", "b FETCH 1:* (FLAGS UID BODY.PEEK[1.MIME]<0.10> ENVELOPE)", "b UID SEARCH OR SEEN NOT FROM {1}\r\na KEYWORD work",
 		"b IDLE\r\nDONE", "b AUTHENTICATE PLAIN\r\n*", "b LIST (SUBSCRIBED) \"\" (% *) RETURN (STATUS (SIZE))", "b STATUS INBOX (SIZE)",
-		"b SELECT A/B (CONDSTORE)", "b LOGIN {3+}\r\nabc \"d\\\"\"", "b ID (\"a\" NIL)", "b APPEND INBOX {3}", "b ENABLE CONDSTORE", "b UNSELECT",
+		"b SELECT A/B (CONDSTORE)", "b LOGIN {3+}\r\nabc \"d\\\"\"", "b ID (\"a\" NIL)", "b APPEND INBOX {3}", "b APPEND INBOX (\\Seen x) \" 1-Jan-2020 00:00:00 +0000\" {3+}\r\nabc {5+}\r\n12345\r\nb NOOP", "b APPEND {3+}\r\nA/B {5}\r\n12345", "b ENABLE CONDSTORE", "b UNSELECT",
 	} {
 		f.Add(true, s)
 		f.Add(false, s)

@@ -1,5 +1,7 @@
 package imap
 
+import "github.com/roostmail/roost/core/session"
+
 // errReadOnly is the answer to all commands that would write.
 var errReadOnly = no("READ-ONLY", "This server only reads: mailboxes can not be changed through it.")
 
@@ -7,4 +9,4 @@ var errReadOnly = no("READ-ONLY", "This server only reads: mailboxes can not be 
 func quickReadOnly(*request) (bool, error) { return true, errReadOnly }
 
 // refuseReadOnly refuses its literal, before it is sent.
-func refuseReadOnly(*request) error { return errReadOnly }
+func refuseReadOnly(*request) (session.LiteralAnswer, error) { return 0, errReadOnly }

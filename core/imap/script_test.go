@@ -60,6 +60,8 @@ type script struct {
 	line    int
 	cfg     imap.Config
 	watches bool
+	writes  bool           // storage can write
+	engine  session.Config // but for MaxSessions
 	srv     *server
 	conns   map[string]*conn
 	packet  map[string][]byte // lines to send
@@ -178,6 +180,15 @@ func (sc *script) setConfig(f []string) {
 		sc.cfg.Mailboxes.PollInterval = seconds()
 	case "journal":
 		sc.cfg.Mailboxes.JournalBytes, _ = strconv.Atoi(f[1])
+	case "write":
+		sc.writes = f[1] == "true"
+	case "message":
+		sc.engine.MaxMessage, _ = strconv.ParseInt(f[1], 10, 64)
+		sc.cfg.AppendLimit = uint64(sc.engine.MaxMessage)
+	case "spool":
+		sc.engine.MaxSpool, _ = strconv.ParseInt(f[1], 10, 64)
+	case "spool_above":
+		sc.engine.SpoolAbove, _ = strconv.Atoi(f[1])
 	case "bad":
 		sc.cfg.MaxBad, _ = strconv.Atoi(f[1])
 	case "namespace": // name prefix separator inbox|- list|hidden [mailbox=\Special[,subscribe]]…
@@ -196,7 +207,12 @@ func (sc *script) setConfig(f []string) {
 // server returns the script's server, which is started when it is first needed.
 func (sc *script) server() *server {
 	if sc.srv == nil {
-		sc.srv = startServer(sc.t, sc.cfg, sc.watches)
+		sc.srv = startServer(sc.t, sc.cfg, sc.watches, func(store *mailboxtest.Store, engine *session.Config) {
+			if sc.writes {
+				store.AllowWrites()
+			}
+			*engine = sc.engine
+		})
 		sc.srv.store.Create("demo", "", "INBOX")
 	}
 	return sc.srv
@@ -243,6 +259,19 @@ var storeOps = map[string]func(sc *script, ns, name, arg string){
 	},
 	"down": func(sc *script, ns, name, arg string) {
 		sc.server().store.Fail(backend.Errorf(backend.KindUnavailable, ""))
+	},
+	"fail": func(sc *script, _, method, kind string) { // METHOD [KIND]: no kind ends it
+		kinds := map[string]backend.ErrorKind{"overquota": backend.KindOverQuota, "limit": backend.KindLimit, "unavailable": backend.KindUnavailable,
+			"inuse": backend.KindInUse, "notfound": backend.KindNotFound, "readonly": backend.KindReadOnly, "internal": backend.KindInternal}
+		k, ok := kinds[kind]
+		switch {
+		case kind == "":
+			sc.server().store.FailCall(method, nil)
+		case !ok:
+			sc.fail("unknown kind %q", kind)
+		default:
+			sc.server().store.FailCall(method, backend.Errorf(k, ""))
+		}
 	},
 	"up": func(sc *script, ns, name, arg string) { sc.server().store.Fail(nil) },
 	"name": func(sc *script, ns, name, arg string) {
@@ -317,15 +346,20 @@ type server struct {
 	addr   string
 }
 
-func startServer(t testing.TB, cfg imap.Config, watches bool) *server {
+func startServer(t testing.TB, cfg imap.Config, watches bool, setup ...func(*mailboxtest.Store, *session.Config)) *server {
 	t.Helper()
 	s := &server{t: t, store: mailboxtest.New(watches)}
+	var ec session.Config
+	for _, f := range setup {
+		f(s.store, &ec)
+	}
+	ec.MaxSessions = 100
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	var err error
 	if s.imap, err = imap.New(cfg, fakeAuth{}, s.store, log); err != nil {
 		t.Fatal(err)
 	}
-	e, err := session.New(session.Config{MaxSessions: 100}, s.imap, log)
+	e, err := session.New(ec, s.imap, log)
 	if err != nil {
 		t.Fatal(err)
 	}

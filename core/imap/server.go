@@ -17,6 +17,7 @@ type Server struct {
 	cfg     Config
 	auth    backend.Auth
 	storage backend.Storage
+	writer  backend.Writer // nil: storage only reads
 	log     *slog.Logger
 	names   names
 	users   users
@@ -35,6 +36,9 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 		return nil, fmt.Errorf("imap: %w", err)
 	}
 	srv := &Server{cfg: cfg, auth: auth, storage: storage, log: log, names: n}
+	if w, ok := storage.(backend.Writer); ok && storage.Info().Has(backend.CapWrite) {
+		srv.writer = w
+	}
 	srv.users.init()
 	srv.pool.New = func() any { return new(request) }
 	srv.boxes = mailbox.NewRegistry(cfg.Mailboxes, storage, srv.changed, log)

@@ -17,6 +17,7 @@ type extra struct {
 	sent   int             //
 	framer imapwire.Framer // how far in was looked at
 	ready  int             // length of a complete command at the front of in that waits for a worker, 0 = none
+	asked  imapwire.Frame  // the literal that todoLiteral is about
 	spool  *spool          // bodies of the command in in; nil: none
 	tls    *tlsConn        // nil: plaintext
 	user   any             // Session.SetExtra

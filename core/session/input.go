@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"io"
 
 	"github.com/roostmail/roost/core/conn"
@@ -158,7 +159,33 @@ func (s *Session) used(n int) {
 
 // literal lets the protocol and the limits decide about a literal.
 func (s *Session) literal(fr imapwire.Frame, lim imapwire.FrameLimits) {
-	if !s.acceptLiteral(fr, lim) {
+	if s.r.state.User == 0 && fr.Size > uint64(s.e.cfg.MaxLiteralUnauth) {
+		s.refuse(RefuseLiteralTooLong, fr.N, limitLiteralUnauth)
+		s.decided(fr, false)
+		return
+	}
+	answer := s.e.p.Literal(s, s.in[:fr.N], fr.Size, fr.NonSync)
+	if answer == LiteralAsk {
+		s.extra().asked = fr
+		s.r.todo |= todoLiteral
+		return
+	}
+	s.decided(fr, s.accept(fr, lim, answer))
+}
+
+// runLiteral lets the protocol decide about a literal on a worker.
+func (s *Session) runLiteral() (more bool, v verdict) {
+	return s.job(todoLiteral, func(ctx context.Context) {
+		fr := s.x.asked
+		s.x.asked = imapwire.Frame{}
+		answer := s.e.p.RunLiteral(ctx, s, s.in[:fr.N], fr.Size, fr.NonSync)
+		s.decided(fr, s.accept(fr, s.limits(), answer))
+	})
+}
+
+// decided goes on behind a literal's announcement.
+func (s *Session) decided(fr imapwire.Frame, accepted bool) {
+	if !accepted {
 		s.framer.Refuse(fr.NonSync)
 		s.drop(fr.N)
 		return
@@ -168,25 +195,16 @@ func (s *Session) literal(fr imapwire.Frame, lim imapwire.FrameLimits) {
 	}
 }
 
-// acceptLiteral tells the framer what to do with a literal. If it is refused, the client has been told.
-func (s *Session) acceptLiteral(fr imapwire.Frame, lim imapwire.FrameLimits) bool {
-	most, name := s.e.cfg.MaxLiteral, limitLiteral
-	if s.r.state.User == 0 {
-		most, name = s.e.cfg.MaxLiteralUnauth, limitLiteralUnauth
-		if fr.Size > uint64(most) {
-			s.refuse(RefuseLiteralTooLong, fr.N, name)
-			return false
-		}
-	}
-	switch s.e.p.Literal(s, s.in[:fr.N], fr.Size, fr.NonSync) {
-	case LiteralRefuse:
-		return false
-	case LiteralSpool:
-		return s.body(fr, lim)
-	}
+// accept tells the framer what to do with a literal, if the limits allow what the protocol has answered. It reports
+// whether it is accepted; if not, the client has been told.
+func (s *Session) accept(fr imapwire.Frame, lim imapwire.FrameLimits, answer LiteralAnswer) bool {
 	switch {
-	case fr.Size > uint64(most):
-		s.refuse(RefuseLiteralTooLong, fr.N, name)
+	case answer == LiteralRefuse || answer == LiteralAsk:
+		return false
+	case answer == LiteralSpool:
+		return s.body(fr, lim)
+	case fr.Size > uint64(s.e.cfg.MaxLiteral):
+		s.refuse(RefuseLiteralTooLong, fr.N, limitLiteral)
 		return false
 	case !lim.Fits(fr):
 		s.refuse(RefuseCommandTooLong, fr.N, limitCommand)

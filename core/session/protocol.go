@@ -8,7 +8,7 @@ import "context"
 // nobody else reads or writes that session meanwhile. Methods marked "loop"
 // run on an event loop's goroutine, or on a worker for what a client sent behind a command that
 // needed one: they must not block, call a plugin, or take
-// more than some ten microseconds. Run, RunLine, Event and Timeout run on a worker: they may
+// more than some ten microseconds. Run, RunLiteral, RunLine, Event and Timeout run on a worker: they may
 // block, and a blocked Session.Write gives the worker's slot back while it waits.
 type Protocol interface {
 	// Greet is called after accept, and for implicit TLS after the handshake (loop).
@@ -21,10 +21,14 @@ type Protocol interface {
 	// LiteralAccept: the engine sends "+ OK" if it is synchronizing, and collects it. Beyond
 	// MaxLiteral or MaxCommand it calls Refuse instead.
 	// LiteralSpool: the same, but the literal is a body, which may have MaxMessage octets and be in a file.
+	// LiteralAsk: nothing was decided or written; RunLiteral decides.
 	// LiteralRefuse: the protocol has written its tagged answer itself; the engine
 	// drops the command (for nonSync it reads and drops the literal's bytes
 	// and the rest of the command, buffering nothing).
 	Literal(s *Session, cmd []byte, size uint64, nonSync bool) LiteralAnswer
+
+	// RunLiteral is Literal on a worker. It does not return LiteralAsk.
+	RunLiteral(ctx context.Context, s *Session, cmd []byte, size uint64, nonSync bool) LiteralAnswer
 
 	// Quick answers a complete command from the record alone, if it can (loop).
 	// false: nothing was written or changed, and Run is called with the same cmd.
@@ -84,6 +88,7 @@ const (
 	LiteralAccept LiteralAnswer = iota
 	LiteralRefuse
 	LiteralSpool
+	LiteralAsk
 )
 
 // Refusal says what was wrong with input that never became a command.

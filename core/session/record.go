@@ -75,6 +75,7 @@ const (
 	todoTimer                      // look at the deadlines
 	todoShutdown                   // Protocol.Shutdown is due
 	todoGreet                      // Protocol.Greet is due
+	todoLiteral                    // Protocol.RunLiteral is due (extra.asked)
 )
 
 // remote returns the client's address.

@@ -220,12 +220,11 @@ func (s *Session) Bodies() []Body {
 	return s.x.spool.bodies
 }
 
-// OpenBody returns a reader of the octets of Bodies()[i] of cmd, the command that Protocol.Run was called with. It
-// must not be used after Run.
-func (s *Session) OpenBody(cmd []byte, i int) io.Reader {
+// OpenBody returns a reader of the octets of Bodies()[i]. It is for Protocol.Run, and must not be used after that has returned.
+func (s *Session) OpenBody(i int) io.Reader {
 	b := s.Bodies()[i]
 	if uint64(b.Kept) == b.Size {
-		return bytes.NewReader(cmd[b.At:][:b.Kept])
+		return bytes.NewReader(s.in[b.At:][:b.Kept]) // the command is at the front of the input
 	}
 	return io.NewSectionReader(s.x.spool.file, b.off, int64(b.Size))
 }

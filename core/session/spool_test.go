@@ -197,6 +197,30 @@ func TestRefusedMiddleBody(t *testing.T) {
 	s.empty(t)
 }
 
+func TestLiteralDecidedByWorker(t *testing.T) {
+	s := startSpool(t, Config{SpoolAbove: 20})
+	c := s.dialUser(t)
+	m := message(50)
+	c.send("a SPOOLASK {50}\r\n")
+	<-s.toy.started
+	gone := s.dialUser(t)
+	gone.send("a SPOOLASK {50+}\r\nxyz")
+	<-s.toy.started
+	gone.Conn.(*net.TCPConn).SetLinger(0)
+	gone.Close()
+	eventually(t, "a client that went ends the question", func() bool { return s.Stats().Sessions == 1 })
+	close(s.toy.release)
+	c.want("+ OK")
+	c.send(m + fill(" {%d+}\r\n#{%d+}\r\n#\r\nb ECHO 1\r\n", m, m[:5]))
+	c.want(answer("a SPOOLASK {%d}\r\n# {%d+}\r\n#{%d+}\r\n#\r\n", m, m, m[:5])...)
+	c.want(`b "1"`)
+	c.send(fill("a SPOOLASK {%d+}\r\n# {%d+}\r\n# {%d+}\r\n#\r\nb ECHO 2\r\n", m, m[:13], m))
+	c.want("refused by a worker", `b "2"`)
+	c.send("a SPOOLASK {13}\r\nb ECHO 3\r\n")
+	c.want("refused by a worker", `b "3"`)
+	s.empty(t)
+}
+
 func TestSpoolThatCanNotBeWritten(t *testing.T) {
 	dir := t.TempDir() + "/spool"
 	if err := os.Mkdir(dir, 0o700); err != nil {

@@ -31,6 +31,7 @@ import (
 //	SUM x       length and CRC-32 of the command, by a worker
 //	SPOOL x     its literals are bodies; the command, and length and CRC-32 of each, by a worker
 //	SPOOLBAD    the same, but literals of 13 octets are refused
+//	SPOOLASK    the same as SPOOL, decided by a worker: literals of 13 octets are refused, others wait as HOLD does
 //	SPOOLHOLD   the same as SPOOL after HOLD
 type toy struct {
 	started chan struct{} // HOLD has begun
@@ -65,6 +66,9 @@ func (t *toy) Literal(s *Session, cmd []byte, size uint64, nonSync bool) Literal
 		s.WriteString("refused\r\n")
 		return LiteralRefuse
 	}
+	if bytes.Contains(cmd, []byte(" SPOOLASK")) {
+		return LiteralAsk
+	}
 	if bytes.Contains(cmd, []byte(" SPOOL")) {
 		for _, b := range s.Bodies() {
 			if b.At > len(cmd) {
@@ -80,6 +84,27 @@ func (t *toy) Literal(s *Session, cmd []byte, size uint64, nonSync bool) Literal
 	return LiteralAccept
 }
 
+func (t *toy) RunLiteral(ctx context.Context, s *Session, cmd []byte, size uint64, nonSync bool) LiteralAnswer {
+	t.hold(ctx)
+	if size == 13 {
+		s.WriteString("refused by a worker\r\n")
+		return LiteralRefuse
+	}
+	return LiteralSpool
+}
+
+// hold waits for release or the end of ctx.
+func (t *toy) hold(ctx context.Context) {
+	t.started <- struct{}{}
+	select {
+	case <-ctx.Done():
+		t.mu.Lock()
+		t.causes = append(t.causes, context.Cause(ctx))
+		t.mu.Unlock()
+	case <-t.release:
+	}
+}
+
 // bodies describes the bodies of a command.
 func (t *toy) bodies(s *Session, cmd []byte) {
 	rest, at := "", 0
@@ -89,7 +114,7 @@ func (t *toy) bodies(s *Session, cmd []byte) {
 	fmt.Fprintf(writer{s}, "spooled %q\r\n", rest+string(cmd[at:]))
 	for i, b := range s.Bodies() {
 		sum := crc32.NewIEEE()
-		n, err := io.Copy(sum, s.OpenBody(cmd, i))
+		n, err := io.Copy(sum, s.OpenBody(i))
 		fmt.Fprintf(writer{s}, "%d %d %08x %v\r\n", b.Size, n, sum.Sum32(), err)
 	}
 }
@@ -175,14 +200,7 @@ func (t *toy) Run(ctx context.Context, s *Session, cmd []byte) {
 		s.WriteString("bulk\r\n")
 		s.Write(bulk()[:n])
 	case "HOLD", "SPOOLHOLD":
-		t.started <- struct{}{}
-		select {
-		case <-ctx.Done():
-			t.mu.Lock()
-			t.causes = append(t.causes, context.Cause(ctx))
-			t.mu.Unlock()
-		case <-t.release:
-		}
+		t.hold(ctx)
 	}
 	if strings.HasPrefix(word, "SPOOL") {
 		t.bodies(s, cmd)

@@ -101,7 +101,7 @@ func (s *Session) mustFlush() bool {
 	if s.blocked() || len(s.out) >= s.e.cfg.OutputHighWater {
 		return true
 	}
-	return s.queued() && (s.r.flags&(flagClosing|flagStartTLS) != 0 || s.r.todo&(todoRun|todoEvent) != 0)
+	return s.queued() && (s.r.flags&(flagClosing|flagStartTLS) != 0 || s.r.todo&(todoRun|todoLiteral|todoEvent) != 0)
 }
 
 // step does the next thing. It returns false when the turn is over.
@@ -129,6 +129,8 @@ func (s *Session) step() (more bool, v verdict) {
 		s.e.p.Shutdown(s)
 	case r.todo&todoRun != 0:
 		return s.runCommand()
+	case r.todo&todoLiteral != 0:
+		return s.runLiteral()
 	case r.mode == ModeHold:
 		return false, turnSleep // what there is to read stays in todo, for when the mode has changed
 	case s.spooling():

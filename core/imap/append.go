@@ -1,0 +1,154 @@
+package imap
+
+import (
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/imapwire"
+	"github.com/roostmail/roost/core/session"
+)
+
+// APPEND (RFC 3501 §6.3.11, MULTIAPPEND RFC 3502 §6.3.11): "APPEND" SP mailbox 1*(SP [flag-list SP] [date-time SP] literal).
+// The literals are bodies of the session (session.LiteralSpool): large ones are in a file, not in the command.
+
+// literalAppend checks what was received of the command, before the literal is sent.
+func literalAppend(r *request) (session.LiteralAnswer, error) {
+	if r.srv.writer == nil {
+		return 0, errReadOnly
+	}
+	var raw []byte
+	var first backend.MailboxRef                 // of the first message
+	if bodies := r.s.Bodies(); len(bodies) > 0 { // all before the last one was checked when that was announced
+		last := bodies[len(bodies)-1]
+		r.d.Skip(last.At + last.Kept - r.d.Pos())
+	} else {
+		r.d.SP()
+		if r.d.AtAnnouncement() { // of the mailbox's name
+			return session.LiteralAccept, nil
+		}
+		raw = r.d.Mailbox()
+		err := r.d.Err()
+		if err == nil {
+			first, err = r.ref(raw)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	m, nonSync := r.appendMessage()
+	if err := r.end(); err != nil { // also if this is not the literal that was announced
+		return 0, err
+	}
+	if m.Size == 0 { // in words of Dovecot; RFC 3502 §6.3.11 lets a client cancel the command so
+		return 0, no("", "Can't save a zero byte message.")
+	}
+	if nonSync || first.Name == "" || m.Size < askFrom {
+		return session.LiteralSpool, nil
+	}
+	return r.askMailbox(raw, first)
+}
+
+// askFrom is the size in octets of messages that are not asked for before it is known that there is a mailbox for them.
+const askFrom = 16 << 10
+
+// askMailbox refuses the command's first message if its mailbox does not exist.
+func (r *request) askMailbox(raw []byte, ref backend.MailboxRef) (session.LiteralAnswer, error) {
+	const any = backend.StatusUIDValidity
+	if _, ok := r.srv.boxes.KnownStatus(ref, any); ok {
+		return session.LiteralSpool, nil
+	}
+	if r.ctx == nil {
+		return session.LiteralAsk, nil
+	}
+	all, err := r.srv.boxes.Status(r.ctx, ref.User, ref.Namespace, []string{ref.Name}, any)
+	if err == nil && all[0].Err != nil {
+		err = all[0].Err
+	}
+	if err != nil {
+		switch backend.KindOf(err) {
+		case backend.KindNotFound:
+			return 0, noDestination(raw)
+		case backend.KindUnavailable, backend.KindNoPermission:
+			return 0, err
+		}
+	}
+	return session.LiteralSpool, nil // Append has the last word
+}
+
+// noDestination is the answer for a mailbox that does not exist, and that the client may create (RFC 3501 §6.3.11).
+func noDestination(raw []byte) error { return no("TRYCREATE", "Mailbox doesn't exist: "+string(raw)) }
+
+// quickAppend refuses the command where nothing can be written.
+func quickAppend(r *request) (bool, error) {
+	if r.srv.writer == nil {
+		return true, errReadOnly
+	}
+	return false, nil
+}
+
+func runAppend(r *request) error {
+	raw, messages, err := r.appendArguments()
+	if err != nil {
+		return err
+	}
+	ref, err := r.ref(raw)
+	if err != nil {
+		return err
+	}
+	result, err := r.srv.writer.Append(r.ctx, &backend.AppendRequest{Mailbox: ref, Messages: messages})
+	if err != nil {
+		if backend.KindOf(err) == backend.KindNotFound {
+			r.srv.boxes.Wrote(ref) // if somebody has it open, it is not what they think
+			return noDestination(raw)
+		}
+		return err
+	}
+	r.srv.boxes.Wrote(ref)
+	r.ok.code = appendUID(result)
+	return nil
+}
+
+// appendUID returns the response code APPENDUID (RFC 4315 §3), "" if storage does not tell the UIDs.
+func appendUID(a *backend.AppendResult) string {
+	if a.UIDValidity == 0 || len(a.UIDs) == 0 {
+		return ""
+	}
+	b := imapwire.AppendNumber([]byte("APPENDUID "), uint64(a.UIDValidity))
+	return string(imapwire.AppendNumSet(append(b, ' '), imapwire.RangesOf(a.UIDs)))
+}
+
+// appendArguments reads the whole command.
+func (r *request) appendArguments() (raw []byte, messages []backend.AppendMessage, err error) {
+	r.d.SP()
+	raw = r.d.Mailbox()
+	bodies := r.s.Bodies()
+	for i, body := range bodies {
+		m, _ := r.appendMessage()
+		if r.d.OK() && r.d.Pos() != body.At { // not what literalAppend has seen
+			r.d.Fail("unexpected literal")
+		}
+		r.d.Skip(body.Kept)
+		m.Body = r.s.OpenBody(i)
+		messages = append(messages, m)
+	}
+	if len(bodies) == 0 {
+		r.appendMessage()
+		r.d.Fail("expected literal")
+	}
+	return raw, messages, r.end()
+}
+
+// appendMessage reads SP [flag-list SP] [date-time SP] and the announcement of the literal.
+func (r *request) appendMessage() (m backend.AppendMessage, nonSync bool) {
+	r.d.SP()
+	if r.d.Peek() == '(' {
+		m.Flags, m.Keywords = r.storedFlags()
+		r.d.SP()
+	}
+	if r.d.Peek() == '"' {
+		if m.InternalDate = r.d.DateTime().Unix(); m.InternalDate == 0 {
+			m.InternalDate = 1 // 0 stands for now
+		}
+		r.d.SP()
+	}
+	m.Size, nonSync = r.d.Announcement()
+	return m, nonSync
+}
