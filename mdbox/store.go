@@ -7,6 +7,7 @@ import (
 
 	"github.com/roostmail/roost/mdbox/cache"
 	"github.com/roostmail/roost/mdbox/dbox"
+	"github.com/roostmail/roost/mdbox/filelock"
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mapindex"
 	"github.com/roostmail/roost/mdbox/vfs"
@@ -28,6 +29,8 @@ type Options struct {
 	MaxStateBytes int64
 	// MaxMailboxes bounds the mailboxes that are listed; 0 = the default of package mailboxlist.
 	MaxMailboxes int
+	// Write says how the store is written; nil: it is not.
+	Write *Writing
 	// Report is told about damage that did not keep an answer from being given,
 	// such as that of a cache file. It may be called by several goroutines at once. nil: not told.
 	Report func(error)
@@ -41,9 +44,15 @@ type Store struct {
 	files    *dbox.Files
 	ownCache bool
 	list     listIndex
+	locks    *filelock.Config // nil: the store is read-only
 
 	mu       sync.Mutex
 	messages *mapindex.Map // nil: not opened yet
+
+	// writer has room for one token: who put it there may use writeMap, and lock MAP.
+	writer chan struct{}
+	// writeMap is the map as its writers see it. Readers have their own, since a writer may have to wait for MAP for minutes.
+	writeMap *mapindex.Map // nil: not opened yet
 }
 
 // New returns the store at a location. It touches no file: a store that does not
@@ -55,21 +64,35 @@ func New(l Location, o Options) *Store {
 	if o.Report == nil {
 		o.Report = func(error) {}
 	}
-	s := &Store{location: l, options: o}
+	s := &Store{location: l, options: o, writer: make(chan struct{}, 1)}
+	s.locks = newLocks(&s.options)
 	s.list.store = s
 	if o.Cache == nil {
 		s.options.Cache = cache.NewFiles(cache.Config{FS: o.FS})
 		s.ownCache = true
 	}
-	s.files = dbox.NewFiles(dbox.Config{
+	s.files = dbox.NewFiles(s.filesConfig())
+	return s
+}
+
+func (s *Store) filesConfig() dbox.Config {
+	o := &s.options
+	c := dbox.Config{
 		FS:             o.FS,
-		StorageDir:     l.storageDir(),
-		AltDir:         l.altStorageDir(),
+		StorageDir:     s.location.storageDir(),
+		AltDir:         s.location.altStorageDir(),
 		AttachmentDir:  o.AttachmentDir,
 		MaxOpenFiles:   o.MaxOpenFiles,
 		MaxMessageSize: o.MaxMessageSize,
-	})
-	return s
+	}
+	if w := o.Write; w != nil {
+		c.RotateSize, c.RotateInterval, c.Preallocate = w.RotateSize, w.RotateInterval, w.Preallocate
+		c.SaveCompression, c.Now = w.Compression, w.Now
+		if p, err := s.permissions(s.location.Root); err == nil {
+			c.Perm = p.File
+		}
+	}
+	return c
 }
 
 // Location returns where the store is.
@@ -105,12 +128,9 @@ func (s *Store) MemoryBytes() int64 {
 func (s *Store) lookup(uid mapindex.UID, fresh bool) (ref dbox.Ref, uidValidity uint32, found bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.messages == nil {
-		m, err := mapindex.Open(s.location.mapDir(), index.Options{FS: s.options.FS, MaxStateBytes: s.options.MaxStateBytes})
-		if err != nil {
-			return ref, 0, false, fmt.Errorf("mdbox: open map: %w", err)
-		}
-		s.messages, fresh = m, false
+	fresh = fresh && s.messages != nil
+	if err := s.openMap(); err != nil {
+		return ref, 0, false, err
 	}
 	e, found, err := s.messages.Lookup(uid)
 	if !found || err != nil || fresh {
@@ -120,4 +140,17 @@ func (s *Store) lookup(uid mapindex.UID, fresh bool) (ref dbox.Ref, uidValidity 
 		e, found, err = s.messages.Lookup(uid)
 	}
 	return dbox.Ref{File: dbox.FileID(e.FileID), Offset: e.Offset, Size: e.Size}, s.messages.UIDValidity(), found, err
+}
+
+// openMap opens the map for reading, if it is not open. s.mu is held.
+func (s *Store) openMap() error {
+	if s.messages != nil {
+		return nil
+	}
+	m, err := mapindex.Open(s.location.mapDir(), index.Options{FS: s.options.FS, MaxStateBytes: s.options.MaxStateBytes})
+	if err != nil {
+		return fmt.Errorf("mdbox: open map: %w", err)
+	}
+	s.messages = m
+	return nil
 }

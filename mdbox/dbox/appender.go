@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+
+	"github.com/roostmail/roost/mdbox/vfs"
 )
 
 // Candidate is a file that new messages may go to.
@@ -50,38 +52,103 @@ func (s *Files) NewAltAppender(candidates iter.Seq[Candidate]) *Appender {
 	return &Appender{files: s, candidates: candidates, alt: true}
 }
 
-// Save stores a message. body has CRLF or LF line ends, mixed if it likes.
+// Save stores a message. body has CRLF or LF line ends, mixed if it likes. It is read before a file is chosen: for the
+// first message of a transaction no lock is held meanwhile.
 //
 // If it fails, the messages saved before stay, and others can be saved: the error is that of body, ErrLooksCompressed,
 // ErrText, a *LimitError, or of the file system (errors.Is ENOSPC, EDQUOT: it is full). After ErrFailed the transaction has
 // to be aborted.
 func (a *Appender) Save(m NewMessage, body io.Reader) (Stored, error) {
-	return a.append(m.SizeHint, func(t *target) (Stored, uint64, error) {
-		return a.files.writeMessage(t.f, t.end, &m, body)
-	})
-}
-
-// append lets write append a message of about size bytes to a file. write returns the new end.
-func (a *Appender) append(size uint64, write func(t *target) (Stored, uint64, error)) (Stored, error) {
 	if err := a.usable(); err != nil {
 		return Stored{}, err
 	}
-	i, err := a.choose(size)
-	if err != nil {
-		return Stored{}, err
+	d := newDraft()
+	defer d.release()
+	var temp *target
+	d.spill = func() (f vfs.WritableFile, at uint64, err error) {
+		if temp, err = a.create(); err != nil {
+			return nil, 0, err
+		}
+		return temp.f, temp.end, nil
 	}
-	t := a.targets[i]
-	st, end, err := write(t)
+	st, err := a.files.write(d, &m, body)
+	if err == nil {
+		st.Index, err = a.place(d, temp)
+	}
 	if err != nil {
-		if undo := t.truncate(); undo != nil {
-			a.err = undo
-			err = errors.Join(err, ErrFailed, undo)
+		if temp != nil {
+			err = errors.Join(err, temp.undo(a.files.cfg.FS))
 		}
 		return Stored{}, err
 	}
-	t.end, t.synced = end, false
-	st.Index = i
+	st.Offset = uint32(a.targets[st.Index].end - uint64(st.Size))
 	return st, nil
+}
+
+// place puts a finished message into a file of the transaction, whose index it returns. temp is the file that it is in,
+// if it has one: after success that is used or gone.
+func (a *Appender) place(d *draft, temp *target) (int, error) {
+	size := d.len()
+	if temp == nil {
+		return a.append(size, func(t *target) error {
+			d.f, d.at = t.f, t.end
+			return d.flush()
+		})
+	}
+	i, err := a.find(size)
+	if err != nil {
+		return 0, err
+	}
+	if i < 0 {
+		temp.end += size
+		a.targets = append(a.targets, temp)
+		return len(a.targets) - 1, nil
+	}
+	err = a.appendTo(i, size, func(t *target) error {
+		return copyMessage(t, temp.f, temp.end+messageHeaderSize, temp.end+size, d.body)
+	})
+	if err != nil {
+		return 0, err
+	}
+	_ = temp.undo(a.files.cfg.FS) // the message is saved; Dovecot removes old temporary files
+	return i, nil
+}
+
+// append lets write append a message of size bytes to a file of the transaction, whose index it returns.
+func (a *Appender) append(size uint64, write func(t *target) error) (int, error) {
+	i, err := a.find(size)
+	if err != nil {
+		return 0, err
+	}
+	if i < 0 {
+		t, err := a.create()
+		if err != nil {
+			return 0, err
+		}
+		a.targets = append(a.targets, t)
+		i = len(a.targets) - 1
+	}
+	return i, a.appendTo(i, size, write)
+}
+
+// appendTo is append to the target with index i. After an error the file is as before; one without messages is removed.
+func (a *Appender) appendTo(i int, size uint64, write func(t *target) error) error {
+	t := a.targets[i]
+	err := write(t)
+	if err == nil {
+		t.end += size
+		t.synced = false
+		return nil
+	}
+	if t.isNew && t.end == t.old {
+		a.targets = a.targets[:i]
+		return errors.Join(err, t.undo(a.files.cfg.FS))
+	}
+	if undo := t.truncate(); undo != nil {
+		a.err = undo
+		err = errors.Join(err, ErrFailed, undo)
+	}
+	return err
 }
 
 func (a *Appender) usable() error {

@@ -12,11 +12,11 @@ import (
 // maxCandidates is how many files of the map are considered for a message before a new one is made.
 const maxCandidates = 10
 
-// choose returns the index of the target for a message of about size bytes: a file of this transaction, else one that
-// the map refers to, else a new one.
+// find returns the index of the target for a message of size bytes: a file of this transaction, else one that the map
+// refers to; -1 if there is none and a new one is needed.
 //
 // Source: dovecot src/lib-storage/index/dbox-multi/mdbox-map.c, mdbox_map_append_next.
-func (a *Appender) choose(size uint64) (int, error) {
+func (a *Appender) find(size uint64) (int, error) {
 	rotate := a.files.cfg.RotateSize
 	for i := len(a.targets) - 1; i >= a.full; i-- {
 		t := a.targets[i]
@@ -29,11 +29,8 @@ func (a *Appender) choose(size uint64) (int, error) {
 	}
 	a.full = len(a.targets)
 	t, err := a.existing(size)
-	if t == nil && err == nil {
-		t, err = a.create()
-	}
-	if err != nil {
-		return 0, err
+	if err != nil || t == nil {
+		return -1, err
 	}
 	a.targets = append(a.targets, t)
 	return len(a.targets) - 1, nil
@@ -123,7 +120,7 @@ func (a *Appender) create() (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &target{f: f, path: f.Name(), isNew: true, end: first}
+	t := &target{f: f, path: f.Name(), isNew: true, old: first, end: first}
 	if a.files.cfg.Preallocate {
 		_ = f.Allocate(int64(a.files.cfg.RotateSize)) // it only saves time later; a full disk is found by the write
 	}

@@ -1,4 +1,4 @@
-// Package dbox reads the mail files of an mdbox store, storage/m.N.
+// Package dbox reads and writes the mail files of an mdbox store, storage/m.N, and those of sdbox, u.<UID>.
 //
 // An m.N file is one header line and then messages back to back:
 //
@@ -24,6 +24,11 @@
 // Nothing is locked to read: the bytes of a message never change once the map
 // refers to them. A purge moves messages and unlinks the file; Open then returns
 // an error that is fs.ErrNotExist, and the caller looks up the message again.
+//
+// Writing goes the other way: CRLF to LF ▸ compress, if so configured ▸ stored bytes. An Appender saves the messages of
+// one transaction to files that it has locked, and to new ones; what it does must be framed by the locks of the map, which
+// is up to the caller. Files.Lock, Locked and Appender.CopyRaw are what a purge needs, Single is a file of sdbox.
+// Attachments are never cut out of new messages.
 //
 // Format: dovecot src/lib-storage/index/dbox-common/dbox-file.h, dbox-file.c.
 package dbox

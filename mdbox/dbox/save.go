@@ -4,12 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/roostmail/roost/mdbox/vfs"
 )
 
 // NewMessage is what is known of a message to be saved, besides its text.
@@ -20,7 +17,7 @@ type NewMessage struct {
 	Mailbox   string // storage name of the mailbox, for rebuilds; empty in sdbox
 	POP3UIDL  string // empty: none
 	POP3Order uint32 // 0: none
-	SizeHint  uint64 // about the size of the text in bytes, to choose a file; 0: not known
+	SizeHint  uint64 // about the size of the text in bytes; 0: not known. What is far too large is refused unread
 }
 
 // Stored tells where and how a message was stored.
@@ -41,51 +38,39 @@ var ErrLooksCompressed = errors.New("dbox: message starts like a compressed file
 // ErrText refuses metadata that can not be stored: a line end or a NUL byte in RawGUID or POP3UIDL.
 var ErrText = errors.New("dbox: metadata value has a line end")
 
-// writeMessage writes a message at the end off of a file: a header of zeros, the body, the metadata, and then
-// the real header, so that the message is complete when it has one. It returns the new end. After an error
-// the file may have any bytes from off on.
+// write puts a message together in d. After an error d is of no use.
 //
 // Source: dovecot src/lib-storage/index/dbox-common/dbox-save.c.
-func (s *Files) writeMessage(f vfs.WritableFile, off uint64, m *NewMessage, body io.Reader) (Stored, uint64, error) {
+func (s *Files) write(d *draft, m *NewMessage, body io.Reader) (Stored, error) {
 	if strings.ContainsAny(m.RawGUID+m.POP3UIDL, "\r\n\x00") {
-		return Stored{}, 0, ErrText
+		return Stored{}, ErrText
 	}
-	out := newSink(f, off)
-	defer out.release()
-	var zeros [messageHeaderSize]byte
-	out.Write(zeros[:])
-	text, err := s.writeBody(out, body)
+	text, err := s.writeBody(d, body, m.SizeHint)
 	if err != nil {
-		return Stored{}, 0, err
+		return Stored{}, err
 	}
-	size := out.pos() - off - messageHeaderSize
-	st := Stored{Offset: uint32(off), Physical: text.physical, Virtual: text.virtual, GUID: m.GUID}
+	size := d.len() - messageHeaderSize
+	st := Stored{Physical: text.physical, Virtual: text.virtual, GUID: m.GUID}
 	switch {
 	case m.RawGUID != "":
 		st.GUID = ParseGUID([]byte(m.RawGUID))
 	case st.GUID == GUID{}:
 		st.GUID = NewGUID()
 	}
-	out.Write(m.appendMetadata(nil, size, st))
-	end, err := out.finish(off, size)
-	st.Size = uint32(end - off)
-	return st, end, err
+	d.Write(m.appendMetadata(nil, size, st))
+	if err := d.finish(size); err != nil {
+		return Stored{}, err
+	}
+	st.Size = uint32(d.len())
+	return st, nil
 }
 
-// finish writes what is left of a message at off whose stored body has size bytes, then its header.
-func (s *sink) finish(off, size uint64) (end uint64, err error) {
-	if end = s.pos(); end-off > math.MaxUint32 || off > math.MaxUint32 {
-		return 0, &LimitError{Setting: "MaxMessageSize", Limit: math.MaxUint32} // what a map record holds
+// writeBody writes a text of about hint bytes as the stored body, and returns its sizes.
+func (s *Files) writeBody(out io.Writer, body io.Reader, hint uint64) (*lf, error) {
+	tooLarge := &LimitError{Setting: "MaxMessageSize", Limit: s.cfg.MaxMessageSize}
+	if hint/2 > s.cfg.MaxMessageSize { // not even if all of it is line ends
+		return nil, tooLarge
 	}
-	if err := s.flush(); err != nil {
-		return 0, err
-	}
-	_, err = s.f.WriteAt(MessageHeader{Type: TypeNormal, Size: size}.Append(nil), int64(off))
-	return end, err
-}
-
-// writeBody writes a text as the stored body, and returns its sizes.
-func (s *Files) writeBody(out *sink, body io.Reader) (*lf, error) {
 	dst, err := newCompressor(s.cfg.SaveCompression, out)
 	if err != nil {
 		return nil, err
@@ -106,7 +91,7 @@ func (s *Files) writeBody(out *sink, body io.Reader) (*lf, error) {
 			return nil, ErrLooksCompressed
 		}
 		if text.physical > s.cfg.MaxMessageSize {
-			return nil, &LimitError{Setting: "MaxMessageSize", Limit: s.cfg.MaxMessageSize}
+			return nil, tooLarge
 		}
 		if _, err := dst.Write(b); err != nil {
 			return nil, err

@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+
+	"github.com/roostmail/roost/mdbox/vfs"
 )
 
 // Single is a new file with one message, as sdbox has them (spec sdbox-maildir.md §1): it is written under a temporary
@@ -20,19 +22,30 @@ type Single struct {
 // SaveSingle writes a message to a file of its own and makes it durable if durable is set. m.Mailbox is left empty. Errors
 // are those of Appender.Save; then there is no file.
 func (s *Files) SaveSingle(m NewMessage, body io.Reader, durable bool) (*Single, error) {
-	f, first, err := s.createTemp(s.cfg.StorageDir)
-	if err != nil {
-		return nil, err
+	n := &Single{files: s, t: target{isNew: true}}
+	d := newDraft()
+	defer d.release()
+	d.spill = func() (f vfs.WritableFile, first uint64, err error) {
+		if f, first, err = s.createTemp(s.cfg.StorageDir); err == nil {
+			n.t.f, n.t.path, n.t.end = f, f.Name(), first
+		}
+		return f, first, err
 	}
-	n := &Single{files: s, t: target{f: f, path: f.Name(), isNew: true}}
-	n.Stored, n.t.end, err = s.writeMessage(f, first, &m, body)
+	var err error
+	if n.Stored, err = s.write(d, &m, body); err == nil {
+		err = d.flush()
+	}
 	if err == nil && durable {
 		err = n.t.sync()
 	}
-	if err != nil {
-		return nil, errors.Join(err, n.t.undo(s.cfg.FS))
+	if err == nil {
+		n.Offset = uint32(n.t.end)
+		return n, n.t.close()
 	}
-	return n, n.t.close()
+	if n.t.f != nil {
+		err = errors.Join(err, n.t.undo(s.cfg.FS))
+	}
+	return nil, err
 }
 
 // LinkSingle makes a copy of the message u.<id> of src: a second name for its file. src may be s. The error is one

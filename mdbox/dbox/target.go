@@ -13,7 +13,7 @@ type target struct {
 	path   string
 	id     FileID // 0: a new file without number
 	isNew  bool   // made by this transaction; else it is locked
-	old    uint64 // end before the transaction
+	old    uint64 // end before the transaction; of a new file the offset of the first message
 	end    uint64 // end of the last complete message
 	synced bool   // up to end
 }

@@ -87,7 +87,7 @@ func (c *Config) makeLocked(path string, perm vfs.Perm) (vfs.WritableFile, error
 	return f, nil
 }
 
-// Release unlocks the file, and removes it unless somebody has waited for it. Only the first call does something.
+// Release unlocks the file, and removes it if nobody else has locked it by then. Only the first call does something.
 func (l *File) Release() error {
 	if l.done {
 		return nil

@@ -39,6 +39,22 @@ func makeFile(t *testing.T) string {
 	return path
 }
 
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func mustLog(t *testing.T, c *filelock.Config, path string) *filelock.Log {
 	t.Helper()
 	l, err := c.LogWithin(t.Context(), path, 0)
@@ -129,8 +145,8 @@ func TestLogAppends(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustUnlock(t, c)
-	if b, err := os.ReadFile(path); string(b) != "Old+new" {
-		t.Errorf("the file holds %q, %v", b, err)
+	if got := readFile(t, path); got != "Old+new" {
+		t.Errorf("the file holds %q", got)
 	}
 }
 
@@ -322,8 +338,8 @@ func TestAdopt(t *testing.T) {
 				t.Fatal(err)
 			}
 			mustUnlock(t, l)
-			if b, err := os.ReadFile(path); string(b) != "header+record" {
-				t.Errorf("the log holds %q, %v", b, err)
+			if got := readFile(t, path); got != "header+record" {
+				t.Errorf("the log holds %q", got)
 			}
 			mustUnlock(t, mustLog(t, c, path))
 			if n := names(t, path); len(n) != 1 {

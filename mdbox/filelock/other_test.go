@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -47,6 +49,8 @@ func serveOther() {
 		switch command {
 		case "fcntl":
 			err = unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
+		case "wait":
+			err = unix.FcntlFlock(f.Fd(), unix.F_SETLKW, &unix.Flock_t{Type: unix.F_WRLCK})
 		case "flock":
 			err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		case "close":
@@ -67,7 +71,7 @@ func serveOther() {
 func startOther(t *testing.T) *other {
 	t.Helper()
 	o := &other{cmd: exec.Command(os.Args[0])}
-	o.cmd.Env = append(os.Environ(), asOther+"=1")
+	o.cmd.Env = append(os.Environ(), asOther+"=1", "GORACE=atexit_sleep_ms=0")
 	o.cmd.Stderr = os.Stderr
 	var err error
 	if o.in, err = o.cmd.StdinPipe(); err != nil {
@@ -91,11 +95,16 @@ func (o *other) end() {
 	o.cmd.Wait()
 }
 
-func (o *other) do(t *testing.T, command, path string) string {
+// start begins a command; answer returns what it said.
+func (o *other) start(t *testing.T, command, path string) {
 	t.Helper()
 	if _, err := fmt.Fprintf(o.in, "%s %s\n", command, path); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func (o *other) answer(t *testing.T) string {
+	t.Helper()
 	line, err := o.out.ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
@@ -103,9 +112,18 @@ func (o *other) do(t *testing.T, command, path string) string {
 	return strings.TrimSuffix(line, "\n")
 }
 
+// blocked waits until the process sleeps in the kernel for a lock.
+func (o *other) blocked(t *testing.T) {
+	t.Helper()
+	for !regexp.MustCompile(fmt.Sprintf(`-> POSIX +ADVISORY +WRITE +%d `, o.cmd.Process.Pid)).MatchString(readFile(t, "/proc/locks")) {
+		runtime.Gosched()
+	}
+}
+
 func (o *other) want(t *testing.T, command, path, answer string) {
 	t.Helper()
-	if got := o.do(t, command, path); got != answer {
+	o.start(t, command, path)
+	if got := o.answer(t); got != answer {
 		t.Fatalf("other process: %s %s: %q, want %q", command, path, got, answer)
 	}
 }

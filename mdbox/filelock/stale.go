@@ -49,7 +49,7 @@ func (w *watch) look() (gone bool, err error) {
 			return false, err
 		}
 	}
-	return true, w.override(st)
+	return w.override(st)
 }
 
 // old reports whether neither the lock nor the protected file has changed for long enough.
@@ -76,22 +76,30 @@ func (w *watch) old(lock vfs.Info) (bool, error) {
 	return now.Sub(w.changed) > w.stale, nil
 }
 
-// override removes the lock that st describes. Others may do so at the same time, and one of them may have made its own
-// lock since we looked. So it is renamed first, which only one can do, and put back if it is not the one.
-func (w *watch) override(st vfs.Info) error {
-	temp := tempName(w.lockPath)
-	if err := w.c.fs().Rename(w.lockPath, temp); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+// override removes the lock that st describes, and reports whether it is gone. Others may do so at the same time, and one
+// of them may have made its own lock since we looked: so whoever overrides a lock has its file locked, and looks again.
+func (w *watch) override(st vfs.Info) (gone bool, err error) {
+	f, err := w.c.fs().OpenWrite(w.lockPath, 0, 0)
+	if err == nil {
+		defer f.Close()
+		if ok, err := f.TryLock(w.c.Method.kind()); !ok || err != nil {
+			return false, err
 		}
-		return err
+	} else if !errors.Is(err, fs.ErrPermission) { // of another user, but in our directory
+		return errors.Is(err, fs.ErrNotExist), ignoreMissing(err)
 	}
-	moved, err := w.c.fs().Stat(temp)
-	if err == nil && !moved.SameFile(st) {
-		// If there is a third one by now, the one we took it from finds out by Check.
-		if err = w.c.fs().Link(temp, w.lockPath); errors.Is(err, fs.ErrExist) {
-			err = nil
-		}
+	switch now, err := w.c.fs().Stat(w.lockPath); {
+	case err != nil:
+		return errors.Is(err, fs.ErrNotExist), ignoreMissing(err)
+	case now != st:
+		return false, nil
 	}
-	return errors.Join(err, w.c.fs().Remove(temp))
+	return true, ignoreMissing(w.c.fs().Remove(w.lockPath))
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

@@ -94,3 +94,29 @@ func (l *Locked) CommitTail() error {
 	}
 	return l.Commit(false, translog.NewRecord{External: true, Payload: headerUpdate(offLogTailOffset, s.pos.Offset+tailRecordSize)})
 }
+
+// Unsynced calls f with the payload of each record behind the tail that is not external and has one of the types: the
+// changes that some process has begun and not finished.
+func (l *Locked) Unsynced(f func(translog.Payload), types ...translog.Type) error {
+	if l.lock == nil {
+		return ErrUnlocked
+	}
+	s := l.x.state
+	if l.file == nil || len(s.pending) == 0 {
+		return nil
+	}
+	_, err := l.file.Scan(s.pending[0], int64(s.pos.Offset), func(r *translog.Record) error {
+		if r.Header.External || !slices.Contains(types, r.Header.Type) {
+			return nil
+		}
+		p, err := r.Decode(0)
+		if err == nil {
+			f(p)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("index: changes behind the tail: %w", err)
+	}
+	return nil
+}

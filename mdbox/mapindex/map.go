@@ -15,6 +15,8 @@
 package mapindex
 
 import (
+	"slices"
+
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
@@ -114,6 +116,21 @@ func (m *Map) All(f func(uid UID, e Entry, err error) bool) {
 	s := m.x.State()
 	mapExt, refExt := s.Ext(extMap), s.Ext(extRef)
 	for i, uid := range s.UIDs() {
+		e, err := entry(mapExt, refExt, i)
+		if err != nil {
+			err = vfs.At(vfs.Corrupt(0, "map UID %d: %v", uid, err), m.x.Path(), 0)
+		}
+		if !f(UID(uid), e, err) {
+			return
+		}
+	}
+}
+
+// Backward is All, descending by map UID.
+func (m *Map) Backward(f func(uid UID, e Entry, err error) bool) {
+	s := m.x.State()
+	mapExt, refExt := s.Ext(extMap), s.Ext(extRef)
+	for i, uid := range slices.Backward(s.UIDs()) {
 		e, err := entry(mapExt, refExt, i)
 		if err != nil {
 			err = vfs.At(vfs.Corrupt(0, "map UID %d: %v", uid, err), m.x.Path(), 0)

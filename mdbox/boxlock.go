@@ -1,0 +1,163 @@
+package mdbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/roostmail/roost/mdbox/dbox"
+	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/mapindex"
+	"github.com/roostmail/roost/mdbox/translog"
+	"github.com/roostmail/roost/mdbox/vfs"
+)
+
+// lockedBox is a mailbox while this process holds the lock of its log (BOX), and this goroutine Mailbox.mu.
+type lockedBox struct {
+	b *Mailbox
+	x *index.Locked
+}
+
+// lock takes BOX and brings the mailbox up to date. If guid is not zero, the mailbox must have it. Errors are
+// ErrNotFound, ErrReadOnly, filelock.ErrTimeout, or a *vfs.CorruptError for an index that may not be changed as it is.
+func (b *Mailbox) lock(ctx context.Context, guid [16]byte) (*lockedBox, error) {
+	w, err := b.writing()
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	x, err := b.index.Lock(ctx, w)
+	if err != nil {
+		b.mu.Unlock()
+		if errors.Is(err, index.ErrDeleted) {
+			return nil, fmt.Errorf("%w: %s: %w", ErrNotFound, b.name, err)
+		}
+		return nil, fmt.Errorf("mdbox: lock mailbox %s: %w", b.name, err)
+	}
+	l := &lockedBox{b, x}
+	if err := l.check(guid); err != nil {
+		return nil, errors.Join(err, l.unlock())
+	}
+	return l, nil
+}
+
+// check refuses a mailbox that is not the wanted one, not complete, or damaged.
+func (l *lockedBox) check(guid [16]byte) error {
+	s := l.x.State()
+	h := l.b.header(s)
+	switch {
+	case guid != [16]byte{} && h.MailboxGUID != guid:
+		return fmt.Errorf("%w: %s is another mailbox now", ErrNotFound, l.b.name)
+	case s.UIDValidity() == 0:
+		return fmt.Errorf("%w: %s", ErrNotInitialised, l.b.name)
+	}
+	if problems, _ := l.b.index.Damage(); len(problems) > 0 {
+		return fmt.Errorf("mdbox: mailbox %s is damaged: %w", l.b.name, problems[0])
+	}
+	return nil
+}
+
+// checkMap refuses a mailbox that does not belong to the locked map.
+func (l *lockedBox) checkMap(m *mapindex.Locked) error {
+	if h := l.b.header(l.x.State()); h.MapUIDValidity != m.Map().UIDValidity() {
+		return l.corrupt("the mailbox belongs to the map with UIDVALIDITY %d, which has %d", h.MapUIDValidity, m.Map().UIDValidity())
+	}
+	return nil
+}
+
+func (l *lockedBox) corrupt(rule string, args ...any) error {
+	return vfs.At(vfs.Corrupt(0, rule, args...), filepath.Join(l.b.Dir(), index.DefaultPrefix), 0)
+}
+
+// unlock gives BOX and Mailbox.mu back.
+func (l *lockedBox) unlock() error {
+	err := l.x.Unlock()
+	l.b.mu.Unlock()
+	return err
+}
+
+// record returns what the index knows of message i.
+func (l *lockedBox) record(i int) record {
+	c := newRecordColumns(l.x.State())
+	return c.record(i)
+}
+
+// requested returns the UIDs that other sessions asked to have expunged, which are still there.
+func (l *lockedBox) requested() ([]uint32, error) {
+	requests, err := l.x.Requests()
+	if err != nil {
+		return nil, err
+	}
+	uids := make([]uint32, len(requests))
+	for i, r := range requests {
+		uids[i] = r.UID
+	}
+	return uids, nil
+}
+
+// expunge carries out the expunge of messages, ascending by UID, which must include all that requested returns: their
+// references are given back in the map, then they leave the mailbox, durably. The caller finishes the map. (spec: dovecot mdbox-sync.c)
+//
+// A message whose reference can not be found loses nothing but its record, which is reported.
+func (l *lockedBox) expunge(m *mapindex.Locked, uids []uint32) error {
+	if len(uids) == 0 {
+		return nil
+	}
+	refs, gone := l.expunged(uids)
+	missing, err := m.AddReferences(refs, -1)
+	if err != nil {
+		return fmt.Errorf("mdbox: give back references: %w", err)
+	}
+	for _, uid := range missing {
+		l.b.store.options.Report(fmt.Errorf("mdbox: mailbox %s: expunged a message whose map UID %d had no reference left", l.b.name, uid))
+	}
+	return l.removeRecords(gone)
+}
+
+// expunged returns the map UIDs of messages, one for each, and the records of their removal.
+func (l *lockedBox) expunged(uids []uint32) (refs []mapindex.UID, gone translog.ExpungeGUIDs) {
+	s := l.x.State()
+	c := newRecordColumns(s)
+	for _, uid := range uids {
+		i, found := s.Find(uid)
+		if !found {
+			continue
+		}
+		r := c.record(i)
+		gone = append(gone, translog.ExpungeGUID{UID: uid, GUID: r.guid})
+		if r.mapUID == 0 || r.guid == (dbox.GUID{}) {
+			l.b.store.options.Report(fmt.Errorf("mdbox: mailbox %s: expunged message %d, which has no map UID or GUID", l.b.name, uid))
+			continue
+		}
+		refs = append(refs, r.mapUID)
+	}
+	return refs, gone
+}
+
+// removeRecords removes messages from the index, durably.
+func (l *lockedBox) removeRecords(gone translog.ExpungeGUIDs) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	if err := l.x.Commit(true, translog.NewRecord{External: true, Payload: gone}); err != nil {
+		return fmt.Errorf("mdbox: expunge from %s: %w", l.b.name, err)
+	}
+	return nil
+}
+
+// finish notes that everything in the log was carried out, and lets the index be rewritten if it is time for that.
+// A mailbox with requests that are still waiting is left as it is: whoever syncs it next does it.
+func (l *lockedBox) finish() error {
+	if l.x.TailIsHead() {
+		return l.x.Maintain()
+	}
+	requests, err := l.x.Requests()
+	if err != nil || len(requests) > 0 {
+		return err
+	}
+	if err := l.x.CommitTail(); err != nil {
+		return err
+	}
+	return l.x.Maintain()
+}

@@ -1,0 +1,158 @@
+package mdbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/mapindex"
+	"github.com/roostmail/roost/mdbox/vfs"
+)
+
+// CopyRequest asks for messages to be copied or moved.
+type CopyRequest struct {
+	Mailbox [16]byte // GUID that the source must have; zero: any
+	UIDs    []uint32 // ascending; those that do not exist are ignored
+	To      *Mailbox // may be the source itself, and of another store
+	Move    bool
+}
+
+// Copied says what was copied.
+type Copied struct {
+	UIDValidity uint32   // of the destination
+	Source      []uint32 // UIDs of the messages that were copied, ascending
+	UIDs        []uint32 // their UIDs in the destination
+}
+
+// ErrDestination is in the chain of errors that concern the destination of a copy.
+var ErrDestination = errors.New("destination of the copy")
+
+// Copy copies messages, all or none, durably. Within a store no message is read or written: the copy refers to the same
+// data (mdbox.md §6.3). A move that fails after its copies were made leaves the messages in both mailboxes.
+func (b *Mailbox) Copy(ctx context.Context, r CopyRequest) (*Copied, error) {
+	if r.To.store.location != b.store.location {
+		return b.copyOver(ctx, r)
+	}
+	if some, err := b.anyOf(r.UIDs, false); err != nil || !some {
+		return &Copied{}, err
+	}
+	return b.copyWithin(ctx, r)
+}
+
+// copyWithin raises the references, adds the copies, then, for a move, removes the originals and lowers the references again. The
+// map stays unfinished meanwhile, so that references are counted again should this process end in between.
+func (b *Mailbox) copyWithin(ctx context.Context, r CopyRequest) (copied *Copied, err error) {
+	err = b.store.withMap(ctx, func(m *lockedMap) error {
+		copied, err = b.copyLocked(ctx, m, r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return copied, nil
+}
+
+func (b *Mailbox) copyLocked(ctx context.Context, m *lockedMap, r CopyRequest) (*Copied, error) {
+	// Expunges need MAP, which is held: what is there now stays.
+	uids, messages, err := b.sources(m, r)
+	if err != nil {
+		return nil, err
+	}
+	refs := make([]mapindex.UID, len(messages))
+	for i, c := range messages {
+		refs[i] = c.mapUID
+	}
+	if missing, err := m.AddReferences(refs, 1); err != nil {
+		return nil, err
+	} else if len(missing) > 0 {
+		return nil, vfs.At(vfs.Corrupt(0, "map UID %d is in the map", missing[0]), m.Map().Index().Path(), 0)
+	}
+	saved, err := r.To.receive(ctx, m, messages)
+	if err != nil {
+		return nil, fmt.Errorf("mdbox: copy to %s: %w: %w", r.To.name, ErrDestination, err)
+	}
+	copied := &Copied{UIDValidity: saved.UIDValidity, Source: uids, UIDs: saved.UIDs}
+	if !r.Move || len(uids) == 0 {
+		return copied, nil
+	}
+	l, err := b.lock(ctx, r.Mailbox)
+	if err != nil {
+		return nil, err
+	}
+	return copied, errors.Join(l.expungeAll(m, uids), l.unlock())
+}
+
+// sources returns the messages to copy.
+func (b *Mailbox) sources(m *lockedMap, r CopyRequest) (uids []uint32, messages []newRecord, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, err := b.refresh()
+	if err != nil {
+		return nil, nil, err
+	}
+	h := b.header(s)
+	if r.Mailbox != [16]byte{} && h.MailboxGUID != r.Mailbox {
+		return nil, nil, fmt.Errorf("%w: %s is another mailbox now", ErrNotFound, b.name)
+	}
+	c, names := newRecordColumns(s), s.Keywords()
+	for i := range located(s, slices.Values(r.UIDs)) {
+		rec := c.record(i)
+		if rec.mapUID == 0 || h.MapUIDValidity != m.Map().UIDValidity() {
+			return nil, nil, vfs.At(vfs.Corrupt(0, "message %d has a map UID", rec.uid), b.Dir()+"/"+index.DefaultPrefix, 0)
+		}
+		uids = append(uids, rec.uid)
+		messages = append(messages, newRecord{
+			flags: s.Flags()[i], keywords: keywordNames(s, i, names), mapUID: rec.mapUID, guid: rec.guid,
+			size: uint64(rec.vsize), sized: rec.hasVSize, source: &copySource{b, rec},
+		})
+	}
+	return uids, messages, nil
+}
+
+// copySource is where the cached values of a copy are.
+type copySource struct {
+	b      *Mailbox
+	record record
+}
+
+// keywordNames returns the names of the keywords of message i.
+func keywordNames(s *index.State, i int, names []string) (keywords []string) {
+	var words [8]uint64
+	for w, bits := range s.AppendKeywords(words[:0], i, s.KeywordWords()) {
+		for k := w * 64; bits != 0; k, bits = k+1, bits>>1 {
+			if bits&1 != 0 && k < len(names) {
+				keywords = append(keywords, names[k])
+			}
+		}
+	}
+	return keywords
+}
+
+// receive adds messages that the map has already, with references, to the mailbox.
+func (b *Mailbox) receive(ctx context.Context, m *lockedMap, messages []newRecord) (*Saved, error) {
+	l, err := b.lock(ctx, [16]byte{})
+	if err != nil {
+		return nil, err
+	}
+	saved, err := l.receive(ctx, m, messages)
+	return saved, errors.Join(err, l.unlock())
+}
+
+func (l *lockedBox) receive(ctx context.Context, m *lockedMap, messages []newRecord) (*Saved, error) {
+	if err := l.checkMap(m.Locked); err != nil {
+		return nil, err
+	}
+	if len(messages) == 0 {
+		return &Saved{UIDValidity: l.x.State().UIDValidity()}, nil
+	}
+	requested, err := l.requested()
+	if err != nil {
+		return nil, err
+	}
+	if err := l.expunge(m.Locked, requested); err != nil {
+		return nil, err
+	}
+	return l.add(ctx, messages, l.b.store.now())
+}

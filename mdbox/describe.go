@@ -1,0 +1,193 @@
+package mdbox
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/roostmail/roost/mdbox/cache"
+	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/translog"
+	"github.com/roostmail/roost/mdbox/vfs"
+)
+
+const (
+	cacheName       = "dovecot.index.cache"
+	cacheRecordSize = 4
+)
+
+func (b *Mailbox) cachePath() string {
+	return filepath.Join(b.store.location.cacheDir(b.dir), cacheName)
+}
+
+// description computes, while a message is being saved, the values that the mailbox's cache keeps of it.
+type description struct{ d *cache.Describer }
+
+// describer makes descriptions for one Append.
+type describer struct {
+	options cache.DescribeOptions
+}
+
+// describer finds out which fields the mailbox caches of new messages. It is only a hint: the cache may be another one by
+// the time that the values are written.
+func (b *Mailbox) describer(now time.Time) *describer {
+	w := b.store.options.Write
+	if w.Cache.Off() {
+		return nil
+	}
+	b.mu.Lock()
+	s := b.index.State()
+	id, e := s.Header().IndexID(), s.Ext(extCache)
+	o := cache.DescribeOptions{Policy: &w.Cache, Parser: w.Parser,
+		HasVSize: s.Ext(index.ExtVSize) != nil, Saved: now.Unix()}
+	seq := uint32(0)
+	if e != nil {
+		seq = e.ResetID
+	}
+	b.mu.Unlock()
+	fields := w.Cache.Initial()
+	if f, err := b.store.options.Cache.Open(b.cachePath(), id, seq); err == nil {
+		fields = f.Fields()
+		f.Close()
+	}
+	o.Fields = w.Cache.SaveFields(fields)
+	return &describer{o}
+}
+
+// tee returns a reader of body that shows it to a new description. A nil describer describes nothing.
+func (d *describer) tee(body io.Reader, received int64) (io.Reader, *description) {
+	if d == nil || len(d.options.Fields) == 0 {
+		return body, nil
+	}
+	o := d.options
+	o.Received = received
+	c := &description{cache.NewDescriber(o)}
+	return io.TeeReader(body, c.d), c
+}
+
+// cacheWriter is the cache of a locked mailbox, and the records that its index needs for it.
+type cacheWriter struct {
+	l       *lockedBox
+	w       *cache.Writer
+	seq     uint32
+	begin   []translog.NewRecord // of a file that was made
+	offsets translog.ExtRecUpdates
+}
+
+// openCache opens the cache for adding, and makes it if it is not there. Without a cache everything works as well, so what goes
+// wrong is reported, and nil returned.
+func (l *lockedBox) openCache(ctx context.Context) *cacheWriter {
+	store := l.b.store
+	cfg := store.cacheWriting(l.b)
+	if cfg == nil || cfg.Policy.Off() {
+		return nil
+	}
+	s := l.x.State()
+	c := &cacheWriter{l: l, offsets: translog.NewExtRecUpdates(cacheRecordSize)}
+	id := cache.Identity{IndexID: s.Header().IndexID()}
+	if e := s.Ext(extCache); e != nil {
+		id.ResetID = e.ResetID
+	}
+	c.seq = id.ResetID
+	var err error
+	if id.ResetID != 0 {
+		c.w, err = cfg.Open(ctx, l.b.cachePath(), id)
+	}
+	if c.w == nil && makesNewCache(err) {
+		c.seq, err = cfg.Create(l.b.cachePath(), id, cfg.Policy.Initial())
+		if err == nil {
+			c.begin = []translog.NewRecord{external(translog.ExtIntros{c.intro(id.ResetID)}), external(translog.ExtReset{NewResetID: c.seq})}
+			c.w, err = cfg.Open(ctx, l.b.cachePath(), cache.Identity{IndexID: id.IndexID, ResetID: c.seq})
+		}
+	}
+	if err != nil {
+		store.options.Report(fmt.Errorf("mdbox: cache of %s: %w", l.b.name, err))
+	}
+	if c.w == nil && len(c.begin) == 0 {
+		return nil
+	}
+	return c
+}
+
+// makesNewCache reports whether the outcome of opening a cache means that a new file takes its place.
+func makesNewCache(err error) bool {
+	var damage *vfs.CorruptError
+	return err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, cache.ErrStale) || errors.As(err, &damage)
+}
+
+func (c *cacheWriter) intro(resetID uint32) translog.ExtIntro {
+	in := c.l.x.Intro(extCache, 0, cacheRecordSize, cacheRecordSize)
+	in.ResetID = resetID
+	return in
+}
+
+// add adds the values of a message.
+func (c *cacheWriter) add(uid, prev uint32, values []cache.FieldValue) {
+	if c.w == nil || len(values) == 0 {
+		return
+	}
+	off, err := c.w.Append(prev, values)
+	if err != nil {
+		c.l.b.store.options.Report(fmt.Errorf("mdbox: cache of %s, UID %d: %w", c.l.b.name, uid, err))
+		return
+	}
+	if off != prev {
+		var b [cacheRecordSize]byte
+		binary.LittleEndian.PutUint32(b[:], off)
+		c.offsets.Add(uid, b[:])
+	}
+}
+
+// records ends the writing, and returns what is to be committed for it.
+func (c *cacheWriter) records() []translog.NewRecord {
+	if c == nil {
+		return nil
+	}
+	if c.w == nil {
+		return c.begin
+	}
+	if err := c.w.Close(); err != nil {
+		c.l.b.store.options.Report(fmt.Errorf("mdbox: cache of %s: %w", c.l.b.name, err))
+		return c.begin
+	}
+	if c.offsets.Len() == 0 {
+		return c.begin
+	}
+	return append(c.begin, external(translog.ExtIntros{c.intro(c.seq)}), external(c.offsets))
+}
+
+// cacheRecords writes the descriptions of new messages, of which the first has the UID first, into the cache.
+func (l *lockedBox) cacheRecords(ctx context.Context, first uint32, messages []newRecord) []translog.NewRecord {
+	described := false
+	for _, m := range messages {
+		described = described || m.cached != nil
+	}
+	if !described {
+		return nil
+	}
+	c := l.openCache(ctx)
+	if c == nil {
+		return nil
+	}
+	for i, m := range messages {
+		if m.cached != nil {
+			c.add(first+uint32(i), 0, m.cached.d.Values())
+		}
+	}
+	return c.records()
+}
+
+// cacheWriting returns how the cache of a mailbox is written.
+func (s *Store) cacheWriting(b *Mailbox) *cache.WriteConfig {
+	w := s.options.Write
+	p, err := s.permissions(s.permissionDir(b.dir))
+	if w == nil || err != nil {
+		return nil
+	}
+	return &cache.WriteConfig{FS: s.options.FS, Lock: s.locks, Policy: w.Cache, Perm: p.File, Sync: w.Fsync == index.FsyncAlways, Now: s.now}
+}

@@ -1,0 +1,68 @@
+package mdbox
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/roostmail/roost/mdbox/index"
+)
+
+// Expunge removes messages and returns their UIDs, ascending. uids are ascending; those that do not exist are ignored, and with
+// onlyDeleted those without \Deleted as well. guid is that of the mailbox, zero = any. The messages' data stays
+// in the m.N files until a purge. The removal is durable on return.
+func (b *Mailbox) Expunge(ctx context.Context, guid [16]byte, uids []uint32, onlyDeleted bool) (expunged []uint32, err error) {
+	if some, err := b.anyOf(uids, onlyDeleted); err != nil || !some {
+		return nil, err
+	}
+	err = b.store.withMap(ctx, func(m *lockedMap) error {
+		l, err := b.lock(ctx, guid)
+		if err != nil {
+			return err
+		}
+		expunged = pick(l.x.State(), uids, onlyDeleted)
+		return errors.Join(l.expungeAll(m, expunged), l.unlock())
+	})
+	if err != nil {
+		return nil, err
+	}
+	return expunged, nil
+}
+
+// expungeAll expunges messages, and those that other sessions asked for.
+func (l *lockedBox) expungeAll(m *lockedMap, uids []uint32) error {
+	requested, err := l.requested()
+	if err != nil {
+		return err
+	}
+	if err := l.checkMap(m.Locked); err != nil {
+		return err
+	}
+	all := slices.Concat(uids, requested)
+	slices.Sort(all)
+	if err := l.expunge(m.Locked, slices.Compact(all)); err != nil {
+		return err
+	}
+	return l.finish()
+}
+
+// anyOf reports whether any of the messages is to be expunged, as far as is known without a lock.
+func (b *Mailbox) anyOf(uids []uint32, onlyDeleted bool) (bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, err := b.refresh()
+	if err != nil {
+		return false, err
+	}
+	return len(pick(s, uids, onlyDeleted)) > 0, nil
+}
+
+// pick returns the UIDs that exist, with onlyDeleted those of messages with \Deleted.
+func pick(s *index.State, uids []uint32, onlyDeleted bool) (picked []uint32) {
+	for i := range located(s, slices.Values(uids)) {
+		if !onlyDeleted || s.Flags()[i]&index.FlagDeleted != 0 {
+			picked = append(picked, s.UIDs()[i])
+		}
+	}
+	return picked
+}

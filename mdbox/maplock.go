@@ -1,0 +1,117 @@
+package mdbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/mapindex"
+)
+
+// lockedMap is the map while this process holds the lock of its log (MAP), and this goroutine Store.writer.
+type lockedMap struct {
+	*mapindex.Locked
+	store *Store
+}
+
+// lockMap takes MAP, the commit lock of the store. A store without a map gets one. If the process that changed the
+// map last died before it was done, its changes are brought to an end first (recover).
+func (s *Store) lockMap(ctx context.Context) (*lockedMap, error) {
+	w, err := s.mapWriting()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case s.writer <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	l, err := s.lockMapFile(ctx, w)
+	if l == nil {
+		<-s.writer
+		return nil, fmt.Errorf("mdbox: lock map: %w", err)
+	}
+	m := &lockedMap{l, s}
+	if err == nil {
+		err = l.Check()
+	} else if errors.Is(err, mapindex.ErrUnfinished) {
+		err = s.recover(ctx, m)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("mdbox: lock map: %w", err), m.unlock())
+	}
+	return m, nil
+}
+
+// lockMapFile opens the map, or makes one, and locks it. Store.writer is held.
+func (s *Store) lockMapFile(ctx context.Context, w *index.Writing) (*mapindex.Locked, error) {
+	o := index.Options{FS: s.options.FS, MaxStateBytes: s.options.MaxStateBytes}
+	if s.writeMap == nil {
+		m, err := mapindex.Open(s.location.mapDir(), o)
+		if errors.Is(err, fs.ErrNotExist) {
+			return s.createMap(ctx, o, w)
+		}
+		if err != nil {
+			return nil, err
+		}
+		s.writeMap = m
+	}
+	l, err := s.writeMap.Lock(ctx, w)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, index.ErrDeleted) {
+		s.writeMap = nil // it is gone: the next call makes another one
+	}
+	return l, err
+}
+
+func (s *Store) createMap(ctx context.Context, o index.Options, w *index.Writing) (*mapindex.Locked, error) {
+	p, err := s.permissions(s.location.Root)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.Mkdir(s.options.FS, s.location.mapDir()); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	m, l, err := mapindex.Create(ctx, s.location.mapDir(), o, w)
+	if l != nil {
+		s.writeMap = m
+	}
+	return l, err
+}
+
+// withMap runs change with MAP, and then says that the map is finished. If change fails, or this does, what it has left unfinished
+// is brought to an end as if the process had died.
+func (s *Store) withMap(ctx context.Context, change func(m *lockedMap) error) error {
+	m, err := s.lockMap(ctx)
+	if err != nil {
+		return err
+	}
+	if err = change(m); err == nil {
+		err = m.Finish()
+	}
+	unfinished := !m.Settled()
+	err = errors.Join(err, m.unlock())
+	if unfinished {
+		s.settle(ctx)
+	}
+	return err
+}
+
+// settle takes MAP once more, which ends changes that an error has cut off. If that is not possible now, whoever takes it next does it.
+func (s *Store) settle(ctx context.Context) {
+	m, err := s.lockMap(context.WithoutCancel(ctx))
+	if err == nil {
+		err = m.unlock()
+	}
+	if err != nil {
+		s.options.Report(fmt.Errorf("mdbox: an interrupted change is not finished yet: %w", err))
+	}
+}
+
+// unlock gives MAP back.
+func (m *lockedMap) unlock() error {
+	err := m.Locked.Unlock()
+	<-m.store.writer
+	return err
+}

@@ -1,0 +1,92 @@
+package mdbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/mapindex"
+)
+
+// recover finishes the changes of the map that a process did not live to finish. All that can be wrong are the references of the
+// messages that they were about, since whoever changes references changes the map first, and does not
+// move its tail before the mailbox was changed too. So these references are counted again. A message that came into the map but into no mailbox, and
+// so was never acknowledged, is left to the next purge.
+//
+// Nobody can change references meanwhile: that takes MAP, which is held. Where a mailbox can not be read no count is lowered. (Dovecot rebuilds the whole
+// store instead: dovecot mdbox-map.c, mdbox_map_atomic_lock.)
+func (s *Store) recover(ctx context.Context, m *lockedMap) error {
+	uids, err := m.Unfinished()
+	if err != nil {
+		return err
+	}
+	counts := make(map[mapindex.UID]uint16, len(uids))
+	for _, uid := range uids {
+		counts[uid] = 0
+	}
+	unread, err := s.countReferences(ctx, counts)
+	if err != nil {
+		return err
+	}
+	if unread != nil {
+		s.options.Report(fmt.Errorf("mdbox: references counted without mailboxes that can not be read: %w", unread))
+		for uid, n := range counts {
+			if e, found, err := m.Map().Lookup(uid); err == nil && found && n < e.Refcount {
+				counts[uid] = e.Refcount
+			}
+		}
+	}
+	if err := m.SetReferences(counts); err != nil {
+		return err
+	}
+	s.options.Report(fmt.Errorf("mdbox: %s: finished the changes of a process that was interrupted: counted the references of %d messages", s.location.mapDir(), len(uids)))
+	return m.Finish()
+}
+
+// countReferences adds, to the counts of the map UIDs in counts, the messages in all mailboxes that refer to them.
+// unread is what kept mailboxes from being read.
+func (s *Store) countReferences(ctx context.Context, counts map[mapindex.UID]uint16) (unread, err error) {
+	if len(counts) == 0 {
+		return nil, nil
+	}
+	list, _, err := s.Mailboxes()
+	if err != nil {
+		return nil, err
+	}
+	for _, info := range list {
+		if info.NoSelect || info.NonExistent {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		b, err := s.OpenMailbox(info.Name)
+		if errors.Is(err, ErrNotInitialised) || errors.Is(err, ErrNotFound) {
+			continue // nothing in it yet, or any more
+		}
+		if err != nil {
+			unread = errors.Join(unread, err)
+			continue
+		}
+		state := b.index.State()
+		mails := state.Ext(index.ExtMdbox)
+		if mails == nil {
+			continue
+		}
+		for i := range state.Len() {
+			r, err := index.DecodeMdboxRecord(mails.Record(i))
+			if err != nil {
+				unread = errors.Join(unread, err)
+				break
+			}
+			if n, wanted := counts[mapindex.UID(r.MapUID)]; wanted {
+				counts[mapindex.UID(r.MapUID)] = n + 1
+			}
+		}
+		if problems, _ := b.index.Damage(); len(problems) > 0 {
+			unread = errors.Join(unread, problems[0])
+		}
+	}
+	return unread, nil
+}
