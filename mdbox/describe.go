@@ -185,7 +185,7 @@ func (l *lockedBox) cacheRecords(ctx context.Context, first uint32, messages []n
 // cacheWriting returns how the cache of a mailbox is written.
 func (s *Store) cacheWriting(b *Mailbox) *cache.WriteConfig {
 	w := s.options.Write
-	p, err := s.permissions(s.permissionDir(b.dir))
+	p, err := s.permissions(b.dir)
 	if w == nil || err != nil {
 		return nil
 	}

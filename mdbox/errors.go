@@ -13,4 +13,12 @@ var (
 	ErrExpunged = errors.New("mdbox: message was expunged")
 	// ErrHistoryGone: what happened since a position can no longer be told.
 	ErrHistoryGone = errors.New("mdbox: history of the mailbox does not reach back so far")
+	// ErrReadOnly: the store was opened without Options.Write.
+	ErrReadOnly = errors.New("mdbox: store may not be changed")
+	// ErrExists: there is a mailbox, or a parent of mailboxes, with the name.
+	ErrExists = errors.New("mdbox: mailbox exists")
+	// ErrHasChildren: a name that is only a parent of others can not be deleted.
+	ErrHasChildren = errors.New("mdbox: mailbox has children")
+	// ErrPermissionsConflict: a mailbox can not be moved below one whose directory has other permissions.
+	ErrPermissionsConflict = errors.New("mdbox: directories have different permissions")
 )

@@ -29,6 +29,7 @@ type Location struct {
 	Alt           string // ALT=: second root with m.N files, "" = none
 	Inbox         string // INBOX=: directory of INBOX, "" = as any other mailbox
 	VolatileDir   string // VOLATILEDIR=: lock files
+	Volatile      bool   // VOLATILEDIR= was given: names of lock files are made unique
 	Layout        Layout // LAYOUT=, default LayoutFS
 	DirName       string // DIRNAME=, default "dbox-Mails"; not used by LayoutIndex
 	MailboxDir    string // MAILBOXDIR=, default "mailboxes"
@@ -202,7 +203,7 @@ func (t *LocationTemplate) Resolve(v Vars, base string) (Location, error) {
 	if l.Control == "" {
 		l.Control = l.Root
 	}
-	if l.VolatileDir == "" {
+	if l.Volatile = l.VolatileDir != ""; !l.Volatile {
 		l.VolatileDir = l.Index
 	}
 	return l, nil

@@ -138,6 +138,7 @@ func TestResolveLocation(t *testing.T) {
 		"mdbox:/m/%n:UTF-8": with(func(l *mdbox.Location) { l.UTF8 = true }),
 		"mdbox:/m/%n:INDEX=/i/%u:CONTROL=/c/%n:ALT=~/alt:VOLATILEDIR=/v:INDEXCACHE=/x:INDEXPVT=/p:INBOX=/in": with(func(l *mdbox.Location) {
 			l.Index, l.Control, l.Alt, l.VolatileDir, l.IndexCache, l.IndexPrivate, l.Inbox = "/i/ann@x.org", "/c/ann", "/home/ann/alt", "/v", "/x", "/p", "/in"
+			l.Volatile = true
 		}),
 		"mdbox:/m/%n:INDEX=/i":    with(func(l *mdbox.Location) { l.Index, l.VolatileDir = "/i", "/i" }),
 		"mdbox:/m/%n:MAILBOXDIR=": defaults,

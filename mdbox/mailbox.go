@@ -1,12 +1,14 @@
 package mdbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
 
 	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/mailboxlist"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
@@ -24,12 +26,24 @@ type Mailbox struct {
 // OpenMailbox reads a mailbox. Names are UTF-8, with '/' between levels. It
 // returns ErrNotFound, ErrNotInitialised, or a *vfs.CorruptError when nothing of the
 // index can be used; for lesser damage see Snapshot.Damage.
+//
+// In a store that may be changed, INBOX always exists, and a mailbox whose creation was interrupted is completed.
 func (s *Store) OpenMailbox(name string) (*Mailbox, error) {
 	dir, err := s.mailboxDir(name)
+	if s.options.Write != nil && errors.Is(err, ErrNotFound) && mailboxlist.Canonical(name) == mailboxlist.Inbox {
+		if err = s.EnsureMailbox(context.Background(), name, false); err == nil {
+			dir, err = s.mailboxDir(name)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	x, err := index.Open(index.Options{FS: s.options.FS, Dir: s.location.indexDir(dir), MaxStateBytes: s.options.MaxStateBytes})
+	x, err := index.Open(s.indexOptions(dir))
+	if s.options.Write != nil && (errors.Is(err, fs.ErrNotExist) || err == nil && x.State().UIDValidity() == 0) {
+		if err = s.complete(context.Background(), name, dir); err == nil {
+			x, err = index.Open(s.indexOptions(dir))
+		}
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s", ErrNotInitialised, name)
 	}

@@ -66,12 +66,10 @@ func (s *Store) lockMapFile(ctx context.Context, w *index.Writing) (*mapindex.Lo
 }
 
 func (s *Store) createMap(ctx context.Context, o index.Options, w *index.Writing) (*mapindex.Locked, error) {
-	p, err := s.permissions(s.location.Root)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := p.Mkdir(s.options.FS, s.location.mapDir()); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+	for _, dir := range []string{s.location.mapDir(), s.location.storageDir()} {
+		if err := s.makeDirs(dir); err != nil {
+			return nil, err
+		}
 	}
 	m, l, err := mapindex.Create(ctx, s.location.mapDir(), o, w)
 	if l != nil {

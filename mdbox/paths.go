@@ -19,13 +19,16 @@ func (l *Location) altStorageDir() string {
 // mapDir is where dovecot.map.index is.
 func (l *Location) mapDir() string { return filepath.Join(l.Index, "storage") }
 
+// mailboxesDir is the directory below a root that has one for each mailbox, or first level of their names.
+func (l *Location) mailboxesDir(root string) string { return filepath.Join(root, l.MailboxDir) }
+
 // mailboxDir is the directory whose existence means that the mailbox exists. dir is the
 // mailbox's directory below mailboxes/: its storage name, or its GUID with LayoutIndex.
 func (l *Location) mailboxDir(dir string) string {
 	if dir == "INBOX" && l.Inbox != "" && l.Layout == LayoutFS {
 		return l.Inbox
 	}
-	d := filepath.Join(l.Root, l.MailboxDir, dir)
+	d := filepath.Join(l.mailboxesDir(l.Root), dir)
 	if l.Layout == LayoutIndex {
 		return d
 	}
@@ -35,7 +38,7 @@ func (l *Location) mailboxDir(dir string) string {
 // indexDir is where the mailbox's dovecot.index files are. A separate INDEX= tree has no dbox-Mails level.
 func (l *Location) indexDir(dir string) string {
 	if l.Index != l.Root {
-		return filepath.Join(l.Index, l.MailboxDir, dir)
+		return filepath.Join(l.mailboxesDir(l.Index), dir)
 	}
 	return l.mailboxDir(dir)
 }
@@ -43,7 +46,7 @@ func (l *Location) indexDir(dir string) string {
 // cacheDir is where the mailbox's dovecot.index.cache is.
 func (l *Location) cacheDir(dir string) string {
 	if l.IndexCache != "" {
-		return filepath.Join(l.IndexCache, l.MailboxDir, dir)
+		return filepath.Join(l.mailboxesDir(l.IndexCache), dir)
 	}
 	return l.indexDir(dir)
 }

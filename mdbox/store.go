@@ -88,8 +88,8 @@ func (s *Store) filesConfig() dbox.Config {
 	if w := o.Write; w != nil {
 		c.RotateSize, c.RotateInterval, c.Preallocate = w.RotateSize, w.RotateInterval, w.Preallocate
 		c.SaveCompression, c.Now = w.Compression, w.Now
-		if p, err := s.permissions(s.location.Root); err == nil {
-			c.Perm = p.File
+		if p, err := s.permissions(""); err == nil {
+			c.Perm, c.DirMode = p.File, p.Dir
 		}
 	}
 	return c

@@ -1,10 +1,8 @@
 package mdbox
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/roostmail/roost/mdbox/cache"
@@ -34,11 +32,13 @@ type Writing struct {
 	Cache  cache.Policy // mail_cache_fields, mail_always_cache_fields, mail_never_cache_fields
 	Parser cache.Parser // for the fields that take an understanding of mail; nil: they are left to others
 
+	// NamespacePrefix and Separator (0 = '/') are those of the namespace. Names of lock files in VOLATILEDIR, and the log that
+	// replication reads, depend on names as clients see them.
+	NamespacePrefix string
+	Separator       byte
+
 	Now func() time.Time // nil: time.Now
 }
-
-// ErrReadOnly: the store was opened to be read only.
-var ErrReadOnly = errors.New("mdbox: store is read-only")
 
 func (s *Store) now() time.Time {
 	if w := s.options.Write; w != nil && w.Now != nil {
@@ -62,7 +62,7 @@ func newLocks(o *Options) *filelock.Config {
 	return c
 }
 
-// indexWriting returns how an index below a directory is written. Permissions of new files are those of dir, which need not exist.
+// indexWriting returns how an index is written. Permissions of new files are those of dir, which is as for permissions.
 func (s *Store) indexWriting(w index.Writing, dir string) (*index.Writing, error) {
 	if s.options.Write == nil {
 		return nil, ErrReadOnly
@@ -77,42 +77,49 @@ func (s *Store) indexWriting(w index.Writing, dir string) (*index.Writing, error
 }
 
 // mapWriting returns how the map is written: with Dovecot's thresholds, which no setting changes.
-func (s *Store) mapWriting() (*index.Writing, error) {
-	return s.indexWriting(index.Writing{}, s.location.Root)
+func (s *Store) mapWriting() (*index.Writing, error) { return s.indexWriting(index.Writing{}, "") }
+
+// Thresholds of the list index (dovecot src/lib-storage/list/mailbox-list-index.c), which no setting changes either.
+const (
+	listRotateMinSize = 8 << 10
+	listRotateMaxSize = 64 << 10
+	listRotateMinAge  = 5 * time.Minute
+	listLog2MaxAge    = 10 * time.Minute
+)
+
+// listWriting returns how the list index is written. It is synced only where it is more than a cache.
+func (s *Store) listWriting() (*index.Writing, error) {
+	w, err := s.indexWriting(index.Writing{
+		RotateMinSize: listRotateMinSize, RotateMaxSize: listRotateMaxSize, RotateMinAge: listRotateMinAge, Log2MaxAge: listLog2MaxAge}, "")
+	if err == nil && s.location.Layout != LayoutIndex && w.Fsync == index.FsyncOptimized {
+		w.Fsync = index.FsyncNever
+	}
+	return w, err
 }
 
-// writing returns how the index of the mailbox is written.
-func (b *Mailbox) writing() (*index.Writing, error) {
-	s := b.store
+// mailboxWriting returns how the index of a mailbox is written, whose directory below mailboxes/ is dir.
+func (s *Store) mailboxWriting(dir string) (*index.Writing, error) {
 	if s.options.Write == nil {
 		return nil, ErrReadOnly
 	}
 	w := s.options.Write.Index
 	w.Backup = true
-	return s.indexWriting(w, s.permissionDir(b.dir))
+	return s.indexWriting(w, dir)
 }
 
-// permissionDir is the directory whose permissions rule the files of a mailbox: the one that dbox-Mails is in.
-func (s *Store) permissionDir(dir string) string {
-	d := s.location.mailboxDir(dir)
-	if s.location.Layout == LayoutFS {
-		return filepath.Dir(d)
-	}
-	return d
-}
+// writing returns how the index of the mailbox is written.
+func (b *Mailbox) writing() (*index.Writing, error) { return b.store.mailboxWriting(b.dir) }
 
-// permissions returns what new files in dir get: what dir says, or the nearest of its parents that exists, up to the store's root.
-func (s *Store) permissions(dir string) (mailboxlist.Permissions, error) {
-	for d := dir; ; d = filepath.Dir(d) {
-		st, err := s.options.FS.Stat(d)
-		if err == nil {
-			return mailboxlist.PermissionsOf(st), nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return mailboxlist.Permissions{}, fmt.Errorf("mdbox: permissions: %w", err)
-		}
-		if d == s.location.Root || d == filepath.Dir(d) {
-			return mailboxlist.DefaultPermissions, nil
-		}
+// durable reports whether a change of the mailbox tree is to be on disk when it is answered.
+func (s *Store) durable() bool { return s.options.Write.Fsync != index.FsyncNever }
+
+// clientName returns the name of a mailbox as clients see it.
+func (w *Writing) clientName(name string) string {
+	if w.Separator != 0 && w.Separator != '/' {
+		name = strings.ReplaceAll(name, "/", string(rune(w.Separator)))
 	}
+	if name == mailboxlist.Inbox {
+		return name
+	}
+	return w.NamespacePrefix + name
 }

@@ -108,12 +108,13 @@ type ListRecord struct {
 	UIDValidity uint32
 }
 
-const listRecordSize = 28
+// ListRecordSize is the size of a ListRecord, in bytes.
+const ListRecordSize = 28
 
 // DecodeListRecord decodes the record data of the extension list.
 func DecodeListRecord(b []byte) (ListRecord, error) {
-	if len(b) < listRecordSize {
-		return ListRecord{}, vfs.Corrupt(0, "list record has %d bytes", listRecordSize)
+	if len(b) < ListRecordSize {
+		return ListRecord{}, vfs.Corrupt(0, "list record has %d bytes", ListRecordSize)
 	}
 	return ListRecord{
 		NameID:      binary.LittleEndian.Uint32(b),

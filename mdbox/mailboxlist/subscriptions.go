@@ -89,12 +89,7 @@ func (s *Subscriptions) Append(b []byte) []byte {
 		b = append(b, subscriptionsV2...)
 	}
 	for _, name := range s.Names {
-		if s.Version == 2 {
-			b = appendLevels(b, name)
-		} else {
-			b = append(b, name...)
-		}
-		b = append(b, '\n')
+		b = append(appendSubscription(b, name, s.Version == 2), '\n')
 	}
 	return b
 }

@@ -2,6 +2,8 @@ package mailboxlist
 
 import (
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -75,6 +77,59 @@ func FuzzSubscriptions(f *testing.F) {
 		again, err := DecodeSubscriptions(s.Append(nil))
 		if err != nil || !cmp.Equal(s.Names, again.Names) {
 			t.Fatalf("%q: %v, then %v, %v", b, s, again, err)
+		}
+	})
+}
+
+func TestSetSubscribed(t *testing.T) {
+	for _, test := range []struct {
+		file, name string
+		on         bool
+		want       string
+	}{
+		{"", "A/B", true, "V\t2\n\nA\tB\n"},
+		{"", "A/B", false, ""},
+		{"V\t2\n\n", "A", true, "V\t2\n\nA\n"},
+		{"V\t2\n\nA\tB\nC\n", "A/B", true, "V\t2\n\nA\tB\nC\n"},
+		{"V\t2\n\nA\tB\nC\nA\tB\n", "A/B", false, "V\t2\n\nC\n"},
+		{"V\t2\n\nA", "B", true, "V\t2\n\nA\nB\n"},
+		{"V\t2\n\ninbox\nA\n", "INBOX", true, "V\t2\n\ninbox\nA\n"},
+		{"V\t2\n\ninbox\nA\n", "INBOX", false, "V\t2\n\nA\n"},
+		{"V\t2\n\nbad\x01\nA\n", "B", true, "V\t2\n\nbad\x01\nA\nB\n"},
+		{"INBOX\nA/B\n", "C/D", true, "INBOX\nA/B\nC/D\n"},
+		{"INBOX\nA/B\n", "A/B", false, "INBOX\n"},
+		{"INBOX\nA/B\n", "A", false, "INBOX\nA/B\n"},
+	} {
+		got, changed := setSubscribed([]byte(test.file), test.name, test.on)
+		if string(got) != test.want || changed != (test.want != test.file) {
+			t.Errorf("%q, %s %v: %q, changed %v; want %q", test.file, test.name, test.on, got, changed, test.want)
+		}
+	}
+}
+
+func FuzzSetSubscribed(f *testing.F) {
+	f.Add([]byte("V\t2\n\nINBOX\nA\tB\na\x01tb\n"), "A/B", true)
+	f.Add([]byte("INBOX\nA/B\n"), "A/B", false)
+	f.Fuzz(func(t *testing.T, b []byte, name string, on bool) {
+		if name == "" || strings.ContainsAny(name, "\n\t") {
+			return
+		}
+		before, err := DecodeSubscriptions(b)
+		if err != nil {
+			return
+		}
+		got, _ := setSubscribed(b, name, on)
+		after, err := DecodeSubscriptions(got)
+		if err != nil || len(b) > 0 && after.Version != before.Version && len(got) > 0 {
+			t.Fatalf("%q, %q %v: %q, %v", b, name, on, got, err)
+		}
+		if slices.Contains(after.Names, name) != on {
+			t.Fatalf("%q, %q %v: %q", b, name, on, got)
+		}
+		for _, n := range before.Names {
+			if n != name && !strings.EqualFold(n, Inbox) && !slices.Contains(after.Names, n) {
+				t.Fatalf("%q, %q %v: %q lacks %q", b, name, on, got, n)
+			}
 		}
 	})
 }

@@ -1,0 +1,66 @@
+package mdbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/roostmail/roost/mdbox/mailboxlist"
+)
+
+// permissions returns those of the new files and directories of a mailbox, whose directory below mailboxes/ is dir: what that directory
+// says, or the nearest above it that exists, and at last the root of the store. Those of mailboxes/ itself do not
+// count, nor those of an INBOX that is elsewhere. With "" they are those of all that belongs to the whole store.
+func (s *Store) permissions(dir string) (mailboxlist.Permissions, error) {
+	for {
+		path := s.location.Root
+		if dir != "" {
+			path = filepath.Join(s.location.mailboxesDir(path), dir)
+		}
+		st, err := s.options.FS.Stat(path)
+		if err == nil {
+			return mailboxlist.PermissionsOf(st), nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return mailboxlist.Permissions{}, fmt.Errorf("mdbox: permissions of new files: %w", err)
+		}
+		if dir == "" {
+			return mailboxlist.DefaultPermissions, nil
+		}
+		if dir = filepath.Dir(dir); dir == "." {
+			dir = ""
+		}
+	}
+}
+
+// makeDirs makes a directory that belongs to the whole store, and those above it, unless it is there.
+func (s *Store) makeDirs(dir string) error {
+	if _, err := s.options.FS.Stat(dir); err == nil {
+		return nil
+	}
+	p, err := s.permissions("")
+	if err != nil {
+		return err
+	}
+	if _, err := p.Mkdir(s.options.FS, dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("mdbox: make directory: %w", err)
+	}
+	return nil
+}
+
+// syncDirs makes the names durable that lead to dir from the directory above made, which was made on the way.
+func (s *Store) syncDirs(dir, made string) error {
+	if made == "" || !s.durable() {
+		return nil
+	}
+	for d := dir; ; d = filepath.Dir(d) {
+		if err := s.options.FS.SyncDir(d); err != nil {
+			return fmt.Errorf("mdbox: sync directory: %w", err)
+		}
+		if d == filepath.Dir(made) || !strings.Contains(d[1:], "/") {
+			return nil
+		}
+	}
+}
