@@ -3,6 +3,7 @@ package translog
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // NewRecord is a record to be written.
@@ -75,10 +76,16 @@ func checkFits(p Payload) error {
 		if len(p.Name) > math.MaxUint16 {
 			return fmt.Errorf("%s: a name of %d bytes", p.Type(), len(p.Name))
 		}
+		if strings.Contains(p.Name, "\x00") { // names end with NUL in the index
+			return fmt.Errorf("%s: a name with NUL", p.Type())
+		}
 	case ExtIntros:
 		for _, i := range p {
 			if len(i.Name) > math.MaxUint16 {
 				return fmt.Errorf("%s: a name of %d bytes", p.Type(), len(i.Name))
+			}
+			if a := i.RecordAlign; a > 8 || a&(a-1) != 0 { // no layout of a record suits all readers
+				return fmt.Errorf("%s: record_align %d, want 1, 2, 4 or 8", p.Type(), a)
 			}
 		}
 	}

@@ -43,12 +43,14 @@ func TestAppendTransactionRefuses(t *testing.T) {
 		"ranges that overlap":      FlagUpdates{{UIDs: UIDRange{1, 5}}, {UIDs: UIDRange{5, 6}}},
 		"a GUID of no message":     ExpungeGUIDs{{}},
 		"a keyword without name":   KeywordUpdate{UIDs: []UIDRange{{1, 1}}},
+		"a keyword with NUL":       KeywordUpdate{Name: "x\x00y", UIDs: []UIDRange{{1, 1}}},
 		"a keyword without UID":    KeywordUpdate{Name: "x"},
 		"a long keyword":           KeywordUpdate{Name: strings.Repeat("x", 1<<16), UIDs: []UIDRange{{1, 1}}},
 		"a far header update":      ExtHdrUpdates{{Offset: 1 << 16, Data: []byte{1}}},
 		"a large header update":    HeaderUpdates{{Data: make([]byte, 1<<16)}},
 		"records without an intro": NewExtRecUpdates(4),
 		"records of another size":  recUpdates(7),
+		"an odd alignment":         ExtIntros{{ExtID: ExtIDByName, Name: "x", RecordSize: 6, RecordAlign: 6}},
 		"a name that is no name":   ExtIntros{{ExtID: ExtIDByName, Name: strings.Repeat("x", 1<<16)}},
 	} {
 		records := []NewRecord{{Payload: ExtIntros{{ExtID: 0, RecordSize: 4}}}, {Payload: p}}
