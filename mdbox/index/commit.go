@@ -91,6 +91,8 @@ func (s *State) applyNew(b []byte, file *translog.File) error {
 			wrong = e
 		}
 	}}
+	s.intro = introduced{} // who reads from here on knows no intro of before
+	ahead := s.modSeqAhead()
 	end := s.pos.Offset + uint32(len(b))
 	sc := translog.NewScanner(b, s.pos)
 	for {
@@ -112,10 +114,22 @@ func (s *State) applyNew(b []byte, file *translog.File) error {
 		return fmt.Errorf("the records end at %d, not at %d", s.pos.Offset, end)
 	}
 	s.finish()
+	switch {
+	case s.modSeqExt != nil && !s.modSeqHdr:
+		return errors.New("refused: the modseq extension must get its header when it is introduced")
+	case s.modSeqAhead() && !ahead:
+		return fmt.Errorf("refused: highest_modseq beyond %d, that of the log", s.logModSeq)
+	}
 	if err := s.hdr.check(); err != nil {
 		return refused(err)
 	}
 	return nil
+}
+
+// modSeqAhead reports whether the modseq extension has a highest modseq beyond that of the log.
+func (s *State) modSeqAhead() bool {
+	h, ok := s.modSeqHeader()
+	return ok && h.Highest > s.logModSeq
 }
 
 // refused makes an error of what is wrong with a transaction. It is not damage of the

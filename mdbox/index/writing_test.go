@@ -54,5 +54,6 @@ func TestDovecotReadsWhatWasWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	noErrors(t, store)
 	t.Logf("operations: %v, log %v", s.done, s.box.State().Pos())
 }
