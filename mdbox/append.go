@@ -85,6 +85,9 @@ func (a *appending) run(ctx context.Context, messages []NewMessage) (*Saved, err
 		if err != nil {
 			return nil, err
 		}
+		if d != nil {
+			d.d.Values() // now, while nobody waits for a lock
+		}
 		mail.cached = d
 		a.mails = append(a.mails, mail)
 	}

@@ -52,7 +52,9 @@ func (b *Mailbox) describer(now time.Time) *describer {
 	b.mu.Unlock()
 	fields := w.Cache.Initial()
 	if f, err := b.store.options.Cache.Open(b.cachePath(), id, seq); err == nil {
-		fields = f.Fields()
+		if fields, err = f.ReadFields(); err != nil {
+			fields = w.Cache.Initial()
+		}
 		f.Close()
 	}
 	o.Fields = w.Cache.SaveFields(fields)

@@ -44,6 +44,9 @@ type Describer struct {
 	hasNUL                         bool
 	last                           byte
 	scratch                        []byte
+
+	values []FieldValue // once they were asked for
+	done   bool
 }
 
 // NewDescriber returns a Describer for one message.
@@ -147,20 +150,32 @@ func (d *Describer) count(b []byte) {
 	d.last = b[len(b)-1]
 }
 
-// Values returns the values of the message that was written. They go to Writer.Append.
+// Values returns the values of the message that was written, all of it. They go to Writer.Append. The first call does the
+// work and gives the memory of the message back; it is better not made while locks are held.
 func (d *Describer) Values() []FieldValue {
-	d.add(d.ends.end(nil))
-	if !d.headerDone {
-		d.endHeader()
+	if !d.done {
+		d.done = true
+		d.add(d.ends.end(nil))
+		if !d.headerDone {
+			d.endHeader()
+		}
+		d.values = d.dates(d.sizes(d.messageValues(d.headerValues(nil))))
+		d.data, d.scratch = nil, nil
 	}
-	values := d.headerValues(nil)
-	values = d.messageValues(values)
+	return d.values
+}
+
+func (d *Describer) sizes(values []FieldValue) []FieldValue {
 	if d.wants(fieldVirtualSize) && !d.o.HasVSize {
 		values = append(values, d.fixed(fieldVirtualSize, d.VirtualSize()))
 	}
 	if d.wants(fieldPhysicalSize) {
 		values = append(values, d.fixed(fieldPhysicalSize, d.physical))
 	}
+	return values
+}
+
+func (d *Describer) dates(values []FieldValue) []FieldValue {
 	if d.wants(fieldReceivedDate) && d.o.Received != 0 {
 		values = append(values, d.fixed(fieldReceivedDate, uint64(d.o.Received)))
 	}

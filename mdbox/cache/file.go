@@ -67,12 +67,20 @@ func readHeader(f vfs.File) (Header, error) {
 	return h, vfs.At(err, f.Name(), 0)
 }
 
-// Fields returns the fields of the newest table that was read, by field number.
-// The caller must not change them.
+// Fields returns the fields of the newest table that was read, by field number. Their decisions are those of that
+// time, see ReadFields. The caller must not change them.
 func (f *File) Fields() []Field {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.fields
+}
+
+// ReadFields reads the newest field table, with the decisions that stand in it now, and returns its fields as Fields does.
+func (f *File) ReadFields() ([]Field, error) {
+	if err := f.refreshFields(); err != nil {
+		return nil, err
+	}
+	return f.Fields(), nil
 }
 
 // refreshFields reads the newest field table.

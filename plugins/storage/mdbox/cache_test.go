@@ -1,0 +1,192 @@
+package mdbox
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/roostmail/roost/core/message/messagetest"
+	"github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/mdbox/cache"
+	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/mdboxtest"
+)
+
+// openWritable opens a store of Dovecot's for writing as the plugin would, with the default cache policy.
+func openWritable(t *testing.T, store *mdboxtest.Store) *mdbox.Store {
+	t.Helper()
+	template, err := mdbox.ParseLocation("mdbox:" + store.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	location, err := template.Resolve(mdbox.Vars{}, "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := mdbox.New(location, mdbox.Options{
+		Write:  &mdbox.Writing{Cache: cache.DefaultPolicy(), Parser: parser{}},
+		Report: func(err error) { t.Error(err) },
+	})
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// giveToOwner gives what this process has made in a store to the owner of it, whom Dovecot runs as.
+func giveToOwner(t *testing.T, store *mdboxtest.Store) {
+	t.Helper()
+	st, err := os.Stat(store.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := st.Sys().(*syscall.Stat_t)
+	err = filepath.WalkDir(store.Root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// cachedValues returns everything that the cache of a mailbox has of its messages, in their order, without the times, and
+// the file's header.
+func cachedValues(t *testing.T, store *mdboxtest.Store, mailbox string) ([][]cache.FieldValue, cache.Header) {
+	t.Helper()
+	dir := store.Mailbox(mailbox)
+	x, err := index.Open(index.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := x.State()
+	ext := state.Ext("cache")
+	if ext == nil {
+		t.Fatalf("%s has no cache", mailbox)
+	}
+	path := filepath.Join(dir, "dovecot.index.cache")
+	files := cache.NewFiles(cache.Config{})
+	defer files.Close()
+	f, err := files.Open(path, state.Header().IndexID(), ext.ResetID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := cache.DecodeHeader(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := f.NewReader()
+	values := make([][]cache.FieldValue, state.Len())
+	for i := range values {
+		if values[i], err = r.AppendValues(nil, binary.LittleEndian.Uint32(ext.Record(i))); err != nil {
+			t.Fatal(err)
+		}
+		values[i] = slices.DeleteFunc(values[i], func(v cache.FieldValue) bool { return v.Field == "date.received" || v.Field == "date.save" })
+	}
+	return values, h
+}
+
+// TestTwinMailboxesHaveEqualCaches lets a mailbox be used by clients until its decisions are made, and then saves the same
+// messages through Dovecot into one, and through this library into another of that kind. Their caches must have the same,
+// and Dovecot must serve both from them.
+func TestTwinMailboxesHaveEqualCaches(t *testing.T) {
+	store := mdboxtest.MakeStore(t, "--content", "fresh")
+	first := wire("Subject: first\nContent-Type: text/html\nDate: Fri, 9 Feb 2024 12:00:00 -0500\n\n<p>text\n")
+	fetch := []string{"FETCH 1:* ENVELOPE", "FETCH 1:* BODYSTRUCTURE", "FETCH 1:* RFC822.SIZE", "FETCH 1:* BODY.PEEK[HEADER.FIELDS (X-A List-Id)]", "FETCH 1:* (PREVIEW (FUZZY))"}
+	for _, name := range []string{"theirs", "ours"} {
+		store.IMAP(t, append([]string{"CREATE " + name, fmt.Sprintf("APPEND %s {%d+}\r\n%s", name, len(first), first), "SELECT " + name, "FETCH 1:* INTERNALDATE"}, fetch...)...)
+	}
+	var mails [][]byte
+	for _, m := range cachedMails {
+		mails = append(mails, wire(m))
+	}
+	for seed := range int64(60) {
+		if m := messagetest.Random(seed); !bytes.HasSuffix(m, []byte("\r")) {
+			mails = append(mails, m)
+		}
+	}
+	var commands []string
+	for _, m := range mails {
+		commands = append(commands, fmt.Sprintf("APPEND theirs {%d+}\r\n%s", len(m), m))
+	}
+	store.IMAP(t, commands...)
+	s := openWritable(t, store)
+	box, err := s.OpenMailbox("ours")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(mails); i += 3 { // some at a time
+		var batch []mdbox.NewMessage
+		for _, m := range mails[i:min(i+3, len(mails))] {
+			batch = append(batch, mdbox.NewMessage{Size: uint64(len(m)), Body: bytes.NewReader(m)})
+		}
+		if _, err := box.Append(context.Background(), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	giveToOwner(t, store)
+	theirs, theirHeader := cachedValues(t, store, "theirs")
+	ours, ourHeader := cachedValues(t, store, "ours")
+	if len(theirs) != len(mails)+1 || len(ours) != len(theirs) {
+		t.Fatalf("%d and %d messages", len(theirs), len(ours))
+	}
+	for i := range theirs {
+		diffValues(t, fmt.Sprintf("message %d", i+1), ours[i], theirs[i])
+	}
+	if theirHeader.Records != ourHeader.Records || theirHeader.Continued != ourHeader.Continued {
+		t.Errorf("their header %+v, ours %+v", theirHeader, ourHeader)
+	}
+	answers := map[string]string{}
+	for _, name := range []string{"theirs", "ours"} {
+		before := dump(t, store, name)
+		// What the fields that were cached serve adds no record.
+		answers[name] = store.IMAP(t, append([]string{"SELECT " + name}, fetch...)...)
+		if d := cmp.Diff(before, dump(t, store, name)); d != "" {
+			t.Errorf("%s: reading cached fields changes the cache:\n%s", name, d)
+		}
+		_, answers[name], _ = strings.Cut(answers[name], "* 1 FETCH")
+		answers[name] = completed.ReplaceAllString(answers[name], "")
+	}
+	if d := cmp.Diff(answers["theirs"], answers["ours"]); d != "" {
+		t.Errorf("Dovecot answers differently:\n%s", d)
+	}
+	store.Doveadm(t, "force-resync", "*")
+	log, err := os.ReadFile(filepath.Join(filepath.Dir(store.Conf), "dovecot.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, "Error") || strings.Contains(line, "Panic") || strings.Contains(line, "orrupt") {
+			t.Error(line)
+		}
+	}
+}
+
+// completed is the end of an answer, with the time that it took.
+var completed = regexp.MustCompile(`\(\d[^)]* secs\)`)
+
+// dump returns what doveadm says of the records in a cache, and of their number, but not of decisions and times of use.
+func dump(t *testing.T, store *mdboxtest.Store, mailbox string) []string {
+	t.Helper()
+	out := store.Doveadm(t, "dump", store.Mailbox(mailbox))
+	_, records, found := strings.Cut(out, "-- RECORDS")
+	if !found {
+		t.Fatalf("doveadm dump: %s", out)
+	}
+	return strings.Split(records, "\n")
+}
