@@ -128,7 +128,7 @@ func TestFramer(t *testing.T) {
 		{"refused, client waits", "a X {60}\r\nb NOOP\r\n", wide, 50, []string{`literal "a X {60}\r\n" 60 false`, `command "b NOOP\r\n"`}},
 		{"refused, client sends", "a X {6+}\r\n12\n456 {3+}\r\nxyz {9}\r\nb NOOP\r\n", wide, 5, []string{`literal "a X {6+}\r\n" 6 true`, `command "b NOOP\r\n"`}},
 		{"refused, still sending", "a X {60+}\r\n12", wide, 5, []string{`literal "a X {60+}\r\n" 60 true`, "dropping"}},
-		{"size beyond 63 bits", "a X {99999999999999999999}\r\nb\n", wide, 5, []string{fmt.Sprintf(`literal "a X {99999999999999999999}\r\n" %d false`, math.MaxInt64), `command "b\n"`}},
+		{"size beyond 63 bits", "a X {99999999999999999999}\r\nb\n", wide, 5, []string{fmt.Sprintf(`literal "a X {99999999999999999999}\r\n" %d false`, uint64(math.MaxInt64)), `command "b\n"`}},
 		{"line too long", "a 456789\r\nb NOOP\r\n", FrameLimits{Line: 8, Command: 200}, 50, []string{`line too long "a 456789"`, `command "b NOOP\r\n"`}},
 		{"line just fits", "a 4567\r\n", FrameLimits{Line: 8, Command: 200}, 50, []string{`command "a 4567\r\n"`}},
 		{"line too long with a literal", "a 456789 {3+}\r\n\n\n\n x\r\nb\n", FrameLimits{Line: 8, Command: 200}, 50, []string{`line too long "a 456789"`, `command "b\n"`}},
