@@ -28,7 +28,7 @@ type Limits struct {
 
 	Handshakes        int // TLS handshakes in progress
 	HandshakeTimeout  time.Duration
-	SlowClientTimeout time.Duration // of a client that reads nothing while output waits
+	SlowClientTimeout time.Duration // of a client that reads nothing while output waits, or stops in the middle of a large message
 	HangupGrace       time.Duration // for a command whose client has closed its sending side
 
 	DrainTimeout time.Duration // for commands under way when the server ends

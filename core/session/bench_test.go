@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bufio"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -147,6 +148,40 @@ func benchmarkTransfer(b *testing.B, cmd string, tlsOn bool) {
 				b.Fatal(err)
 			}
 			left -= m
+		}
+	}
+}
+
+// BenchmarkAppend is a command with one body, in memory or in a file, that is read once.
+func BenchmarkAppend(b *testing.B) {
+	for _, size := range []int{4 << 10, 60 << 10, 100 << 10, 16 << 20} {
+		for _, tlsOn := range []bool{false, true} {
+			b.Run(fmt.Sprintf("bytes=%d/tls=%v", size, tlsOn), func(b *testing.B) {
+				s, imaps := startTLSServer(b, Config{}, nil)
+				raw, err := net.Dial("tcp", map[bool]string{false: s.addr, true: imaps}[tlsOn])
+				if err != nil {
+					b.Fatal(err)
+				}
+				if tlsOn {
+					raw = tls.Client(raw, clientTLS(tls.VersionTLS13))
+				}
+				b.Cleanup(func() { raw.Close() })
+				cmd := []byte(fmt.Sprintf("x LOGIN\r\na SPOOL {%d+}\r\n%s\r\n", size, message(size)))
+				r := bufio.NewReader(raw)
+				r.ReadString('\n')
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := raw.Write(cmd); err != nil {
+						b.Fatal(err)
+					}
+					for range 3 {
+						if _, err := r.ReadSlice('\n'); err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+			})
 		}
 	}
 }

@@ -28,7 +28,7 @@ type Config struct {
 	MaxHandshakes     int           // TLS handshakes in progress at once; the rest wait their turn, [limits] handshakes; default 1024
 	HandshakeTimeout  time.Duration // from accept or STARTTLS to the end of the handshake, [limits] handshake_timeout; default 30 s
 	OutputHighWater   int           // bytes that are collected before Write flushes and may wait; default 32 KiB
-	SlowClientTimeout time.Duration // a client that reads nothing for so long while output waits is dropped, [limits] slow_client_timeout; default 5 min
+	SlowClientTimeout time.Duration // a client that reads nothing for so long while output waits, or sends nothing of a body that goes to a file, is dropped, [limits] slow_client_timeout; default 5 min
 	HangupGrace       time.Duration // how long a command goes on for a client that has closed its sending side, and may be gone, [limits] hangup_grace; default 10 s
 }
 

@@ -28,7 +28,7 @@ const recordSize = 128
 //	 48    2  port      the owner
 //	 50    1  mode      the owner
 //	 52   16  peer      the owner; IPv4 as IPv4 in IPv6
-//	 68    4  giveUp    the owner; second at which a client that makes no progress (output, handshake, close) is dropped, 0 = none
+//	 68    4  giveUp    the owner; second at which a client that makes no progress (output, handshake, body, close) is dropped, 0 = none
 //	 72   48  state     the protocol, while it owns the session
 //	120    8  spare
 type record struct {

@@ -34,7 +34,7 @@ type State struct {
 // Why a session ended, as Session.Err and as the cause of the context of Protocol.Run.
 var (
 	ErrGone     = errors.New("session: the client is gone")
-	ErrSlow     = errors.New("session: the client does not read")
+	ErrSlow     = errors.New("session: the client does not read, or does not send on")
 	ErrOutput   = errors.New("session: too much output for a client that does not read")
 	ErrStopping = errors.New("session: the server stops")
 

@@ -32,6 +32,7 @@ func (s *Session) park() {
 			s.dropExtra()
 		}
 	}
+	s.stall()
 	s.arm()
 }
 

@@ -174,6 +174,9 @@ func (s *Session) spoolPiece() (more bool, v verdict) {
 			return true, 0
 		}
 	}
+	if s.r.flags&flagClosing == 0 {
+		s.r.giveUp = 0
+	}
 	err := s.e.spools.write(s.x.spool, piece)
 	s.framer.Took(len(piece))
 	if buffered {
@@ -183,6 +186,13 @@ func (s *Session) spoolPiece() (more bool, v verdict) {
 		s.spoolFailed(head, err)
 	}
 	return true, 0
+}
+
+// stall gives the client of a body that is not complete a time to send on: others may wait for the room that it takes.
+func (s *Session) stall() {
+	if s.r.giveUp == 0 && s.spooling() {
+		s.r.giveUp = s.e.after(s.e.cfg.SlowClientTimeout)
+	}
 }
 
 // spoolFailed refuses a command in the middle of a body. What the client sends of it is dropped.

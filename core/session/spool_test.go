@@ -289,6 +289,51 @@ func TestSlowBodyHoldsNoWorker(t *testing.T) {
 	slow.want(answer("a SPOOL {%d}\r\n#\r\n", m)...)
 }
 
+// TestStalledBodyIsDropped: a body that does not go on gives back its room.
+func TestStalledBodyIsDropped(t *testing.T) {
+	clock := newClock()
+	s := startServer(t, Config{SpoolAbove: 10, SpoolDir: t.TempDir(), SlowClientTimeout: 10 * time.Second}, clock.now)
+	c, small, slow := s.dialUser(t), s.dialUser(t), s.dialUser(t)
+	small.send("a SPOOL {5}\r\n")
+	small.want("+ OK")
+	c.send("a SPOOL {20}\r\n")
+	c.want("+ OK")
+	slow.send("a SPOOL {11}\r\n")
+	slow.want("+ OK")
+	for i := range 10 {
+		clock.advance(s, 9*time.Second)
+		c.send("x")
+		eventually(t, "it is read", s.heard)
+		if i == 0 && s.Stats().DroppedSlow != 0 {
+			t.Error("dropped too early")
+		}
+		s.quiet(t)
+	}
+	if st := s.Stats(); st.DroppedSlow != 1 || st.SpoolBytes != 20 || st.Sessions != 2 {
+		t.Errorf("%+v", st)
+	}
+	slow.wantEnd()
+	c.send("0123456789\r\nb ECHO 1\r\n")
+	c.want(answer("a SPOOL {%d}\r\n#\r\n", "xxxxxxxxxx0123456789")...)
+	c.want(`b "1"`)
+	s.quiet(t)
+	clock.advance(s, 60*time.Second)
+	c.send("b ECHO 2\r\n")
+	c.want(`b "2"`)
+	small.send("12345\r\n") // what is in memory takes nobody's room
+	small.want(answer("a SPOOL {%d}\r\n#\r\n", "12345")...)
+}
+
+// heard reports whether a sleeping session has got input in this second.
+func (s *server) heard() (ok bool) {
+	now := s.timeOf(s.seconds())
+	s.Each(func(i Info) bool {
+		ok = !i.Busy && i.Received.Equal(now)
+		return !ok
+	})
+	return ok
+}
+
 // TestAbortedBodies ends sessions at every byte of a command with bodies.
 func TestAbortedBodies(t *testing.T) {
 	s := startSpool(t, Config{Workers: 2, SpoolAbove: 10, HangupGrace: time.Millisecond})
