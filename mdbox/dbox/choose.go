@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
-
-	"github.com/roostmail/roost/mdbox/vfs"
 )
 
 // maxCandidates is how many files of the map are considered for a message before a new one is made.
@@ -28,19 +26,19 @@ func (a *Appender) find(size uint64) (int, error) {
 		}
 	}
 	a.full = len(a.targets)
-	t, err := a.existing(size)
-	if err != nil || t == nil {
-		return -1, err
+	t := a.existing(size)
+	if t == nil {
+		return -1, nil
 	}
 	a.targets = append(a.targets, t)
 	return len(a.targets) - 1, nil
 }
 
 // existing returns a locked file of the map that has room for size bytes, or nil.
-func (a *Appender) existing(size uint64) (*target, error) {
+func (a *Appender) existing(size uint64) *target {
 	cfg := &a.files.cfg
 	if size >= cfg.RotateSize {
-		return nil, nil
+		return nil
 	}
 	oldest := rotateStart(cfg.Now(), cfg.RotateInterval)
 	considered := 0
@@ -51,12 +49,11 @@ func (a *Appender) existing(size uint64) (*target, error) {
 		if c.End == 0 || c.End >= cfg.RotateSize-size || a.uses(c.File) {
 			continue
 		}
-		t, old, err := a.try(c, size, oldest)
-		if t != nil || old || err != nil {
-			return t, err
+		if t, old := a.try(c, size, oldest); t != nil || old {
+			return t
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 func (a *Appender) uses(id FileID) bool {
@@ -70,26 +67,33 @@ func (a *Appender) uses(id FileID) bool {
 
 // try returns the file of a candidate as a target, or nil if it can not be used. old says that it was made before the
 // UNIX time oldest: all further candidates are as old.
-func (a *Appender) try(c Candidate, size uint64, oldest int64) (t *target, old bool, err error) {
+func (a *Appender) try(c Candidate, size uint64, oldest int64) (t *target, old bool) {
 	l, err := a.open(c.File)
 	if err != nil {
-		return nil, false, unusable(err)
+		return nil, a.skip(err)
 	}
 	if l.header.Created < oldest {
-		return nil, true, l.f.Close()
+		l.f.Close()
+		return nil, true
 	}
 	if err := l.lock(); err != nil {
-		return nil, false, unusable(err)
+		return nil, a.skip(err)
 	}
-	ok := l.appendable()
-	if ok {
-		ok, err = l.wellFormed(c.End)
+	if l.appendable() && l.size <= a.files.cfg.RotateSize-size {
+		if err = l.checkFrom(c.End); err == nil {
+			return &target{f: l.f, path: l.f.Name(), id: c.File, old: l.size, end: l.size, synced: true}, false
+		}
 	}
-	rotate := a.files.cfg.RotateSize
-	if !ok || err != nil || l.size > rotate-size {
-		return nil, false, errors.Join(err, l.Unlock())
+	return nil, a.skip(errors.Join(err, l.Unlock()))
+}
+
+// skip reports why a candidate is not used, unless it is usual: it is gone or in the other storage, or in use. What is
+// wrong with one file must not keep messages from being saved to another.
+func (a *Appender) skip(err error) (old bool) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrBusy) {
+		a.files.cfg.Report(fmt.Errorf("dbox: messages are saved elsewhere: %w", err))
 	}
-	return &target{f: l.f, path: l.f.Name(), id: c.File, old: l.size, end: l.size, synced: true}, false, nil
+	return false
 }
 
 // open opens a file in the storage that the Appender is for.
@@ -102,16 +106,6 @@ func (a *Appender) open(id FileID) (*Locked, error) {
 		return nil, errors.Join(err, fs.ErrNotExist)
 	}
 	return a.files.openToWrite(a.files.altPath(id), id)
-}
-
-// unusable returns nil if err only says that a file can not be appended to: it is gone or in the other storage, locked,
-// damaged or not writable for us.
-func unusable(err error) error {
-	var corrupt *vfs.CorruptError
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, ErrBusy) || errors.As(err, &corrupt) {
-		return nil
-	}
-	return fmt.Errorf("dbox: append to mail file: %w", err)
 }
 
 // create returns a new file. Nobody knows it, so it needs no lock.

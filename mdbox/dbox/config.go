@@ -34,6 +34,9 @@ type Config struct {
 	Perm            vfs.Perm         // of new files; Mode 0 means vfs.Private
 	DirMode         fs.FileMode      // of StorageDir and those above it, if they do not exist; 0: 0700
 	Now             func() time.Time // nil: time.Now
+	// Report gets what an administrator should know although saving went on: mail files with garbage at their end, or
+	// that could not be opened. nil: nobody.
+	Report func(error)
 
 	// MaxOpenFiles is how many m.N files stay open when no message of them is
 	// being read. Default 64.
@@ -66,6 +69,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.DirMode == 0 {
 		c.DirMode = 0o700
+	}
+	if c.Report == nil {
+		c.Report = func(error) {}
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -126,20 +126,14 @@ func (l *Locked) appendable() bool {
 	return l.header.Version == 2 && l.header.HeaderSize == messageHeaderSize
 }
 
-// wellFormed reports whether the file has complete messages only from off to its end. Others may have appended
-// some since the map was read; garbage that a crash left must stay the last thing in its file.
-func (l *Locked) wellFormed(off uint64) (bool, error) {
+// checkFrom checks that the file has complete messages only from off to its end. Others may have appended some since the
+// map was read. The error is a *vfs.CorruptError for garbage, which has to stay the last thing in its file.
+func (l *Locked) checkFrom(off uint64) error {
 	if off == l.size {
-		return true, nil
+		return nil
 	}
 	if off > l.size || off < l.first {
-		return false, nil
+		return vfs.At(vfs.Corrupt(int64(l.size), "file has the message that ends at %d", off), l.f.Name(), 0)
 	}
-	err := scanFrom(l.f, l.header, off, l.files.cfg.MaxMetadataSize, func(FileHeader, *Scanned) error { return nil })
-	var corrupt *vfs.CorruptError
-	var limit *LimitError
-	if errors.As(err, &corrupt) || errors.As(err, &limit) {
-		return false, nil
-	}
-	return err == nil, err
+	return scanFrom(l.f, l.header, off, l.files.cfg.MaxMetadataSize, func(FileHeader, *Scanned) error { return nil })
 }

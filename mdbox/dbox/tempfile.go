@@ -51,16 +51,20 @@ func (s *Files) createTemp(dir string) (f vfs.WritableFile, first uint64, err er
 	return f, uint64(len(head)), nil
 }
 
-// makeDir makes a directory and those above it.
+// makeDir makes a directory and those above it, durably: it happens once in the life of a store.
 func (s *Files) makeDir(dir string) error {
+	parent := filepath.Dir(dir)
 	err := s.cfg.Perm.Mkdir(s.cfg.FS, dir, s.cfg.DirMode)
-	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
-		if err = s.makeDir(filepath.Dir(dir)); err == nil {
+	if errors.Is(err, fs.ErrNotExist) && parent != dir {
+		if err = s.makeDir(parent); err == nil {
 			err = s.cfg.Perm.Mkdir(s.cfg.FS, dir, s.cfg.DirMode)
 		}
 	}
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.cfg.FS.SyncDir(parent)
 }
