@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/roostmail/roost/mdbox/dbox"
 	"github.com/roostmail/roost/mdbox/index"
@@ -218,6 +219,56 @@ func giveToOwner(t *testing.T, store *mdboxtest.Store) {
 	for _, n := range names {
 		if err := os.Chown(n, int(owner.Uid), int(owner.Gid)); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+func TestSingleFilesAreThoseOfDovecot(t *testing.T) {
+	store := mdboxtest.MakeStore(t, "--content", "fresh")
+	store.IMAP(t, appendCommand(texts()[1]), appendCommand(texts()[10]))
+	sdbox := filepath.Join(store.Home, "sdbox")
+	location := "mail_location=sdbox:" + sdbox
+	store.Doveadm(t, "-o", location, "import", "mdbox:"+store.Root, "", "mailbox", "INBOX")
+	dir := filepath.Join(sdbox, "mailboxes", "INBOX", "dbox-Mails")
+	theirs := dbox.NewFiles(dbox.Config{StorageDir: dir, Prefix: "u."})
+	defer theirs.Close()
+	var now time.Time
+	ours := dbox.NewFiles(dbox.Config{StorageDir: t.TempDir(), Prefix: "u.", Now: func() time.Time { return now }})
+	defer ours.Close()
+	const messages = 4
+	for id := dbox.FileID(1); id <= messages; id++ {
+		want, err := os.ReadFile(theirs.Path(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, _, err := dbox.DecodeFileHeader(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now = time.Unix(head.Created, 0)
+		m, err := theirs.Open(dbox.Ref{File: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		received, err := m.Received()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := m.NewReader(0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := ours.SaveSingle(dbox.NewMessage{Received: received, GUID: dbox.ParseGUID(m.GUID())}, r, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		m.Close()
+		if err := n.Name(id); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(ours.Path(id)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("u.%d: %v\nours:    %q\nDovecot: %q", id, err, got, want)
 		}
 	}
 }

@@ -33,6 +33,7 @@ type Message struct {
 	header      MessageHeader
 	bodyOff     int64 // of the stored body in the file
 	metaOff     int64
+	metaSize    int
 	metadata    Metadata // values refer to window or metaBuf
 	attachments []Attachment
 	compression Compression
@@ -115,14 +116,14 @@ func (m *Message) loadMetadata() error {
 	at := m.metaOff - int64(m.ref.Offset) // in the window
 	if at < int64(len(m.window)) {
 		block := m.window[at:]
-		meta, _, err := DecodeMetadata(block[:min(len(block), m.store.cfg.MaxMetadataSize)], m.metadata[:0])
+		meta, size, err := DecodeMetadata(block[:min(len(block), m.store.cfg.MaxMetadataSize)], m.metadata[:0])
 		if err != ErrShort {
-			m.metadata = meta
+			m.metadata, m.metaSize = meta, size
 			return err
 		}
 	}
 	var err error
-	m.metadata, _, m.metaBuf, err = readMetadata(m.file, m.metaOff, m.store.cfg.MaxMetadataSize, m.metadata[:0], m.metaBuf)
+	m.metadata, m.metaSize, m.metaBuf, err = readMetadata(m.file, m.metaOff, m.store.cfg.MaxMetadataSize, m.metadata[:0], m.metaBuf)
 	return err
 }
 

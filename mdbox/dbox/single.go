@@ -57,7 +57,8 @@ func (s *Files) LinkSingle(src *Files, id FileID) (*Single, error) {
 	}
 	defer m.Close()
 	n := &Single{files: s, t: target{path: filepath.Join(s.cfg.StorageDir, s.tempName()), isNew: true}}
-	n.Offset, n.Physical, n.GUID = m.ref.Offset, m.physical, ParseGUID(m.GUID())
+	n.Offset, n.Size = m.ref.Offset, uint32(m.metaOff+int64(m.metaSize)-int64(m.ref.Offset))
+	n.Physical, n.GUID = m.physical, ParseGUID(m.GUID())
 	if n.Virtual, err = m.VirtualSize(); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,9 @@ import (
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
+// tempPrefix starts the name of a file without number.
+const tempPrefix = ".temp."
+
 // tempCounter tells the temporary files of this process apart.
 var tempCounter atomic.Uint64
 
@@ -24,7 +27,7 @@ func (s *Files) tempName() string {
 	if err != nil {
 		host = "localhost"
 	}
-	return fmt.Sprintf(".temp.%d.P%dQ%dM%06d.%s", now.Unix(), os.Getpid(), tempCounter.Add(1), now.Nanosecond()/1000, host)
+	return fmt.Sprintf("%s%d.P%dQ%dM%06d.%s", tempPrefix, now.Unix(), os.Getpid(), tempCounter.Add(1), now.Nanosecond()/1000, host)
 }
 
 // createTemp makes a mail file with its header in dir, which is made if it does not exist. It returns

@@ -95,8 +95,18 @@ func (s *Store) IMAP(t testing.TB, commands ...string) string {
 	}
 	cmd := exec.Command("/usr/lib/dovecot/imap", "-c", s.Conf)
 	cmd.Env = s.env()
-	cmd.Stdin, cmd.Stderr = &in, &stderr
+	cmd.Stderr = &stderr
+	stdin, err := cmd.StdinPipe() // stays open to the end: Dovecot gives up on a client that it can not write to otherwise
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		_, _ = in.WriteTo(stdin) // what was not taken is missed in the answers
+	}()
 	b, err := cmd.Output()
+	<-written
 	out := string(b)
 	if err != nil || strings.Count(out, "\r\na OK") != len(commands)+1 {
 		t.Fatalf("dovecot imap: %v (package dovecot-imapd is needed)\n%s%s", err, out, stderr.String())
