@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/roostmail/roost/mdbox/dbox"
@@ -38,11 +37,7 @@ func (b *Mailbox) Append(ctx context.Context, messages []NewMessage) (*Saved, er
 	if _, err := b.writing(); err != nil {
 		return nil, err
 	}
-	candidates, err := b.store.newestFiles(maxCandidates)
-	if err != nil {
-		return nil, err
-	}
-	a := &appending{b: b, files: b.store.files.NewAppender(slices.Values(candidates)), now: b.store.now()}
+	a := &appending{b: b, files: b.store.files.NewAppender(b.store.newestFiles(0)), now: b.store.now()}
 	saved, err := a.run(ctx, messages)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("mdbox: save in %s: %w", b.name, err), a.giveUp())

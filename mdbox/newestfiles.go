@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 
 	"github.com/roostmail/roost/mdbox/dbox"
 	"github.com/roostmail/roost/mdbox/mapindex"
@@ -12,32 +13,45 @@ import (
 // maxCandidates is how many m.N files a save looks at before it begins a new one (dovecot mdbox-map.c, MAX_BACKWARDS_LOOKUPS).
 const maxCandidates = 10
 
-// newestFiles returns up to n m.N files, the one with the newest message first, each with the end of its newest message.
-func (s *Store) newestFiles(n int) ([]dbox.Candidate, error) {
+// newestFiles yields m.N files, the one with the newest message first, each with the end of its newest message. Of a map that can not be
+// read it yields none: the save begins a new file, and fails when it has to change the map.
+func (s *Store) newestFiles(but dbox.FileID) iter.Seq[dbox.Candidate] {
+	return func(yield func(dbox.Candidate) bool) {
+		seen := map[uint32]bool{uint32(but): true}
+		for below := mapindex.UID(1<<32 - 1); len(seen) <= maxCandidates; {
+			c, uid, ok := s.newestFile(below, seen)
+			if !ok || !yield(c) {
+				return
+			}
+			below = uid
+		}
+	}
+}
+
+// newestFile returns the file of the newest message below a map UID that is in none of the files seen, which it adds to them.
+func (s *Store) newestFile(below mapindex.UID, seen map[uint32]bool) (c dbox.Candidate, uid mapindex.UID, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.openMap(); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
+	if err := s.openMap(); err != nil {
+		return c, 0, false
 	}
-	if _, err := s.messages.Refresh(); err != nil {
-		return nil, fmt.Errorf("mdbox: read map: %w", err)
+	if len(seen) == 1 {
+		if _, err := s.messages.Refresh(); err != nil {
+			return c, 0, false
+		}
 	}
-	var newest []dbox.Candidate
-	seen := map[uint32]bool{}
-	s.messages.Backward(func(_ mapindex.UID, e mapindex.Entry, err error) bool {
+	s.messages.Backward(below, func(u mapindex.UID, e mapindex.Entry, err error) bool {
 		if err != nil || seen[e.FileID] {
 			return true
 		}
 		seen[e.FileID] = true
-		// A message without size has the rest of its file, which is large: nothing fits behind it.
-		if e.Size > 0 {
-			newest = append(newest, dbox.Candidate{File: dbox.FileID(e.FileID), End: uint64(e.Offset) + uint64(e.Size)})
+		if e.Size == 0 {
+			return true // it has the rest of its file, which is large: nothing fits behind it
 		}
-		return len(seen) < n
+		c, uid, ok = dbox.Candidate{File: dbox.FileID(e.FileID), End: uint64(e.Offset) + uint64(e.Size)}, u, true
+		return false
 	})
-	return newest, nil
+	return c, uid, ok
 }
 
 // nameFiles gives the new files of an appender their names. The map says first that these are in use: whenever this process

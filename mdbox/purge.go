@@ -137,10 +137,7 @@ func (j *filePurge) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a, err := j.appender()
-	if err != nil {
-		return err
-	}
+	a := j.appender()
 	if err := j.copyLive(a, messages); err != nil {
 		return errors.Join(err, a.Abort())
 	}
@@ -159,13 +156,11 @@ func (j *filePurge) run(ctx context.Context) error {
 }
 
 // appender returns what live messages are copied with: to ALT storage, if they come from there.
-func (j *filePurge) appender() (*dbox.Appender, error) {
+func (j *filePurge) appender() *dbox.Appender {
 	if j.file.Alt() {
-		return j.s.files.NewAltAppender(func(func(dbox.Candidate) bool) {}), nil
+		return j.s.files.NewAltAppender(func(func(dbox.Candidate) bool) {})
 	}
-	candidates, err := j.s.newestFiles(maxCandidates)
-	candidates = slices.DeleteFunc(candidates, func(c dbox.Candidate) bool { return c.File == j.file.ID() })
-	return j.s.files.NewAppender(slices.Values(candidates)), err
+	return j.s.files.NewAppender(j.s.newestFiles(j.file.ID()))
 }
 
 // messagesOf returns the messages of a file that the map knows, ascending by offset.

@@ -126,11 +126,12 @@ func (m *Map) All(f func(uid UID, e Entry, err error) bool) {
 	}
 }
 
-// Backward is All, descending by map UID.
-func (m *Map) Backward(f func(uid UID, e Entry, err error) bool) {
+// Backward calls f for each message with a map UID below below, descending, until f returns false. err is as for All.
+func (m *Map) Backward(below UID, f func(uid UID, e Entry, err error) bool) {
 	s := m.x.State()
 	mapExt, refExt := s.Ext(extMap), s.Ext(extRef)
-	for i, uid := range slices.Backward(s.UIDs()) {
+	end, _ := s.Find(uint32(below))
+	for i, uid := range slices.Backward(s.UIDs()[:end]) {
 		e, err := entry(mapExt, refExt, i)
 		if err != nil {
 			err = vfs.At(vfs.Corrupt(0, "map UID %d: %v", uid, err), m.x.Path(), 0)
