@@ -35,7 +35,7 @@ func (b *Mailbox) Copy(ctx context.Context, r CopyRequest) (*Copied, error) {
 	if r.To.store.location != b.store.location {
 		return b.copyOver(ctx, r)
 	}
-	if some, err := b.anyOf(r.UIDs, false); err != nil || !some {
+	if some, err := b.anyOf(r.Mailbox, r.UIDs, false); err != nil || !some {
 		return &Copied{}, err
 	}
 	return b.copyWithin(ctx, r)

@@ -3,6 +3,7 @@ package mdbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/roostmail/roost/mdbox/index"
@@ -12,7 +13,7 @@ import (
 // onlyDeleted those without \Deleted as well. guid is that of the mailbox, zero = any. The messages' data stays
 // in the m.N files until a purge. The removal is durable on return.
 func (b *Mailbox) Expunge(ctx context.Context, guid [16]byte, uids []uint32, onlyDeleted bool) (expunged []uint32, err error) {
-	if some, err := b.anyOf(uids, onlyDeleted); err != nil || !some {
+	if some, err := b.anyOf(guid, uids, onlyDeleted); err != nil || !some {
 		return nil, err
 	}
 	err = b.store.withMap(ctx, func(m *lockedMap) error {
@@ -46,13 +47,16 @@ func (l *lockedBox) expungeAll(m *lockedMap, uids []uint32) error {
 	return l.finish()
 }
 
-// anyOf reports whether any of the messages is to be expunged, as far as is known without a lock.
-func (b *Mailbox) anyOf(uids []uint32, onlyDeleted bool) (bool, error) {
+// anyOf reports whether any of the messages is to be changed, as far as is known without a lock.
+func (b *Mailbox) anyOf(guid [16]byte, uids []uint32, onlyDeleted bool) (bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s, err := b.refresh()
 	if err != nil {
 		return false, err
+	}
+	if guid != [16]byte{} && b.header(s).MailboxGUID != guid {
+		return false, fmt.Errorf("%w: %s is another mailbox now", ErrNotFound, b.name)
 	}
 	return len(pick(s, uids, onlyDeleted)) > 0, nil
 }
