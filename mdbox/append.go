@@ -108,11 +108,11 @@ func (a *appending) commit(ctx context.Context) (saved *Saved, err error) {
 		if err != nil {
 			return err
 		}
-		saved, err = a.commitBoth(ctx, m, box)
-		if err = errors.Join(err, box.unlock()); err != nil {
-			return err
+		defer box.unlock()
+		if saved, err = a.commitBoth(ctx, m, box); err == nil {
+			a.b.store.report("close mail files", a.files.Release())
 		}
-		return a.files.Release()
+		return err
 	})
 	return saved, err
 }
@@ -203,7 +203,8 @@ func (l *lockedBox) add(ctx context.Context, messages []newRecord, now time.Time
 	if err := l.x.Commit(true, records...); err != nil {
 		return nil, err
 	}
-	return saved, l.finish()
+	l.finish()
+	return saved, nil
 }
 
 // Sizes of record data, bytes.

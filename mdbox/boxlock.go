@@ -37,7 +37,8 @@ func (b *Mailbox) lock(ctx context.Context, guid [16]byte) (*lockedBox, error) {
 	}
 	l := &lockedBox{b, x}
 	if err := l.check(guid); err != nil {
-		return nil, errors.Join(err, l.unlock())
+		l.unlock()
+		return nil, err
 	}
 	return l, nil
 }
@@ -71,10 +72,9 @@ func (l *lockedBox) corrupt(rule string, args ...any) error {
 }
 
 // unlock gives BOX and Mailbox.mu back.
-func (l *lockedBox) unlock() error {
-	err := l.x.Unlock()
+func (l *lockedBox) unlock() {
+	l.b.store.report("unlock mailbox "+l.b.name, l.x.Unlock())
 	l.b.mu.Unlock()
-	return err
 }
 
 // record returns what the index knows of message i.
@@ -147,17 +147,13 @@ func (l *lockedBox) removeRecords(gone translog.ExpungeGUIDs) error {
 }
 
 // finish notes that everything in the log was carried out, and lets the index be rewritten if it is time for that.
-// A mailbox with requests that are still waiting is left as it is: whoever syncs it next does it.
-func (l *lockedBox) finish() error {
-	if l.x.TailIsHead() {
-		return l.x.Maintain()
+// A mailbox with requests that are still waiting is left as it is: whoever syncs it next does it, as he does when this fails.
+func (l *lockedBox) finish() {
+	err := l.x.CommitTail()
+	if err == nil {
+		err = l.x.Maintain()
 	}
-	requests, err := l.x.Requests()
-	if err != nil || len(requests) > 0 {
-		return err
+	if !errors.Is(err, index.ErrRequests) {
+		l.b.store.report("finish a change of mailbox "+l.b.name, err)
 	}
-	if err := l.x.CommitTail(); err != nil {
-		return err
-	}
-	return l.x.Maintain()
 }

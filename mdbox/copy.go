@@ -81,7 +81,8 @@ func (b *Mailbox) copyLocked(ctx context.Context, m *lockedMap, r CopyRequest) (
 	if err != nil {
 		return nil, err
 	}
-	return copied, errors.Join(l.expungeAll(m, uids), l.unlock())
+	defer l.unlock()
+	return copied, l.expungeAll(m, uids)
 }
 
 // sources returns the messages to copy.
@@ -136,8 +137,8 @@ func (b *Mailbox) receive(ctx context.Context, m *lockedMap, messages []newRecor
 	if err != nil {
 		return nil, err
 	}
-	saved, err := l.receive(ctx, m, messages)
-	return saved, errors.Join(err, l.unlock())
+	defer l.unlock()
+	return l.receive(ctx, m, messages)
 }
 
 func (l *lockedBox) receive(ctx context.Context, m *lockedMap, messages []newRecord) (*Saved, error) {

@@ -2,7 +2,6 @@ package mdbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -21,8 +20,9 @@ func (b *Mailbox) Expunge(ctx context.Context, guid [16]byte, uids []uint32, onl
 		if err != nil {
 			return err
 		}
+		defer l.unlock()
 		expunged = pick(l.x.State(), uids, onlyDeleted)
-		return errors.Join(l.expungeAll(m, expunged), l.unlock())
+		return l.expungeAll(m, expunged)
 	})
 	if err != nil {
 		return nil, err
@@ -44,7 +44,8 @@ func (l *lockedBox) expungeAll(m *lockedMap, uids []uint32) error {
 	if err := l.expunge(m.Locked, slices.Compact(all)); err != nil {
 		return err
 	}
-	return l.finish()
+	l.finish()
+	return nil
 }
 
 // anyOf reports whether any of the messages is to be changed, as far as is known without a lock.

@@ -2,7 +2,6 @@ package mdbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -40,7 +39,7 @@ func (b *Mailbox) ChangeFlags(ctx context.Context, c FlagChange) (modified []uin
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, l.unlock()) }()
+	defer l.unlock()
 	if c.UnchangedSince != AnyModSeq {
 		if err := l.x.Commit(false, l.x.EnableModSeqs()...); err != nil {
 			return nil, err
@@ -61,7 +60,8 @@ func (b *Mailbox) ChangeFlags(ctx context.Context, c FlagChange) (modified []uin
 	if err := l.x.Commit(false, records...); err != nil {
 		return nil, fmt.Errorf("mdbox: change flags in %s: %w", b.name, err)
 	}
-	return modified, l.finish()
+	l.finish()
+	return modified, nil
 }
 
 // EnableModSeqs gives the messages of a mailbox modseqs of their own, if they have none, as the first client does that wants them
@@ -71,9 +71,10 @@ func (b *Mailbox) EnableModSeqs(ctx context.Context, guid [16]byte) (err error) 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.unlock()) }()
+	defer l.unlock()
 	if err := l.x.Commit(false, l.x.EnableModSeqs()...); err != nil {
 		return err
 	}
-	return l.finish()
+	l.finish()
+	return nil
 }

@@ -40,7 +40,8 @@ func (s *Store) lockMap(ctx context.Context) (*lockedMap, error) {
 		err = s.recover(ctx, m)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("mdbox: lock map: %w", err), m.unlock())
+		m.unlock()
+		return nil, fmt.Errorf("mdbox: lock map: %w", err)
 	}
 	return m, nil
 }
@@ -78,18 +79,18 @@ func (s *Store) createMap(ctx context.Context, o index.Options, w *index.Writing
 	return l, err
 }
 
-// withMap runs change with MAP, and then says that the map is finished. If change fails, or this does, what it has left unfinished
-// is brought to an end as if the process had died.
+// withMap runs change with MAP, and then says that the map is finished. What change, or that, has left unfinished because of an
+// error is brought to an end as if the process had died. The error is that of change: what it has done is done.
 func (s *Store) withMap(ctx context.Context, change func(m *lockedMap) error) error {
 	m, err := s.lockMap(ctx)
 	if err != nil {
 		return err
 	}
 	if err = change(m); err == nil {
-		err = m.Finish()
+		s.report("finish a change of the map", m.Finish())
 	}
 	unfinished := !m.Settled()
-	err = errors.Join(err, m.unlock())
+	m.unlock()
 	if unfinished {
 		s.settle(ctx)
 	}
@@ -99,17 +100,21 @@ func (s *Store) withMap(ctx context.Context, change func(m *lockedMap) error) er
 // settle takes MAP once more, which ends changes that an error has cut off. If that is not possible now, whoever takes it next does it.
 func (s *Store) settle(ctx context.Context) {
 	m, err := s.lockMap(context.WithoutCancel(ctx))
+	s.report("finish an interrupted change of the map", err)
 	if err == nil {
-		err = m.unlock()
-	}
-	if err != nil {
-		s.options.Report(fmt.Errorf("mdbox: an interrupted change is not finished yet: %w", err))
+		m.unlock()
 	}
 }
 
 // unlock gives MAP back.
-func (m *lockedMap) unlock() error {
-	err := m.Locked.Unlock()
+func (m *lockedMap) unlock() {
+	m.store.report("unlock map", m.Locked.Unlock())
 	<-m.store.writer
-	return err
+}
+
+// report tells the administrator about an error that does not concern what the caller wanted. nil is none.
+func (s *Store) report(what string, err error) {
+	if err != nil {
+		s.options.Report(fmt.Errorf("mdbox: %s: %s: %w", s.location.Root, what, err))
+	}
 }

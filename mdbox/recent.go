@@ -2,7 +2,6 @@ package mdbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/roostmail/roost/mdbox/index"
@@ -15,7 +14,7 @@ func (b *Mailbox) ClaimRecent(ctx context.Context, guid [16]byte) (first, next u
 	if err != nil {
 		return 0, 0, err
 	}
-	defer func() { err = errors.Join(err, l.unlock()) }()
+	defer l.unlock()
 	s := l.x.State()
 	first, next = max(s.FirstRecentUID(), 1), s.NextUID()
 	if first >= next {
@@ -24,5 +23,6 @@ func (b *Mailbox) ClaimRecent(ctx context.Context, guid [16]byte) (first, next u
 	if err := l.x.Commit(false, external(index.FirstRecentUIDUpdate(next))); err != nil {
 		return 0, 0, fmt.Errorf("mdbox: note recent messages of %s: %w", b.name, err)
 	}
-	return first, next, l.finish()
+	l.finish()
+	return first, next, nil
 }

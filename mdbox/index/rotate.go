@@ -111,6 +111,9 @@ func (l *Locked) fillLog(dot *filelock.Dotlock, b []byte) error {
 // keepOldLog gives .log the name .log.2 too.
 func (l *Locked) keepOldLog() error {
 	fsys, old := l.x.o.FS, l.x.logPath()+".2"
+	if err := l.syncLog(); err != nil {
+		return err
+	}
 	if err := fsys.Remove(old); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

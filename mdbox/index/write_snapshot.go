@@ -16,6 +16,9 @@ const (
 // writeSnapshot replaces the snapshot by one of the state (index.md §7).
 func (l *Locked) writeSnapshot() error {
 	fsys, path := l.x.o.FS, l.x.snapshotPath()
+	if err := l.syncLog(); err != nil {
+		return err
+	}
 	tmp := path + tmpSuffix
 	if err := l.writeFile(tmp, l.x.state.AppendSnapshot(nil)); err != nil {
 		return err
@@ -33,6 +36,15 @@ func (l *Locked) writeSnapshot() error {
 		l.x.noteSnapshot()
 	}
 	return nil
+}
+
+// syncLog makes the log durable before something that is durable names its end: a snapshot, or the log after it. Else a
+// power cut could leave one that stands beyond the end of the log.
+func (l *Locked) syncLog() error {
+	if l.w.Fsync == FsyncNever {
+		return nil
+	}
+	return l.out.Sync()
 }
 
 // writeFile makes a new file with the content b, in the place of what a writer may have

@@ -60,13 +60,30 @@ func (s *Scanner) Next() (Record, bool) {
 		if size < h.Size {
 			return s.fail(vfs.Corrupt(0, "boundary: size %d, want at least %d", size, h.Size))
 		}
-		if uint64(size) > uint64(len(s.b)) {
+		if uint64(size) > uint64(len(s.b)) || uint64(size) == uint64(len(s.b)) && torn(s.b[h.Size:]) {
 			return Record{}, false
 		}
 	}
 	s.b = s.b[h.Size:]
 	s.pos.Offset += h.Size
 	return r, true
+}
+
+// torn reports whether some record of the last transaction of a log, whose records without boundary are b, was never written: its header
+// is zeros. When the power fails a file may have got its new size before all of its data, so this transaction is
+// not complete either. What is wrong in another way has been changed after it was written, and is an error.
+func torn(b []byte) bool {
+	for len(b) > 0 {
+		if len(b) < RecordHeaderSize || binary.LittleEndian.Uint32(b) == 0 {
+			return true
+		}
+		size := DecodeOffset([4]byte(b[:4]))
+		if size <= RecordHeaderSize || uint64(size) > uint64(len(b)) {
+			return false
+		}
+		b = b[size:]
+	}
+	return false
 }
 
 func (s *Scanner) fail(err error) (Record, bool) {

@@ -1,0 +1,44 @@
+package mdbox
+
+import (
+	"testing"
+
+	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/mapindex"
+)
+
+// CountAllReferences counts the references to each message of the store's map, and to those that mailboxes refer to.
+func CountAllReferences(t testing.TB, s *Store) map[mapindex.UID]int {
+	t.Helper()
+	counts := map[mapindex.UID]int{}
+	m, err := mapindex.Open(s.location.mapDir(), index.Options{FS: s.options.FS})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.All(func(uid mapindex.UID, _ mapindex.Entry, _ error) bool { counts[uid] = 0; return true })
+	list, _, err := s.Mailboxes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, info := range list {
+		b, err := s.OpenMailbox(info.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newRecordColumns(b.index.State())
+		for i := range b.index.State().Len() {
+			counts[c.record(i).mapUID]++
+		}
+	}
+	return counts
+}
+
+// LookupMap looks a message up in the map as it is now.
+func LookupMap(t testing.TB, s *Store, uid mapindex.UID) (mapindex.Entry, bool, error) {
+	t.Helper()
+	m, err := mapindex.Open(s.location.mapDir(), index.Options{FS: s.options.FS})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Lookup(uid)
+}
