@@ -31,7 +31,8 @@ func (s *Store) emptyForDelete(ctx context.Context, name, dir string) (guid [16]
 		if err != nil {
 			return err
 		}
-		return errors.Join(l.emptyForDelete(m), l.unlock())
+		defer l.unlock()
+		return l.emptyForDelete(m)
 	})
 	switch {
 	case errors.Is(err, index.ErrDeleted):

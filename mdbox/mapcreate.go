@@ -24,6 +24,6 @@ func (s *Store) mapUIDValidity(ctx context.Context) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	v := m.Map().UIDValidity()
-	return v, m.unlock()
+	defer m.unlock()
+	return m.Map().UIDValidity(), nil
 }
