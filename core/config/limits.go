@@ -25,6 +25,7 @@ type Limits struct {
 	Nesting                int    // parentheses within parentheses
 	ListItems              int    // elements of a list, ranges of a sequence set
 	BadCommands            int    // malformed commands in a row before BYE
+	KeywordLength          int    // bytes of a keyword that a client sets
 
 	Handshakes        int // TLS handshakes in progress
 	HandshakeTimeout  time.Duration
@@ -71,6 +72,7 @@ func (l *Limits) list() []limit {
 		{key: "output", number: &l.Output, bytes: true, def: mib, low: 4 * kib, high: 1 << 30},
 		{key: "nesting", number: &l.Nesting, def: 32, low: 1, high: 1024},
 		{key: "list_items", number: &l.ListItems, def: 16384, low: 1, high: 1 << 24},
+		{key: "keyword_length", number: &l.KeywordLength, def: 50, low: 1, high: 4096},
 		{key: "bad_commands", number: &l.BadCommands, def: 20, low: 1, high: 1 << 20},
 		{key: "handshakes", number: &l.Handshakes, def: 1024, low: 1, high: 1 << 20},
 		{key: "handshake_timeout", time: &l.HandshakeTimeout, def: int64(30 * time.Second), low: int64(time.Second)},

@@ -11,9 +11,6 @@ import (
 
 // literalAppend checks what was received of the command, before the literal is sent.
 func literalAppend(r *request) (session.LiteralAnswer, error) {
-	if r.srv.writer == nil {
-		return 0, errReadOnly
-	}
 	var raw []byte
 	var first backend.MailboxRef                 // of the first message
 	if bodies := r.s.Bodies(); len(bodies) > 0 { // all before the last one was checked when that was announced
@@ -76,14 +73,6 @@ func (r *request) askMailbox(raw []byte, ref backend.MailboxRef) (session.Litera
 // noDestination is the answer for a mailbox that does not exist, and that the client may create (RFC 3501 §6.3.11).
 func noDestination(raw []byte) error { return no("TRYCREATE", "Mailbox doesn't exist: "+string(raw)) }
 
-// quickAppend refuses the command where nothing can be written.
-func quickAppend(r *request) (bool, error) {
-	if r.srv.writer == nil {
-		return true, errReadOnly
-	}
-	return false, nil
-}
-
 func runAppend(r *request) error {
 	raw, messages, err := r.appendArguments()
 	if err != nil {
@@ -133,7 +122,15 @@ func (r *request) appendArguments() (raw []byte, messages []backend.AppendMessag
 		r.appendMessage()
 		r.d.Fail("expected literal")
 	}
-	return raw, messages, r.end()
+	if err := r.end(); err != nil {
+		return nil, nil, err
+	}
+	for i := range messages {
+		if err := r.checkKeywords(messages[i].Keywords); err != nil {
+			return nil, nil, err
+		}
+	}
+	return raw, messages, nil
 }
 
 // appendMessage reads SP [flag-list SP] [date-time SP] and the announcement of the literal.

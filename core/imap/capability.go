@@ -20,11 +20,12 @@ func quickCapability(r *request) (bool, error) {
 
 // The capabilities, where known by RFC: SASL-IR 4959, ID 2971, ENABLE 5161,
 // IDLE 2177, LITERAL+ 7888, NAMESPACE 2342, CHILDREN 3348, SPECIAL-USE 6154,
-// LIST-EXTENDED 5258, LIST-STATUS 5819, UNSELECT 3691, STATUS=SIZE 8438, CONDSTORE 7162, MULTIAPPEND 3502.
+// LIST-EXTENDED 5258, LIST-STATUS 5819, UNSELECT 3691, STATUS=SIZE 8438, CONDSTORE 7162;
+// where storage can write: MULTIAPPEND 3502, UIDPLUS 4315, MOVE 6851.
 const (
 	capabilities      = "IMAP4rev1 SASL-IR ID ENABLE IDLE LITERAL+"
 	capabilitiesAfter = " NAMESPACE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS UNSELECT STATUS=SIZE CONDSTORE"
-	capabilitiesWrite = " MULTIAPPEND" // if storage can write
+	capabilitiesWrite = " MULTIAPPEND UIDPLUS MOVE" // if storage can write
 )
 
 // appendCapabilities appends the capabilities of the session's state.

@@ -1,11 +1,35 @@
 package imap
 
-// CLOSE (RFC 3501 §6.4.2) and UNSELECT (RFC 3691 §2). The mailbox is read-only,
-// so CLOSE expunges nothing either.
+// UNSELECT (RFC 3691 §2).
 func quickUnselect(r *request) (bool, error) {
 	if err := r.end(); err != nil {
 		return true, err
 	}
 	r.srv.closeMailbox(r.s)
 	return true, nil
+}
+
+// CLOSE (RFC 3501 §6.4.2) removes the messages with \Deleted, without a word, unless the mailbox is
+// selected read-only.
+func quickClose(r *request) (bool, error) {
+	if err := r.end(); err != nil || !r.mayWrite() {
+		if err == nil {
+			r.srv.closeMailbox(r.s)
+		}
+		return true, err
+	}
+	return false, nil
+}
+
+// runClose closes the mailbox also if it could not be expunged, which it tells.
+func runClose(r *request) error {
+	if err := r.expunge(r.deleted(r.view.All())); err != nil {
+		r.logError(err)
+		r.s.WriteString("* ")
+		b := r.s.Buffer()
+		*b = responseOf(err).append(*b)
+		r.s.Commit()
+	}
+	r.srv.closeMailbox(r.s)
+	return nil
 }

@@ -17,6 +17,7 @@ type command struct {
 	// is called on the loop (ctx nil) and, if it answers session.LiteralAsk there, on a worker.
 	literal func(r *request) (session.LiteralAnswer, error)
 	uid     bool // the UID form: numbers are UIDs (RFC 3501 §6.4.8)
+	access  access
 }
 
 // States in which a command is allowed (RFC 3501 §6).
@@ -55,7 +56,7 @@ func init() {
 		{name: "LIST", states: inAuthenticated, run: runList, sync: syncAll},
 		{name: "LSUB", states: inAuthenticated, run: runLsub, sync: syncAll},
 		{name: "STATUS", states: inAuthenticated, quick: quickStatus, run: runStatus, sync: syncAll},
-		{name: "APPEND", states: inAuthenticated, quick: quickAppend, run: runAppend, sync: syncAll, literal: literalAppend},
+		{name: "APPEND", states: inAuthenticated, run: runAppend, sync: syncAll, literal: literalAppend, access: writesStorage},
 		{name: "SELECT", states: inAuthenticated, run: runSelect},
 		{name: "EXAMINE", states: inAuthenticated, run: runSelect},
 		{name: "IDLE", states: inAuthenticated, quick: quickIdle, run: runIdle},
@@ -66,15 +67,23 @@ func init() {
 		{name: "UID SEARCH", states: inSelected, run: runSearch, sync: syncAll, uid: true},
 
 		{name: "CHECK", states: inSelected, quick: quickNoop, run: runNoop, sync: syncAll},
-		{name: "CLOSE", states: inSelected, quick: quickUnselect},
+		{name: "CLOSE", states: inSelected, quick: quickClose, run: runClose},
 		{name: "UNSELECT", states: inSelected, quick: quickUnselect},
-	}
-	// Commands that write. Until they are here, they are refused in words.
-	for _, name := range []string{"CREATE", "DELETE", "RENAME", "SUBSCRIBE", "UNSUBSCRIBE"} {
-		list = append(list, command{name: name, states: inAuthenticated, quick: quickReadOnly, literal: refuseReadOnly})
-	}
-	for _, name := range []string{"STORE", "COPY", "MOVE", "EXPUNGE", "UID STORE", "UID COPY", "UID MOVE", "UID EXPUNGE"} {
-		list = append(list, command{name: name, states: inSelected, quick: quickReadOnly, literal: refuseReadOnly})
+
+		{name: "CREATE", states: inAuthenticated, run: runCreate, sync: syncAll, access: writesStorage},
+		{name: "DELETE", states: inAuthenticated, run: runDelete, sync: syncAll, access: writesStorage},
+		{name: "RENAME", states: inAuthenticated, run: runRename, sync: syncAll, access: writesStorage},
+		{name: "SUBSCRIBE", states: inAuthenticated, run: runSubscribe, sync: syncAll, access: writesStorage},
+		{name: "UNSUBSCRIBE", states: inAuthenticated, run: runSubscribe, sync: syncAll, access: writesStorage},
+
+		{name: "STORE", states: inSelected, run: runStore, sync: syncNoExpunge, access: writesSelected},
+		{name: "UID STORE", states: inSelected, run: runStore, sync: syncAll, uid: true, access: writesSelected},
+		{name: "COPY", states: inSelected, run: runCopy, sync: syncAll, access: writesStorage},
+		{name: "UID COPY", states: inSelected, run: runCopy, sync: syncAll, uid: true, access: writesStorage},
+		{name: "MOVE", states: inSelected, run: runMove, sync: syncAll, access: writesSelected},
+		{name: "UID MOVE", states: inSelected, run: runMove, sync: syncAll, uid: true, access: writesSelected},
+		{name: "EXPUNGE", states: inSelected, run: runExpunge, sync: syncAll, access: writesSelected},
+		{name: "UID EXPUNGE", states: inSelected, run: runExpunge, sync: syncAll, uid: true, access: writesSelected},
 	}
 	commands = make(map[string]*command, len(list))
 	for i := range list {

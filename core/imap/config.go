@@ -27,6 +27,8 @@ type Config struct {
 	Autologout       time.Duration // without any input; RFC 3501 §5.4 wants 30 minutes at least
 	IdleKeepalive    time.Duration // between the lines that keep an IDLE's connection open
 
+	KeywordLength int // bytes of a keyword that a client sets, [limits] keyword_length; 0 = any
+
 	// AppendLimit is the size in bytes of the largest message that the session engine takes (session.Config.MaxMessage), 0 = not told.
 	AppendLimit uint64
 
@@ -43,6 +45,7 @@ func DefaultConfig() Config {
 		Name:             "roost",
 		TrustLocal:       true,
 		MaxBad:           20,
+		KeywordLength:    50,
 		AuthFailureDelay: 2 * time.Second,
 		LoginTimeout:     3 * time.Minute,
 		Autologout:       30 * time.Minute,

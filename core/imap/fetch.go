@@ -17,7 +17,7 @@ import (
 //	fetch_resume.go  what happens when storage goes down meanwhile
 //
 // A command is one call of storage, or none if the view knows everything. Responses are written while messages come
-// in; a body goes through piece by piece, unless it has to be taken apart. \Seen is not set.
+// in; a body goes through piece by piece, unless it has to be taken apart. seen.go sets \Seen.
 func runFetch(r *request) error {
 	r.d.SP()
 	set := r.d.NumSet()
@@ -33,7 +33,10 @@ func runFetch(r *request) error {
 		r.enableCondstore() // RFC 7162 §3.1
 	}
 	f := r.srv.newFetch(r.ctx, r.view, r.mbox.Ref(), r.s)
+	f.recent = r.recent(r.view)
+	f.seen.sets = args.seen && r.mayWrite()
 	err = f.execute(args, ranges)
+	r.storeSeen(f.seen.uids)
 	if f.broken { // in the middle of a response: nothing else can be said
 		r.logError(err)
 		r.st.Proto = stateLogout
@@ -44,7 +47,7 @@ func runFetch(r *request) error {
 }
 
 func (srv *Server) newFetch(ctx context.Context, v *mailbox.View, ref *backend.MailboxRef, out output) *fetch {
-	return &fetch{ctx: ctx, srv: srv, view: v, ref: ref, out: out, retry: srv.newRetry(), failures: srv.newFailures(ref)}
+	return &fetch{ctx: ctx, srv: srv, view: v, recent: v.Unclaimed(), ref: ref, out: out, retry: srv.newRetry(), failures: srv.newFailures(ref)}
 }
 
 // execute sends the items of the messages in ranges. f.broken tells what an error leaves behind.

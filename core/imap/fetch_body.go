@@ -77,7 +77,7 @@ func (f *fetch) write() {
 			continue
 		}
 		b := f.begin()
-		if c.item > 0 {
+		if c.item > 0 || f.newlySeen(c.msg) { // FLAGS stand before it
 			*b = append(*b, ' ')
 		}
 		*b = append(*b, it.name...)

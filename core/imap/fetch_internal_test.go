@@ -184,7 +184,7 @@ func (ft *fetchTest) want(t testing.TB, uid bool, cmd string) string {
 		t.Fatal(err)
 	}
 	ranges, _ := ft.view.Seqs(set)
-	f := &fetch{srv: ft.srv, view: ft.view, items: args.items}
+	f := &fetch{srv: ft.srv, view: ft.view, recent: ft.view.Unclaimed(), items: args.items}
 	var b []byte
 	for m := range ft.view.Messages(ranges) {
 		raw := []byte(ft.mails[m.UID-1])

@@ -73,6 +73,7 @@ type fetchArgs struct {
 	items        []fetchItem // those with first() first, otherwise in the order of the command
 	changedSince uint64      // only messages with a larger modseq
 	conditional  bool        // there is a changedSince
+	seen         bool        // an item sets \Seen
 }
 
 // add adds an item in its place. An item that is there already is not added again.
@@ -143,9 +144,11 @@ func (a *fetchArgs) item(d *imapwire.Decoder, name string) {
 	if (name == "BODY" || name == "BODY.PEEK") && d.Peek() == '[' {
 		if it, ok := parseSection(d); ok {
 			a.add(it)
+			a.seen = a.seen || name == "BODY"
 		}
 		return
 	}
+	a.seen = a.seen || name == "RFC822" || name == "RFC822.TEXT"
 	if _, ok := fetchWords[name]; !ok {
 		d.Failf("unknown FETCH item %.40q", name)
 		return

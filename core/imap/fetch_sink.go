@@ -31,6 +31,9 @@ type fetch struct {
 	items []fetchItem
 	plan  fetchPlan
 
+	recent mailbox.Recent
+	seen   seen
+
 	uids   []uint32 // wanted, ascending
 	next   int      // uids before this index are done with
 	cur    current
@@ -179,6 +182,7 @@ func (f *fetch) finish() {
 		b := f.begin()
 		*b = append(*b, ")\r\n"...)
 		f.commit()
+		f.sawWhole(c.msg)
 	}
 	c.active, c.begun, c.resumed, c.parsed = false, false, false, nil
 	if cap(c.held) > 1<<20 {
@@ -220,7 +224,7 @@ func (f *fetch) appendFirst(b []byte, m mailbox.Message, meta *fetchMeta) []byte
 		}
 		switch it.kind {
 		case fetchFlags:
-			b = appendFlags(b, f.view, m)
+			b = f.appendFlags(b, m)
 		case fetchUID:
 			b = append(b, "UID "...)
 			b = imapwire.AppendNumber(b, uint64(m.UID))
@@ -234,5 +238,5 @@ func (f *fetch) appendFirst(b []byte, m mailbox.Message, meta *fetchMeta) []byte
 			b = imapwire.AppendNumber(b, meta.size)
 		}
 	}
-	return b
+	return f.appendSeen(b, m)
 }

@@ -1,11 +1,13 @@
 package imap
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/imapwire"
+	"github.com/roostmail/roost/core/mailbox"
 )
 
 // systemFlags are those that clients may set (RFC 3501 §2.3.2); \Recent is not one of them.
@@ -44,4 +46,24 @@ func (r *request) storedFlag(flags uint8, keywords []string) (uint8, []string) {
 		keywords = append(keywords, string(name))
 	}
 	return flags, keywords
+}
+
+// checkKeywords refuses keywords that are longer than the server allows.
+func (r *request) checkKeywords(keywords []string) error {
+	longest := r.srv.cfg.KeywordLength
+	for _, name := range keywords {
+		if longest > 0 && len(name) > longest {
+			return no("CANNOT", fmt.Sprintf("Keyword length exceeds [limits] keyword_length = %d.", longest))
+		}
+	}
+	return nil
+}
+
+// spellAs spells keywords as a mailbox has them already: case makes no difference (RFC 3501 §2.3.2).
+func spellAs(v *mailbox.View, keywords []string) {
+	for i, name := range keywords {
+		if k := v.Keyword(name); k >= 0 {
+			keywords[i] = v.Keywords[k]
+		}
+	}
 }

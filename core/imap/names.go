@@ -89,6 +89,27 @@ func (n *names) resolve(raw []byte) (*namespace, string, error) {
 	return nil, "", errNonExistent(raw)
 }
 
+// resolveNew is resolve for a name that is to be made. declared: it may end in the hierarchy separator, which is
+// not part of it (RFC 3501 §6.3.3).
+func (n *names) resolveNew(raw []byte, declared bool) (*namespace, string, error) {
+	ns, name, err := n.resolve(raw)
+	if last := len(raw) - 1; err != nil && declared && last > 0 {
+		if cut, cutName, cutErr := n.resolve(raw[:last]); cutErr == nil && raw[last] == cut.Separator {
+			ns, name, err, raw = cut, cutName, nil, raw[:last]
+		}
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	client, _ := ns.client(name)
+	for _, other := range n.spaces {
+		if client+other.sep == other.Prefix {
+			return nil, "", no("CANNOT", "Mailbox name is the prefix of a namespace: "+string(raw))
+		}
+	}
+	return ns, name, nil
+}
+
 // errNonExistent is the answer for a name that is in no namespace.
 func errNonExistent(raw []byte) error {
 	return no("NONEXISTENT", "Mailbox doesn't exist: "+string(raw))
@@ -151,6 +172,15 @@ func (ns *namespace) client(name string) (s string, ok bool) {
 // ref resolves a name to a storage reference for the session's user.
 func (r *request) ref(raw []byte) (backend.MailboxRef, error) {
 	ns, name, err := r.srv.names.resolve(raw)
+	if err != nil {
+		return backend.MailboxRef{}, err
+	}
+	return backend.MailboxRef{User: r.user(), Namespace: ns.Name, Name: name}, nil
+}
+
+// newRef is ref for a name that is to be made, as in resolveNew.
+func (r *request) newRef(raw []byte, declared bool) (backend.MailboxRef, error) {
+	ns, name, err := r.srv.names.resolveNew(raw, declared)
 	if err != nil {
 		return backend.MailboxRef{}, err
 	}

@@ -1,12 +1,32 @@
 package imap
 
-import "github.com/roostmail/roost/core/session"
+// access says what a command changes, if anything.
+type access uint8
 
-// errReadOnly is the answer to all commands that would write.
+const (
+	readsOnly      access = iota
+	writesStorage         // mailboxes other than the selected one
+	writesSelected        // the selected mailbox: not after EXAMINE
+)
+
+// errReadOnly is the answer to all commands that would write, if storage can only read.
 var errReadOnly = no("READ-ONLY", "This server only reads: mailboxes can not be changed through it.")
 
-// quickReadOnly answers a command that would write, whatever its arguments are.
-func quickReadOnly(*request) (bool, error) { return true, errReadOnly }
+// errExamined is the answer to commands that would change a mailbox that was opened by EXAMINE (RFC 3501 §6.3.2).
+var errExamined = no("READ-ONLY", "Mailbox is selected read-only.")
 
-// refuseReadOnly refuses its literal, before it is sent.
-func refuseReadOnly(*request) (session.LiteralAnswer, error) { return 0, errReadOnly }
+// permit refuses a command that may not write, whatever its arguments are, and its literal before it is sent.
+func (r *request) permit() error {
+	switch {
+	case r.cmd.access == readsOnly:
+		return nil
+	case r.srv.writer == nil:
+		return errReadOnly
+	case r.cmd.access == writesSelected && !r.mayWrite():
+		return errExamined
+	}
+	return nil
+}
+
+// mayWrite reports whether the session may change the selected mailbox.
+func (r *request) mayWrite() bool { return r.st.Flags&flagReadWrite != 0 }

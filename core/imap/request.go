@@ -28,6 +28,9 @@ type request struct {
 
 	mbox *mailbox.Mailbox // the selected one, nil = none
 	view *mailbox.View    // what the session's sequence numbers refer to
+	// fresh: the command has looked at the mailbox already, and sync need not.
+	fresh bool
+	own   *ownChange // what the command itself did to flags, nil = nothing
 }
 
 // request returns a request for a command on a loop; a worker sets its ctx.
@@ -75,7 +78,9 @@ func (srv *Server) Run(ctx context.Context, s *session.Session, cmd []byte) {
 			r.mbox.Doubt() // its name may be that of another mailbox by now
 		}
 		if r.cmd.sync != syncNone && r.st.Proto == stateSelected && !isBad(err) {
-			r.announced()
+			if !r.fresh {
+				r.announced()
+			}
 			err = errors.Join(err, r.sync(r.cmd.sync == syncNoExpunge))
 		}
 	}
@@ -107,7 +112,7 @@ func (r *request) head() error {
 	}
 	r.cmd = cmd
 	if cmd.states&(1<<r.st.Proto) != 0 {
-		return nil
+		return r.permit()
 	}
 	switch {
 	case r.st.Proto == stateNotAuthenticated:

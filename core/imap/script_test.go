@@ -261,19 +261,13 @@ var storeOps = map[string]func(sc *script, ns, name, arg string){
 		sc.server().store.Fail(backend.Errorf(backend.KindUnavailable, ""))
 	},
 	"fail": func(sc *script, _, method, kind string) { // METHOD [KIND]: no kind ends it
-		kinds := map[string]backend.ErrorKind{"overquota": backend.KindOverQuota, "limit": backend.KindLimit, "unavailable": backend.KindUnavailable,
-			"inuse": backend.KindInUse, "notfound": backend.KindNotFound, "readonly": backend.KindReadOnly, "internal": backend.KindInternal}
-		k, ok := kinds[kind]
-		switch {
-		case kind == "":
-			sc.server().store.FailCall(method, nil)
-		case !ok:
-			sc.fail("unknown kind %q", kind)
-		default:
-			sc.server().store.FailCall(method, backend.Errorf(k, ""))
-		}
+		sc.server().store.FailCall(method, failure(sc, kind))
 	},
-	"up": func(sc *script, ns, name, arg string) { sc.server().store.Fail(nil) },
+	"failanswer": func(sc *script, _, method, kind string) { // the same, but the call does its work
+		sc.server().store.FailAnswer(method, failure(sc, kind))
+	},
+	"unchanged": func(sc *script, _, on, _ string) { sc.server().store.WithoutChanged(on == "on") },
+	"up":        func(sc *script, ns, name, arg string) { sc.server().store.Fail(nil) },
 	"name": func(sc *script, ns, name, arg string) {
 		info := backend.MailboxInfo{Name: name}
 		for _, a := range strings.Fields(arg) {
@@ -290,6 +284,21 @@ var storeOps = map[string]func(sc *script, ns, name, arg string){
 		}
 		sc.server().store.Name("demo", ns, info)
 	},
+}
+
+// failure returns an error of a kind that a script names, nil for none.
+func failure(sc *script, kind string) error {
+	kinds := map[string]backend.ErrorKind{"overquota": backend.KindOverQuota, "limit": backend.KindLimit, "unavailable": backend.KindUnavailable,
+		"inuse": backend.KindInUse, "notfound": backend.KindNotFound, "readonly": backend.KindReadOnly, "internal": backend.KindInternal,
+		"noperm": backend.KindNoPermission}
+	k, ok := kinds[kind]
+	switch {
+	case kind == "":
+		return nil
+	case !ok:
+		sc.fail("unknown kind %q", kind)
+	}
+	return backend.Errorf(k, "")
 }
 
 // change executes "!" lines.

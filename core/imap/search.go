@@ -28,6 +28,7 @@ func runSearch(r *request) error {
 		r.enableCondstore() // RFC 7162 §3.1
 	}
 	s := r.srv.newSearch(r.ctx, r.view, r.mbox.Ref(), key)
+	s.recent = r.recent(r.view)
 	if err := s.run(); err != nil && s.aborted {
 		return err
 	}
@@ -53,6 +54,8 @@ type search struct {
 	key   *searchKey
 	needs searchNeeds
 
+	recent mailbox.Recent
+
 	found   []bool   // by sequence number - 1
 	pending []uint32 // UIDs of messages that are not decided, ascending
 	left    []uint32 // of these: not decided by the current phase either
@@ -71,7 +74,7 @@ type search struct {
 }
 
 func (srv *Server) newSearch(ctx context.Context, v *mailbox.View, ref *backend.MailboxRef, key *searchKey) *search {
-	s := &search{ctx: ctx, srv: srv, view: v, ref: ref, key: key, retry: srv.newRetry(), failures: srv.newFailures(ref)}
+	s := &search{ctx: ctx, srv: srv, view: v, recent: v.Unclaimed(), ref: ref, key: key, retry: srv.newRetry(), failures: srv.newFailures(ref)}
 	key.order()
 	key.uses(&s.needs)
 	s.found = make([]bool, v.Len())
@@ -83,7 +86,7 @@ const checkEvery = 1024
 
 // run decides all messages.
 func (s *search) run() error {
-	f := facts{view: s.view}
+	f := facts{view: s.view, recent: s.recent}
 	for m := range s.view.Messages(s.view.All()) {
 		if m.Seq%checkEvery == 0 && s.ctx.Err() != nil {
 			s.aborted = true
@@ -173,7 +176,7 @@ func (s *search) Message(m *backend.FetchedMessage) error {
 		return nil
 	}
 	msg, _ := s.view.Message(s.view.Seq(imap.UID(m.UID)))
-	s.facts = facts{view: s.view, msg: msg, read: s.phase, size: m.Size, date: m.InternalDate, header: m.HeaderFields, limits: s.srv.cfg.Fetch.Parts}
+	s.facts = facts{view: s.view, recent: s.recent, msg: msg, read: s.phase, size: m.Size, date: m.InternalDate, header: m.HeaderFields, limits: s.srv.cfg.Fetch.Parts}
 	s.total, s.pos, s.body = m.BodySize, 0, s.body[:0]
 	s.whole = s.phase == phaseBody || m.BodyIsMessage
 	if s.total == 0 {

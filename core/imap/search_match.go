@@ -26,9 +26,10 @@ func truthOf(b bool) truth {
 
 // facts is what is known of one message.
 type facts struct {
-	view *mailbox.View
-	msg  mailbox.Message
-	read searchPhase // what of the following was read
+	view   *mailbox.View
+	recent mailbox.Recent
+	msg    mailbox.Message
+	read   searchPhase // what of the following was read
 
 	size   uint64
 	date   int64
@@ -79,7 +80,7 @@ func (k *searchKey) matches(f *facts) bool {
 	case searchFlag:
 		return f.view.FlagSet(f.msg.Flags).System&k.flag != 0
 	case searchRecent:
-		return f.view.IsRecent(f.msg.UID)
+		return f.recent.Has(f.msg.UID)
 	case searchKeyword:
 		return f.view.FlagSet(f.msg.Flags).HasKeyword(k.keyword)
 	case searchModSeq:

@@ -1,13 +1,14 @@
 package imap
 
 import (
+	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/imapwire"
 	"github.com/roostmail/roost/core/mailbox"
 )
 
 // SELECT and EXAMINE (RFC 3501 §6.3.1, §6.3.2): mailbox [SP "(" select-param *(SP select-param) ")"]
-// (RFC 4466 §2.1), with the parameter CONDSTORE (RFC 7162 §3.1.8). Both open
-// the mailbox READ-ONLY.
+// (RFC 4466 §2.1), with the parameter CONDSTORE (RFC 7162 §3.1.8). SELECT opens the mailbox
+// READ-WRITE if storage can write it.
 func runSelect(r *request) error {
 	r.d.SP()
 	raw := r.d.Mailbox()
@@ -43,22 +44,39 @@ func runSelect(r *request) error {
 	r.s.SetMailbox(m.ID())
 	r.st.View = v.Version
 	r.st.Proto = stateSelected
-	b := r.s.Buffer()
-	*b = appendSelected(*b, v)
-	r.s.Commit()
-	word := "Select"
-	if r.cmd.name == "EXAMINE" {
-		word = "Examine"
+	r.ok.code, r.ok.text = "READ-ONLY", "Examine completed."
+	if r.cmd.name == "SELECT" {
+		r.ok.text = "Select completed."
+		if r.srv.writer != nil && r.openToWrite(m) {
+			r.ok.code = "READ-WRITE"
+			v = m.Current()
+			m.Advance(r.st.View, v.Version)
+			r.st.View = v.Version
+		}
 	}
-	r.ok.code, r.ok.text = "READ-ONLY", word+" completed."
+	b := r.s.Buffer()
+	*b = appendSelected(*b, v, r.recent(v), r.mayWrite())
+	r.s.Commit()
 	return nil
 }
 
+// openToWrite makes the session one that may change the mailbox, unless storage says that nobody may.
+func (r *request) openToWrite(m *mailbox.Mailbox) bool {
+	r.st.Flags |= flagReadWrite
+	switch err := r.claim(m); {
+	case err == nil:
+	case backend.KindOf(err) == backend.KindReadOnly, backend.KindOf(err) == backend.KindNoPermission:
+		r.st.Flags &^= flagReadWrite
+		return false
+	}
+	return true
+}
+
 // appendSelected appends the untagged data of SELECT in Dovecot's order.
-func appendSelected(b []byte, v *mailbox.View) []byte {
-	b = appendFlagsLines(b, v)
+func appendSelected(b []byte, v *mailbox.View, recent mailbox.Recent, mayWrite bool) []byte {
+	b = appendFlagsLines(b, v, mayWrite)
 	b = appendCount(b, v.Len(), " EXISTS\r\n")
-	b = appendCount(b, v.Recent(), " RECENT\r\n")
+	b = appendCount(b, recent.Count(v), " RECENT\r\n")
 	if seq := v.FirstUnseen(); seq != 0 {
 		b = appendCode(b, "UNSEEN", uint64(seq), "First unseen.")
 	}

@@ -104,9 +104,13 @@ func (srv *Server) closeMailbox(s *session.Session) {
 	}
 	s.SetMailbox(0)
 	if m := srv.boxes.Get(id); m != nil {
+		if st.Flags&flagRecent != 0 {
+			m.Unclaim(owner(s))
+		}
 		m.Close(st.View)
 	}
 	st.View = 0
+	st.Flags &^= flagReadWrite | flagRecent
 	if st.Proto == stateSelected {
 		st.Proto = stateAuthenticated
 	}

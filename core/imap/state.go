@@ -17,6 +17,8 @@ const (
 	flagSASLUser                    // AUTHENTICATE LOGIN: the next line is the user name
 	flagSASLPass                    // AUTHENTICATE LOGIN: the next line is the password
 	flagDelayed                     // a refused login waits for its answer (extra.reply)
+	flagReadWrite                   // the selected mailbox may be changed
+	flagRecent                      // the session has claimed \Recent messages in it
 )
 
 const flagSASL = flagSASLPlain | flagSASLUser | flagSASLPass

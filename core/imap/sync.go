@@ -1,8 +1,6 @@
 package imap
 
 import (
-	"slices"
-
 	"github.com/roostmail/roost/core/imapwire"
 	"github.com/roostmail/roost/core/mailbox"
 )
@@ -21,56 +19,36 @@ func (r *request) announced() {
 // told, and moves the session to that version.
 func (r *request) sync(noExpunge bool) error {
 	m := r.srv.boxes.Get(r.s.Mailbox())
+	had := r.claimed(m)
+	r.claim(m) // who learns of new messages first has them \Recent; without the claim they are nobody's
 	u, err := m.Catchup(r.st.View, noExpunge)
 	if err != nil {
 		return r.lost(err)
 	}
-	if u.From == u.To {
+	if u.From == u.To && r.own == nil {
 		return nil
 	}
-	condstore := r.st.Enabled&enabledCondstore != 0
-	key := mailbox.MemoKey{From: u.From.Version, To: u.To.Version}
-	if condstore {
-		key.Kind = 1
+	recent := r.recent(u.To)
+	t := updateText{u: u, condstore: r.st.Enabled&enabledCondstore != 0, mayWrite: r.mayWrite(), recent: recent}
+	if r.own != nil {
+		t.own, t.uid = r.own.story(m, u), r.cmd.uid
 	}
-	r.s.Write(m.Memo(key, func() []byte { return renderUpdate(u, condstore) }))
+	if t.shared() {
+		r.s.Write(m.Memo(t.key(), t.render))
+	} else {
+		r.s.Write(t.render())
+	}
+	if !r.mayWrite() {
+		had = u.From.Unclaimed()
+	}
+	if n := recent.Count(u.To); n != had.Count(u.From) {
+		b := r.s.Buffer()
+		*b = appendCount(*b, n, " RECENT\r\n")
+		r.s.Commit()
+	}
 	m.Advance(u.From.Version, u.To.Version)
 	r.st.View = u.To.Version
 	return nil
-}
-
-// renderUpdate returns the untagged responses of an update, in Dovecot's order:
-// sequence numbers of FETCH and EXPUNGE are those of u.From, descending in the
-// case of EXPUNGE, so that none has to be adjusted (RFC 3501 §7.4.1).
-func renderUpdate(u *mailbox.Update, condstore bool) []byte {
-	var b []byte
-	if u.NewKeywords() {
-		b = appendFlagsLines(b, u.To)
-	}
-	for _, c := range u.Changed {
-		if c.FlagsSame && !condstore {
-			continue
-		}
-		b = append(b, "* "...)
-		b = imapwire.AppendNumber(b, uint64(c.Seq))
-		b = append(b, " FETCH ("...)
-		if condstore { // RFC 7162 §3.2
-			b = appendModSeq(b, c.ModSeq)
-			b = append(b, ' ')
-		}
-		b = appendFlags(b, u.To, c.Message)
-		b = append(b, ")\r\n"...)
-	}
-	for _, seq := range slices.Backward(u.Expunged) {
-		b = appendCount(b, uint32(seq), " EXPUNGE\r\n")
-	}
-	if u.Appended() > 0 {
-		b = appendCount(b, u.To.Len(), " EXISTS\r\n")
-	}
-	if n := u.To.Recent(); n != u.From.Recent() {
-		b = appendCount(b, n, " RECENT\r\n")
-	}
-	return b
 }
 
 // appendCount appends a message count or number and its word, with CRLF (RFC 3501 §7.3, §7.4.1).
@@ -82,9 +60,9 @@ func appendCount(b []byte, n uint32, word string) []byte {
 
 // appendFlags appends the FLAGS item of a message of v, or of an older view of
 // the same mailbox (RFC 3501 §7.4.2).
-func appendFlags(b []byte, v *mailbox.View, m mailbox.Message) []byte {
+func appendFlags(b []byte, v *mailbox.View, m mailbox.Message, recent mailbox.Recent) []byte {
 	b = append(b, "FLAGS ("...)
-	b = append(b, v.FlagSet(m.Flags).Text(v.IsRecent(m.UID))...)
+	b = append(b, v.FlagSet(m.Flags).Text(recent.Has(m.UID))...)
 	return append(b, ')')
 }
 
@@ -96,12 +74,23 @@ func appendModSeq(b []byte, modseq uint64) []byte {
 }
 
 // appendFlagsLines appends the FLAGS response and the PERMANENTFLAGS code (RFC 3501 §7.2.6, §7.1).
-func appendFlagsLines(b []byte, v *mailbox.View) []byte {
-	b = append(b, `* FLAGS (\Answered \Flagged \Deleted \Seen \Draft`...)
+func appendFlagsLines(b []byte, v *mailbox.View, mayWrite bool) []byte {
+	b = appendFlagNames(append(b, "* FLAGS ("...), v)
+	b = append(b, ")\r\n* OK [PERMANENTFLAGS ("...)
+	if !mayWrite {
+		return append(b, ")] Read-only mailbox.\r\n"...)
+	}
+	b = appendFlagNames(b, v)
+	return append(b, ` \*)] Flags permitted.`+"\r\n"...)
+}
+
+// appendFlagNames appends the flags that messages of a view may have.
+func appendFlagNames(b []byte, v *mailbox.View) []byte {
+	b = append(b, `\Answered \Flagged \Deleted \Seen \Draft`...)
 	for _, k := range v.Keywords {
 		if mailbox.ValidKeyword(k) {
 			b = append(append(b, ' '), k...)
 		}
 	}
-	return append(b, ")\r\n* OK [PERMANENTFLAGS ()] Read-only mailbox.\r\n"...)
+	return b
 }

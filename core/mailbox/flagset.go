@@ -28,6 +28,16 @@ func (f *FlagSet) Text(recent bool) string {
 	return f.text
 }
 
+// AppendText appends the text of the set with more system flags in it.
+func (f *FlagSet) AppendText(b []byte, more uint8, recent bool) []byte {
+	b = append(b, plainSets[(f.System|more)&allSystemFlags].Text(recent)...)
+	keywords := strings.TrimPrefix(f.text[len(plainSets[f.System].text):], " ")
+	if len(keywords) > 0 && (recent || f.System|more != 0) {
+		b = append(b, ' ')
+	}
+	return append(b, keywords...)
+}
+
 // HasKeyword reports whether keyword number k is set.
 func (f *FlagSet) HasKeyword(k int) bool {
 	return k >= 0 && k/64 < len(f.Keywords) && f.Keywords[k/64]&(1<<(k%64)) != 0

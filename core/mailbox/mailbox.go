@@ -21,20 +21,21 @@ type Mailbox struct {
 	watched atomic.Bool
 
 	// One refresh at a time; who holds the turn may touch the fields below it.
-	turn     chan struct{} // capacity 1; holding it = having sent
-	asked    atomic.Uint64 // tickets given out to callers of Refresh
-	served   uint64        // tickets up to here are answered by
-	result   error         // this
-	position []byte        // of cur in storage's history
+	turn   chan struct{} // capacity 1; holding it = having sent
+	asked  atomic.Uint64 // tickets given out to callers of Refresh
+	served uint64        // tickets up to here are answered by
+	result error         // this
 	// watchable: the last Open gave a watch. When that is lost, the next refresh opens, to have a new one.
 	watchable bool
 
-	mu      sync.Mutex
-	journal journal
-	lost    error    // ErrReplaced or ErrDeleted: detached from the registry
-	old     [4]*View // rebuilt views, most recent first
-	updates [4]*Update
-	notes   []memo
+	mu       sync.Mutex
+	journal  journal
+	position []byte   // of cur in storage's history; written by who holds the turn, too
+	lost     error    // ErrReplaced or ErrDeleted: detached from the registry
+	old      [4]*View // rebuilt views, most recent first
+	updates  [4]*Update
+	notes    []memo
+	claims   []claim // who has which \Recent messages, oldest first
 
 	// guarded by Registry.mu
 	refs      int    // sessions

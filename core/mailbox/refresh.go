@@ -42,10 +42,7 @@ func (m *Mailbox) Refresh(ctx context.Context) error {
 
 // fetch makes one call to storage and installs its result. The caller holds the turn.
 func (m *Mailbox) fetch(ctx context.Context) (changed bool, err error) {
-	m.mu.Lock()
-	lost := m.lost
-	m.mu.Unlock()
-	if lost != nil {
+	if lost := m.gone(); lost != nil {
 		return false, lost
 	}
 	m.r.poll()
@@ -81,7 +78,7 @@ func (m *Mailbox) open(ctx context.Context, before watchState) (bool, error) {
 		return false, err
 	}
 	m.report(s.Damage)
-	changed, err := m.apply(func(cur *View) (*View, *delta, error) {
+	changed, err := m.apply(s.Position, func(cur *View) (*View, *delta, error) {
 		if cur == nil {
 			v, err := fromSnapshot(s, new(flagTable), 1)
 			return v, nil, err
@@ -91,7 +88,6 @@ func (m *Mailbox) open(ctx context.Context, before watchState) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	m.position = s.Position
 	m.r.addWatch(m, s.Watch, s.WatchName, before)
 	m.watchable = s.Watch != 0
 	return changed, nil
@@ -106,33 +102,39 @@ func (m *Mailbox) changes(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	return m.take(c)
+}
+
+// take installs what happened since the current position. The caller holds the turn.
+func (m *Mailbox) take(c *backend.Changes) (changed bool, err error) {
 	if c.Reset == nil && bytes.Equal(c.Position, m.position) {
 		return false, nil
 	}
 	position := c.Position
-	changed, err := m.apply(func(cur *View) (*View, *delta, error) {
+	if c.Reset != nil {
+		position = c.Reset.Position
+		m.report(c.Reset.Damage)
+	}
+	return m.apply(position, func(cur *View) (*View, *delta, error) {
 		if c.Reset == nil {
 			return fromChanges(cur, c)
 		}
-		position = c.Reset.Position
-		m.report(c.Reset.Damage)
 		return fromReset(cur, c.Reset)
 	})
-	if err != nil {
-		return false, err
-	}
-	m.position = position
-	return changed, nil
 }
 
-// apply installs the view that step makes of the current one, if it is another.
-func (m *Mailbox) apply(step func(cur *View) (*View, *delta, error)) (changed bool, err error) {
+// apply installs the view that step makes of the current one, if it is another, and its position.
+func (m *Mailbox) apply(position []byte, step func(cur *View) (*View, *delta, error)) (changed bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	cur := m.cur.Load()
 	v, d, err := step(cur)
-	if err != nil || v == cur {
+	if err != nil {
 		return false, err
+	}
+	m.position = position
+	if v == cur {
+		return false, nil
 	}
 	m.install(v, d)
 	return cur != nil, nil

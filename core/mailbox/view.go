@@ -32,7 +32,7 @@ type View struct {
 	MailboxID     [16]byte
 	UIDValidity   uint32
 	UIDNext       imap.UID
-	FirstRecent   imap.UID // messages from here on are \Recent
+	FirstRecent   imap.UID // messages from here on are \Recent for nobody yet; see Recent
 	HighestModSeq uint64
 	Keywords      []string // by keyword number, as in FlagSet.Keywords; not to be changed
 
@@ -60,14 +60,6 @@ func (v *View) Len() uint32 { return v.count }
 
 // Unseen returns the number of messages without \Seen.
 func (v *View) Unseen() uint32 { return v.unseen }
-
-// Recent returns the number of messages with \Recent.
-func (v *View) Recent() uint32 {
-	return v.count - uint32(v.lowerBound(v.FirstRecent)-1)
-}
-
-// IsRecent reports whether a message of this view has \Recent.
-func (v *View) IsRecent(uid imap.UID) bool { return uid >= v.FirstRecent }
 
 // FirstUnseen returns the first message without \Seen, or 0.
 func (v *View) FirstUnseen() SeqNum {

@@ -41,6 +41,7 @@ func (s *Server) imapConfig() imap.Config {
 	i.Version = s.opts.Version
 	i.AllowPlaintextAuth = c.IMAP.AllowPlaintextAuth
 	i.MaxBad = c.Limits.BadCommands
+	i.KeywordLength = c.Limits.KeywordLength
 	i.AuthFailureDelay = c.AuthFailureDelay
 	i.LoginTimeout = c.IMAP.LoginTimeout
 	i.Autologout = c.IMAP.Autologout

@@ -1,0 +1,22 @@
+package imap
+
+// DELETE (RFC 3501 §6.3.4): SP mailbox. Sessions that have the mailbox selected, also this one, end with their next command.
+func runDelete(r *request) error {
+	r.d.SP()
+	raw := r.d.Mailbox()
+	if err := r.end(); err != nil {
+		return err
+	}
+	ref, err := r.ref(raw)
+	if err != nil {
+		return err
+	}
+	if ref.Name == "INBOX" && ref.Namespace == r.srv.names.inbox.Name {
+		return no("CANNOT", "INBOX can't be deleted.")
+	}
+	if err := r.srv.writer.DeleteMailbox(r.ctx, ref); err != nil {
+		return err
+	}
+	r.renamed(ref, false)
+	return nil
+}

@@ -1,0 +1,43 @@
+package imap
+
+import (
+	"github.com/roostmail/roost/core/mailbox"
+	"github.com/roostmail/roost/core/session"
+)
+
+// owner names a session among those that have claimed \Recent messages of a mailbox.
+func owner(s *session.Session) uint64 { return uint64(s.Handle()) }
+
+// recent returns what is \Recent for the session (RFC 3501 §2.3.2), of a view of its mailbox: what it has claimed, or, if
+// it may not change the mailbox, what nobody has claimed.
+func (r *request) recent(v *mailbox.View) mailbox.Recent {
+	if !r.mayWrite() {
+		return v.Unclaimed()
+	}
+	return r.claimed(r.srv.boxes.Get(r.s.Mailbox()))
+}
+
+// claimed returns what the session has claimed of its mailbox.
+func (r *request) claimed(m *mailbox.Mailbox) mailbox.Recent {
+	if r.st.Flags&flagRecent == 0 {
+		return mailbox.Recent{}
+	}
+	return m.Claimed(owner(r.s))
+}
+
+// claim makes what is \Recent for nobody yet the session's, if it may change the mailbox. A failure
+// is no reason to fail a command: the messages are \Recent for nobody then.
+func (r *request) claim(m *mailbox.Mailbox) error {
+	if !r.mayWrite() || !m.HasUnclaimed() {
+		return nil
+	}
+	claimed, err := m.Claim(r.ctx, r.srv.writer, owner(r.s))
+	if err != nil {
+		r.srv.log.Debug("recent messages could not be claimed", "user", r.user().Name, "error", err)
+		return err
+	}
+	if claimed {
+		r.st.Flags |= flagRecent
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+package imap
+
+import (
+	"strings"
+
+	"github.com/roostmail/roost/core/backend"
+)
+
+// RENAME (RFC 3501 §6.3.5): SP mailbox SP mailbox. Storage knows what is special about INBOX.
+func runRename(r *request) error {
+	r.d.SP()
+	oldRaw := r.d.Mailbox()
+	r.d.SP()
+	newRaw := r.d.Mailbox()
+	if err := r.end(); err != nil {
+		return err
+	}
+	old, err := r.ref(oldRaw)
+	if err != nil {
+		return err
+	}
+	to, err := r.newRef(newRaw, false)
+	if err != nil {
+		return err
+	}
+	if old.Namespace != to.Namespace {
+		return no("CANNOT", "Can't rename mailboxes across namespaces.")
+	}
+	if err := r.srv.writer.RenameMailbox(r.ctx, old, to.Name); err != nil {
+		return err
+	}
+	r.renamed(old, old.Name != "INBOX")
+	r.renamed(to, true)
+	return nil
+}
+
+// renamed makes the sessions of a mailbox, and with below of those below it, find out whether their mailbox has its
+// name still. The session itself does so with its next command: this one was completed, and is answered.
+func (r *request) renamed(ref backend.MailboxRef, below bool) {
+	r.srv.boxes.Renamed(ref, below)
+	if r.mbox == nil {
+		return
+	}
+	mine := r.mbox.Ref()
+	if mine.Namespace == ref.Namespace && (mine.Name == ref.Name || below && strings.HasPrefix(mine.Name, ref.Name+"/")) {
+		r.fresh = true
+	}
+}

@@ -1,0 +1,15 @@
+package imap
+
+// SUBSCRIBE and UNSUBSCRIBE (RFC 3501 §6.3.6, §6.3.7): SP mailbox. The mailbox need not exist.
+func runSubscribe(r *request) error {
+	r.d.SP()
+	raw := r.d.Mailbox()
+	if err := r.end(); err != nil {
+		return err
+	}
+	ref, err := r.ref(raw)
+	if err != nil {
+		return err
+	}
+	return r.srv.writer.Subscribe(r.ctx, ref, r.cmd.name == "SUBSCRIBE")
+}

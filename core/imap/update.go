@@ -1,0 +1,97 @@
+package imap
+
+import (
+	"slices"
+
+	"github.com/roostmail/roost/core/imapwire"
+	"github.com/roostmail/roost/core/mailbox"
+)
+
+// updateText makes the untagged responses of an update, all but RECENT, for one session. It is the same
+// for all who differ neither in the settings nor in what is \Recent of the messages that changed.
+type updateText struct {
+	u                   *mailbox.Update
+	condstore, mayWrite bool
+	recent              mailbox.Recent
+
+	own *ownStory // nil: the command has changed no flags
+	uid bool      // FETCH responses have the UID (RFC 3501 §6.4.8)
+}
+
+// shared reports whether other sessions may get the same text.
+func (t *updateText) shared() bool {
+	if t.own != nil {
+		return false
+	}
+	if t.recent.Empty() {
+		return true
+	}
+	return !slices.ContainsFunc(t.u.Changed, func(c mailbox.Changed) bool { return t.recent.Has(c.UID) })
+}
+
+// key names the text among those of the mailbox.
+func (t *updateText) key() mailbox.MemoKey {
+	k := mailbox.MemoKey{From: t.u.From.Version, To: t.u.To.Version}
+	if t.condstore {
+		k.Kind |= 1
+	}
+	if t.mayWrite {
+		k.Kind |= 2
+	}
+	return k
+}
+
+// render returns the text, in Dovecot's order: sequence numbers of FETCH and EXPUNGE are those of u.From,
+// descending in the case of EXPUNGE, so that none has to be adjusted (RFC 3501 §7.4.1).
+func (t *updateText) render() []byte {
+	var b []byte
+	u := t.u
+	if u.NewKeywords() {
+		b = appendFlagsLines(b, u.To, t.mayWrite)
+	}
+	changed := u.Changed
+	if t.own != nil {
+		changed = t.own.merge(u)
+	}
+	for _, c := range changed {
+		flags, modseq := t.say(c)
+		b = t.appendFetch(b, c.Message, flags, modseq)
+	}
+	for _, seq := range slices.Backward(u.Expunged) {
+		b = appendCount(b, uint32(seq), " EXPUNGE\r\n")
+	}
+	if u.Appended() > 0 {
+		b = appendCount(b, u.To.Len(), " EXISTS\r\n")
+	}
+	return b
+}
+
+// say decides what is told of a message.
+func (t *updateText) say(c mailbox.Changed) (flags, modseq bool) {
+	if t.own == nil {
+		return !c.FlagsSame || t.condstore, t.condstore
+	}
+	flags, modseq = t.own.say(c)
+	return flags, t.condstore && (flags || modseq)
+}
+
+// appendFetch appends a FETCH response with what there is to say, if there is anything.
+func (t *updateText) appendFetch(b []byte, m mailbox.Message, flags, modseq bool) []byte {
+	if !flags && !modseq {
+		return b
+	}
+	b = append(b, "* "...)
+	b = imapwire.AppendNumber(b, uint64(m.Seq))
+	b = append(b, " FETCH ("...)
+	if t.uid {
+		b = append(b, "UID "...)
+		b = append(imapwire.AppendNumber(b, uint64(m.UID)), ' ')
+	}
+	if modseq { // RFC 7162 §3.2
+		b = append(appendModSeq(b, m.ModSeq), ' ')
+	}
+	if flags {
+		b = append(appendFlags(b, t.u.To, m, t.recent), ' ')
+	}
+	return append(b[:len(b)-1], ")\r\n"...)
+}
