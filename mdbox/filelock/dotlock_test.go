@@ -141,7 +141,7 @@ func TestDotlockOfTheDead(t *testing.T) {
 		{"no process id, old", "INBOX\nSent\n", 2 * hour, hour, true},
 		{"no process id, never stale", "INBOX\nSent\n", 2 * hour, 0, false},
 		{"empty, new", "", hour / 2, hour, false},
-		{"too large a number", fmt.Sprintf("%d:%s", 1<<40, host), 0, hour, false},
+		{"too large a number", fmt.Sprintf("%d:%s", 1<<30, host), 0, hour, false},
 	} {
 		for _, excl := range []bool{true, false} {
 			path := makeFile(t)

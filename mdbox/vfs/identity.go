@@ -1,0 +1,193 @@
+package vfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"runtime"
+)
+
+// ErrIdentity says that the process can not work under the identity that is asked for.
+var ErrIdentity = errors.New("can not work under another identity")
+
+// As returns fsys as a user of the system sees it: uid, gid, and the supplementary groups. Files are made in the name of
+// that user, and what the user may not do fails with fs.ErrPermission. It is fsys itself if that is the identity of the
+// process.
+//
+// A process can take another identity only if it runs as root, with the capabilities to change user and group ids, and if
+// that takes away its privilege over files; else the error is ErrIdentity. So it is for the identity of root in another group.
+//
+// Only operations on paths, and the change of an owner, are carried out under the identity: what an open file
+// may do was decided when it was opened. A process of root goes beyond disk quotas, and uses the space that
+// is reserved for root, unless it has given up CAP_SYS_RESOURCE.
+//
+// Each operation runs on a thread of its own, which gets the identity for it by setfsuid(2), setfsgid(2) and
+// setgroups(2), and gives it back; a thread that can not give it back ends. As the kernel has it, a change of
+// identity clears the parent-death signal of that thread, and makes the process not dumpable.
+func As(fsys FS, uid, gid int, groups []int) (FS, error) {
+	own, err := ownCredentials()
+	if err != nil {
+		return nil, err
+	}
+	want := credentials{uid: uid, gid: gid}
+	missing := -1 // a group that the process is not in
+	for _, g := range groups {
+		want.groups = append(want.groups, uint32(g))
+		if !own.has(g) {
+			missing = g
+		}
+	}
+	refuse := func(why string, args ...any) (FS, error) {
+		return nil, fmt.Errorf("user %d, group %d: %w: %w", uid, gid, ErrIdentity, fmt.Errorf(why, args...))
+	}
+	for _, id := range append([]int{uid, gid}, groups...) {
+		if id < 0 || int64(id) >= math.MaxUint32 {
+			return refuse("%d is not an id", id)
+		}
+	}
+	if uid == own.uid && gid == own.gid {
+		if missing >= 0 && uid != 0 {
+			return refuse("the process is not in group %d, and not root", missing)
+		}
+		return fsys, nil
+	}
+	if own.uid != 0 {
+		return refuse("the process runs as user %d, group %d, and not as root", own.uid, own.gid)
+	}
+	if uid == 0 {
+		return refuse("root has privilege over all files")
+	}
+	id := &identity{fs: fsys, assume: want.assume, resume: own.assume}
+	var privileged bool
+	if failed := id.do(func() { privileged, err = bypasses() }); failed != nil {
+		return refuse("%w", failed)
+	}
+	if err != nil {
+		return refuse("%w", err)
+	}
+	if privileged {
+		return refuse("the process keeps its privilege over files")
+	}
+	return id, nil
+}
+
+// identity is a file system as a user sees it.
+type identity struct {
+	fs     FS
+	assume func() error // takes the identity, for the calling thread
+	resume func() error // gives it back
+}
+
+// do runs f under the identity, and returns an error if it could not. The thread is another than that of the caller: if
+// it can not get rid of the identity, it ends with its goroutine, and the caller goes on.
+func (x *identity) do(f func()) error {
+	done := make(chan error, 1)
+	go func() { // ends when f has returned, before do does
+		runtime.LockOSThread()
+		err := x.assume()
+		if err == nil {
+			f()
+		}
+		if x.resume() == nil {
+			runtime.UnlockOSThread()
+		}
+		done <- err
+	}()
+	return <-done
+}
+
+// path is do for an operation on a path, which returns its error.
+func (x *identity) path(op, name string, f func() error) error {
+	var err error
+	if failed := x.do(func() { err = f() }); failed != nil {
+		return &fs.PathError{Op: op, Path: name, Err: failed}
+	}
+	return err
+}
+
+func (x *identity) Open(name string) (f File, err error) {
+	err = x.path("open", name, func() (err error) {
+		f, err = x.fs.Open(name)
+		return err
+	})
+	return f, err
+}
+
+func (x *identity) Stat(name string) (st Info, err error) {
+	err = x.path("stat", name, func() (err error) {
+		st, err = x.fs.Stat(name)
+		return err
+	})
+	return st, err
+}
+
+func (x *identity) ReadDir(name string) (entries []fs.DirEntry, err error) {
+	err = x.path("readdir", name, func() (err error) {
+		entries, err = x.fs.ReadDir(name)
+		return err
+	})
+	for i, e := range entries {
+		entries[i] = identityEntry{e, x}
+	}
+	return entries, err
+}
+
+func (x *identity) OpenWrite(name string, how How, perm fs.FileMode) (f WritableFile, err error) {
+	err = x.path("open", name, func() (err error) {
+		f, err = x.fs.OpenWrite(name, how, perm)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return identityFile{f, x}, nil
+}
+
+func (x *identity) Mkdir(name string, perm fs.FileMode) error {
+	return x.path("mkdir", name, func() error { return x.fs.Mkdir(name, perm) })
+}
+
+func (x *identity) SetOwner(name string, gid int, perm fs.FileMode) error {
+	return x.path("chown", name, func() error { return x.fs.SetOwner(name, gid, perm) })
+}
+
+func (x *identity) Rename(from, to string) error {
+	return x.path("rename", to, func() error { return x.fs.Rename(from, to) })
+}
+
+func (x *identity) Link(from, to string) error {
+	return x.path("link", to, func() error { return x.fs.Link(from, to) })
+}
+
+func (x *identity) Remove(name string) error {
+	return x.path("remove", name, func() error { return x.fs.Remove(name) })
+}
+
+func (x *identity) SyncDir(name string) error {
+	return x.path("sync", name, func() error { return x.fs.SyncDir(name) })
+}
+
+// identityFile is an open file whose owner is changed as the user may.
+type identityFile struct {
+	WritableFile
+	x *identity
+}
+
+func (f identityFile) SetOwner(gid int, perm fs.FileMode) error {
+	return f.x.path("chown", f.Name(), func() error { return f.WritableFile.SetOwner(gid, perm) })
+}
+
+// identityEntry is an entry of a directory, which looks at its file as the user may.
+type identityEntry struct {
+	fs.DirEntry
+	x *identity
+}
+
+func (e identityEntry) Info() (info fs.FileInfo, err error) {
+	err = e.x.path("stat", e.Name(), func() (err error) {
+		info, err = e.DirEntry.Info()
+		return err
+	})
+	return info, err
+}
