@@ -111,6 +111,27 @@ func TestSaveCompressed(t *testing.T) {
 	}
 }
 
+func TestParseSaveCompression(t *testing.T) {
+	for method, want := range map[string]Compression{"": Uncompressed, "gz": Gzip, "lz4": LZ4, "zstd": Zstd} {
+		if got, err := ParseSaveCompression(method); got != want || err != nil {
+			t.Errorf("%q: %v, %v", method, got, err)
+		}
+	}
+	for _, method := range []string{"bz2", "xz", "none", "GZ"} {
+		if _, err := ParseSaveCompression(method); err == nil {
+			t.Errorf("%q is taken", method)
+		}
+	}
+	s := newFiles(t, func(c *Config) { c.SaveCompression = Bzip2 })
+	a := s.NewAppender(candidatesOf())
+	if _, err := a.Save(NewMessage{}, strings.NewReader("x")); err == nil {
+		t.Error("saved as bzip2")
+	}
+	if err := a.Abort(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSaveRefusesWhatLooksCompressed(t *testing.T) {
 	s := newFiles(t, nil)
 	for _, text := range []string{"\x1f\x8b\x08\x00", "BZh1 is a line\r\n", "CRYPTED\x03\x07", "\x28\xb5\x2f\xfd", lz4Magic} {
@@ -241,5 +262,27 @@ func TestPurgeCopiesMessagesUnchanged(t *testing.T) {
 	}
 	if _, err := s.Lock(1); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("lock of the purged file: %v", err)
+	}
+}
+
+func TestFileReplacedDuringTheTransaction(t *testing.T) {
+	s := newFiles(t, nil)
+	ref := writeMails(t, s.Path(1), 1, stored{body: "one\n"})[0]
+	a := s.NewAppender(candidatesOf(end(ref)))
+	if _, err := a.Save(NewMessage{}, strings.NewReader("two")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(s.Path(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Name(2); !errors.Is(err, ErrReplaced) {
+		t.Errorf("file is gone: %v", err)
+	}
+	writeMails(t, s.Path(1), 1, stored{body: "one\n"})
+	if err := a.Name(2); !errors.Is(err, ErrReplaced) {
+		t.Errorf("other file: %v", err)
+	}
+	if err := a.Release(); err != nil {
+		t.Error(err)
 	}
 }

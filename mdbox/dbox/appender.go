@@ -26,7 +26,8 @@ type Candidate struct {
 //	Release         when the map's records are durable
 //
 // Until the map has a record of them, Abort takes the messages back. When it may have one, even after an error,
-// the caller must Release: bytes that nothing refers to do no harm, missing ones do.
+// the caller must Release: bytes that nothing refers to do no harm, missing ones do. The same holds if the map's
+// rebuild_count has changed since the first Save: a repair may have found the messages and made records of them.
 // An Appender is for one goroutine at a time.
 type Appender struct {
 	files      *Files
@@ -155,6 +156,8 @@ func (a *Appender) usable() error {
 	switch {
 	case a.done:
 		return ErrClosed
+	case a.alt && a.files.cfg.AltDir == "":
+		return errors.New("dbox: there is no ALT storage")
 	case a.err != nil:
 		return fmt.Errorf("%w: %w", ErrFailed, a.err)
 	}
@@ -194,15 +197,25 @@ func (a *Appender) Sync() error {
 // ErrFileExists says that a number that should be free is taken: highest_file_id of the map is wrong.
 var ErrFileExists = errors.New("dbox: mail file with a new number exists")
 
-// Name gives the new files the numbers from first on, in the order of their Stored.Index. MAP is locked. The names
-// are durable when it returns, if the messages are.
+// ErrReplaced says that a mail file is not where it was when the transaction began: a repair has written it anew.
+var ErrReplaced = errors.New("dbox: mail file was replaced during the transaction")
+
+// Name gives the new files the numbers from first on, in the order of their Stored.Index, and makes sure that the
+// others are still in their places: the lock of a file does not keep a repair away, MAP does, which is locked. The error is
+// then ErrReplaced. The names are durable when it returns, if the messages are.
 func (a *Appender) Name(first FileID) error {
 	if err := a.usable(); err != nil {
 		return err
 	}
 	id, synced := first, false
 	for _, t := range a.targets {
-		if !t.isNew || t.id != 0 {
+		if !t.isNew {
+			if err := t.inPlace(a.files.cfg.FS); err != nil {
+				return err
+			}
+			continue
+		}
+		if t.id != 0 {
 			continue
 		}
 		if id == 0 {

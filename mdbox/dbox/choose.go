@@ -70,31 +70,46 @@ func (a *Appender) uses(id FileID) bool {
 func (a *Appender) try(c Candidate, size uint64, oldest int64) (t *target, old bool) {
 	l, err := a.open(c.File)
 	if err != nil {
-		return nil, a.skip(err)
+		return nil, a.skip(c, err)
 	}
 	if l.header.Created < oldest {
 		l.f.Close()
 		return nil, true
 	}
 	if err := l.lock(); err != nil {
-		return nil, a.skip(err)
+		return nil, a.skip(c, err)
 	}
 	if l.appendable() && l.size <= a.files.cfg.RotateSize-size {
 		if err = l.checkFrom(c.End); err == nil {
 			return &target{f: l.f, path: l.f.Name(), id: c.File, old: l.size, end: l.size, synced: true}, false
 		}
 	}
-	return nil, a.skip(errors.Join(err, l.Unlock()))
+	return nil, a.skip(c, errors.Join(err, l.Unlock()))
 }
 
-// skip reports why a candidate is not used, unless it is usual: it is gone or in the other storage, or in use. What is
-// wrong with one file must not keep messages from being saved to another.
-func (a *Appender) skip(err error) (old bool) {
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrBusy) {
+// skip reports why a candidate is not used, once, unless it is usual: it is gone or in the other storage, or in use. What
+// is wrong with one file must not keep messages from being saved to another.
+func (a *Appender) skip(c Candidate, err error) (old bool) {
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrBusy) {
+		return false
+	}
+	a.files.mu.Lock()
+	again := a.files.skipped[c]
+	if !again {
+		if a.files.skipped == nil || len(a.files.skipped) >= maxSkipped {
+			a.files.skipped = make(map[Candidate]bool)
+		}
+		a.files.skipped[c] = true
+	}
+	a.files.mu.Unlock()
+	if !again {
 		a.files.cfg.Report(fmt.Errorf("dbox: messages are saved elsewhere: %w", err))
 	}
 	return false
 }
+
+// maxSkipped is how many skipped candidates are remembered, so as not to be reported again.
+const maxSkipped = 100
 
 // open opens a file in the storage that the Appender is for.
 func (a *Appender) open(id FileID) (*Locked, error) {

@@ -93,6 +93,32 @@ func TestChooseFile(t *testing.T) {
 	}
 }
 
+func TestDamagedFileIsReportedOnce(t *testing.T) {
+	reports := 0
+	s := newFiles(t, func(c *Config) { c.Report = func(error) { reports++ } })
+	ref := writeMails(t, s.Path(1), 1, stored{body: "one\n"})[0]
+	if err := os.Truncate(s.Path(1), 1000); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		save(t, s.NewAppender(candidatesOf(end(ref))), FileID(2+i), "x")
+	}
+	if reports != 1 {
+		t.Errorf("%d reports", reports)
+	}
+}
+
+func TestNoAltStorage(t *testing.T) {
+	s := newFiles(t, func(c *Config) { c.AltDir = "" })
+	a := s.NewAltAppender(candidatesOf())
+	if _, err := a.Save(NewMessage{}, strings.NewReader("x")); err == nil {
+		t.Error("saved to an ALT storage that is not there")
+	}
+	if err := a.Abort(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestBusyFileIsNotWaitedFor(t *testing.T) {
 	s := newFiles(t, nil)
 	one := writeMails(t, s.Path(1), 1, stored{body: "one\n"})[0]

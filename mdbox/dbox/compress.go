@@ -18,9 +18,20 @@ type compressor interface {
 	release()
 }
 
-// CanSave reports whether new messages can be stored with the compression.
-func (c Compression) CanSave() bool {
-	return c == Uncompressed || c == Gzip || c == LZ4 || c == Zstd
+// ParseSaveCompression returns the compression for new messages with the name that Dovecot's settings give it (zlib_save,
+// in 2.4 mail_compress_write_method): gz, lz4 or zstd; the empty string is Uncompressed. bz2 and xz are only read.
+func ParseSaveCompression(method string) (Compression, error) {
+	switch method {
+	case "":
+		return Uncompressed, nil
+	case "gz":
+		return Gzip, nil
+	case "lz4":
+		return LZ4, nil
+	case "zstd":
+		return Zstd, nil
+	}
+	return Uncompressed, fmt.Errorf("dbox: messages can not be saved as %q, but as gz, lz4 or zstd", method)
 }
 
 // newCompressor returns a compressor to dst, with the levels that Dovecot takes by default.

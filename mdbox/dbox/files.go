@@ -34,10 +34,11 @@ var ErrClosed = errors.New("dbox: store is closed")
 type Files struct {
 	cfg Config
 
-	mu     sync.Mutex
-	open   map[FileID]*file
-	recent list.List // of *file, most recently used first; those in open
-	closed bool
+	mu      sync.Mutex
+	open    map[FileID]*file
+	recent  list.List // of *file, most recently used first; those in open
+	closed  bool
+	skipped map[Candidate]bool // files that could not be appended to, reported
 
 	points checkpoints
 }

@@ -2,6 +2,7 @@ package dbox
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"github.com/roostmail/roost/mdbox/vfs"
@@ -16,6 +17,22 @@ type target struct {
 	old    uint64 // end before the transaction; of a new file the offset of the first message
 	end    uint64 // end of the last complete message
 	synced bool   // up to end
+}
+
+// inPlace checks that the path of the open file still leads to it.
+func (t *target) inPlace(fsys vfs.FS) error {
+	now, err := fsys.Stat(t.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("dbox: %w", err)
+	}
+	opened, errOpened := t.f.Stat()
+	if errOpened != nil {
+		return fmt.Errorf("dbox: %w", errOpened)
+	}
+	if err != nil || !now.SameFile(opened) {
+		return fmt.Errorf("%s: %w", t.path, ErrReplaced)
+	}
+	return nil
 }
 
 // truncate removes what is behind the last complete message.
