@@ -104,7 +104,7 @@ func (a *appending) giveUp() error {
 // mailbox, tail of the map (dovecot mdbox-save.c).
 func (a *appending) commit(ctx context.Context) (saved *Saved, err error) {
 	err = a.b.store.withMap(ctx, func(m *lockedMap) error {
-		box, err := a.b.lock(ctx, [16]byte{})
+		box, err := a.b.lockSized(ctx, [16]byte{}, nil)
 		if err != nil {
 			return err
 		}
@@ -200,11 +200,23 @@ func (l *lockedBox) add(ctx context.Context, messages []newRecord, now time.Time
 	if day, ok := s.DayUpdate(now, first); ok {
 		records = append(records, external(day))
 	}
+	records = append(records, l.sizeRecords(nil, sizedMessages(first, messages))...)
 	if err := l.x.Commit(true, records...); err != nil {
 		return nil, err
 	}
 	l.finish()
 	return saved, nil
+}
+
+// sizedMessages returns the sizes of new messages; those after the first whose size is not known are left out.
+func sizedMessages(first uint32, messages []newRecord) (sized []index.SizedMessage) {
+	for i, m := range messages {
+		if !m.sized {
+			break
+		}
+		sized = append(sized, index.SizedMessage{UID: first + uint32(i), Size: m.size})
+	}
+	return sized
 }
 
 // Sizes of record data, bytes.

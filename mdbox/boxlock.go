@@ -15,8 +15,9 @@ import (
 
 // lockedBox is a mailbox while this process holds the lock of its log (BOX), and this goroutine Mailbox.mu.
 type lockedBox struct {
-	b *Mailbox
-	x *index.Locked
+	b   *Mailbox
+	x   *index.Locked
+	sum *sizeSum // nil: hdr-vsize is left as it is
 }
 
 // lock takes BOX and brings the mailbox up to date. If guid is not zero, the mailbox must have it. Errors are
@@ -35,11 +36,26 @@ func (b *Mailbox) lock(ctx context.Context, guid [16]byte) (*lockedBox, error) {
 		}
 		return nil, fmt.Errorf("mdbox: lock mailbox %s: %w", b.name, err)
 	}
-	l := &lockedBox{b, x}
+	l := &lockedBox{b: b, x: x}
 	if err := l.check(guid); err != nil {
 		l.unlock()
 		return nil, err
 	}
+	return l, nil
+}
+
+// lockSized is lock for a change that may also concern the sum of the sizes of messages. expunge are those that are to be expunged.
+func (b *Mailbox) lockSized(ctx context.Context, guid [16]byte, expunge []uint32) (*lockedBox, error) {
+	if b.store.options.Write == nil {
+		return nil, ErrReadOnly
+	}
+	sum := b.lockSizes(ctx, expunge)
+	l, err := b.lock(ctx, guid)
+	if err != nil {
+		sum.release(b)
+		return nil, err
+	}
+	l.sum = sum
 	return l, nil
 }
 
@@ -75,6 +91,7 @@ func (l *lockedBox) corrupt(rule string, args ...any) error {
 func (l *lockedBox) unlock() {
 	l.b.store.report("unlock mailbox "+l.b.name, l.x.Unlock())
 	l.b.mu.Unlock()
+	l.sum.release(l.b)
 }
 
 // record returns what the index knows of message i.
@@ -140,7 +157,8 @@ func (l *lockedBox) removeRecords(gone translog.ExpungeGUIDs) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	if err := l.x.Commit(true, translog.NewRecord{External: true, Payload: gone}); err != nil {
+	records := append([]translog.NewRecord{external(gone)}, l.sizeRecords(gone, nil)...)
+	if err := l.x.Commit(true, records...); err != nil {
 		return fmt.Errorf("mdbox: expunge from %s: %w", l.b.name, err)
 	}
 	return nil

@@ -77,7 +77,7 @@ func (b *Mailbox) copyLocked(ctx context.Context, m *lockedMap, r CopyRequest) (
 	if !r.Move || len(uids) == 0 {
 		return copied, nil
 	}
-	l, err := b.lock(ctx, r.Mailbox)
+	l, err := b.lockSized(ctx, r.Mailbox, uids)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func keywordNames(s *index.State, i int, names []string) (keywords []string) {
 
 // receive adds messages that the map has already, with references, to the mailbox.
 func (b *Mailbox) receive(ctx context.Context, m *lockedMap, messages []newRecord) (*Saved, error) {
-	l, err := b.lock(ctx, [16]byte{})
+	l, err := b.lockSized(ctx, [16]byte{}, nil)
 	if err != nil {
 		return nil, err
 	}

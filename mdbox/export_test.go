@@ -42,3 +42,15 @@ func LookupMap(t testing.TB, s *Store, uid mapindex.UID) (mapindex.Entry, bool, 
 	}
 	return m.Lookup(uid)
 }
+
+// SizeSum returns the sum of sizes that the index keeps, and whether it is of all messages.
+func SizeSum(b *Mailbox) (sum uint64, kept bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, err := b.refresh()
+	if err != nil {
+		return 0, false
+	}
+	h, kept := s.VSize()
+	return h.VSize, kept && int(h.MessageCount) == s.Len()
+}

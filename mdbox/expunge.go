@@ -16,7 +16,7 @@ func (b *Mailbox) Expunge(ctx context.Context, guid [16]byte, uids []uint32, onl
 		return nil, err
 	}
 	err = b.store.withMap(ctx, func(m *lockedMap) error {
-		l, err := b.lock(ctx, guid)
+		l, err := b.lockSized(ctx, guid, uids)
 		if err != nil {
 			return err
 		}

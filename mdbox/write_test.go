@@ -71,6 +71,11 @@ func TestWrittenByBoth(t *testing.T) {
 		for i := range 8 {
 			randomWrite(t, rng, boxes, fmt.Sprintf("%d-%d", round, i))
 		}
+		for _, n := range names {
+			if sum, kept := mdbox.SizeSum(boxes[n]); kept && sum != sizeOf(t, boxes[n]) {
+				t.Errorf("round %d: %s: the sum of sizes is %d, want %d", round, n, sum, sizeOf(t, boxes[n]))
+			}
+		}
 		if round%5 == 4 {
 			if _, err := s.Purge(context.Background(), nil); err != nil {
 				t.Fatal(err)
@@ -91,6 +96,20 @@ func TestWrittenByBoth(t *testing.T) {
 	if before != after {
 		t.Errorf("a rebuild changes something:\n%s\n%s", before, after)
 	}
+}
+
+// sizeOf adds up the sizes of all messages, one by one.
+func sizeOf(t *testing.T, b *mdbox.Mailbox) (sum uint64) {
+	t.Helper()
+	ms, err := b.Messages(mustSnapshot(t, b).Messages.UIDs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ms.Close()
+	for ms.Next() {
+		sum += uint64(len(readAll(t, ms.Message())))
+	}
+	return sum
 }
 
 // giveTo gives all files below root to its owner: a test that runs as root makes files that Dovecot's processes could not open.
@@ -158,7 +177,7 @@ func dovecotWrites(t *testing.T, rng *rand.Rand, s *mdboxtest.Store, from, to st
 	s.IMAP(t, "SELECT "+from,
 		fmt.Sprintf("APPEND %s ($Kw \\Seen) {%d+}\r\n%s", to, len(m), m),
 		`STORE 1:* +FLAGS (\Answered Dove)`,
-		fmt.Sprintf("COPY 1:3 %s", to),
+		fmt.Sprintf("COPY 1:3 %s", to), "STATUS A (SIZE)", "STATUS B (SIZE)", "STATUS INBOX (SIZE)",
 		`STORE 2 +FLAGS (\Deleted)`, "EXPUNGE",
 		"UID FETCH 1:* (ENVELOPE BODYSTRUCTURE)")
 }
