@@ -98,6 +98,10 @@ func (b *Mailbox) sources(m *lockedMap, r CopyRequest) (uids []uint32, messages 
 		return nil, nil, fmt.Errorf("%w: %s is another mailbox now", ErrNotFound, b.name)
 	}
 	c, names := newRecordColumns(s), s.Keywords()
+	cacheSeq := uint32(0)
+	if e := s.Ext(extCache); e != nil {
+		cacheSeq = e.ResetID
+	}
 	for i := range located(s, slices.Values(r.UIDs)) {
 		rec := c.record(i)
 		if rec.mapUID == 0 || h.MapUIDValidity != m.Map().UIDValidity() {
@@ -106,16 +110,10 @@ func (b *Mailbox) sources(m *lockedMap, r CopyRequest) (uids []uint32, messages 
 		uids = append(uids, rec.uid)
 		messages = append(messages, newRecord{
 			flags: s.Flags()[i], keywords: keywordNames(s, i, names), mapUID: rec.mapUID, guid: rec.guid,
-			size: uint64(rec.vsize), sized: rec.hasVSize, source: &copySource{b, rec},
+			size: uint64(rec.vsize), sized: rec.hasVSize, source: &copySource{b, rec, s.Header().IndexID(), cacheSeq},
 		})
 	}
 	return uids, messages, nil
-}
-
-// copySource is where the cached values of a copy are.
-type copySource struct {
-	b      *Mailbox
-	record record
 }
 
 // keywordNames returns the names of the keywords of message i.

@@ -163,13 +163,23 @@ func (c *cacheWriter) records() []translog.NewRecord {
 	return append(c.begin, external(translog.ExtIntros{c.intro(c.seq)}), external(c.offsets))
 }
 
-// cacheRecords writes the descriptions of new messages, of which the first has the UID first, into the cache.
+// cacheRecords writes what is known of new messages, of which the first has the UID first, into the cache: descriptions of
+// those that were saved, and what the cache of their origin has of copies.
 func (l *lockedBox) cacheRecords(ctx context.Context, first uint32, messages []newRecord) []translog.NewRecord {
-	described := false
-	for _, m := range messages {
-		described = described || m.cached != nil
+	var source sourceCache
+	defer source.close()
+	values := make([][]cache.FieldValue, len(messages))
+	known := false
+	for i, m := range messages {
+		switch {
+		case m.cached != nil:
+			values[i] = m.cached.d.Values()
+		case m.source != nil:
+			values[i] = source.values(m.source)
+		}
+		known = known || len(values[i]) > 0
 	}
-	if !described {
+	if !known {
 		return nil
 	}
 	c := l.openCache(ctx)
@@ -177,9 +187,10 @@ func (l *lockedBox) cacheRecords(ctx context.Context, first uint32, messages []n
 		return nil
 	}
 	for i, m := range messages {
-		if m.cached != nil {
-			c.add(first+uint32(i), 0, m.cached.d.Values())
+		if m.source != nil && c.w != nil {
+			values[i] = l.b.store.options.Write.Cache.CopyValues(values[i], c.w.Fields(), l.b.store.now().Unix())
 		}
+		c.add(first+uint32(i), 0, values[i])
 	}
 	return c.records()
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -108,7 +109,8 @@ func TestTwinMailboxesHaveEqualCaches(t *testing.T) {
 	store := mdboxtest.MakeStore(t, "--content", "fresh")
 	first := wire("Subject: first\nContent-Type: text/html\nDate: Fri, 9 Feb 2024 12:00:00 -0500\n\n<p>text\n")
 	fetch := []string{"FETCH 1:* ENVELOPE", "FETCH 1:* BODYSTRUCTURE", "FETCH 1:* RFC822.SIZE", "FETCH 1:* BODY.PEEK[HEADER.FIELDS (X-A List-Id)]", "FETCH 1:* (PREVIEW (FUZZY))"}
-	for _, name := range []string{"theirs", "ours"} {
+	for _, name := range []string{"theirs", "ours", "theirs copied", "ours copied"} {
+		name = strconv.Quote(name)
 		store.IMAP(t, append([]string{"CREATE " + name, fmt.Sprintf("APPEND %s {%d+}\r\n%s", name, len(first), first), "SELECT " + name, "FETCH 1:* INTERNALDATE"}, fetch...)...)
 	}
 	var mails [][]byte
@@ -150,6 +152,31 @@ func TestTwinMailboxesHaveEqualCaches(t *testing.T) {
 	}
 	if theirHeader.Records != ourHeader.Records || theirHeader.Continued != ourHeader.Continued {
 		t.Errorf("their header %+v, ours %+v", theirHeader, ourHeader)
+	}
+	copied, err := s.OpenMailbox("ours")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := s.OpenMailbox("ours copied")
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := copied.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := copied.Copy(context.Background(), mdbox.CopyRequest{UIDs: snapshot.Messages.UIDs, To: to}); err != nil {
+		t.Fatal(err)
+	}
+	giveToOwner(t, store)
+	store.IMAP(t, "SELECT theirs", `COPY 1:* "theirs copied"`)
+	theirs, _ = cachedValues(t, store, "theirs copied")
+	ours, _ = cachedValues(t, store, "ours copied")
+	if len(theirs) != len(ours) {
+		t.Fatalf("%d and %d copies", len(theirs), len(ours))
+	}
+	for i := range theirs {
+		diffValues(t, fmt.Sprintf("copy %d", i+1), ours[i], theirs[i])
 	}
 	answers := map[string]string{}
 	for _, name := range []string{"theirs", "ours"} {
