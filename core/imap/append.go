@@ -12,7 +12,8 @@ import (
 // literalAppend checks what was received of the command, before the literal is sent.
 func literalAppend(r *request) (session.LiteralAnswer, error) {
 	var raw []byte
-	var first backend.MailboxRef                 // of the first message
+	var first backend.MailboxRef // where the first message goes; none: this is a later one
+
 	if bodies := r.s.Bodies(); len(bodies) > 0 { // all before the last one was checked when that was announced
 		last := bodies[len(bodies)-1]
 		r.d.Skip(last.At + last.Kept - r.d.Pos())
@@ -34,6 +35,9 @@ func literalAppend(r *request) (session.LiteralAnswer, error) {
 	if err := r.end(); err != nil { // also if this is not the literal that was announced
 		return 0, err
 	}
+	if err := r.checkKeywords(m.Keywords); err != nil {
+		return 0, err
+	}
 	if m.Size == 0 { // in words of Dovecot; RFC 3502 §6.3.11 lets a client cancel the command so
 		return 0, no("", "Can't save a zero byte message.")
 	}
@@ -48,14 +52,14 @@ const askFrom = 16 << 10
 
 // askMailbox refuses the command's first message if its mailbox does not exist.
 func (r *request) askMailbox(raw []byte, ref backend.MailboxRef) (session.LiteralAnswer, error) {
-	const any = backend.StatusUIDValidity
-	if _, ok := r.srv.boxes.KnownStatus(ref, any); ok {
+	const items = backend.StatusUIDValidity
+	if _, ok := r.srv.boxes.KnownStatus(ref, items); ok {
 		return session.LiteralSpool, nil
 	}
 	if r.ctx == nil {
 		return session.LiteralAsk, nil
 	}
-	all, err := r.srv.boxes.Status(r.ctx, ref.User, ref.Namespace, []string{ref.Name}, any)
+	all, err := r.srv.boxes.Status(r.ctx, ref.User, ref.Namespace, []string{ref.Name}, items)
 	if err == nil && all[0].Err != nil {
 		err = all[0].Err
 	}
@@ -122,15 +126,7 @@ func (r *request) appendArguments() (raw []byte, messages []backend.AppendMessag
 		r.appendMessage()
 		r.d.Fail("expected literal")
 	}
-	if err := r.end(); err != nil {
-		return nil, nil, err
-	}
-	for i := range messages {
-		if err := r.checkKeywords(messages[i].Keywords); err != nil {
-			return nil, nil, err
-		}
-	}
-	return raw, messages, nil
+	return raw, messages, r.end()
 }
 
 // appendMessage reads SP [flag-list SP] [date-time SP] and the announcement of the literal.

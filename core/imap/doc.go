@@ -25,6 +25,13 @@
 // *imapwire.SyntaxError is BAD, a *response is what it says, and a
 // *backend.Error is NO with the response code of its kind (errorCodes).
 //
+// # A message that is appended
+//
+// The literals of APPEND are bodies (session.LiteralSpool). Literal checks a command as far as it has come before
+// each of them: its grammar, the mailbox's name, and (on a worker, for a large one) that the mailbox exists. The session engine keeps a
+// small body in the command and writes a large one to a file as it comes, however long the client takes. When
+// the command is complete, one call of backend.Writer reads all of them.
+//
 // # Untagged updates
 //
 // A session stands at a version of its mailbox; its sequence numbers are those
