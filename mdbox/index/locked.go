@@ -124,8 +124,8 @@ func (l *Locked) damage() error {
 	return nil
 }
 
-// cutGarbage truncates the log to its last complete transaction. No reader has looked
-// at what is behind.
+// cutGarbage truncates the log to its last complete transaction. No reader has looked at
+// what is behind. If that can not be an unfinished write, the Scanner has called it damage.
 func (l *Locked) cutGarbage() error {
 	end := int64(l.x.state.pos.Offset)
 	if l.file.Info.Size <= end {

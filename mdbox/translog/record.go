@@ -94,19 +94,18 @@ type RecordHeader struct {
 
 // DecodeRecordHeader decodes the record header at the start of b. complete is
 // false when the header is still being written: there are fewer than 8 bytes,
-// or its size is not yet set.
+// or its size or type is not yet set.
 func DecodeRecordHeader(b []byte) (h RecordHeader, complete bool, err error) {
 	if len(b) < RecordHeaderSize {
 		return RecordHeader{}, false, nil
 	}
-	size := DecodeOffset([4]byte(b[:4]))
-	if size == 0 {
+	size, v := DecodeOffset([4]byte(b[:4])), binary.LittleEndian.Uint32(b[4:])
+	if size == 0 || v == 0 {
 		return RecordHeader{}, false, nil
 	}
 	if size <= RecordHeaderSize {
 		return RecordHeader{}, true, vfs.Corrupt(0, "record header: size %d, want more than %d", size, RecordHeaderSize)
 	}
-	v := binary.LittleEndian.Uint32(b[4:])
 	return RecordHeader{
 		Size:     size,
 		Type:     Type(v) & typeMask,

@@ -1,6 +1,7 @@
 package translog
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/roostmail/roost/mdbox/vfs"
@@ -49,7 +50,7 @@ func (s *Scanner) Next() (Record, bool) {
 		return s.fail(err)
 	}
 	if !complete || int64(h.Size) > int64(len(s.b)) {
-		return Record{}, false
+		return s.stop()
 	}
 	r := Record{Header: h, Pos: s.pos, Payload: s.b[RecordHeaderSize:h.Size:h.Size]}
 	if h.Type == TypeBoundary {
@@ -57,11 +58,17 @@ func (s *Scanner) Next() (Record, bool) {
 			return s.fail(vfs.Corrupt(0, "boundary: %d bytes, want %d", len(r.Payload), boundarySize))
 		}
 		size := binary.LittleEndian.Uint32(r.Payload)
+		if size == 0 { // not there yet
+			return s.stop()
+		}
 		if size < h.Size {
 			return s.fail(vfs.Corrupt(0, "boundary: size %d, want at least %d", size, h.Size))
 		}
-		if uint64(size) > uint64(len(s.b)) || uint64(size) == uint64(len(s.b)) && torn(s.b[h.Size:]) {
-			return Record{}, false
+		if uint64(size) > uint64(len(s.b)) {
+			return s.stop()
+		}
+		if end, ok := filled(s.b[:size], int(h.Size)); !ok {
+			return s.stopInside(end, int(size))
 		}
 	}
 	s.b = s.b[h.Size:]
@@ -69,21 +76,49 @@ func (s *Scanner) Next() (Record, bool) {
 	return r, true
 }
 
-// torn reports whether some record of the last transaction of a log, whose records without boundary are b, was never written: its header
-// is zeros. When the power fails a file may have got its new size before all of its data, so this transaction is
-// not complete either. What is wrong in another way has been changed after it was written, and is an error.
-func torn(b []byte) bool {
-	for len(b) > 0 {
-		if len(b) < RecordHeaderSize || binary.LittleEndian.Uint32(b) == 0 {
-			return true
+// filled reports whether the transaction b consists of complete records from off on, up to one
+// that is broken, and where they end.
+func filled(b []byte, off int) (end int, ok bool) {
+	for off < len(b) {
+		h, complete, err := DecodeRecordHeader(b[off:])
+		if err != nil {
+			return off, true
 		}
-		size := DecodeOffset([4]byte(b[:4]))
-		if size <= RecordHeaderSize || uint64(size) > uint64(len(b)) {
-			return false
+		if !complete || int64(h.Size) > int64(len(b)-off) {
+			return off, false
 		}
-		b = b[size:]
+		off += int(h.Size)
 	}
-	return false
+	return off, true
+}
+
+// stop ends the records before a transaction that is not complete: some process is writing it,
+// or has stopped in the middle. But there can be only one such, the last: if another
+// transaction begins behind its start, what is incomplete was complete before.
+func (s *Scanner) stop() (Record, bool) {
+	for off := 4; ; off += 4 {
+		i := bytes.Index(s.b[min(off, len(s.b)):], boundaryStart)
+		if i < 0 {
+			return Record{}, false
+		}
+		if off += i; off%4 == 0 {
+			return s.fail(vfs.Corrupt(0, "a record that does not end before the transaction at %d", int64(s.pos.Offset)+int64(off)))
+		}
+		off -= off % 4
+	}
+}
+
+// boundaryStart is how a boundary record begins, by which transactions are found.
+var boundaryStart = RecordHeader{Size: boundaryRecordSize, Type: TypeBoundary, External: true}.Append(nil)
+
+// stopInside ends the records before a transaction of size bytes whose records end at end.
+// When the power fails, a file may have got its new size before all of its
+// data: then zeros are in the place of records, and nothing comes after.
+func (s *Scanner) stopInside(end, size int) (Record, bool) {
+	if _, complete, _ := DecodeRecordHeader(s.b[end:size]); complete || size < len(s.b) {
+		return s.fail(vfs.Corrupt(int64(end), "the records of a transaction do not end where it ends"))
+	}
+	return Record{}, false
 }
 
 func (s *Scanner) fail(err error) (Record, bool) {

@@ -55,6 +55,40 @@ func TestScannerStopsBeforeWhatIsNotComplete(t *testing.T) {
 	}
 }
 
+// A disk may have lost the end of a transaction, but not its size.
+func TestScannerStopsBeforeTornTransaction(t *testing.T) {
+	first := transaction(nil, false, FlagUpdates{{UIDs: UIDRange{1, 1}, Add: 1}})
+	whole := transaction(slices.Clone(first), true, Appends{{UID: 9}}, HeaderUpdates{{64, []byte{1, 2, 3, 4}}})
+	end := Pos{3, 40 + uint32(len(first))}
+	for n := len(first); n <= len(whole)-12; n += 4 { // beyond, all headers are there
+		b := slices.Clone(whole)
+		clear(b[n:])
+		s := NewScanner(b, Pos{3, 40})
+		if got := types(s); len(got) != 1 || s.Err() != nil || s.Pos() != end {
+			t.Errorf("%d of %d bytes: records %v up to %v, error %v", n, len(b), got, s.Pos(), s.Err())
+		}
+	}
+}
+
+// What is not complete but has a transaction behind it was complete once.
+func TestScannerTellsDamageFromUnfinishedWrites(t *testing.T) {
+	one := transaction(nil, false, FlagUpdates{{UIDs: UIDRange{1, 1}, Add: 1}})
+	two := transaction(nil, true, Appends{{UID: 9}}, HeaderUpdates{{64, []byte{1, 2, 3, 4}}})
+	for name, b := range map[string][]byte{
+		"zeros":                       append(make([]byte, 20), two...),
+		"zeros in a transaction":      slices.Concat(two[:12], make([]byte, 32), two),
+		"a large record":              slices.Concat([]byte{0x80, 0x80, 0x81}, one[3:], two),
+		"a large transaction":         slices.Concat(two[:9], []byte{1, 0, 0}, two[12:], two),
+		"a large record, then others": slices.Concat([]byte{0x80, 0x80, 0x81}, one[3:], one, one, two, one),
+		"a record that goes beyond":   slices.Concat(two[:15], []byte{0x94}, two[16:]),
+	} {
+		s := NewScanner(b, Pos{3, 40})
+		if got := types(s); len(got) != 0 || s.Err() == nil || s.Pos() != (Pos{3, 40}) {
+			t.Errorf("%s: records %v up to %v, error %v, want an error", name, got, s.Pos(), s.Err())
+		}
+	}
+}
+
 func TestScannerReportsBrokenRecords(t *testing.T) {
 	good := transaction(nil, false, FlagUpdates{{UIDs: UIDRange{1, 1}, Add: 1}})
 	for name, bad := range map[string]string{
