@@ -34,7 +34,7 @@ func TestWritersBesideDovecot(t *testing.T) {
 		locks.FS, w.Lock = w.Lock.FS, locks
 		w.RotateMaxSize, w.RewriteMaxLog, w.RewriteMinLog = 6000, 1500, 500
 	}
-	const ours, theirs, steps, conversations, commands = 3, 2, 1000, 25, 12
+	const ours, theirs, steps, conversations, commands = 3, 2, 400, 10, 12
 	var all sync.WaitGroup
 	var writers []*session
 	for i := range ours {

@@ -116,6 +116,7 @@ func TestLockRefusesDamage(t *testing.T) {
 		"an unknown record":   func(b []byte) []byte { return append(b, 0x80, 0x80, 0x80, 0x83, 0, 0, 0x40, 0, 1, 2, 3, 4) },
 		"a record of 8 bytes": func(b []byte) []byte { return append(b, 0x80, 0x80, 0x80, 0x82, 2, 0, 0, 0x10) },
 		"a used UID":          func(b []byte) []byte { return append(b, 0x80, 0x80, 0x80, 0x84, 2, 0, 0, 0x10, 3, 0, 0, 0, 0, 0, 0, 0) },
+		"a gap":               func(b []byte) []byte { return slices.Concat(b, make([]byte, 16), b[40:]) },
 		"no header":           func(b []byte) []byte { return b[:20] },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -38,8 +38,9 @@ func (l *Locked) writeSnapshot() error {
 	return nil
 }
 
-// syncLog makes the log durable before something that is durable names its end: a snapshot, or the log after it. Else a
-// power cut could leave one that stands beyond the end of the log.
+// syncLog makes the log durable before something that is durable names its end: a
+// snapshot, or the log after it. Else a power cut could leave one that stands beyond
+// the end of the log.
 func (l *Locked) syncLog() error {
 	if l.w.Fsync == FsyncNever {
 		return nil

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mdboxtest"
 )
@@ -56,4 +58,58 @@ func TestDovecotReadsWhatWasWritten(t *testing.T) {
 	}
 	noErrors(t, store)
 	t.Logf("operations: %v, log %v", s.done, s.box.State().Pos())
+}
+
+// An index that is made anew from what is in it is the same mailbox for Dovecot, also for
+// a session that has it open.
+func TestDovecotReadsAResetIndex(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	store := mdboxtest.MakeStore(t, "--content", "tiny")
+	s := newSession(t, store, "INBOX", seed, nil)
+	for range 40 {
+		if err := s.step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := store.Describe(t, "INBOX", true)
+	l := lock(t, s.box, s.boxW)
+	drop := l.State().Len() / 2
+	gone := l.State().UIDs()[drop]
+	if err := l.Reset(0, l.State().Records(func(i int) bool { return i != drop })...); err != nil {
+		t.Fatal(err)
+	}
+	unlock(t, l)
+	after := store.Describe(t, "INBOX", true)
+	if after.HighestModSeq <= before.HighestModSeq {
+		t.Errorf("highest modseq %d, was %d", after.HighestModSeq, before.HighestModSeq)
+	}
+	if _, err := s.box.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	compare(t, s.box, after)
+	before.Mails = slices.DeleteFunc(before.Mails, func(m mdboxtest.ExpectedMail) bool { return m.UID == gone })
+	before.Messages, before.Unseen, before.HighestModSeq = after.Messages, after.Unseen, after.HighestModSeq
+	for i := range before.Mails {
+		before.Mails[i].ModSeq = after.Mails[min(i, len(after.Mails)-1)].ModSeq
+	}
+	if d := cmp.Diff(before, after); d != "" {
+		t.Errorf("mailbox (-before +after):\n%s", d)
+	}
+	for range 40 {
+		if err := s.step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compareWithDovecot(t, store, s)
+	noErrors(t, store)
+}
+
+func compareWithDovecot(t *testing.T, store *mdboxtest.Store, s *session) {
+	t.Helper()
+	want := store.Describe(t, "INBOX", true)
+	if _, err := s.box.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	compare(t, s.box, want)
 }
