@@ -5,22 +5,55 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/roostmail/roost/core/mailbox/mailboxtest"
+	"github.com/roostmail/roost/core/session"
 )
 
 // BenchmarkCommand measures small commands over loopback, client included, on a mailbox of 1,000 messages.
 func BenchmarkCommand(b *testing.B) {
-	srv := startServer(b, testConfig(), true)
+	do := benchClient(b, 1000)
+	for _, cmd := range []string{"NOOP", "CAPABILITY", "STATUS INBOX (MESSAGES)", "LIST \"\" *", "FETCH 1 FLAGS", "FETCH 1:* FLAGS", "SELECT INBOX"} {
+		b.Run(fmt.Sprintf("%q", cmd), func(b *testing.B) {
+			b.ReportAllocs()
+			line := []byte("a " + cmd + "\r\n")
+			for b.Loop() {
+				do(line)
+			}
+		})
+	}
+}
+
+// BenchmarkStore measures the change of one message's flags, which must not cost more in a larger mailbox.
+func BenchmarkStore(b *testing.B) {
+	for _, n := range []int{1000, 100_000} {
+		for _, cmd := range []string{"STORE 500 FLAGS (%s)", "STORE 500 FLAGS.SILENT (%s)", "UID STORE 500 FLAGS (%s)"} {
+			b.Run(fmt.Sprintf("messages=%d/%q", n, cmd), func(b *testing.B) {
+				do := benchClient(b, n)
+				b.ReportAllocs()
+				flags := []string{"\\Seen", "\\Flagged"}
+				for i := 0; b.Loop(); i++ {
+					do(fmt.Appendf(nil, "a "+cmd+"\r\n", flags[i%2]))
+				}
+			})
+		}
+	}
+}
+
+// benchClient returns what sends a command and waits for its answer, with a mailbox of n messages selected.
+func benchClient(b *testing.B, n int) (do func(cmd []byte)) {
+	srv := startServer(b, testConfig(), true, func(store *mailboxtest.Store, _ *session.Config) { store.AllowWrites() })
 	inbox := srv.store.Create("demo", "", "INBOX")
-	for range 1000 {
+	for range n {
 		inbox.Append("x", 0)
 	}
 	c, err := net.Dial("tcp", srv.addr)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer c.Close()
+	b.Cleanup(func() { c.Close() })
 	buf := make([]byte, 1<<20)
-	do := func(cmd []byte) {
+	do = func(cmd []byte) {
 		if _, err := c.Write(cmd); err != nil {
 			b.Fatal(err)
 		}
@@ -38,13 +71,5 @@ func BenchmarkCommand(b *testing.B) {
 	}
 	do([]byte("a LOGIN demo secret\r\n"))
 	do([]byte("a SELECT INBOX\r\n"))
-	for _, cmd := range []string{"NOOP", "CAPABILITY", "STATUS INBOX (MESSAGES)", "LIST \"\" *", "FETCH 1 FLAGS", "FETCH 1:* FLAGS", "SELECT INBOX"} {
-		b.Run(fmt.Sprintf("%q", cmd), func(b *testing.B) {
-			b.ReportAllocs()
-			line := []byte("a " + cmd + "\r\n")
-			for b.Loop() {
-				do(line)
-			}
-		})
-	}
+	return do
 }

@@ -20,6 +20,11 @@
 //
 //	parse tag and name ▸ check the state ▸ pin the view ▸ command.run ▸ untagged updates ▸ tagged response
 //
+// A command that changes mail is one call of backend.Writer, made through mailbox.Mailbox.Change if it changes the
+// selected mailbox: the answer tells what happened there, and nobody has to ask. Where storage
+// can only read, these commands are refused by request.permit, as those that change the selected
+// mailbox are after EXAMINE.
+//
 // A run function returns an error and writes untagged data only; the tagged
 // response is made from the error, in one place (finish): nil is OK, a
 // *imapwire.SyntaxError is BAD, a *response is what it says, and a
@@ -39,7 +44,12 @@
 // request.sync, which writes what leads from that version to the newest one and moves the
 // session there. FETCH, STORE and SEARCH go only as far as possible without
 // EXPUNGE (RFC 3501 §7.4.1); their UID forms may send it. The lines of one step are made once
-// and shared by all sessions (mailbox.Mailbox.Memo).
+// and shared by all sessions (mailbox.Mailbox.Memo), but for the RECENT response, and but for messages that are \Recent for one of
+// them (recent.go).
+//
+// What a command itself did to flags takes the same way: it is a step of the journal like any other. The
+// session that did it is told as its command says (ownChange): always after STORE, after .SILENT only
+// if somebody else had a hand in it; everybody else is told as ever.
 //
 // A session whose history is gone, or whose mailbox was replaced or deleted,
 // gets BYE: there is no other way to say that its sequence numbers are void.

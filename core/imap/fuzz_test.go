@@ -29,6 +29,8 @@ func FuzzConversation(f *testing.F) {
 		"b NOOP", "b FETCH 1:* (FLAGS UID BODY.PEEK[1.MIME]<0.10> ENVELOPE)", "b UID SEARCH OR SEEN NOT FROM {1}\r\na KEYWORD work",
 		"b IDLE\r\nDONE", "b AUTHENTICATE PLAIN\r\n*", "b LIST (SUBSCRIBED) \"\" (% *) RETURN (STATUS (SIZE))", "b STATUS INBOX (SIZE)",
 		"b SELECT A/B (CONDSTORE)", "b LOGIN {3+}\r\nabc \"d\\\"\"", "b ID (\"a\" NIL)", "b APPEND INBOX {3}", "b APPEND INBOX (\\Seen x) \" 1-Jan-2020 00:00:00 +0000\" {3+}\r\nabc {5+}\r\n12345\r\nb NOOP", "b APPEND {3+}\r\nA/B {5}\r\n12345", "b ENABLE CONDSTORE", "b UNSELECT",
+		"b STORE 1 (UNCHANGEDSINCE 9) +FLAGS.SILENT (\\Seen $x)", "b UID STORE 1:* -FLAGS a b", "b COPY 1 A/B", "b UID MOVE 1:* {3+}\r\nA/B", "b STORE 2 FLAGS (\\Deleted)\r\nb UID EXPUNGE 1:*",
+		"b EXPUNGE", "b CLOSE", "b CREATE x/", "b DELETE x", "b RENAME A/B {1}\r\nc", "b SUBSCRIBE {1+}\r\nx", "b UNSUBSCRIBE x", "b FETCH 1 (BODY[] RFC822.TEXT)",
 	} {
 		f.Add(true, s)
 		f.Add(false, s)

@@ -35,6 +35,14 @@
 // whoever needs them: a session whose history is gone gets ErrHistoryGone, and
 // says BYE, but never a wrong number.
 //
+// # Changing
+//
+// Mailbox.Change makes a call of backend.Writer and installs what its answer tells of the mailbox: one call for a command, and
+// the version after it has the change. The answer is a step from the position that the call was given. If
+// somebody has refreshed meanwhile it is dropped, and storage is asked: no step is taken twice.
+//
+// Claims say which session has which messages \Recent (recent.go).
+//
 // # Learning of changes
 //
 // Refresh asks storage what changed since the position of the current version:

@@ -145,6 +145,16 @@ func (m *Mailbox) UIDs() []uint32 {
 	return uids(m.messages)
 }
 
+// Flags returns the flags of a message; ok is false if there is none.
+func (m *Mailbox) Flags(uid imap.UID) (flags uint8, keywords []string, ok bool) {
+	defer m.lock()()
+	i := m.index(uid)
+	if i < 0 {
+		return 0, nil, false
+	}
+	return m.messages[i].flags, m.names(m.messages[i].kw), true
+}
+
 // index returns where a message stands, or -1.
 func (m *Mailbox) index(uid imap.UID) int {
 	i, ok := slices.BinarySearchFunc(m.messages, uid, func(x *message, uid imap.UID) int { return int(int64(x.uid) - int64(uid)) })
