@@ -29,8 +29,8 @@ const (
 //
 // Errors are those of Open and Lock. A snapshot without a log is damage.
 func Create(ctx context.Context, o Options, w *Writing) (*Index, *Locked, error) {
-	o.setDefaults()
-	x := &Index{o: o}
+	x := newIndex(o)
+	o = x.o
 	for {
 		_, err := o.FS.Stat(x.logPath())
 		if errors.Is(err, fs.ErrNotExist) {
@@ -93,9 +93,20 @@ func (x *Index) createLog(ctx context.Context, w *Writing) (*filelock.Log, error
 		}
 		return nil, errors.Join(err, dot.Release())
 	}
+	h := newLogHeader(w)
+	return x.publish(ctx, w, dot, &h)
+}
+
+// newLogHeader returns the header of the log of a new index.
+func newLogHeader(w *Writing) translog.Header {
 	h := translog.NewHeader()
 	stamp := uint32(w.now().Unix())
 	h.IndexID, h.CreateStamp, h.FileSeq, h.InitialModSeq = stamp, stamp, firstFileSeq, smallestValidModSeq
+	return h
+}
+
+// publish makes the dotlock a log with the header h, and returns it locked.
+func (x *Index) publish(ctx context.Context, w *Writing, dot *filelock.Dotlock, h *translog.Header) (*filelock.Log, error) {
 	if err := writeNewLog(dot.File, h.Append(nil), w); err != nil {
 		return nil, errors.Join(err, dot.Release())
 	}

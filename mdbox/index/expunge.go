@@ -1,5 +1,7 @@
 package index
 
+import "math/bits"
+
 // doomed is a set of message numbers whose messages are expunged but still in
 // the columns. Cutting them out costs as much as there are messages, so it is
 // done once for all expunges of a refresh.
@@ -20,40 +22,38 @@ func (d *doomed) add(i int) {
 	d.count++
 }
 
+// numbers returns the numbers in the set, ascending.
+func (d *doomed) numbers() []int {
+	all := make([]int, 0, d.count)
+	for w, set := range d.bits {
+		for ; set != 0; set &= set - 1 {
+			all = append(all, w*64+bits.TrailingZeros64(set))
+		}
+	}
+	return all
+}
+
 // cutDoomed removes the doomed messages from all columns.
 func (s *State) cutDoomed() {
 	if s.doomed.count == 0 {
 		return
 	}
+	gone := s.doomed.numbers()
 	for _, e := range s.exts {
-		size, n := int(e.RecordSize), 0
-		s.eachKept(func(from, to int) {
-			n += copy(e.column[n:], e.column[from*size:to*size])
-		})
-		e.column = e.column[:n]
+		e.column = cut(e.column, gone, int(e.RecordSize))
 	}
-	n := 0 // UIDs last: eachKept goes by their number
-	s.eachKept(func(from, to int) {
-		copy(s.uids[n:], s.uids[from:to])
-		copy(s.flags[n:], s.flags[from:to])
-		n += to - from
-	})
-	s.uids, s.flags = s.uids[:n], s.flags[:n]
+	s.uids, s.flags = cut(s.uids, gone, 1), cut(s.flags, gone, 1)
 	s.doomed = doomed{}
 }
 
-// eachKept calls f for the ranges [from, to) of message numbers between the doomed ones.
-func (s *State) eachKept(f func(from, to int)) {
-	from := 0
-	for i := range s.uids {
-		if s.doomed.has(i) {
-			if from < i {
-				f(from, i)
-			}
-			from = i + 1
+// cut removes the messages gone from a column in which each has size elements.
+func cut[T any](column []T, gone []int, size int) []T {
+	for k, i := range gone {
+		next := len(column)
+		if k+1 < len(gone) {
+			next = gone[k+1] * size
 		}
+		copy(column[(i-k)*size:], column[(i+1)*size:next])
 	}
-	if from < len(s.uids) {
-		f(from, len(s.uids))
-	}
+	return column[:len(column)-len(gone)*size]
 }

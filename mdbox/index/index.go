@@ -47,8 +47,10 @@ var ErrHistoryGone = errors.New("index: history gone")
 // Index is an open index. It holds no descriptors: files are opened while they
 // are read. See the package comment for ownership.
 type Index struct {
-	o     Options
-	state *State
+	o       Options
+	path    string // of the snapshot
+	logFile string // path of .log
+	state   *State
 	// log is .log as it was when state was made. If its Info has not changed, nothing has.
 	log vfs.Info
 	// logStart is the start of .log, as far as state contains it.
@@ -58,6 +60,9 @@ type Index struct {
 	// stuck: state does not contain the whole log, since it is damaged. There is
 	// no going on from state; when a file changes, everything is read again.
 	stuck bool
+	// onDisk is the log position of the snapshot, as far as is known: that of a newer one is
+	// behind it.
+	onDisk translog.Pos
 	// replayed is how many bytes of log were applied to a snapshot when everything was
 	// read for the last time.
 	replayed int64
@@ -71,12 +76,17 @@ type Index struct {
 // *vfs.CorruptError if what is there does not give a state that once was, and
 // with vfs.ErrTooLarge if a file exceeds a limit. Lesser damage is no error: see Damage.
 func Open(o Options) (*Index, error) {
-	o.setDefaults()
-	x := &Index{o: o}
+	x := newIndex(o)
 	if err := x.load(); err != nil {
 		return nil, err
 	}
 	return x, nil
+}
+
+func newIndex(o Options) *Index {
+	o.setDefaults()
+	path := filepath.Join(o.Dir, o.Prefix)
+	return &Index{o: o, path: path, logFile: path + ".log"}
 }
 
 func (o *Options) setDefaults() {
@@ -107,8 +117,8 @@ func (x *Index) Damage() (problems []*vfs.CorruptError, more int) {
 // Path is the path of the snapshot; the log is Path + ".log".
 func (x *Index) Path() string { return x.snapshotPath() }
 
-func (x *Index) snapshotPath() string { return filepath.Join(x.o.Dir, x.o.Prefix) }
-func (x *Index) logPath() string      { return x.snapshotPath() + ".log" }
+func (x *Index) snapshotPath() string { return x.path }
+func (x *Index) logPath() string      { return x.logFile }
 
 // report notes damage.
 func (x *Index) report(e *vfs.CorruptError) {

@@ -41,6 +41,10 @@ func (x *Index) loadOnce(last bool) error {
 	if err != nil {
 		return err
 	}
+	x.onDisk = translog.Pos{}
+	if snap != nil {
+		x.onDisk = snap.pos
+	}
 	switch {
 	case chain == nil && snap == nil && logMissing && len(x.damage) == 0:
 		return fmt.Errorf("index: open: %s: %w", x.logPath(), fs.ErrNotExist)

@@ -446,3 +446,50 @@ func TestVSizeIsKept(t *testing.T) {
 	}
 	noErrors(t, store)
 }
+
+// Writers of one mailbox, each with an Index of its own, lose nothing, whatever the lock is.
+func TestWritersTogether(t *testing.T) {
+	for _, method := range []filelock.Method{filelock.MethodFcntl, filelock.MethodFlock, filelock.MethodDotlock} {
+		t.Run(string(method), func(t *testing.T) {
+			const writers, appends = 4, 60
+			w := &index.Writing{Lock: &filelock.Config{Method: method, DotlockExcl: true}, RotateMaxSize: 600, RewriteMinLog: 1, RewriteMaxLog: 200, Fsync: index.FsyncNever}
+			x, l := newIndex(t, w)
+			unlock(t, l)
+			o := index.Options{Dir: filepath.Dir(x.Path())}
+			var all sync.WaitGroup
+			for range writers {
+				all.Go(func() {
+					y, err := index.Open(o)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					for range appends {
+						l, err := y.Lock(context.Background(), w)
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						uid := l.State().NextUID()
+						err = l.Commit(false, external(translog.Appends{{UID: uid}}), internal(translog.FlagUpdates{{UIDs: translog.UIDRange{First: uid, Last: uid}, Add: index.FlagSeen}}))
+						if err := errors.Join(err, l.CommitTail(), l.Maintain(), l.Unlock()); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			all.Wait()
+			if _, err := x.Refresh(); err != nil {
+				t.Fatal(err)
+			}
+			s := x.State()
+			if d, _ := x.Damage(); len(d) > 0 || s.Check() != nil || s.Len() != 5+writers*appends || s.NextUID() != uint32(6+writers*appends) || s.Header().Seen() != writers*appends {
+				t.Errorf("damage %v, %v, %d messages, next_uid %d, %d seen", d, s.Check(), s.Len(), s.NextUID(), s.Header().Seen())
+			}
+			if s.Pos().FileSeq < 10 {
+				t.Errorf("log %v, want it rotated often", s.Pos())
+			}
+		})
+	}
+}

@@ -47,12 +47,6 @@ func (x *Index) Lock(ctx context.Context, w *Writing) (*Locked, error) {
 	return x.lock(ctx, w, false)
 }
 
-// LockForRepair is Lock for an index that may be damaged or marked as deleted. If it is
-// damaged, the Locked refuses everything but Reset.
-func (x *Index) LockForRepair(ctx context.Context, w *Writing) (*Locked, error) {
-	return x.lock(ctx, w, true)
-}
-
 func (x *Index) lock(ctx context.Context, w *Writing, repair bool) (*Locked, error) {
 	lock, err := w.Lock.Log(ctx, x.logPath())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -73,15 +67,21 @@ func (l *Locked) begin() error {
 	x := l.x
 	file, err := translog.NewFile(l.out, x.logPath(), x.o.MaxFileBytes)
 	var corrupt *vfs.CorruptError
-	if errors.As(err, &corrupt) && l.repair {
+	switch {
+	case l.repair && errors.As(err, &corrupt):
+		l.failed = err
+		err = x.load()
+	case err != nil:
+		return fmt.Errorf("index: lock: %w", err)
+	default:
+		l.file = file
+		err = l.refresh()
+	}
+	if l.repair && errors.As(err, &corrupt) {
 		l.failed = err
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("index: lock: %w", err)
-	}
-	l.file = file
-	if err := l.refresh(); err != nil {
+	if err != nil || l.failed != nil {
 		return err
 	}
 	if err := l.damage(); err != nil {

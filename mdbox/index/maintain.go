@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/roostmail/roost/mdbox/translog"
-	"github.com/roostmail/roost/mdbox/vfs"
 )
 
 // Maintain does what is due at the end of a sync: it rotates the log, replaces the
@@ -56,20 +55,27 @@ func (l *Locked) wantRotate() bool {
 
 // wantSnapshot: dovecot src/lib-index/mail-index-sync.c, mail_index_sync_want_index_write.
 func (l *Locked) wantSnapshot() (bool, error) {
-	tail := l.x.state.Tail()
-	least := orDefault(l.w.RewriteMinLog, DefaultRewriteMinLog)
-	if int64(tail.Offset) <= least && l.file.Header.Resets() {
-		return false, nil // there is nothing before this log, and too little in it
+	if !l.behind(l.x.onDisk) {
+		return false, nil // the usual case, in which no file is read
 	}
+	// Another process may have replaced it since.
 	at, err := l.x.snapshotPos()
 	if err != nil {
 		return false, err
 	}
+	l.x.onDisk = at
+	return l.behind(at), nil
+}
+
+// behind reports whether a snapshot at a position is too far behind the tail.
+func (l *Locked) behind(at translog.Pos) bool {
+	tail := l.x.state.Tail()
 	if at.FileSeq != 0 && at.FileSeq != tail.FileSeq {
-		return true, nil // whoever rotated the log should have written it
+		return true // whoever rotated the log should have written one
 	}
-	behind := int64(tail.Offset) - int64(at.Offset)
-	return behind > orDefault(l.w.RewriteMaxLog, DefaultRewriteMaxLog) || behind > least && l.x.replayed > least, nil
+	n := int64(tail.Offset) - int64(at.Offset)
+	return n > orDefault(l.w.RewriteMaxLog, DefaultRewriteMaxLog) ||
+		n > orDefault(l.w.RewriteMinLog, DefaultRewriteMinLog) && l.x.replayed > orDefault(l.w.RewriteMinLog, DefaultRewriteMinLog)
 }
 
 // snapshotPos returns the log position of the snapshot on disk; the zero Pos if there
@@ -83,16 +89,11 @@ func (x *Index) snapshotPos() (translog.Pos, error) {
 		return translog.Pos{}, err
 	}
 	defer f.Close()
-	b, err := readAt(f, 0, 1<<16)
-	if err != nil {
+	b, err := readAt(f, 0, HeaderSize)
+	if err != nil || len(b) < HeaderSize || b[0] != majorVersion {
 		return translog.Pos{}, err
 	}
-	h, err := DecodeHeader(b)
-	var corrupt *vfs.CorruptError
-	if errors.As(err, &corrupt) {
-		return translog.Pos{}, nil
-	}
-	return h.LogHead(), err
+	return Header{b}.LogHead(), nil
 }
 
 // noLog2 is the log2_rotate_time of an index without a .log.2.

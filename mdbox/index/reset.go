@@ -33,8 +33,14 @@ func (l *Locked) reset(modSeq uint64, records []translog.NewRecord) error {
 	h := l.nextHeader()
 	h.InitialModSeq = max(h.InitialModSeq, modSeq)
 	if l.file != nil {
+		h.InitialModSeq = max(h.InitialModSeq, l.file.Header.InitialModSeq)
 		h.FileSeq = max(h.FileSeq, l.file.Header.FileSeq+1)
 	}
+	at, err := x.snapshotPos()
+	if err != nil {
+		return err
+	}
+	h.FileSeq = max(h.FileSeq, at.FileSeq+1) // until it is removed, the snapshot must look older
 	if h.IndexID == 0 {
 		h.IndexID = h.CreateStamp
 	}
@@ -50,7 +56,8 @@ func (l *Locked) reset(modSeq uint64, records []translog.NewRecord) error {
 		return err
 	}
 	l.failed = nil
-	x.state, x.stuck, x.damage, x.dropped, x.replayed = s, false, nil, 0, 0
+	x.state, x.stuck, x.damage, x.dropped = s, false, nil, 0
+	x.onDisk, x.replayed = translog.Pos{}, 0
 	if err := x.o.FS.Remove(x.snapshotPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err // it is of before the reset: readers know
 	}

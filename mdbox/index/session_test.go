@@ -38,6 +38,7 @@ func (o ownedFS) OpenWrite(name string, how vfs.How, perm fs.FileMode) (vfs.Writ
 // knows nothing of m.N: new messages are copies.
 type session struct {
 	t        testing.TB
+	fs       vfs.FS
 	rnd      *rand.Rand
 	box, mp  *index.Index
 	boxW, mW *index.Writing
@@ -53,7 +54,7 @@ func newSession(t testing.TB, store *mdboxtest.Store, mailbox string, seed uint6
 	}
 	sys := st.Sys().(*syscall.Stat_t)
 	fsys := ownedFS{vfs.OS, int(sys.Uid), int(sys.Gid)}
-	s := &session{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), done: map[string]int{}}
+	s := &session{t: t, fs: fsys, rnd: rand.New(rand.NewPCG(seed, 1)), done: map[string]int{}}
 	w := index.Writing{Lock: &filelock.Config{FS: fsys, DotlockExcl: true}, Warn: func(path, what string) { t.Errorf("%s: %s", path, what) }}
 	if tune != nil {
 		tune(&w)
@@ -68,6 +69,11 @@ func newSession(t testing.TB, store *mdboxtest.Store, mailbox string, seed uint6
 		t.Fatal(err)
 	}
 	return s
+}
+
+// options are those of the mailbox INBOX.
+func (s *session) options(store *mdboxtest.Store) index.Options {
+	return index.Options{FS: s.fs, Dir: store.Mailbox("INBOX")}
 }
 
 // step does one random operation.

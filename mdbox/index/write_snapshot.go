@@ -31,7 +31,7 @@ func (l *Locked) writeSnapshot() error {
 	if err := fsys.Rename(tmp, path); err != nil {
 		return errors.Join(err, fsys.Remove(tmp))
 	}
-	l.x.replayed = 0
+	l.x.onDisk, l.x.replayed = l.x.state.pos, 0
 	if l.x.stuck {
 		l.x.noteSnapshot()
 	}
