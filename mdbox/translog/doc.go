@@ -1,6 +1,6 @@
-// Package translog reads Dovecot's transaction logs: dovecot.index.log and
+// Package translog reads and encodes Dovecot's transaction logs: dovecot.index.log and
 // its predecessor dovecot.index.log.2, and the logs of the same form that
-// belong to the mdbox map and to the mailbox list index.
+// belong to the mdbox map and to the mailbox list index. Package index appends to them.
 //
 // A log is an append-only list of the changes of one index. It is the truth;
 // dovecot.index is a checkpoint of it (package index applies the one to the
@@ -25,6 +25,7 @@
 // is a boundary record that holds the transaction's size. A reader takes no
 // lock: it stops before the first record or transaction that is not completely
 // there (Scanner), and goes on from that place, the sync offset, next time.
+// AppendTransaction encodes one.
 //
 // # Positions
 //
