@@ -11,6 +11,7 @@ import (
 
 	"github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/mdbox/cache"
+	"github.com/roostmail/roost/mdbox/check"
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mdboxtest"
 	"github.com/roostmail/roost/mdbox/vfs/crashfs"
@@ -250,6 +251,15 @@ func judgeCrash(t *testing.T, fsys *crashfs.FS, before, want contents, acknowled
 		problems = append(problems, fmt.Sprintf("save after the crash: %v", err))
 	}
 	problems = append(problems, wrongReferences(t, s)...)
+	report, err := check.Verify(context.Background(), s, check.Options{FS: fsys})
+	if err != nil {
+		problems = append(problems, err.Error())
+	}
+	for _, f := range report.Findings {
+		if f.Kind == check.Damage {
+			problems = append(problems, f.String())
+		}
+	}
 	again := readContents(t, fsys)
 	for box := range before {
 		problems = append(problems, missing(box, got[box], again[box])...)
