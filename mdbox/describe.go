@@ -94,6 +94,9 @@ func (l *lockedBox) openCache(ctx context.Context) *cacheWriter {
 	id := cache.Identity{IndexID: s.Header().IndexID()}
 	if e := s.Ext(extCache); e != nil {
 		id.ResetID = e.ResetID
+		if l.b.cacheChecked != id { // records are lost in a power cut only, which this process does not outlive
+			l.b.cacheChecked, id.Highest = id, highestOffset(e.Column())
+		}
 	}
 	c.seq = id.ResetID
 	var err error
@@ -114,6 +117,14 @@ func (l *lockedBox) openCache(ctx context.Context) *cacheWriter {
 		return nil
 	}
 	return c
+}
+
+// highestOffset returns the highest offset in the column of the extension cache.
+func highestOffset(column []byte) (highest uint32) {
+	for ; len(column) >= cacheRecordSize; column = column[cacheRecordSize:] {
+		highest = max(highest, binary.LittleEndian.Uint32(column))
+	}
+	return highest
 }
 
 // makesNewCache reports whether the outcome of opening a cache means that a new file takes its place.

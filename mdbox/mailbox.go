@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"sync"
 
+	"github.com/roostmail/roost/mdbox/cache"
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mailboxlist"
 	"github.com/roostmail/roost/mdbox/vfs"
@@ -21,6 +22,8 @@ type Mailbox struct {
 
 	mu    sync.Mutex
 	index *index.Index
+	// cacheChecked is the cache file that has been seen to have all records that the index refers to.
+	cacheChecked cache.Identity
 }
 
 // OpenMailbox reads a mailbox. Names are UTF-8, with '/' between levels. It

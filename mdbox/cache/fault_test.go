@@ -163,14 +163,14 @@ var scenarios = []scenario{
 		if err != nil {
 			return id, 0, err
 		}
-		return Identity{id.IndexID, r.FileSeq}, r.Offsets[0], nil
+		return Identity{IndexID: id.IndexID, ResetID: r.FileSeq}, r.Offsets[0], nil
 	}},
 	{"create", func(c *WriteConfig, path string, id Identity, old uint32) (Identity, uint32, error) {
 		if err := os.Remove(path); err != nil {
 			return id, 0, err
 		}
 		seq, err := c.Create(path, id, c.Policy.Initial())
-		return Identity{id.IndexID, seq}, 0, err
+		return Identity{IndexID: id.IndexID, ResetID: seq}, 0, err
 	}},
 }
 

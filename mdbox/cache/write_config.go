@@ -76,4 +76,7 @@ func (c *WriteConfig) now() uint32 {
 type Identity struct {
 	IndexID uint32 // of the index
 	ResetID uint32 // of its extension `cache`; 0 = it has none
+	// Highest is the highest offset that the index has for a message; 0 = not known. A file that ends before it has lost records in a
+	// power cut: what is appended to it would be taken for them.
+	Highest uint32
 }

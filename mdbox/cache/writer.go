@@ -76,6 +76,9 @@ func (w *Writer) check(id Identity) error {
 		return fmt.Errorf("%w: %s: indexid %d file_seq %d, want %d %d", ErrStale, w.file.Name(),
 			w.header.IndexID, w.header.FileSeq, id.IndexID, id.ResetID)
 	}
+	if int64(id.Highest) >= w.end {
+		return vfs.At(vfs.Corrupt(w.size, "the file ends before the record at %d", id.Highest), w.file.Name(), 0)
+	}
 	return nil
 }
 

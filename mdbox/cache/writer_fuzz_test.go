@@ -23,7 +23,7 @@ func FuzzWriter(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		id := Identity{1, seq}
+		id := Identity{IndexID: 1, ResetID: seq}
 		values := fuzzValues(b)
 		w, err := c.Open(context.Background(), path, id)
 		if err != nil {

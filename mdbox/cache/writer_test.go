@@ -193,7 +193,7 @@ func TestFileIsFull(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	c := newWriteConfig(vfs.OS)
 	path, id := newCache(t, c)
-	for _, other := range []Identity{{id.IndexID, id.ResetID + 1}, {id.IndexID + 1, id.ResetID}, {id.IndexID, 0}} {
+	for _, other := range []Identity{{IndexID: id.IndexID, ResetID: id.ResetID + 1}, {IndexID: id.IndexID + 1, ResetID: id.ResetID}, {IndexID: id.IndexID}} {
 		if _, err := c.Open(context.Background(), path, other); !errors.Is(err, ErrStale) {
 			t.Errorf("%+v: err = %v, want ErrStale", other, err)
 		}

@@ -86,9 +86,18 @@ func (v *verifier) cache(b *box) error {
 	}
 	defer f.Close()
 	r := f.NewReader()
+	st, err := v.o.FS.Stat(path)
+	if err != nil {
+		return nil
+	}
 	for i, uid := range s.UIDs() {
 		off := le32(e.Record(i))
 		if off == 0 {
+			continue
+		}
+		if int64(off) >= st.Size {
+			// Nothing of a cache is synced. Whoever writes to it next begins a new one.
+			v.report.add(Finding{Kind: Leftover, File: path, Offset: int64(off), Rule: "the file ends before this record", Mailbox: b.name, UID: uid})
 			continue
 		}
 		if err := r.Load(off); err != nil {

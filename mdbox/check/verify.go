@@ -9,6 +9,7 @@ import (
 	"github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mapindex"
+	"github.com/roostmail/roost/mdbox/translog"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
@@ -79,6 +80,8 @@ func (v *verifier) mapPath() string { return v.paths.Map + "/" + mapindex.Prefix
 
 // indexDamage reports what was found damaged when an index was read.
 func (v *verifier) indexDamage(x *index.Index, mailbox string) {
+	v.unread(x, mailbox)
+	v.history(x, mailbox)
 	problems, more := x.Damage()
 	for _, p := range problems {
 		v.report.damage(p, x.Path(), mailbox, 0)
@@ -86,6 +89,56 @@ func (v *verifier) indexDamage(x *index.Index, mailbox string) {
 	v.report.More += more
 	if err := x.State().Check(); err != nil {
 		v.report.damage(err, x.Path(), mailbox, 0)
+	}
+}
+
+// unread reports what follows the last complete transaction of a log. Somebody may be writing it just now; else it was left unfinished, or
+// what was there is damaged.
+func (v *verifier) unread(x *index.Index, mailbox string) {
+	path := x.Path() + ".log"
+	for range attempts {
+		end := x.State().Pos()
+		st, err := v.o.FS.Stat(path)
+		if err != nil || st.Size <= int64(end.Offset) {
+			return
+		}
+		if changed, err := x.Refresh(); err != nil || changed {
+			continue
+		}
+		tail, err := vfs.ReadFile(v.o.FS, path, 1<<30)
+		if err != nil || int64(len(tail)) <= int64(end.Offset) {
+			continue
+		}
+		f := Finding{Kind: Leftover, File: path, Offset: int64(end.Offset), Mailbox: mailbox,
+			Rule: fmt.Sprintf("%d bytes that are no complete transaction", len(tail)-int(end.Offset))}
+		if translog.HasRecords(tail[end.Offset:]) {
+			f.Kind, f.Rule = Damage, "not a record, although complete ones follow"
+		}
+		v.report.add(f)
+		return
+	}
+}
+
+// history reads the logs from their beginnings, as whoever asks what has changed since does.
+func (v *verifier) history(x *index.Index, mailbox string) {
+	end := x.State().Pos()
+	for _, path := range []string{x.Path() + ".log", x.Path() + ".log.2"} {
+		f, err := translog.OpenFile(v.o.FS, path, 0)
+		if err != nil {
+			if isDamage(err) {
+				v.report.damage(err, path, mailbox, 0)
+			}
+			continue
+		}
+		last, err := f.Scan(f.Header.Start().Offset, f.Info.Size, func(*translog.Record) error { return nil })
+		switch {
+		case isDamage(err):
+			v.report.damage(err, path, mailbox, 0)
+		case err == nil && f.Header.FileSeq == end.FileSeq && last.Offset < end.Offset,
+			err == nil && f.Header.FileSeq < end.FileSeq && int64(last.Offset) < f.Info.Size:
+			v.report.damage(vfs.Corrupt(int64(last.Offset), "not a record, although others follow"), path, mailbox, 0)
+		}
+		f.Close()
 	}
 }
 
