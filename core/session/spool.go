@@ -74,15 +74,15 @@ func (p *spools) write(sp *spool, b []byte) (err error) {
 
 // create makes a file that has no name, and that nobody else can open.
 func (p *spools) create() (*os.File, error) {
-	fd, err := unix.Open(p.dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
-	switch {
-	case err == nil:
-		return os.NewFile(uintptr(fd), p.dir), nil
-	case errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR): // a file system without O_TMPFILE
-	default:
-		return nil, fmt.Errorf("session: spool file in %s: %w", p.dir, err)
+	// O_EXCL: nor can it be given a name later (open(2))
+	f, err := os.OpenFile(p.dir, unix.O_TMPFILE|os.O_RDWR|os.O_EXCL, 0o600)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) { // a file system without O_TMPFILE
+		return p.createNamed()
 	}
-	return p.createNamed()
+	if err != nil {
+		return nil, fmt.Errorf("session: spool file: %w", err)
+	}
+	return f, nil
 }
 
 // createNamed is create for a file system without O_TMPFILE: the file has a name for a moment.
