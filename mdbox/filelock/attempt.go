@@ -2,6 +2,7 @@ package filelock
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -39,12 +40,11 @@ func (c *Config) begin(ctx context.Context, path string, timeout time.Duration) 
 	return a, nil
 }
 
-// The pauses between two looks at a lock. A lock on an open file costs a system call of a microsecond, and Dovecot,
-// which sleeps in the kernel, gets it the moment it is free: so look often. A dotlock costs several.
+// The pauses between two looks at a lock.
 const (
 	firstPause   = 200 * time.Microsecond
-	lockPause    = 10 * time.Millisecond  // the longest for a lock on an open file
-	dotlockPause = 100 * time.Millisecond // the longest for a dotlock
+	lockPause    = 10 * time.Millisecond  // the longest for a lock on an open file, which costs a system call
+	dotlockPause = 100 * time.Millisecond // the longest for a dotlock, which costs several
 )
 
 // wait pauses before the next look, or says why there is none.
@@ -60,16 +60,57 @@ func (a *attempt) wait(longest time.Duration) error {
 	}
 }
 
-// lock waits for the lock on f.
+// lock waits for the lock on f. On an error f is to be closed.
 func (a *attempt) lock(f vfs.WritableFile) error {
+	kind := a.c.Method.kind()
+	if ok, err := f.TryLock(kind); ok || err != nil {
+		return err
+	}
+	if err := a.lockInLine(f, kind); !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
 	for {
-		ok, err := f.TryLock(a.c.Method.kind())
-		if ok || err != nil {
-			return err
-		}
 		if err := a.wait(lockPause); err != nil {
 			return err
 		}
+		if ok, err := f.TryLock(kind); ok || err != nil {
+			return err
+		}
+	}
+}
+
+// maxInLine is how many threads of the process may wait for locks in the kernel. The others poll.
+const maxInLine = 64
+
+var inLine = make(chan struct{}, maxInLine)
+
+// lockInLine waits for the lock in the kernel, as Dovecot does: when many processes want a lock all the time, it is handed
+// on to those who wait, and hardly ever free when somebody looks. The wait can not be broken off: if the time is over,
+// it goes on until the lock is had, and as f is closed by then, so is the lock released. The error is
+// errors.ErrUnsupported if f can not wait, or too many do.
+func (a *attempt) lockInLine(f vfs.WritableFile, kind vfs.LockKind) error {
+	w, ok := f.(vfs.LockWaiter)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	if a.ctx.Err() != nil {
+		return context.Cause(a.ctx)
+	}
+	select {
+	case inLine <- struct{}{}:
+	default:
+		return errors.ErrUnsupported
+	}
+	had := make(chan error, 1)
+	go func() { // ends when the lock is had
+		had <- w.WaitLock(kind)
+		<-inLine
+	}()
+	select {
+	case err := <-had:
+		return err
+	case <-a.ctx.Done():
+		return context.Cause(a.ctx)
 	}
 }
 

@@ -16,8 +16,8 @@
 //
 // For fcntl, open file description locks are used. They conflict with the classic POSIX locks of other processes in both
 // directions, but belong to the open file and not to the process: two goroutines exclude each other, and closing
-// another descriptor of the file does not drop them. They can not be waited for with a timeout, so they are polled.
-// Goroutines that wait for the same path queue first, in order of arrival, and only the first of them polls.
+// another descriptor of the file does not drop them. Goroutines that wait for the same path queue first, in order of
+// arrival; the first of them waits in the kernel, in line with Dovecot's processes, or polls where that is not possible.
 //
 // Sources: Dovecot src/lib/file-lock.c, file-dotlock.c, file-create-locked.c, src/lib-index/mail-transaction-log-file.c,
 // src/lib-storage/mail-storage.c.

@@ -40,6 +40,9 @@ type Dotlock struct {
 	done     bool
 }
 
+// maxTaken bounds how often others may be faster to make a lock that is gone, before there is a pause.
+const maxTaken = 10
+
 // Dotlock makes the lock file of path. The error is ErrTimeout if somebody else has it all the time, or that of ctx.
 //
 // A lock is overridden if its content names a process of this host that is dead, or by DotlockOptions.Stale if it names
@@ -56,7 +59,7 @@ func (c *Config) Dotlock(ctx context.Context, path string, o DotlockOptions) (*D
 		return nil, err
 	}
 	watch := watch{c: c, path: path, lockPath: d.lockPath, stale: o.Stale}
-	for {
+	for tries := 0; ; tries++ {
 		err := d.make(o)
 		if err == nil {
 			d.hold = a.had()
@@ -69,8 +72,8 @@ func (c *Config) Dotlock(ctx context.Context, path string, o DotlockOptions) (*D
 		if err != nil {
 			return nil, a.fail(err)
 		}
-		if gone && a.ctx.Err() == nil {
-			continue
+		if gone && tries < maxTaken {
+			continue // even if the time is over
 		}
 		if err := a.wait(dotlockPause); err != nil {
 			return nil, a.fail(err)

@@ -152,7 +152,7 @@ func TestDotlockOfTheDead(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			d, err := dotlock(t, &filelock.Config{DotlockExcl: excl}, path, filelock.DotlockOptions{Stale: c.stale, Timeout: time.Millisecond})
+			d, err := dotlock(t, &filelock.Config{DotlockExcl: excl}, path, filelock.DotlockOptions{Stale: c.stale})
 			if c.overridden {
 				if err != nil {
 					t.Errorf("%s: %v", c.name, err)

@@ -109,8 +109,8 @@ func TestFileStaysForTheNext(t *testing.T) {
 	}}
 	c := &filelock.Config{FS: h}
 	l := lockFile(t, c, path)
-	o.start(t, "wait", path)
-	o.blocked(t)
+	o.start(t, "wait fcntl", path)
+	blocked(t, path)
 	release(t, l)
 	if n := names(t, path); len(n) != 1 {
 		t.Errorf("the file of the next one is gone: %q", n)
@@ -124,10 +124,10 @@ func TestFileStaysForTheNext(t *testing.T) {
 func TestFileIsRemovedMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "mailboxes.lock")
-		l := lockFile(t, &filelock.Config{}, path)
+		l := lockFile(t, &filelock.Config{FS: slow}, path)
 		had := make(chan *filelock.File, 1)
 		go func() {
-			l, err := (&filelock.Config{}).File(t.Context(), path, time.Minute, vfs.Private)
+			l, err := (&filelock.Config{FS: slow}).File(t.Context(), path, time.Minute, vfs.Private)
 			if err != nil {
 				t.Error(err)
 			}
@@ -136,7 +136,7 @@ func TestFileIsRemovedMeanwhile(t *testing.T) {
 		synctest.Wait()
 		release(t, l)
 		next := <-had
-		if !fileIsLocked(t, &filelock.Config{}, path) {
+		if !fileIsLocked(t, &filelock.Config{FS: slow}, path) {
 			t.Error("locked twice")
 		}
 		release(t, next)

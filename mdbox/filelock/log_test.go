@@ -164,9 +164,9 @@ func TestLogWaits(t *testing.T) {
 		t.Run(string(m), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				path := makeFile(t)
-				l := mustLog(t, &filelock.Config{Method: m}, path)
+				l := mustLog(t, &filelock.Config{FS: slow, Method: m}, path)
 				var warned string
-				c := &filelock.Config{Method: m, Warn: func(p, what string, took time.Duration) {
+				c := &filelock.Config{FS: slow, Method: m, Warn: func(p, what string, took time.Duration) {
 					if p == path || p == path+".lock" {
 						warned += what + " " + took.Truncate(10*time.Second).String() + "; "
 					}
@@ -195,13 +195,54 @@ func TestLogWaits(t *testing.T) {
 	}
 }
 
+// While others have a lock one waits in the kernel, in line with them; if that is given up, others get the lock.
+func TestLogWaitsInLine(t *testing.T) {
+	for _, m := range methods[:2] {
+		t.Run(string(m), func(t *testing.T) {
+			path, o, c := makeFile(t), startOther(t), &filelock.Config{Method: m}
+			type result struct {
+				l   *filelock.Log
+				err error
+			}
+			lock := func(ctx context.Context) <-chan result {
+				had := make(chan result, 1)
+				go func() {
+					l, err := c.Log(ctx, path)
+					had <- result{l, err}
+				}()
+				blocked(t, path)
+				return had
+			}
+			o.want(t, string(m), path, "ok")
+			had := lock(t.Context())
+			o.want(t, "close", path, "ok")
+			r := <-had
+			if r.err != nil {
+				t.Fatal(r.err)
+			}
+			o.want(t, string(m), path, "busy")
+			mustUnlock(t, r.l)
+
+			o.want(t, string(m), path, "ok")
+			ctx, cancel := context.WithCancel(t.Context())
+			had = lock(ctx)
+			cancel()
+			if r := <-had; !errors.Is(r.err, context.Canceled) {
+				t.Errorf("err = %v, want that of the context", r.err)
+			}
+			o.want(t, "close", path, "ok")
+			o.want(t, "wait "+string(m), path, "ok")
+		})
+	}
+}
+
 func TestLogTimesOut(t *testing.T) {
 	for _, m := range methods {
 		for _, limit := range []time.Duration{0, 7 * time.Second, time.Hour} {
 			synctest.Test(t, func(t *testing.T) {
 				path := makeFile(t)
-				defer mustLog(t, &filelock.Config{Method: m}, path).Unlock()
-				c := &filelock.Config{Method: m, MaxTimeout: limit}
+				defer mustLog(t, &filelock.Config{FS: slow, Method: m}, path).Unlock()
+				c := &filelock.Config{FS: slow, Method: m, MaxTimeout: limit}
 				start := time.Now()
 				_, err := c.Log(t.Context(), path)
 				want := filelock.LogTimeout
@@ -220,8 +261,8 @@ func TestLogEndsWithContext(t *testing.T) {
 	for _, m := range methods {
 		synctest.Test(t, func(t *testing.T) {
 			path := makeFile(t)
-			defer mustLog(t, &filelock.Config{Method: m}, path).Unlock()
-			c := &filelock.Config{Method: m}
+			defer mustLog(t, &filelock.Config{FS: slow, Method: m}, path).Unlock()
+			c := &filelock.Config{FS: slow, Method: m}
 			ctx, cancel := context.WithCancelCause(t.Context())
 			why := errors.New("why")
 			ended := make(chan error)
@@ -250,14 +291,14 @@ func TestLogFollowsReplacement(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			path := makeFile(t)
-			old := mustLog(t, &filelock.Config{}, path)
+			old := mustLog(t, &filelock.Config{FS: slow}, path)
 			type result struct {
 				l   *filelock.Log
 				err error
 			}
 			had := make(chan result, 1)
 			go func() {
-				l, err := (&filelock.Config{}).Log(t.Context(), path)
+				l, err := (&filelock.Config{FS: slow}).Log(t.Context(), path)
 				had <- result{l, err}
 			}()
 			synctest.Wait()

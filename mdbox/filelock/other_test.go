@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/roostmail/roost/mdbox/vfs"
 )
 
 // other is another process: this test binary again, which locks as Dovecot does, with classic POSIX locks.
@@ -35,7 +37,7 @@ func TestMain(m *testing.M) {
 func serveOther() {
 	files := map[string]*os.File{}
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		command, path, _ := strings.Cut(in.Text(), " ")
+		command, path, _ := strings.Cut(in.Text(), ": ")
 		f := files[path]
 		if f == nil {
 			var err error
@@ -49,8 +51,10 @@ func serveOther() {
 		switch command {
 		case "fcntl":
 			err = unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
-		case "wait":
+		case "wait fcntl":
 			err = unix.FcntlFlock(f.Fd(), unix.F_SETLKW, &unix.Flock_t{Type: unix.F_WRLCK})
+		case "wait flock":
+			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
 		case "flock":
 			err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		case "close":
@@ -98,7 +102,7 @@ func (o *other) end() {
 // start begins a command; answer returns what it said.
 func (o *other) start(t *testing.T, command, path string) {
 	t.Helper()
-	if _, err := fmt.Fprintf(o.in, "%s %s\n", command, path); err != nil {
+	if _, err := fmt.Fprintf(o.in, "%s: %s\n", command, path); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -112,10 +116,15 @@ func (o *other) answer(t *testing.T) string {
 	return strings.TrimSuffix(line, "\n")
 }
 
-// blocked waits until the process sleeps in the kernel for a lock.
-func (o *other) blocked(t *testing.T) {
+// blocked waits until somebody sleeps in the kernel for a lock on the file.
+func blocked(t *testing.T, path string) {
 	t.Helper()
-	for !regexp.MustCompile(fmt.Sprintf(`-> POSIX +ADVISORY +WRITE +%d `, o.cmd.Process.Pid)).MatchString(readFile(t, "/proc/locks")) {
+	st, err := vfs.OS.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := regexp.MustCompile(fmt.Sprintf(`-> (POSIX|OFDLCK|FLOCK) +ADVISORY +WRITE .*:%d `, st.Ino))
+	for !waiting.MatchString(readFile(t, "/proc/locks")) {
 		runtime.Gosched()
 	}
 }

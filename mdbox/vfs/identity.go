@@ -178,6 +178,14 @@ func (f identityFile) SetOwner(gid int, perm fs.FileMode) error {
 	return f.x.path("chown", f.Name(), func() error { return f.WritableFile.SetOwner(gid, perm) })
 }
 
+// WaitLock waits as the file itself does, if it can.
+func (f identityFile) WaitLock(kind LockKind) error {
+	if w, ok := f.WritableFile.(LockWaiter); ok {
+		return w.WaitLock(kind)
+	}
+	return errors.ErrUnsupported
+}
+
 // identityEntry is an entry of a directory, which looks at its file as the user may.
 type identityEntry struct {
 	fs.DirEntry

@@ -117,7 +117,7 @@ func (f osFile) TryLock(kind LockKind) (bool, error) {
 	if kind == LockFlock {
 		err = retry("flock", f.Name(), func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
 	} else {
-		err = f.ofd(unix.F_WRLCK)
+		err = f.ofd(unix.F_OFD_SETLK, unix.F_WRLCK)
 	}
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) && kind == LockFcntl {
 		return false, nil
@@ -129,14 +129,30 @@ func (f osFile) Unlock(kind LockKind) error {
 	if kind == LockFlock {
 		return retry("flock", f.Name(), func() error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) })
 	}
-	return f.ofd(unix.F_UNLCK)
+	return f.ofd(unix.F_OFD_SETLK, unix.F_UNLCK)
+}
+
+// WaitLock holds the descriptor open while it waits: Close closes it when the lock was had, and so releases that.
+func (f osFile) WaitLock(kind LockKind) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	failed := conn.Control(func(fd uintptr) {
+		if kind == LockFlock {
+			err = retry("flock", f.Name(), func() error { return unix.Flock(int(fd), unix.LOCK_EX) })
+		} else {
+			err = ofd(f.Name(), fd, unix.F_OFD_SETLKW, unix.F_WRLCK)
+		}
+	})
+	return errors.Join(failed, err)
 }
 
 // ofd sets an open file description lock on the whole file.
-func (f osFile) ofd(kind int16) error {
-	return retry("fcntl", f.Name(), func() error {
-		return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: kind})
-	})
+func (f osFile) ofd(command int, kind int16) error { return ofd(f.Name(), f.Fd(), command, kind) }
+
+func ofd(name string, fd uintptr, command int, kind int16) error {
+	return retry("fcntl", name, func() error { return unix.FcntlFlock(fd, command, &unix.Flock_t{Type: kind}) })
 }
 
 // retry calls f until it is not interrupted, and adds what failed to its error.

@@ -78,6 +78,13 @@ type WritableFile interface {
 	Unlock(kind LockKind) error
 }
 
+// LockWaiter is a WritableFile that can also wait for a lock in the kernel, in line with other processes that do so.
+type LockWaiter interface {
+	// WaitLock takes the lock as TryLock does, however long that takes. Close does not end it, but releases
+	// the lock as soon as it is had. The error is errors.ErrUnsupported if the file can not wait.
+	WaitLock(kind LockKind) error
+}
+
 // LockKind is a kind of lock on a file. The kinds do not see each other.
 type LockKind uint8
 

@@ -40,7 +40,9 @@ var _ vfs.FS = (*FS)(nil)
 
 var devices atomic.Uint64
 
-// New returns an empty file system. Its clock starts at a fixed time and goes on by a microsecond with each change.
+// New returns an empty file system. Its clock starts at a fixed time in the past and goes on by a microsecond with each
+// change; code that compares the times of files with time.Now, as filelock does for locks that were left behind, takes
+// them all for old, unless SetClock(time.Now) says otherwise.
 func New() *FS {
 	f := &FS{dev: devices.Add(1), open: make(map[*file]bool), last: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()}
 	f.root = f.newNode(0o755, fs.ModeDir)
