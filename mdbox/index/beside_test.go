@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +21,8 @@ import (
 	"github.com/roostmail/roost/mdbox/filelock"
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mdboxtest"
+	"github.com/roostmail/roost/mdbox/translog"
+	"github.com/roostmail/roost/mdbox/vfs"
 )
 
 // Dovecot sessions and writers of ours change the same mailbox at the same time, with
@@ -80,6 +83,9 @@ func TestWritersBesideDovecot(t *testing.T) {
 	t.Logf("operations of each: %v, log %v, map %v", s.done, s.box.State().Pos(), s.mp.State().Pos())
 	noErrors(t, store)
 
+	dumpsAgree(t, s.box.Path()+".log")
+	dumpsAgree(t, s.mp.Path()+".log")
+
 	before := store.Describe(t, "INBOX", true)
 	for _, w := range writers {
 		if _, err := w.box.Refresh(); err != nil {
@@ -108,6 +114,39 @@ func TestWritersBesideDovecot(t *testing.T) {
 	}
 	if d := cmp.Diff(refs, refcounts(s.mp.State())); d != "" {
 		t.Errorf("force-resync changed refcounts (-before +after):\n%s", d)
+	}
+}
+
+// dumpsAgree compares the records of a log, and the modseqs that are counted along it, with
+// what doveadm dump shows.
+func dumpsAgree(t *testing.T, path string) {
+	t.Helper()
+	out, err := exec.Command("doveadm", "dump", path).CombinedOutput()
+	if err != nil {
+		t.Fatalf("doveadm dump %s: %v\n%s", path, err, out)
+	}
+	var theirs, ours []string
+	for _, m := range regexp.MustCompile(`(?m)^record: offset=(\d+), .*?size=(\d+)(, modseq=\d+)?`).FindAllStringSubmatch(string(out), -1) {
+		theirs = append(theirs, m[1]+" "+m[2]+m[3])
+	}
+	f, err := translog.OpenFile(vfs.OS, path, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	modSeq := f.Header.InitialModSeq
+	if _, err := f.Scan(uint32(f.Header.HdrSize), f.Info.Size, func(r *translog.Record) error {
+		line := fmt.Sprintf("%d %d", r.Pos.Offset, r.Header.Size)
+		if next := translog.NextModSeq(modSeq, r, f.Header.MinorVersion); next != modSeq {
+			line, modSeq = fmt.Sprintf("%s, modseq=%d", line, next), next
+		}
+		ours = append(ours, line)
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if d := cmp.Diff(theirs, ours); d != "" {
+		t.Errorf("%s: offset, size and modseq of records (-doveadm +ours):\n%s", path, d)
 	}
 }
 

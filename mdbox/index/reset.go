@@ -41,6 +41,12 @@ func (l *Locked) reset(modSeq uint64, records []translog.NewRecord) error {
 		return err
 	}
 	h.FileSeq = max(h.FileSeq, at.FileSeq+1) // until it is removed, the snapshot must look older
+	if old, err := translog.OpenFile(x.o.FS, x.logPath()+".2", x.o.MaxFileBytes); err == nil {
+		h.FileSeq = max(h.FileSeq, old.Header.FileSeq+1)
+		if err := old.Close(); err != nil {
+			return err
+		}
+	}
 	if h.IndexID == 0 {
 		h.IndexID = h.CreateStamp
 	}
