@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -253,19 +254,26 @@ func TestSpoolDirIsChecked(t *testing.T) {
 	}
 }
 
-func TestSpoolFileWithoutTmpfile(t *testing.T) {
+// TestSpoolFileHasNoName: with O_TMPFILE and without.
+func TestSpoolFileHasNoName(t *testing.T) {
 	dir := t.TempDir()
 	p := spools{dir: dir}
-	f, err := p.createNamed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-		t.Errorf("%v is left, %v", left, err)
-	}
-	if info, err := f.Stat(); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info.Mode(), err)
+	for _, create := range []func() (*os.File, error){p.create, p.createNamed} {
+		f, err := create()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("%v is left, %v", left, err)
+		}
+		info, err := f.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := info.Sys().(*syscall.Stat_t); info.Mode() != 0o600 || st.Nlink != 0 {
+			t.Errorf("mode %v, %d names", info.Mode(), st.Nlink)
+		}
 	}
 }
 
