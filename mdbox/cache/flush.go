@@ -15,6 +15,12 @@ func (w *Writer) Close() error {
 	return errors.Join(err, w.lock.Unlock())
 }
 
+// PurgeNeed returns why the file should be purged, or "" if it need not, with what was appended. messages is their
+// number in the index, dayStamp that of its header (dovecot src/lib-index/mail-cache.c, mail_cache_update_need_purge).
+func (w *Writer) PurgeNeed(messages int, dayStamp uint32) string {
+	return w.cfg.purgeNeed(w.header, w.end+int64(len(w.records)), w.tables, w.fields, messages, dayStamp)
+}
+
 // Discard releases the lock without writing anything.
 func (w *Writer) Discard() error { return w.lock.Unlock() }
 
@@ -77,6 +83,7 @@ func (w *Writer) append(grown bool) error {
 		return err
 	}
 	w.table, w.inFile = uint32(table), len(w.fields)
+	w.tables++
 	return nil
 }
 

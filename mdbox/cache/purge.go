@@ -9,25 +9,7 @@ import (
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
-// PurgeNeed returns why the file should be purged, or "" if it need not (dovecot src/lib-index/mail-cache.c,
-// mail_cache_update_need_purge). messages is their number in the index, dayStamp that of its header. It is a hint: it is
-// asked without the lock, and answered again by the next who asks.
-func (f *File) PurgeNeed(c *WriteConfig, messages int, dayStamp uint32) string {
-	h, err := f.readHeader()
-	if err != nil {
-		return ""
-	}
-	st, err := f.file.Stat()
-	if err != nil {
-		return ""
-	}
-	tables, err := WalkTables(f.file, h, func(uint32, FieldTable) {})
-	if err != nil {
-		return ""
-	}
-	return c.purgeNeed(h, st.Size, tables, f.Fields(), messages, dayStamp)
-}
-
+// purgeNeed returns why a file with these properties should be purged, or "".
 func (c *WriteConfig) purgeNeed(h Header, size int64, tables int, fields []Field, messages int, dayStamp uint32) string {
 	if h.MinorVersion == 0 {
 		return "minor version is old"

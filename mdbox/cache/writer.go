@@ -28,6 +28,7 @@ type Writer struct {
 	end    int64  // size of the file when it was locked, rounded up to where records may start
 	size   int64  // the same, not rounded
 	table  uint32 // offset of the newest field table, 0 = none
+	tables int    // how many there are
 
 	fields []Field
 	inFile int  // how many of fields that table has
@@ -66,7 +67,7 @@ func (w *Writer) load() error {
 	if w.header, err = readHeader(w.file); err != nil {
 		return err
 	}
-	_, err = WalkTables(w.file, w.header, func(off uint32, t FieldTable) { w.table, w.fields = off, t.Fields })
+	w.tables, err = WalkTables(w.file, w.header, func(off uint32, t FieldTable) { w.table, w.fields = off, t.Fields })
 	w.inFile = len(w.fields)
 	return err
 }

@@ -320,9 +320,22 @@ func TestPurge(t *testing.T) {
 		t.Fatal(err)
 	}
 	in.Identity, in.Week, in.DayStamp = id, 200, testNow
-	f := openRead(t, path, id)
-	if need := f.PurgeNeed(c, len(in.UIDs), testNow); !strings.Contains(need, "decision") {
+	w, err = c.Open(context.Background(), path, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for day, want := range map[uint32]string{testNow: "decision about body.snippet changes to 0", 0: "300 continued records of 300 messages"} {
+		c.PurgeContinued = 100
+		if need := w.PurgeNeed(len(in.UIDs)+1000, day); need != want {
+			t.Errorf("need = %q, want %q", need, want)
+		}
+	}
+	c.PurgeContinued = 0
+	if need := w.PurgeNeed(len(in.UIDs)+1000, 0); need != "" {
 		t.Errorf("need = %q", need)
+	}
+	if err := w.Discard(); err != nil {
+		t.Fatal(err)
 	}
 	result, err := c.Purge(context.Background(), path, in)
 	if err != nil || result.Damage != nil {
