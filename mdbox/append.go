@@ -193,7 +193,7 @@ func (l *lockedBox) add(ctx context.Context, messages []newRecord, now time.Time
 	records = append(records,
 		external(translog.ExtIntros{l.x.Intro(index.ExtMdbox, 0, mdboxRecordSize, 4)}), external(mails),
 		external(translog.ExtIntros{l.x.Intro(index.ExtGUID, 0, guidRecordSize, 1)}), external(guids))
-	if s.Ext(index.ExtVSize) != nil && sizes.Len() > 0 {
+	if hasVSize(s) && sizes.Len() > 0 {
 		records = append(records, external(translog.ExtIntros{l.x.Intro(index.ExtVSize, 0, vsizeRecordSize, 4)}), external(sizes))
 	}
 	records = append(records, keywordRecords(first, messages)...)

@@ -44,7 +44,7 @@ func (b *Mailbox) describer(now time.Time) *describer {
 	s := b.index.State()
 	id, e := s.Header().IndexID(), s.Ext(extCache)
 	o := cache.DescribeOptions{Policy: &w.Cache, Parser: w.Parser,
-		HasVSize: s.Ext(index.ExtVSize) != nil, Saved: now.Unix()}
+		HasVSize: hasVSize(s), Saved: now.Unix()}
 	seq := uint32(0)
 	if e != nil {
 		seq = e.ResetID
@@ -139,21 +139,27 @@ func (c *cacheWriter) intro(resetID uint32) translog.ExtIntro {
 	return in
 }
 
-// add adds the values of a message.
-func (c *cacheWriter) add(uid, prev uint32, values []cache.FieldValue) {
+// add adds the values of a message whose newest record is at prev, and returns where that is now.
+func (c *cacheWriter) add(uid, prev uint32, values []cache.FieldValue) (newest uint32) {
 	if c.w == nil || len(values) == 0 {
-		return
+		return prev
 	}
 	off, err := c.w.Append(prev, values)
 	if err != nil {
 		c.l.b.store.options.Report(fmt.Errorf("mdbox: cache of %s, UID %d: %w", c.l.b.name, uid, err))
-		return
+		return prev
 	}
 	if off != prev {
-		var b [cacheRecordSize]byte
-		binary.LittleEndian.PutUint32(b[:], off)
-		c.offsets.Add(uid, b[:])
+		c.point(uid, off)
 	}
+	return off
+}
+
+// point makes the index refer to the record of a message.
+func (c *cacheWriter) point(uid, off uint32) {
+	var b [cacheRecordSize]byte
+	binary.LittleEndian.PutUint32(b[:], off)
+	c.offsets.Add(uid, b[:])
 }
 
 // records ends the writing, and returns what is to be committed for it.

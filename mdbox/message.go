@@ -1,6 +1,7 @@
 package mdbox
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -50,6 +51,7 @@ func (m *Message) SaveDate() int64 { return int64(m.rec.saveDate) }
 // GUID returns the message's GUID as printed: 32 hex digits, or the string that it had
 // in another format.
 func (m *Message) GUID() (string, error) {
+	m.ms.learner.uses("guid", m.rec.uid)
 	if c := m.cache(); c != nil {
 		if guid, ok := c.GUID(); ok && len(guid) > 0 && m.isGUID(guid) {
 			return string(guid), nil
@@ -59,10 +61,12 @@ func (m *Message) GUID() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if guid := b.GUID(); len(guid) > 0 {
-		return string(guid), nil
+	guid := string(b.GUID())
+	if guid == "" {
+		guid = m.rec.guid.String()
 	}
-	return m.rec.guid.String(), nil
+	m.ms.learner.value(m, cache.FieldValue{Field: "guid", Data: []byte(guid)})
+	return guid, nil
 }
 
 // isGUID reports whether guid can be this message's, by the index.
@@ -75,6 +79,7 @@ func (m *Message) Size() (uint64, error) {
 	if m.rec.hasVSize {
 		return uint64(m.rec.vsize), nil
 	}
+	m.ms.learner.uses("size.virtual", m.rec.uid)
 	if c := m.cache(); c != nil {
 		if n, ok := c.VirtualSize(); ok {
 			return n, nil
@@ -84,11 +89,16 @@ func (m *Message) Size() (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return b.VirtualSize()
+	n, err := b.VirtualSize()
+	if err == nil && !m.ms.hasVSize {
+		m.ms.learner.value(m, cache.FieldValue{Field: "size.virtual", Data: binary.LittleEndian.AppendUint64(nil, n)})
+	}
+	return n, err
 }
 
 // Received returns INTERNALDATE, a UNIX time.
 func (m *Message) Received() (int64, error) {
+	m.ms.learner.uses("date.received", m.rec.uid)
 	if c := m.cache(); c != nil {
 		if t, ok := c.ReceivedDate(); ok {
 			return t, nil
@@ -98,12 +108,19 @@ func (m *Message) Received() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return b.Received()
+	t, err := b.Received()
+	if err == nil {
+		m.ms.learner.value(m, cache.FieldValue{Field: "date.received", Data: binary.LittleEndian.AppendUint32(nil, uint32(t))})
+	}
+	return t, err
 }
 
 // AppendBodyStructure appends the text of BODYSTRUCTURE without its outer
 // parentheses, if it is cached (RFC 3501 §7.4.2).
 func (m *Message) AppendBodyStructure(dst []byte) (out []byte, ok bool) {
+	for _, field := range structureFields {
+		m.ms.learner.uses(field, m.rec.uid)
+	}
 	c := m.cache()
 	if c == nil {
 		return dst, false
@@ -111,9 +128,13 @@ func (m *Message) AppendBodyStructure(dst []byte) (out []byte, ok bool) {
 	return c.AppendBodyStructure(dst)
 }
 
+// structureFields are those that a BODYSTRUCTURE comes from.
+var structureFields = []string{"flags", "mime.parts", "imap.bodystructure"}
+
 // AppendFields appends the header fields that Mailbox.Messages was asked for, in the
 // order of the message, with CRLF line ends, without an empty line at the end.
 func (m *Message) AppendFields(dst []byte) ([]byte, error) {
+	m.ms.learner.uses(allHeaders, m.rec.uid)
 	if c := m.cache(); c != nil {
 		out, found, err := c.AppendHeaders(dst)
 		if err != nil {
@@ -126,6 +147,7 @@ func (m *Message) AppendFields(dst []byte) ([]byte, error) {
 	if m.scratch, err = m.AppendHeader(m.scratch[:0]); err != nil {
 		return dst, err
 	}
+	m.ms.learner.header(m, m.scratch)
 	return m.fields.AppendMatching(dst, m.scratch), nil
 }
 

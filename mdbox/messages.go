@@ -60,6 +60,9 @@ type Messages struct {
 	noCache   uint32 // the cacheSeq of which there is no usable file
 	cacheFile *cache.File
 	cached    *cache.Reader // nil: there is no cache
+	week      cache.Week
+	hasVSize  bool
+	learner   *learner // nil: the messages are not for a client
 }
 
 // Messages brings the mailbox up to date and returns its messages with the given
@@ -87,6 +90,9 @@ func (ms *Messages) MailboxGUID() [16]byte { return ms.guid }
 // Next goes to the next message, and returns false when there is none or Err is set.
 func (ms *Messages) Next() bool {
 	ms.message.close()
+	if l := ms.learner; l != nil && l.bytes > learnBytes {
+		l.flush()
+	}
 	for ms.next == len(ms.batch) {
 		if len(ms.uids) == 0 || ms.err != nil {
 			return false
@@ -107,6 +113,8 @@ func (ms *Messages) Err() error { return ms.err }
 // Close gives everything back.
 func (ms *Messages) Close() {
 	ms.message.close()
+	ms.learner.flush()
+	ms.learner = nil
 	ms.closeCache()
 	ms.uids, ms.batch, ms.next = nil, nil, 0
 }
@@ -125,7 +133,7 @@ func (ms *Messages) load() {
 		return
 	}
 	ms.mapUIDValidity = ms.b.header(s).MapUIDValidity
-	ms.indexID = s.Header().IndexID()
+	ms.indexID, ms.week, ms.hasVSize = s.Header().IndexID(), weekOf(s), hasVSize(s)
 	seq := uint32(0)
 	if e := s.Ext(extCache); e != nil {
 		seq = e.ResetID

@@ -19,6 +19,7 @@ const (
 // and a large one is read twice.
 type bodySender struct {
 	buf []byte
+	tee io.Writer // gets all that is sent as well; nil: nothing does
 }
 
 // send sends out and then length bytes of the message from offset on (0 = to the end).
@@ -41,7 +42,7 @@ func (s *bodySender) send(m *mdbox.Message, offset, length uint64, out *backend.
 		if err := sink.Message(out); err != nil || len(s.buf) == 0 {
 			return true, err
 		}
-		return true, sink.Body(s.buf)
+		return true, s.body(s.buf, sink)
 	}
 	s.grow(bodyChunk)
 	if err := s.readAll(r); err != nil {
@@ -59,7 +60,7 @@ func (s *bodySender) send(m *mdbox.Message, offset, length uint64, out *backend.
 	for {
 		n, err := r.Read(s.buf)
 		if n > 0 {
-			if err := sink.Body(s.buf[:n]); err != nil {
+			if err := s.body(s.buf[:n], sink); err != nil {
 				return true, err
 			}
 		}
@@ -70,6 +71,16 @@ func (s *bodySender) send(m *mdbox.Message, offset, length uint64, out *backend.
 			return true, toBackend(err)
 		}
 	}
+}
+
+// body sends a piece of a body.
+func (s *bodySender) body(p []byte, sink backend.FetchSink) error {
+	if s.tee != nil {
+		if _, err := s.tee.Write(p); err != nil {
+			return err
+		}
+	}
+	return sink.Body(p)
 }
 
 // grow gives buf the length n.

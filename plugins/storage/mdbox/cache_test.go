@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -193,15 +194,7 @@ func TestTwinMailboxesHaveEqualCaches(t *testing.T) {
 		t.Errorf("Dovecot answers differently:\n%s", d)
 	}
 	store.Doveadm(t, "force-resync", "*")
-	log, err := os.ReadFile(filepath.Join(filepath.Dir(store.Conf), "dovecot.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(log)) {
-		if strings.Contains(line, "Error") || strings.Contains(line, "Panic") || strings.Contains(line, "orrupt") {
-			t.Error(line)
-		}
-	}
+	noErrors(t, store)
 }
 
 // completed is the end of an answer, with the time that it took.
@@ -216,4 +209,124 @@ func dump(t *testing.T, store *mdboxtest.Store, mailbox string) []string {
 		t.Fatalf("doveadm dump: %s", out)
 	}
 	return strings.Split(records, "\n")
+}
+
+// walk reads of all messages of a mailbox what a client asks for, as Fetch does.
+func walk(t *testing.T, box *mdbox.Mailbox) {
+	t.Helper()
+	snapshot, err := box.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ms, err := box.Messages(snapshot.Messages.UIDs, "SUBJECT", "From", "x-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ms.Close()
+	ms.Learn()
+	for ms.Next() {
+		m := ms.Message()
+		if _, err := m.AppendFields(nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Received(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Size(); err != nil {
+			t.Fatal(err)
+		}
+		if _, cached := m.AppendBodyStructure(nil); cached {
+			continue
+		}
+		w, finish := m.Describe()
+		if w == nil {
+			continue
+		}
+		r, err := m.NewReader(0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(w, r); err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		finish()
+	}
+	if err := ms.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFetchAddsWhatClientsAskFor lets a client read messages that are not in the cache through this library: then Dovecot serves
+// the same from the cache, and nothing is added a second time.
+func TestFetchAddsWhatClientsAskFor(t *testing.T) {
+	store := mdboxtest.MakeStore(t, "--content", "fresh")
+	commands := []string{"CREATE box"}
+	for _, m := range cachedMails[:len(cachedMails)-1] {
+		commands = append(commands, fmt.Sprintf("APPEND box {%d+}\r\n%s", len(wire(m)), wire(m)))
+	}
+	for seed := range int64(100) {
+		m := messagetest.Random(seed)
+		if bytes.Contains(m, []byte("\r\r\n")) {
+			continue // it is stored with a CRLF, of which what is read does not tell
+		}
+		commands = append(commands, fmt.Sprintf("APPEND box {%d+}\r\n%s", len(m), m))
+	}
+	store.IMAP(t, commands...)
+	s := openWritable(t, store)
+	box, err := s.OpenMailbox("box")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(store.Mailbox("box"), "dovecot.index.cache")
+	size := func() int64 {
+		st, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Size()
+	}
+	before := size()
+	walk(t, box)
+	learned := size()
+	if learned == before {
+		t.Fatal("nothing was added")
+	}
+	walk(t, box)
+	if again := size(); again != learned {
+		t.Errorf("a second walk adds %d bytes", again-learned)
+	}
+	giveToOwner(t, store)
+	records := dump(t, store, "box")
+	fetch := []string{"FETCH 1:* BODY.PEEK[HEADER.FIELDS (Subject From X-A)]", "FETCH 1:* BODYSTRUCTURE", "FETCH 1:* INTERNALDATE", "FETCH 1:* RFC822.SIZE"}
+	cached := store.IMAP(t, append([]string{"SELECT box"}, fetch...)...)
+	if d := cmp.Diff(records, dump(t, store, "box")); d != "" {
+		t.Errorf("Dovecot adds to what was learned:\n%s", d)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	fresh := store.IMAP(t, append([]string{"SELECT box"}, fetch...)...)
+	for _, text := range []*string{&cached, &fresh} {
+		_, *text, _ = strings.Cut(completed.ReplaceAllString(*text, ""), "* 1 FETCH")
+		*text = strings.ReplaceAll(*text, "7BIT", "7bit") // a plain structure in Dovecot's cache loses the case
+	}
+	if d := cmp.Diff(fresh, cached); d != "" {
+		t.Errorf("Dovecot answers otherwise than without a cache:\n%s", d)
+	}
+	noErrors(t, store)
+}
+
+// noErrors fails if Dovecot has complained.
+func noErrors(t *testing.T, store *mdboxtest.Store) {
+	t.Helper()
+	log, err := os.ReadFile(filepath.Join(filepath.Dir(store.Conf), "dovecot.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, "Error") || strings.Contains(line, "Panic") || strings.Contains(line, "orrupt") {
+			t.Error(line)
+		}
+	}
 }

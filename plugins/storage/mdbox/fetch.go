@@ -23,6 +23,7 @@ func (s *Storage) Fetch(ctx context.Context, r *backend.FetchRequest, sink backe
 		return s.failed(p, m, err)
 	}
 	defer ms.Close()
+	ms.Learn()
 	if r.MailboxID != [16]byte{} && ms.MailboxGUID() != r.MailboxID {
 		return backend.Errorf(backend.KindNotFound, "The mailbox was renamed or deleted, and another has its name.")
 	}
@@ -142,7 +143,13 @@ func (f *fetcher) fill(m *mdbox.Message) (err error) {
 func (f *fetcher) sendBody(m *mdbox.Message) (sent bool, err error) {
 	switch {
 	case f.out.BodyIsMessage: // its structure is not cached
-		return f.body.send(m, 0, 0, &f.out, f.sink)
+		describe, learned := m.Describe()
+		f.body.tee = describe
+		if sent, err = f.body.send(m, 0, 0, &f.out, f.sink); err == nil && describe != nil {
+			learned()
+		}
+		f.body.tee = nil
+		return sent, err
 	case f.wants(backend.FetchBody):
 		f.out.BodyIsMessage = f.offset == 0 && f.length == 0
 		return f.body.send(m, f.offset, f.length, &f.out, f.sink)

@@ -1,0 +1,330 @@
+package mdbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/roostmail/roost/mdbox/cache"
+	"github.com/roostmail/roost/mdbox/filelock"
+	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/translog"
+)
+
+const (
+	// learnTimeout bounds the wait for the locks that it takes to add to a cache: who fetches does not wait for that
+	// longer than reading the messages again would take.
+	learnTimeout = 2 * time.Second
+	// learnBytes is how much is collected before it is added, in bytes of values.
+	learnBytes = 256 << 10
+)
+
+// learner collects what a client has asked for and the cache did not have, and adds it at the end of a walk, so that
+// the next time nothing has to be read. It also tells the cache which fields are used, by which those that nobody needs are given up
+// (package cache: Usage). Failures cost nothing but that: they are reported, those of busy locks are not.
+type learner struct {
+	ms      *Messages
+	policy  *cache.Policy
+	headers []string      // the fields of the wanted headers
+	fields  []cache.Field // of the cache, when it was looked at first; nil: not yet
+	used    map[string]*span
+	pending []learned
+	bytes   int
+}
+
+// learned is what was learned about a message.
+type learned struct {
+	uid    uint32
+	values []cache.FieldValue
+}
+
+// span is which messages a field was asked for of.
+type span struct {
+	first, last uint32
+	unordered   bool
+}
+
+// Learn says that the messages are for a client, whose needs the cache of the mailbox is to follow. What is read because the cache
+// does not have it is added to it, up to Close; unless the store is read-only, or its configuration wants no cache.
+func (ms *Messages) Learn() {
+	w := ms.b.store.options.Write
+	if w == nil || w.Cache.Off() || ms.learner != nil {
+		return
+	}
+	l := &learner{ms: ms, policy: &w.Cache, used: make(map[string]*span)}
+	for _, h := range ms.headers {
+		if name := "hdr." + h; l.policy.Allows(name) {
+			if _, err := cache.NewField(name); err == nil {
+				l.headers = append(l.headers, name)
+			}
+		}
+	}
+	ms.learner = l
+}
+
+// uses notes that a field was asked for. Headers go by the one name hdr., since all of them are asked for at once.
+func (l *learner) uses(field string, uid uint32) {
+	if l == nil {
+		return
+	}
+	s := l.used[field]
+	if s == nil {
+		l.used[field] = &span{first: uid, last: uid}
+		return
+	}
+	s.unordered = s.unordered || uid < s.last
+	s.first, s.last = min(s.first, uid), max(s.last, uid)
+}
+
+// usage returns all uses.
+func (l *learner) usage() *cache.Usage {
+	u := new(cache.Usage)
+	for name, s := range l.used {
+		names := []string{name}
+		if name == allHeaders {
+			names = l.headers
+		}
+		for _, n := range names {
+			if s.unordered {
+				u.Lookup(n, s.last)
+				u.Lookup(n, s.first)
+			} else {
+				u.Lookup(n, s.first)
+				u.Lookup(n, s.last)
+			}
+		}
+	}
+	return u
+}
+
+// allHeaders stands for the fields of all wanted headers.
+const allHeaders = "hdr."
+
+// wanted returns the fields to add for a message of which asked was not all cached.
+func (l *learner) wanted(m *Message, asked []string) []string {
+	cached := m.ms.cache()
+	if l.fields == nil {
+		l.fields = l.policy.Initial()
+		if m.ms.cacheFile != nil {
+			if fields, err := m.ms.cacheFile.ReadFields(); err == nil {
+				l.fields = fields
+			}
+		}
+	}
+	has := map[string]bool{}
+	if m.rec.cacheOffset != 0 && cached != nil {
+		values, err := cached.AppendValues(nil, m.rec.cacheOffset)
+		if err != nil {
+			return nil // damaged: nothing is added to that
+		}
+		for _, v := range values {
+			has[asciiLower(v.Field)] = true
+		}
+		m.cacheLoaded, m.cached = false, nil // the reader has lost the message that was loaded
+	}
+	return l.policy.FetchFields(l.fields, asked, func(f string) bool { return has[asciiLower(f)] }, m.rec.uid, m.ms.week)
+}
+
+// add keeps values of a message for the cache, one of each field.
+func (l *learner) add(uid uint32, values []cache.FieldValue) {
+	if n := len(l.pending); n == 0 || l.pending[n-1].uid != uid {
+		l.pending = append(l.pending, learned{uid: uid})
+	}
+	p := &l.pending[len(l.pending)-1]
+	for _, v := range values {
+		if slices.ContainsFunc(p.values, func(o cache.FieldValue) bool { return strings.EqualFold(o.Field, v.Field) }) {
+			continue
+		}
+		p.values = append(p.values, v)
+		l.bytes += len(v.Data) + len(v.Field)
+	}
+}
+
+// header learns from a header block with CRLF line ends, which was read since a wanted header was not cached.
+func (l *learner) header(m *Message, block []byte) {
+	if l == nil {
+		return
+	}
+	d := cache.NewDescriber(cache.DescribeOptions{Fields: headerFields(l.wanted(m, l.headers)), Policy: l.policy})
+	if _, err := d.Write(block); err == nil {
+		l.add(m.rec.uid, d.Values())
+	}
+}
+
+// headerFields returns those of fields that are headers.
+func headerFields(fields []string) (headers []string) {
+	for _, f := range fields {
+		if len(f) > len(allHeaders) && equalLower([]byte(f[:len(allHeaders)]), allHeaders) {
+			headers = append(headers, f)
+		}
+	}
+	return headers
+}
+
+// value learns a field that was read alone.
+func (l *learner) value(m *Message, v cache.FieldValue) {
+	if l == nil || !l.policy.Allows(v.Field) {
+		return
+	}
+	l.add(m.rec.uid, []cache.FieldValue{v})
+}
+
+// Describe returns what the whole message is to be written to as well, with CRLF line ends, when it is read because
+// AppendBodyStructure did not find it cached; finish ends that, if all of it was written. w is nil if nothing is to be learned.
+func (m *Message) Describe() (w io.Writer, finish func()) {
+	l := m.ms.learner
+	if l == nil {
+		return nil, nil
+	}
+	body, err := m.open()
+	if err != nil {
+		return nil, nil
+	}
+	o := cache.DescribeOptions{Policy: l.policy, Parser: m.ms.b.store.options.Write.Parser, HasVSize: m.ms.hasVSize, Saved: m.SaveDate(),
+		Fields: l.wanted(m, []string{"imap.bodystructure"})}
+	if o.Received, err = body.Received(); err != nil {
+		return nil, nil
+	}
+	if len(o.Fields) == 0 || o.Parser == nil {
+		return nil, nil
+	}
+	d := cache.NewDescriber(o)
+	return d, func() {
+		// The sizes in mime.parts are those of the stored message, which the written one tells unless there are CRLFs in it.
+		values := d.Values()
+		if d.PhysicalSize() == body.PhysicalSize() {
+			l.add(m.rec.uid, values)
+		}
+	}
+}
+
+// flush adds what was learned to the cache.
+func (l *learner) flush() {
+	if l == nil || len(l.pending) == 0 && !l.changes() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), learnTimeout)
+	defer cancel()
+	err := l.write(ctx)
+	l.pending, l.bytes = nil, 0
+	if err != nil && !errors.Is(err, filelock.ErrTimeout) && ctx.Err() == nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, fs.ErrPermission) {
+		l.ms.b.store.options.Report(fmt.Errorf("mdbox: add to the cache of %s: %w", l.ms.b.name, err))
+	}
+}
+
+// changes reports whether the uses are worth to be written: mostly they are not, which is found out without reading.
+func (l *learner) changes() bool {
+	f := l.ms.cacheFile
+	if f == nil || len(l.used) == 0 || !l.changesIn(f.Fields(), l.ms.week) {
+		return false
+	}
+	fields, err := f.ReadFields()
+	return err == nil && l.changesIn(fields, l.ms.week)
+}
+
+func (l *learner) changesIn(fields []cache.Field, week cache.Week) bool {
+	return len(l.usage().Changes(fields, l.policy, week, l.now())) > 0
+}
+
+func (l *learner) now() uint32 { return uint32(l.ms.b.store.now().Unix()) }
+
+// write takes the locks and writes.
+func (l *learner) write(ctx context.Context) error {
+	box, err := l.ms.b.lock(ctx, l.ms.guid)
+	if err != nil {
+		return err
+	}
+	defer box.unlock()
+	c := box.openCache(ctx)
+	if c == nil {
+		return nil
+	}
+	s := box.x.State()
+	newest := make(map[uint32]uint32, len(l.pending))
+	for _, p := range l.pending {
+		i, found := s.Find(p.uid)
+		if !found {
+			continue
+		}
+		prev, again := newest[p.uid]
+		if !again {
+			prev = box.cacheOffset(i, c.seq)
+		}
+		newest[p.uid] = c.add(p.uid, prev, p.values)
+	}
+	need := ""
+	if c.w != nil {
+		c.w.Apply(l.usage().Changes(c.w.Fields(), l.policy, weekOf(s), l.now()))
+		need = c.w.PurgeNeed(s.Len(), s.Header().DayStamp())
+	}
+	if records := c.records(); len(records) > 0 {
+		if err := box.x.Commit(false, records...); err != nil {
+			return err
+		}
+	}
+	if need != "" {
+		if err := box.purgeCache(ctx); err != nil {
+			return err
+		}
+	}
+	box.finish()
+	return nil
+}
+
+// weekOf returns which messages are of the last week.
+func weekOf(s *index.State) cache.Week { return cache.Week(s.Header().DayFirstUID(7)) }
+
+// cacheOffset returns the offset of the newest cache record of message i in the file with a file_seq, 0 if it has none there.
+func (l *lockedBox) cacheOffset(i int, seq uint32) uint32 {
+	e := l.x.State().Ext(extCache)
+	if e == nil || e.ResetID != seq {
+		return 0
+	}
+	off, _ := decodeCacheOffset(e.Record(i))
+	return off
+}
+
+// purgeCache rewrites the cache.
+func (l *lockedBox) purgeCache(ctx context.Context) error {
+	cfg := l.b.store.cacheWriting(l.b)
+	if cfg == nil {
+		return nil
+	}
+	s := l.x.State()
+	in := cache.PurgeInput{Identity: cache.Identity{IndexID: s.Header().IndexID()}, UIDs: s.UIDs(), Offsets: make([]uint32, s.Len()),
+		Week: weekOf(s), DayStamp: s.Header().DayStamp()}
+	if e := s.Ext(extCache); e != nil {
+		in.ResetID = e.ResetID
+	}
+	for i := range in.Offsets {
+		in.Offsets[i] = l.cacheOffset(i, in.ResetID)
+	}
+	r, err := cfg.Purge(ctx, l.b.cachePath(), in)
+	if err != nil {
+		return err
+	}
+	if r.Damage != nil {
+		l.b.store.options.Report(fmt.Errorf("mdbox: purge cache of %s: %w", l.b.name, r.Damage))
+	}
+	c := cacheWriter{l: l, seq: r.FileSeq, offsets: translog.NewExtRecUpdates(cacheRecordSize)}
+	for i, off := range r.Offsets {
+		if off != 0 {
+			c.point(in.UIDs[i], off)
+		}
+	}
+	records := []translog.NewRecord{external(translog.ExtIntros{c.intro(in.ResetID)}), external(translog.ExtReset{NewResetID: r.FileSeq})}
+	if c.offsets.Len() > 0 {
+		records = append(records, external(translog.ExtIntros{c.intro(r.FileSeq)}), external(c.offsets))
+	}
+	return l.x.Commit(false, records...)
+}
+
+// hasVSize reports whether the virtual sizes of messages are in the index.
+func hasVSize(s *index.State) bool {
+	return s.Ext(index.ExtVSize) != nil || s.Ext(index.ExtVSizeHeader) != nil
+}
