@@ -28,12 +28,14 @@ type Candidate struct {
 // Until the map has a record of them, Abort takes the messages back. When it may have one, even after an error,
 // the caller must Release: bytes that nothing refers to do no harm, missing ones do. The same holds if the map's
 // rebuild_count has changed since the first Save: a repair may have found the messages and made records of them.
+// What a process leaves that is killed before either, Interrupted finds.
 // An Appender is for one goroutine at a time.
 type Appender struct {
 	files      *Files
 	candidates iter.Seq[Candidate]
 	alt        bool // appends to ALT storage
 	targets    []*target
+	note       *note // of what is appended to; nil: nothing yet
 	full       int   // targets before this index take no more messages
 	err        error // a file could not be brought back to a clean end: only Abort remains
 	done       bool
@@ -135,7 +137,13 @@ func (a *Appender) append(size uint64, write func(t *target) error) (int, error)
 // appendTo is append to the target with index i. After an error the file is as before; one without messages is removed.
 func (a *Appender) appendTo(i int, size uint64, write func(t *target) error) error {
 	t := a.targets[i]
-	err := write(t)
+	var err error
+	if !t.isNew && !t.noted { // a new file is known to nobody
+		err = a.noteOf(t, t.id)
+	}
+	if err == nil {
+		err = write(t)
+	}
 	if err == nil {
 		t.end += size
 		t.synced = false
@@ -148,6 +156,19 @@ func (a *Appender) appendTo(i int, size uint64, write func(t *target) error) err
 	if undo := t.truncate(); undo != nil {
 		a.err = undo
 		err = errors.Join(err, ErrFailed, undo)
+	}
+	return err
+}
+
+// noteOf notes that the file with the number id gets messages.
+func (a *Appender) noteOf(t *target, id FileID) (err error) {
+	if a.note == nil {
+		if a.note, err = a.files.newNote(a.dir()); err != nil {
+			return err
+		}
+	}
+	if err = a.note.add(Candidate{id, t.old}); err == nil {
+		t.noted = true
 	}
 	return err
 }
@@ -225,6 +246,9 @@ func (a *Appender) Name(first FileID) error {
 		if err != nil {
 			return err
 		}
+		if err := a.noteOf(t, id); err != nil {
+			return err
+		}
 		if err := a.files.cfg.FS.Rename(t.path, path); err != nil {
 			return fmt.Errorf("dbox: name mail file: %w", err)
 		}
@@ -280,7 +304,7 @@ func (a *Appender) Release() error {
 	for _, t := range a.targets {
 		err = errors.Join(err, t.close())
 	}
-	return err
+	return errors.Join(err, a.endNote())
 }
 
 // Abort ends the transaction: files get their old ends, new ones are removed, the locks are released. It does nothing
@@ -294,5 +318,15 @@ func (a *Appender) Abort() error {
 	for _, t := range a.targets {
 		err = errors.Join(err, t.undo(a.files.cfg.FS))
 	}
-	return err
+	if err != nil && a.note != nil { // it says what is still to be done
+		return errors.Join(err, a.note.f.Close())
+	}
+	return errors.Join(err, a.endNote())
+}
+
+func (a *Appender) endNote() error {
+	if a.note == nil {
+		return nil
+	}
+	return a.note.remove(a.files)
 }

@@ -165,7 +165,9 @@ type lockHookFile struct {
 }
 
 func (f *lockHookFile) TryLock(kind vfs.LockKind) (bool, error) {
-	f.hook.before(f.Name())
+	if filepath.Base(f.Name())[0] != '.' { // a mail file
+		f.hook.before(f.Name())
+	}
 	return f.WritableFile.TryLock(kind)
 }
 

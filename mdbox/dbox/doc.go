@@ -28,7 +28,7 @@
 // Writing goes the other way: CRLF to LF ▸ compress, if so configured ▸ stored bytes. An Appender saves the messages of
 // one transaction to files that it has locked, and to new ones; what it does must be framed by the locks of the map, which
 // is up to the caller. Files.Lock, Locked and Appender.CopyRaw are what a purge needs, Single is a file of sdbox.
-// Attachments are never cut out of new messages.
+// Attachments are never cut out of new messages. What a killed process leaves behind in mail files, Files.Interrupted finds.
 //
 // Format: dovecot src/lib-storage/index/dbox-common/dbox-file.h, dbox-file.c.
 package dbox

@@ -17,6 +17,7 @@ type target struct {
 	old    uint64 // end before the transaction; of a new file the offset of the first message
 	end    uint64 // end of the last complete message
 	synced bool   // up to end
+	noted  bool   // see note
 }
 
 // inPlace checks that the path of the open file still leads to it.
