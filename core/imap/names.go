@@ -99,11 +99,14 @@ func (n *names) resolveNew(raw []byte, declared bool) (*namespace, string, error
 		}
 	}
 	if err != nil {
+		if responseOf(err).code == "NONEXISTENT" { // in no namespace: neither can it be made
+			err = no("CANNOT", "Mailbox name is in no namespace: "+string(raw))
+		}
 		return nil, "", err
 	}
 	client, _ := ns.client(name)
 	for _, other := range n.spaces {
-		if client+other.sep == other.Prefix {
+		if client+other.sep == other.Prefix && client != "INBOX" {
 			return nil, "", no("CANNOT", "Mailbox name is the prefix of a namespace: "+string(raw))
 		}
 	}

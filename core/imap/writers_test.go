@@ -174,6 +174,26 @@ func (w *writer) command(cmd string) (tagged string, err error) {
 	}
 }
 
+// idle is told while it waits.
+func (w *writer) idle() error {
+	w.n++
+	tag := fmt.Sprintf("c%d ", w.n)
+	w.send([]byte(tag + "IDLE\r\n"))
+	for {
+		line, err := w.line()
+		if err != nil || strings.HasPrefix(line, tag) {
+			return err
+		}
+		if err := w.take(line); err != nil {
+			return fmt.Errorf("IDLE: %w", err)
+		}
+		if line == "+ idling" {
+			w.world.meddle()
+			w.send([]byte("DONE\r\n"))
+		}
+	}
+}
+
 // must is command for one that can not fail.
 func (w *writer) must(cmd string) error {
 	tagged, err := w.command(cmd)
@@ -325,9 +345,11 @@ func (w *writer) step() error {
 	}
 	other := map[string]string{"INBOX": "Box", "Box": "INBOX"}[w.box]
 	cmd := "NOOP"
-	switch op := w.rnd.IntN(16); {
+	switch op := w.rnd.IntN(17); {
 	case op == 0:
 		return w.choose()
+	case op == 16:
+		return w.idle()
 	case op == 1:
 		cmd = "APPEND " + []string{w.box, other}[w.rnd.IntN(2)] + " (\\Seen work) {1+}\r\nx"
 	case op == 2:
