@@ -28,7 +28,8 @@
 //    (limit), DATA_LOSS (corrupted), ABORTED (in use), UNAVAILABLE; any other
 //    code is an internal error.
 //  - When a process dies, core starts a new one and repeats the read-only unary calls that
-//    were under way. Calls carry all they need, so a new process needs nothing from the old one.
+//    were under way, and of those that change something the ones that it certainly had not sent yet. Calls
+//    carry all they need, so a new process needs nothing from the old one.
 //  - core checks what a plugin answers. An answer that breaks a rule stated
 //    here fails that call with an internal error that names plugin and rule.
 //  - Strings are UTF-8. What may hold other bytes is of type bytes.
@@ -215,8 +216,8 @@ type InfoResponse struct {
 	// One line for the operator.
 	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
 	// Optional features that this process serves. Unknown ones are ignored;
-	// core never concludes a feature from a version. Known: "watch-fd" (storage),
-	// "user-lookup" (auth).
+	// core never concludes a feature from a version. Known: "watch-fd" and "write"
+	// (storage), "user-lookup" (auth).
 	Capabilities []string `protobuf:"bytes,5,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	// The keys that Configure understands, in the order in which they are
 	// documented. core refuses a configuration with other keys, with values of
@@ -396,7 +397,7 @@ type ConfigureRequest struct {
 	Namespaces []*Namespace `protobuf:"bytes,2,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
 	// Directory of the configuration file; relative paths in options are relative to it.
 	BaseDir string `protobuf:"bytes,3,opt,name=base_dir,json=baseDir,proto3" json:"base_dir,omitempty"`
-	// The plugin must not change anything on disk.
+	// The plugin must not change anything on disk. core makes no call that the capability "write" is for.
 	ReadOnly      bool `protobuf:"varint,4,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -28,7 +28,8 @@
 //    (limit), DATA_LOSS (corrupted), ABORTED (in use), UNAVAILABLE; any other
 //    code is an internal error.
 //  - When a process dies, core starts a new one and repeats the read-only unary calls that
-//    were under way. Calls carry all they need, so a new process needs nothing from the old one.
+//    were under way, and of those that change something the ones that it certainly had not sent yet. Calls
+//    carry all they need, so a new process needs nothing from the old one.
 //  - core checks what a plugin answers. An answer that breaks a rule stated
 //    here fails that call with an internal error that names plugin and rule.
 //  - Strings are UTF-8. What may hold other bytes is of type bytes.

@@ -174,6 +174,57 @@ func (FetchItem) EnumDescriptor() ([]byte, []int) {
 	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{1}
 }
 
+// StoreMode says what becomes of flags and keywords.
+type StoreMode int32
+
+const (
+	// All but \Recent become those of the request.
+	StoreMode_STORE_MODE_REPLACE StoreMode = 0
+	StoreMode_STORE_MODE_ADD     StoreMode = 1
+	StoreMode_STORE_MODE_REMOVE  StoreMode = 2
+)
+
+// Enum value maps for StoreMode.
+var (
+	StoreMode_name = map[int32]string{
+		0: "STORE_MODE_REPLACE",
+		1: "STORE_MODE_ADD",
+		2: "STORE_MODE_REMOVE",
+	}
+	StoreMode_value = map[string]int32{
+		"STORE_MODE_REPLACE": 0,
+		"STORE_MODE_ADD":     1,
+		"STORE_MODE_REMOVE":  2,
+	}
+)
+
+func (x StoreMode) Enum() *StoreMode {
+	p := new(StoreMode)
+	*p = x
+	return p
+}
+
+func (x StoreMode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StoreMode) Descriptor() protoreflect.EnumDescriptor {
+	return file_roost_storage_v1_storage_proto_enumTypes[2].Descriptor()
+}
+
+func (StoreMode) Type() protoreflect.EnumType {
+	return &file_roost_storage_v1_storage_proto_enumTypes[2]
+}
+
+func (x StoreMode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StoreMode.Descriptor instead.
+func (StoreMode) EnumDescriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{2}
+}
+
 // MailboxRef names a mailbox.
 type MailboxRef struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1731,6 +1782,1440 @@ func (*UnwatchResponse) Descriptor() ([]byte, []int) {
 	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{21}
 }
 
+// AppendRequest: the first has header, the next have messages, the rest have body.
+type AppendRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Header   *AppendHeader          `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Messages []*AppendMessage       `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"`
+	// The next piece of the bodies, which follow one another without a gap: a piece may hold the
+	// end of one and the beginning of the next. core sends up to 128 KiB at a time.
+	Body          []byte `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppendRequest) Reset() {
+	*x = AppendRequest{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppendRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppendRequest) ProtoMessage() {}
+
+func (x *AppendRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppendRequest.ProtoReflect.Descriptor instead.
+func (*AppendRequest) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *AppendRequest) GetHeader() *AppendHeader {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *AppendRequest) GetMessages() []*AppendMessage {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
+func (x *AppendRequest) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+type AppendHeader struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Mailbox   *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	RequestId []byte                 `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// How many messages follow, exactly: 1 to 250,000.
+	MessageCount  uint32 `protobuf:"varint,3,opt,name=message_count,json=messageCount,proto3" json:"message_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppendHeader) Reset() {
+	*x = AppendHeader{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppendHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppendHeader) ProtoMessage() {}
+
+func (x *AppendHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppendHeader.ProtoReflect.Descriptor instead.
+func (*AppendHeader) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *AppendHeader) GetMailbox() *MailboxRef {
+	if x != nil {
+		return x.Mailbox
+	}
+	return nil
+}
+
+func (x *AppendHeader) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+func (x *AppendHeader) GetMessageCount() uint32 {
+	if x != nil {
+		return x.MessageCount
+	}
+	return 0
+}
+
+type AppendMessage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// System flags, as in Columns.flags.
+	Flags uint32 `protobuf:"varint,1,opt,name=flags,proto3" json:"flags,omitempty"`
+	// Names, without duplicates.
+	Keywords []string `protobuf:"bytes,2,rep,name=keywords,proto3" json:"keywords,omitempty"`
+	// UNIX time, seconds; 0: now.
+	InternalDate int64 `protobuf:"varint,3,opt,name=internal_date,json=internalDate,proto3" json:"internal_date,omitempty"`
+	// Bytes of its body: the message with CRLF line ends.
+	Size          uint64 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppendMessage) Reset() {
+	*x = AppendMessage{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppendMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppendMessage) ProtoMessage() {}
+
+func (x *AppendMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppendMessage.ProtoReflect.Descriptor instead.
+func (*AppendMessage) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *AppendMessage) GetFlags() uint32 {
+	if x != nil {
+		return x.Flags
+	}
+	return 0
+}
+
+func (x *AppendMessage) GetKeywords() []string {
+	if x != nil {
+		return x.Keywords
+	}
+	return nil
+}
+
+func (x *AppendMessage) GetInternalDate() int64 {
+	if x != nil {
+		return x.InternalDate
+	}
+	return 0
+}
+
+func (x *AppendMessage) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+type AppendResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the mailbox.
+	UidValidity uint32 `protobuf:"varint,1,opt,name=uid_validity,json=uidValidity,proto3" json:"uid_validity,omitempty"`
+	// Column of uint32: the UID of each message, ascending.
+	Uids          []byte `protobuf:"bytes,2,opt,name=uids,proto3" json:"uids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppendResponse) Reset() {
+	*x = AppendResponse{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppendResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppendResponse) ProtoMessage() {}
+
+func (x *AppendResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppendResponse.ProtoReflect.Descriptor instead.
+func (*AppendResponse) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *AppendResponse) GetUidValidity() uint32 {
+	if x != nil {
+		return x.UidValidity
+	}
+	return 0
+}
+
+func (x *AppendResponse) GetUids() []byte {
+	if x != nil {
+		return x.Uids
+	}
+	return nil
+}
+
+type StoreRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Mailbox   *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	MailboxId []byte                 `protobuf:"bytes,2,opt,name=mailbox_id,json=mailboxId,proto3" json:"mailbox_id,omitempty"`
+	RequestId []byte                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Mode      StoreMode              `protobuf:"varint,4,opt,name=mode,proto3,enum=roost.storage.v1.StoreMode" json:"mode,omitempty"`
+	// System flags, as in Columns.flags.
+	Flags uint32 `protobuf:"varint,5,opt,name=flags,proto3" json:"flags,omitempty"`
+	// Names, without duplicates.
+	Keywords []string `protobuf:"bytes,6,rep,name=keywords,proto3" json:"keywords,omitempty"`
+	// If set: messages whose modseq is above it are left alone and listed in modified (RFC 7162
+	// §3.1.3). The test and the change are one step.
+	UnchangedSince *uint64 `protobuf:"varint,7,opt,name=unchanged_since,json=unchangedSince,proto3,oneof" json:"unchanged_since,omitempty"`
+	Since          []byte  `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`
+	// Column of uint32: UIDs, ascending over all requests, without duplicates, at most 250,000 in each.
+	Uids          []byte `protobuf:"bytes,15,opt,name=uids,proto3" json:"uids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreRequest) Reset() {
+	*x = StoreRequest{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreRequest) ProtoMessage() {}
+
+func (x *StoreRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreRequest.ProtoReflect.Descriptor instead.
+func (*StoreRequest) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *StoreRequest) GetMailbox() *MailboxRef {
+	if x != nil {
+		return x.Mailbox
+	}
+	return nil
+}
+
+func (x *StoreRequest) GetMailboxId() []byte {
+	if x != nil {
+		return x.MailboxId
+	}
+	return nil
+}
+
+func (x *StoreRequest) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+func (x *StoreRequest) GetMode() StoreMode {
+	if x != nil {
+		return x.Mode
+	}
+	return StoreMode_STORE_MODE_REPLACE
+}
+
+func (x *StoreRequest) GetFlags() uint32 {
+	if x != nil {
+		return x.Flags
+	}
+	return 0
+}
+
+func (x *StoreRequest) GetKeywords() []string {
+	if x != nil {
+		return x.Keywords
+	}
+	return nil
+}
+
+func (x *StoreRequest) GetUnchangedSince() uint64 {
+	if x != nil && x.UnchangedSince != nil {
+		return *x.UnchangedSince
+	}
+	return 0
+}
+
+func (x *StoreRequest) GetSince() []byte {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *StoreRequest) GetUids() []byte {
+	if x != nil {
+		return x.Uids
+	}
+	return nil
+}
+
+// StoreResponse: each has one of these.
+type StoreResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *StoreHeader           `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// Column of uint32: UIDs that unchanged_since protected, ascending over all responses.
+	Modified      []byte           `protobuf:"bytes,2,opt,name=modified,proto3" json:"modified,omitempty"`
+	Changes       *ChangesResponse `protobuf:"bytes,3,opt,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreResponse) Reset() {
+	*x = StoreResponse{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreResponse) ProtoMessage() {}
+
+func (x *StoreResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreResponse.ProtoReflect.Descriptor instead.
+func (*StoreResponse) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *StoreResponse) GetHeader() *StoreHeader {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *StoreResponse) GetModified() []byte {
+	if x != nil {
+		return x.Modified
+	}
+	return nil
+}
+
+func (x *StoreResponse) GetChanges() *ChangesResponse {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+type StoreHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many UIDs of modified follow, exactly.
+	ModifiedCount uint32 `protobuf:"varint,1,opt,name=modified_count,json=modifiedCount,proto3" json:"modified_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreHeader) Reset() {
+	*x = StoreHeader{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreHeader) ProtoMessage() {}
+
+func (x *StoreHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreHeader.ProtoReflect.Descriptor instead.
+func (*StoreHeader) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *StoreHeader) GetModifiedCount() uint32 {
+	if x != nil {
+		return x.ModifiedCount
+	}
+	return 0
+}
+
+type CopyRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Mailbox   *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	MailboxId []byte                 `protobuf:"bytes,2,opt,name=mailbox_id,json=mailboxId,proto3" json:"mailbox_id,omitempty"`
+	RequestId []byte                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The mailbox for the copies. It may be in another namespace.
+	DestinationNamespace string `protobuf:"bytes,4,opt,name=destination_namespace,json=destinationNamespace,proto3" json:"destination_namespace,omitempty"`
+	Destination          string `protobuf:"bytes,5,opt,name=destination,proto3" json:"destination,omitempty"`
+	Move                 bool   `protobuf:"varint,6,opt,name=move,proto3" json:"move,omitempty"`
+	Since                []byte `protobuf:"bytes,7,opt,name=since,proto3" json:"since,omitempty"`
+	// As in StoreRequest.
+	Uids          []byte `protobuf:"bytes,15,opt,name=uids,proto3" json:"uids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyRequest) Reset() {
+	*x = CopyRequest{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyRequest) ProtoMessage() {}
+
+func (x *CopyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyRequest.ProtoReflect.Descriptor instead.
+func (*CopyRequest) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *CopyRequest) GetMailbox() *MailboxRef {
+	if x != nil {
+		return x.Mailbox
+	}
+	return nil
+}
+
+func (x *CopyRequest) GetMailboxId() []byte {
+	if x != nil {
+		return x.MailboxId
+	}
+	return nil
+}
+
+func (x *CopyRequest) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+func (x *CopyRequest) GetDestinationNamespace() string {
+	if x != nil {
+		return x.DestinationNamespace
+	}
+	return ""
+}
+
+func (x *CopyRequest) GetDestination() string {
+	if x != nil {
+		return x.Destination
+	}
+	return ""
+}
+
+func (x *CopyRequest) GetMove() bool {
+	if x != nil {
+		return x.Move
+	}
+	return false
+}
+
+func (x *CopyRequest) GetSince() []byte {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *CopyRequest) GetUids() []byte {
+	if x != nil {
+		return x.Uids
+	}
+	return nil
+}
+
+// CopyResponse: each has header, or source with uids, or changes.
+type CopyResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *CopyHeader            `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// Column of uint32: UIDs that were copied, ascending over all responses.
+	Source []byte `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// Column of uint32: their new UIDs, as many as in source, ascending over all responses.
+	Uids          []byte           `protobuf:"bytes,3,opt,name=uids,proto3" json:"uids,omitempty"`
+	Changes       *ChangesResponse `protobuf:"bytes,4,opt,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyResponse) Reset() {
+	*x = CopyResponse{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyResponse) ProtoMessage() {}
+
+func (x *CopyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyResponse.ProtoReflect.Descriptor instead.
+func (*CopyResponse) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *CopyResponse) GetHeader() *CopyHeader {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *CopyResponse) GetSource() []byte {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *CopyResponse) GetUids() []byte {
+	if x != nil {
+		return x.Uids
+	}
+	return nil
+}
+
+func (x *CopyResponse) GetChanges() *ChangesResponse {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+type CopyHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the destination; not 0 if anything was copied.
+	UidValidity uint32 `protobuf:"varint,1,opt,name=uid_validity,json=uidValidity,proto3" json:"uid_validity,omitempty"`
+	// How many messages were copied, exactly.
+	CopiedCount   uint32 `protobuf:"varint,2,opt,name=copied_count,json=copiedCount,proto3" json:"copied_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyHeader) Reset() {
+	*x = CopyHeader{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyHeader) ProtoMessage() {}
+
+func (x *CopyHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyHeader.ProtoReflect.Descriptor instead.
+func (*CopyHeader) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *CopyHeader) GetUidValidity() uint32 {
+	if x != nil {
+		return x.UidValidity
+	}
+	return 0
+}
+
+func (x *CopyHeader) GetCopiedCount() uint32 {
+	if x != nil {
+		return x.CopiedCount
+	}
+	return 0
+}
+
+type ExpungeRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Mailbox   *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	MailboxId []byte                 `protobuf:"bytes,2,opt,name=mailbox_id,json=mailboxId,proto3" json:"mailbox_id,omitempty"`
+	RequestId []byte                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Of uids, only those that have \Deleted at the moment of the expunge are removed.
+	OnlyDeleted bool   `protobuf:"varint,4,opt,name=only_deleted,json=onlyDeleted,proto3" json:"only_deleted,omitempty"`
+	Since       []byte `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
+	// As in StoreRequest.
+	Uids          []byte `protobuf:"bytes,15,opt,name=uids,proto3" json:"uids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpungeRequest) Reset() {
+	*x = ExpungeRequest{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpungeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpungeRequest) ProtoMessage() {}
+
+func (x *ExpungeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpungeRequest.ProtoReflect.Descriptor instead.
+func (*ExpungeRequest) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ExpungeRequest) GetMailbox() *MailboxRef {
+	if x != nil {
+		return x.Mailbox
+	}
+	return nil
+}
+
+func (x *ExpungeRequest) GetMailboxId() []byte {
+	if x != nil {
+		return x.MailboxId
+	}
+	return nil
+}
+
+func (x *ExpungeRequest) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+func (x *ExpungeRequest) GetOnlyDeleted() bool {
+	if x != nil {
+		return x.OnlyDeleted
+	}
+	return false
+}
+
+func (x *ExpungeRequest) GetSince() []byte {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ExpungeRequest) GetUids() []byte {
+	if x != nil {
+		return x.Uids
+	}
+	return nil
+}
+
+// ExpungeResponse: each has one of these.
+type ExpungeResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *ExpungeHeader         `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// Column of uint32: UIDs that this call removed, ascending over all responses.
+	Expunged      []byte           `protobuf:"bytes,2,opt,name=expunged,proto3" json:"expunged,omitempty"`
+	Changes       *ChangesResponse `protobuf:"bytes,3,opt,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpungeResponse) Reset() {
+	*x = ExpungeResponse{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpungeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpungeResponse) ProtoMessage() {}
+
+func (x *ExpungeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpungeResponse.ProtoReflect.Descriptor instead.
+func (*ExpungeResponse) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ExpungeResponse) GetHeader() *ExpungeHeader {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *ExpungeResponse) GetExpunged() []byte {
+	if x != nil {
+		return x.Expunged
+	}
+	return nil
+}
+
+func (x *ExpungeResponse) GetChanges() *ChangesResponse {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+type ExpungeHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many UIDs of expunged follow, exactly.
+	ExpungedCount uint32 `protobuf:"varint,1,opt,name=expunged_count,json=expungedCount,proto3" json:"expunged_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpungeHeader) Reset() {
+	*x = ExpungeHeader{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpungeHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpungeHeader) ProtoMessage() {}
+
+func (x *ExpungeHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpungeHeader.ProtoReflect.Descriptor instead.
+func (*ExpungeHeader) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ExpungeHeader) GetExpungedCount() uint32 {
+	if x != nil {
+		return x.ExpungedCount
+	}
+	return 0
+}
+
+type ClaimRecentRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mailbox       *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	MailboxId     []byte                 `protobuf:"bytes,2,opt,name=mailbox_id,json=mailboxId,proto3" json:"mailbox_id,omitempty"`
+	RequestId     []byte                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Since         []byte                 `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimRecentRequest) Reset() {
+	*x = ClaimRecentRequest{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimRecentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimRecentRequest) ProtoMessage() {}
+
+func (x *ClaimRecentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimRecentRequest.ProtoReflect.Descriptor instead.
+func (*ClaimRecentRequest) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ClaimRecentRequest) GetMailbox() *MailboxRef {
+	if x != nil {
+		return x.Mailbox
+	}
+	return nil
+}
+
+func (x *ClaimRecentRequest) GetMailboxId() []byte {
+	if x != nil {
+		return x.MailboxId
+	}
+	return nil
+}
+
+func (x *ClaimRecentRequest) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+func (x *ClaimRecentRequest) GetSince() []byte {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+// ClaimRecentResponse: each has one of these.
+type ClaimRecentResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Header        *ClaimRecentHeader     `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Changes       *ChangesResponse       `protobuf:"bytes,2,opt,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimRecentResponse) Reset() {
+	*x = ClaimRecentResponse{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimRecentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimRecentResponse) ProtoMessage() {}
+
+func (x *ClaimRecentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimRecentResponse.ProtoReflect.Descriptor instead.
+func (*ClaimRecentResponse) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ClaimRecentResponse) GetHeader() *ClaimRecentHeader {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *ClaimRecentResponse) GetChanges() *ChangesResponse {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// ClaimRecentHeader holds the limits of the UIDs that were claimed: first <= UID < next. Equal: there were none.
+type ClaimRecentHeader struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	First         uint32                 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
+	Next          uint32                 `protobuf:"varint,2,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimRecentHeader) Reset() {
+	*x = ClaimRecentHeader{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimRecentHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimRecentHeader) ProtoMessage() {}
+
+func (x *ClaimRecentHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimRecentHeader.ProtoReflect.Descriptor instead.
+func (*ClaimRecentHeader) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ClaimRecentHeader) GetFirst() uint32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *ClaimRecentHeader) GetNext() uint32 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
+type CreateMailboxRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mailbox       *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	RequestId     []byte                 `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateMailboxRequest) Reset() {
+	*x = CreateMailboxRequest{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateMailboxRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateMailboxRequest) ProtoMessage() {}
+
+func (x *CreateMailboxRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateMailboxRequest.ProtoReflect.Descriptor instead.
+func (*CreateMailboxRequest) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *CreateMailboxRequest) GetMailbox() *MailboxRef {
+	if x != nil {
+		return x.Mailbox
+	}
+	return nil
+}
+
+func (x *CreateMailboxRequest) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+type CreateMailboxResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateMailboxResponse) Reset() {
+	*x = CreateMailboxResponse{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateMailboxResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateMailboxResponse) ProtoMessage() {}
+
+func (x *CreateMailboxResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateMailboxResponse.ProtoReflect.Descriptor instead.
+func (*CreateMailboxResponse) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{39}
+}
+
+type DeleteMailboxRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mailbox       *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	RequestId     []byte                 `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteMailboxRequest) Reset() {
+	*x = DeleteMailboxRequest{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteMailboxRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteMailboxRequest) ProtoMessage() {}
+
+func (x *DeleteMailboxRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteMailboxRequest.ProtoReflect.Descriptor instead.
+func (*DeleteMailboxRequest) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *DeleteMailboxRequest) GetMailbox() *MailboxRef {
+	if x != nil {
+		return x.Mailbox
+	}
+	return nil
+}
+
+func (x *DeleteMailboxRequest) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+type DeleteMailboxResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteMailboxResponse) Reset() {
+	*x = DeleteMailboxResponse{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteMailboxResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteMailboxResponse) ProtoMessage() {}
+
+func (x *DeleteMailboxResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteMailboxResponse.ProtoReflect.Descriptor instead.
+func (*DeleteMailboxResponse) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{41}
+}
+
+type RenameMailboxRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Mailbox   *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	RequestId []byte                 `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Below the namespace's prefix, as MailboxRef.name.
+	NewName       string `protobuf:"bytes,3,opt,name=new_name,json=newName,proto3" json:"new_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenameMailboxRequest) Reset() {
+	*x = RenameMailboxRequest{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenameMailboxRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenameMailboxRequest) ProtoMessage() {}
+
+func (x *RenameMailboxRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenameMailboxRequest.ProtoReflect.Descriptor instead.
+func (*RenameMailboxRequest) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *RenameMailboxRequest) GetMailbox() *MailboxRef {
+	if x != nil {
+		return x.Mailbox
+	}
+	return nil
+}
+
+func (x *RenameMailboxRequest) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+func (x *RenameMailboxRequest) GetNewName() string {
+	if x != nil {
+		return x.NewName
+	}
+	return ""
+}
+
+type RenameMailboxResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenameMailboxResponse) Reset() {
+	*x = RenameMailboxResponse{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenameMailboxResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenameMailboxResponse) ProtoMessage() {}
+
+func (x *RenameMailboxResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenameMailboxResponse.ProtoReflect.Descriptor instead.
+func (*RenameMailboxResponse) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{43}
+}
+
+type SubscribeRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Mailbox   *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	RequestId []byte                 `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// false: remove the name.
+	Subscribed    bool `protobuf:"varint,3,opt,name=subscribed,proto3" json:"subscribed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscribeRequest) Reset() {
+	*x = SubscribeRequest{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscribeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscribeRequest) ProtoMessage() {}
+
+func (x *SubscribeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscribeRequest.ProtoReflect.Descriptor instead.
+func (*SubscribeRequest) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *SubscribeRequest) GetMailbox() *MailboxRef {
+	if x != nil {
+		return x.Mailbox
+	}
+	return nil
+}
+
+func (x *SubscribeRequest) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+func (x *SubscribeRequest) GetSubscribed() bool {
+	if x != nil {
+		return x.Subscribed
+	}
+	return false
+}
+
+type SubscribeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscribeResponse) Reset() {
+	*x = SubscribeResponse{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscribeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscribeResponse) ProtoMessage() {}
+
+func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscribeResponse.ProtoReflect.Descriptor instead.
+func (*SubscribeResponse) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{45}
+}
+
 var File_roost_storage_v1_storage_proto protoreflect.FileDescriptor
 
 const file_roost_storage_v1_storage_proto_rawDesc = "" +
@@ -1855,7 +3340,115 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\x06R\x05token\"*\n" +
 	"\x0eUnwatchRequest\x12\x18\n" +
 	"\awatches\x18\x01 \x03(\x05R\awatches\"\x11\n" +
-	"\x0fUnwatchResponse*\x90\x02\n" +
+	"\x0fUnwatchResponse\"\x98\x01\n" +
+	"\rAppendRequest\x126\n" +
+	"\x06header\x18\x01 \x01(\v2\x1e.roost.storage.v1.AppendHeaderR\x06header\x12;\n" +
+	"\bmessages\x18\x02 \x03(\v2\x1f.roost.storage.v1.AppendMessageR\bmessages\x12\x12\n" +
+	"\x04body\x18\x03 \x01(\fR\x04body\"\x8a\x01\n" +
+	"\fAppendHeader\x126\n" +
+	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\fR\trequestId\x12#\n" +
+	"\rmessage_count\x18\x03 \x01(\rR\fmessageCount\"z\n" +
+	"\rAppendMessage\x12\x14\n" +
+	"\x05flags\x18\x01 \x01(\rR\x05flags\x12\x1a\n" +
+	"\bkeywords\x18\x02 \x03(\tR\bkeywords\x12#\n" +
+	"\rinternal_date\x18\x03 \x01(\x03R\finternalDate\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\x04R\x04size\"G\n" +
+	"\x0eAppendResponse\x12!\n" +
+	"\fuid_validity\x18\x01 \x01(\rR\vuidValidity\x12\x12\n" +
+	"\x04uids\x18\x02 \x01(\fR\x04uids\"\xd3\x02\n" +
+	"\fStoreRequest\x126\n" +
+	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1d\n" +
+	"\n" +
+	"mailbox_id\x18\x02 \x01(\fR\tmailboxId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\fR\trequestId\x12/\n" +
+	"\x04mode\x18\x04 \x01(\x0e2\x1b.roost.storage.v1.StoreModeR\x04mode\x12\x14\n" +
+	"\x05flags\x18\x05 \x01(\rR\x05flags\x12\x1a\n" +
+	"\bkeywords\x18\x06 \x03(\tR\bkeywords\x12,\n" +
+	"\x0funchanged_since\x18\a \x01(\x04H\x00R\x0eunchangedSince\x88\x01\x01\x12\x14\n" +
+	"\x05since\x18\b \x01(\fR\x05since\x12\x12\n" +
+	"\x04uids\x18\x0f \x01(\fR\x04uidsB\x12\n" +
+	"\x10_unchanged_since\"\x9f\x01\n" +
+	"\rStoreResponse\x125\n" +
+	"\x06header\x18\x01 \x01(\v2\x1d.roost.storage.v1.StoreHeaderR\x06header\x12\x1a\n" +
+	"\bmodified\x18\x02 \x01(\fR\bmodified\x12;\n" +
+	"\achanges\x18\x03 \x01(\v2!.roost.storage.v1.ChangesResponseR\achanges\"4\n" +
+	"\vStoreHeader\x12%\n" +
+	"\x0emodified_count\x18\x01 \x01(\rR\rmodifiedCount\"\x98\x02\n" +
+	"\vCopyRequest\x126\n" +
+	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1d\n" +
+	"\n" +
+	"mailbox_id\x18\x02 \x01(\fR\tmailboxId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\fR\trequestId\x123\n" +
+	"\x15destination_namespace\x18\x04 \x01(\tR\x14destinationNamespace\x12 \n" +
+	"\vdestination\x18\x05 \x01(\tR\vdestination\x12\x12\n" +
+	"\x04move\x18\x06 \x01(\bR\x04move\x12\x14\n" +
+	"\x05since\x18\a \x01(\fR\x05since\x12\x12\n" +
+	"\x04uids\x18\x0f \x01(\fR\x04uids\"\xad\x01\n" +
+	"\fCopyResponse\x124\n" +
+	"\x06header\x18\x01 \x01(\v2\x1c.roost.storage.v1.CopyHeaderR\x06header\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\fR\x06source\x12\x12\n" +
+	"\x04uids\x18\x03 \x01(\fR\x04uids\x12;\n" +
+	"\achanges\x18\x04 \x01(\v2!.roost.storage.v1.ChangesResponseR\achanges\"R\n" +
+	"\n" +
+	"CopyHeader\x12!\n" +
+	"\fuid_validity\x18\x01 \x01(\rR\vuidValidity\x12!\n" +
+	"\fcopied_count\x18\x02 \x01(\rR\vcopiedCount\"\xd3\x01\n" +
+	"\x0eExpungeRequest\x126\n" +
+	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1d\n" +
+	"\n" +
+	"mailbox_id\x18\x02 \x01(\fR\tmailboxId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\fR\trequestId\x12!\n" +
+	"\fonly_deleted\x18\x04 \x01(\bR\vonlyDeleted\x12\x14\n" +
+	"\x05since\x18\x05 \x01(\fR\x05since\x12\x12\n" +
+	"\x04uids\x18\x0f \x01(\fR\x04uids\"\xa3\x01\n" +
+	"\x0fExpungeResponse\x127\n" +
+	"\x06header\x18\x01 \x01(\v2\x1f.roost.storage.v1.ExpungeHeaderR\x06header\x12\x1a\n" +
+	"\bexpunged\x18\x02 \x01(\fR\bexpunged\x12;\n" +
+	"\achanges\x18\x03 \x01(\v2!.roost.storage.v1.ChangesResponseR\achanges\"6\n" +
+	"\rExpungeHeader\x12%\n" +
+	"\x0eexpunged_count\x18\x01 \x01(\rR\rexpungedCount\"\xa0\x01\n" +
+	"\x12ClaimRecentRequest\x126\n" +
+	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1d\n" +
+	"\n" +
+	"mailbox_id\x18\x02 \x01(\fR\tmailboxId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\fR\trequestId\x12\x14\n" +
+	"\x05since\x18\x04 \x01(\fR\x05since\"\x8f\x01\n" +
+	"\x13ClaimRecentResponse\x12;\n" +
+	"\x06header\x18\x01 \x01(\v2#.roost.storage.v1.ClaimRecentHeaderR\x06header\x12;\n" +
+	"\achanges\x18\x02 \x01(\v2!.roost.storage.v1.ChangesResponseR\achanges\"=\n" +
+	"\x11ClaimRecentHeader\x12\x14\n" +
+	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\rR\x04next\"m\n" +
+	"\x14CreateMailboxRequest\x126\n" +
+	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\fR\trequestId\"\x17\n" +
+	"\x15CreateMailboxResponse\"m\n" +
+	"\x14DeleteMailboxRequest\x126\n" +
+	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\fR\trequestId\"\x17\n" +
+	"\x15DeleteMailboxResponse\"\x88\x01\n" +
+	"\x14RenameMailboxRequest\x126\n" +
+	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\fR\trequestId\x12\x19\n" +
+	"\bnew_name\x18\x03 \x01(\tR\anewName\"\x17\n" +
+	"\x15RenameMailboxResponse\"\x89\x01\n" +
+	"\x10SubscribeRequest\x126\n" +
+	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\fR\trequestId\x12\x1e\n" +
+	"\n" +
+	"subscribed\x18\x03 \x01(\bR\n" +
+	"subscribed\"\x13\n" +
+	"\x11SubscribeResponse*\x90\x02\n" +
 	"\n" +
 	"StatusItem\x12\x14\n" +
 	"\x10STATUS_ITEM_NONE\x10\x00\x12\x18\n" +
@@ -1876,7 +3469,11 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x0fFETCH_ITEM_GUID\x10\b\x12\x1d\n" +
 	"\x19FETCH_ITEM_BODY_STRUCTURE\x10\x10\x12\x15\n" +
 	"\x11FETCH_ITEM_HEADER\x10 \x12\x13\n" +
-	"\x0fFETCH_ITEM_BODY\x10@2\x99\x05\n" +
+	"\x0fFETCH_ITEM_BODY\x10@*N\n" +
+	"\tStoreMode\x12\x16\n" +
+	"\x12STORE_MODE_REPLACE\x10\x00\x12\x12\n" +
+	"\x0eSTORE_MODE_ADD\x10\x01\x12\x15\n" +
+	"\x11STORE_MODE_REMOVE\x10\x022\xaf\v\n" +
 	"\aStorage\x12b\n" +
 	"\rListMailboxes\x12&.roost.storage.v1.ListMailboxesRequest\x1a'.roost.storage.v1.ListMailboxesResponse0\x01\x12K\n" +
 	"\x06Status\x12\x1f.roost.storage.v1.StatusRequest\x1a .roost.storage.v1.StatusResponse\x12G\n" +
@@ -1885,7 +3482,16 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x05Fetch\x12\x1e.roost.storage.v1.FetchRequest\x1a\x1f.roost.storage.v1.FetchResponse0\x01\x12P\n" +
 	"\tFetchMany\x12\x1e.roost.storage.v1.FetchRequest\x1a\x1f.roost.storage.v1.FetchResponse(\x010\x01\x12T\n" +
 	"\tWatchFile\x12\".roost.storage.v1.WatchFileRequest\x1a#.roost.storage.v1.WatchFileResponse\x12N\n" +
-	"\aUnwatch\x12 .roost.storage.v1.UnwatchRequest\x1a!.roost.storage.v1.UnwatchResponseB=Z;github.com/roostmail/roost/proto/roost/storage/v1;storagev1b\x06proto3"
+	"\aUnwatch\x12 .roost.storage.v1.UnwatchRequest\x1a!.roost.storage.v1.UnwatchResponse\x12M\n" +
+	"\x06Append\x12\x1f.roost.storage.v1.AppendRequest\x1a .roost.storage.v1.AppendResponse(\x01\x12L\n" +
+	"\x05Store\x12\x1e.roost.storage.v1.StoreRequest\x1a\x1f.roost.storage.v1.StoreResponse(\x010\x01\x12I\n" +
+	"\x04Copy\x12\x1d.roost.storage.v1.CopyRequest\x1a\x1e.roost.storage.v1.CopyResponse(\x010\x01\x12R\n" +
+	"\aExpunge\x12 .roost.storage.v1.ExpungeRequest\x1a!.roost.storage.v1.ExpungeResponse(\x010\x01\x12\\\n" +
+	"\vClaimRecent\x12$.roost.storage.v1.ClaimRecentRequest\x1a%.roost.storage.v1.ClaimRecentResponse0\x01\x12`\n" +
+	"\rCreateMailbox\x12&.roost.storage.v1.CreateMailboxRequest\x1a'.roost.storage.v1.CreateMailboxResponse\x12`\n" +
+	"\rDeleteMailbox\x12&.roost.storage.v1.DeleteMailboxRequest\x1a'.roost.storage.v1.DeleteMailboxResponse\x12`\n" +
+	"\rRenameMailbox\x12&.roost.storage.v1.RenameMailboxRequest\x1a'.roost.storage.v1.RenameMailboxResponse\x12T\n" +
+	"\tSubscribe\x12\".roost.storage.v1.SubscribeRequest\x1a#.roost.storage.v1.SubscribeResponseB=Z;github.com/roostmail/roost/proto/roost/storage/v1;storagev1b\x06proto3"
 
 var (
 	file_roost_storage_v1_storage_proto_rawDescOnce sync.Once
@@ -1899,77 +3505,140 @@ func file_roost_storage_v1_storage_proto_rawDescGZIP() []byte {
 	return file_roost_storage_v1_storage_proto_rawDescData
 }
 
-var file_roost_storage_v1_storage_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_roost_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_roost_storage_v1_storage_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_roost_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_roost_storage_v1_storage_proto_goTypes = []any{
 	(StatusItem)(0),               // 0: roost.storage.v1.StatusItem
 	(FetchItem)(0),                // 1: roost.storage.v1.FetchItem
-	(*MailboxRef)(nil),            // 2: roost.storage.v1.MailboxRef
-	(*ListMailboxesRequest)(nil),  // 3: roost.storage.v1.ListMailboxesRequest
-	(*ListMailboxesResponse)(nil), // 4: roost.storage.v1.ListMailboxesResponse
-	(*MailboxInfo)(nil),           // 5: roost.storage.v1.MailboxInfo
-	(*StatusRequest)(nil),         // 6: roost.storage.v1.StatusRequest
-	(*StatusResponse)(nil),        // 7: roost.storage.v1.StatusResponse
-	(*MailboxStatus)(nil),         // 8: roost.storage.v1.MailboxStatus
-	(*Watch)(nil),                 // 9: roost.storage.v1.Watch
-	(*OpenRequest)(nil),           // 10: roost.storage.v1.OpenRequest
-	(*OpenResponse)(nil),          // 11: roost.storage.v1.OpenResponse
-	(*SnapshotHeader)(nil),        // 12: roost.storage.v1.SnapshotHeader
-	(*Columns)(nil),               // 13: roost.storage.v1.Columns
-	(*ChangesRequest)(nil),        // 14: roost.storage.v1.ChangesRequest
-	(*ChangesResponse)(nil),       // 15: roost.storage.v1.ChangesResponse
-	(*ChangesHeader)(nil),         // 16: roost.storage.v1.ChangesHeader
-	(*FetchRequest)(nil),          // 17: roost.storage.v1.FetchRequest
-	(*FetchResponse)(nil),         // 18: roost.storage.v1.FetchResponse
-	(*FetchError)(nil),            // 19: roost.storage.v1.FetchError
-	(*WatchFileRequest)(nil),      // 20: roost.storage.v1.WatchFileRequest
-	(*WatchFileResponse)(nil),     // 21: roost.storage.v1.WatchFileResponse
-	(*UnwatchRequest)(nil),        // 22: roost.storage.v1.UnwatchRequest
-	(*UnwatchResponse)(nil),       // 23: roost.storage.v1.UnwatchResponse
-	(*v1.User)(nil),               // 24: roost.plugin.v1.User
-	(*v1.Error)(nil),              // 25: roost.plugin.v1.Error
+	(StoreMode)(0),                // 2: roost.storage.v1.StoreMode
+	(*MailboxRef)(nil),            // 3: roost.storage.v1.MailboxRef
+	(*ListMailboxesRequest)(nil),  // 4: roost.storage.v1.ListMailboxesRequest
+	(*ListMailboxesResponse)(nil), // 5: roost.storage.v1.ListMailboxesResponse
+	(*MailboxInfo)(nil),           // 6: roost.storage.v1.MailboxInfo
+	(*StatusRequest)(nil),         // 7: roost.storage.v1.StatusRequest
+	(*StatusResponse)(nil),        // 8: roost.storage.v1.StatusResponse
+	(*MailboxStatus)(nil),         // 9: roost.storage.v1.MailboxStatus
+	(*Watch)(nil),                 // 10: roost.storage.v1.Watch
+	(*OpenRequest)(nil),           // 11: roost.storage.v1.OpenRequest
+	(*OpenResponse)(nil),          // 12: roost.storage.v1.OpenResponse
+	(*SnapshotHeader)(nil),        // 13: roost.storage.v1.SnapshotHeader
+	(*Columns)(nil),               // 14: roost.storage.v1.Columns
+	(*ChangesRequest)(nil),        // 15: roost.storage.v1.ChangesRequest
+	(*ChangesResponse)(nil),       // 16: roost.storage.v1.ChangesResponse
+	(*ChangesHeader)(nil),         // 17: roost.storage.v1.ChangesHeader
+	(*FetchRequest)(nil),          // 18: roost.storage.v1.FetchRequest
+	(*FetchResponse)(nil),         // 19: roost.storage.v1.FetchResponse
+	(*FetchError)(nil),            // 20: roost.storage.v1.FetchError
+	(*WatchFileRequest)(nil),      // 21: roost.storage.v1.WatchFileRequest
+	(*WatchFileResponse)(nil),     // 22: roost.storage.v1.WatchFileResponse
+	(*UnwatchRequest)(nil),        // 23: roost.storage.v1.UnwatchRequest
+	(*UnwatchResponse)(nil),       // 24: roost.storage.v1.UnwatchResponse
+	(*AppendRequest)(nil),         // 25: roost.storage.v1.AppendRequest
+	(*AppendHeader)(nil),          // 26: roost.storage.v1.AppendHeader
+	(*AppendMessage)(nil),         // 27: roost.storage.v1.AppendMessage
+	(*AppendResponse)(nil),        // 28: roost.storage.v1.AppendResponse
+	(*StoreRequest)(nil),          // 29: roost.storage.v1.StoreRequest
+	(*StoreResponse)(nil),         // 30: roost.storage.v1.StoreResponse
+	(*StoreHeader)(nil),           // 31: roost.storage.v1.StoreHeader
+	(*CopyRequest)(nil),           // 32: roost.storage.v1.CopyRequest
+	(*CopyResponse)(nil),          // 33: roost.storage.v1.CopyResponse
+	(*CopyHeader)(nil),            // 34: roost.storage.v1.CopyHeader
+	(*ExpungeRequest)(nil),        // 35: roost.storage.v1.ExpungeRequest
+	(*ExpungeResponse)(nil),       // 36: roost.storage.v1.ExpungeResponse
+	(*ExpungeHeader)(nil),         // 37: roost.storage.v1.ExpungeHeader
+	(*ClaimRecentRequest)(nil),    // 38: roost.storage.v1.ClaimRecentRequest
+	(*ClaimRecentResponse)(nil),   // 39: roost.storage.v1.ClaimRecentResponse
+	(*ClaimRecentHeader)(nil),     // 40: roost.storage.v1.ClaimRecentHeader
+	(*CreateMailboxRequest)(nil),  // 41: roost.storage.v1.CreateMailboxRequest
+	(*CreateMailboxResponse)(nil), // 42: roost.storage.v1.CreateMailboxResponse
+	(*DeleteMailboxRequest)(nil),  // 43: roost.storage.v1.DeleteMailboxRequest
+	(*DeleteMailboxResponse)(nil), // 44: roost.storage.v1.DeleteMailboxResponse
+	(*RenameMailboxRequest)(nil),  // 45: roost.storage.v1.RenameMailboxRequest
+	(*RenameMailboxResponse)(nil), // 46: roost.storage.v1.RenameMailboxResponse
+	(*SubscribeRequest)(nil),      // 47: roost.storage.v1.SubscribeRequest
+	(*SubscribeResponse)(nil),     // 48: roost.storage.v1.SubscribeResponse
+	(*v1.User)(nil),               // 49: roost.plugin.v1.User
+	(*v1.Error)(nil),              // 50: roost.plugin.v1.Error
 }
 var file_roost_storage_v1_storage_proto_depIdxs = []int32{
-	24, // 0: roost.storage.v1.MailboxRef.user:type_name -> roost.plugin.v1.User
-	24, // 1: roost.storage.v1.ListMailboxesRequest.user:type_name -> roost.plugin.v1.User
-	5,  // 2: roost.storage.v1.ListMailboxesResponse.mailboxes:type_name -> roost.storage.v1.MailboxInfo
-	24, // 3: roost.storage.v1.StatusRequest.user:type_name -> roost.plugin.v1.User
-	8,  // 4: roost.storage.v1.StatusResponse.mailboxes:type_name -> roost.storage.v1.MailboxStatus
-	25, // 5: roost.storage.v1.MailboxStatus.error:type_name -> roost.plugin.v1.Error
-	9,  // 6: roost.storage.v1.MailboxStatus.watches:type_name -> roost.storage.v1.Watch
-	2,  // 7: roost.storage.v1.OpenRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	12, // 8: roost.storage.v1.OpenResponse.header:type_name -> roost.storage.v1.SnapshotHeader
-	13, // 9: roost.storage.v1.OpenResponse.messages:type_name -> roost.storage.v1.Columns
-	2,  // 10: roost.storage.v1.ChangesRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	16, // 11: roost.storage.v1.ChangesResponse.header:type_name -> roost.storage.v1.ChangesHeader
-	13, // 12: roost.storage.v1.ChangesResponse.updated:type_name -> roost.storage.v1.Columns
-	13, // 13: roost.storage.v1.ChangesResponse.appended:type_name -> roost.storage.v1.Columns
-	12, // 14: roost.storage.v1.ChangesResponse.reset:type_name -> roost.storage.v1.SnapshotHeader
-	13, // 15: roost.storage.v1.ChangesResponse.reset_messages:type_name -> roost.storage.v1.Columns
-	2,  // 16: roost.storage.v1.FetchRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	19, // 17: roost.storage.v1.FetchResponse.errors:type_name -> roost.storage.v1.FetchError
-	25, // 18: roost.storage.v1.FetchError.error:type_name -> roost.plugin.v1.Error
-	3,  // 19: roost.storage.v1.Storage.ListMailboxes:input_type -> roost.storage.v1.ListMailboxesRequest
-	6,  // 20: roost.storage.v1.Storage.Status:input_type -> roost.storage.v1.StatusRequest
-	10, // 21: roost.storage.v1.Storage.Open:input_type -> roost.storage.v1.OpenRequest
-	14, // 22: roost.storage.v1.Storage.Changes:input_type -> roost.storage.v1.ChangesRequest
-	17, // 23: roost.storage.v1.Storage.Fetch:input_type -> roost.storage.v1.FetchRequest
-	17, // 24: roost.storage.v1.Storage.FetchMany:input_type -> roost.storage.v1.FetchRequest
-	20, // 25: roost.storage.v1.Storage.WatchFile:input_type -> roost.storage.v1.WatchFileRequest
-	22, // 26: roost.storage.v1.Storage.Unwatch:input_type -> roost.storage.v1.UnwatchRequest
-	4,  // 27: roost.storage.v1.Storage.ListMailboxes:output_type -> roost.storage.v1.ListMailboxesResponse
-	7,  // 28: roost.storage.v1.Storage.Status:output_type -> roost.storage.v1.StatusResponse
-	11, // 29: roost.storage.v1.Storage.Open:output_type -> roost.storage.v1.OpenResponse
-	15, // 30: roost.storage.v1.Storage.Changes:output_type -> roost.storage.v1.ChangesResponse
-	18, // 31: roost.storage.v1.Storage.Fetch:output_type -> roost.storage.v1.FetchResponse
-	18, // 32: roost.storage.v1.Storage.FetchMany:output_type -> roost.storage.v1.FetchResponse
-	21, // 33: roost.storage.v1.Storage.WatchFile:output_type -> roost.storage.v1.WatchFileResponse
-	23, // 34: roost.storage.v1.Storage.Unwatch:output_type -> roost.storage.v1.UnwatchResponse
-	27, // [27:35] is the sub-list for method output_type
-	19, // [19:27] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	49, // 0: roost.storage.v1.MailboxRef.user:type_name -> roost.plugin.v1.User
+	49, // 1: roost.storage.v1.ListMailboxesRequest.user:type_name -> roost.plugin.v1.User
+	6,  // 2: roost.storage.v1.ListMailboxesResponse.mailboxes:type_name -> roost.storage.v1.MailboxInfo
+	49, // 3: roost.storage.v1.StatusRequest.user:type_name -> roost.plugin.v1.User
+	9,  // 4: roost.storage.v1.StatusResponse.mailboxes:type_name -> roost.storage.v1.MailboxStatus
+	50, // 5: roost.storage.v1.MailboxStatus.error:type_name -> roost.plugin.v1.Error
+	10, // 6: roost.storage.v1.MailboxStatus.watches:type_name -> roost.storage.v1.Watch
+	3,  // 7: roost.storage.v1.OpenRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	13, // 8: roost.storage.v1.OpenResponse.header:type_name -> roost.storage.v1.SnapshotHeader
+	14, // 9: roost.storage.v1.OpenResponse.messages:type_name -> roost.storage.v1.Columns
+	3,  // 10: roost.storage.v1.ChangesRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	17, // 11: roost.storage.v1.ChangesResponse.header:type_name -> roost.storage.v1.ChangesHeader
+	14, // 12: roost.storage.v1.ChangesResponse.updated:type_name -> roost.storage.v1.Columns
+	14, // 13: roost.storage.v1.ChangesResponse.appended:type_name -> roost.storage.v1.Columns
+	13, // 14: roost.storage.v1.ChangesResponse.reset:type_name -> roost.storage.v1.SnapshotHeader
+	14, // 15: roost.storage.v1.ChangesResponse.reset_messages:type_name -> roost.storage.v1.Columns
+	3,  // 16: roost.storage.v1.FetchRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	20, // 17: roost.storage.v1.FetchResponse.errors:type_name -> roost.storage.v1.FetchError
+	50, // 18: roost.storage.v1.FetchError.error:type_name -> roost.plugin.v1.Error
+	26, // 19: roost.storage.v1.AppendRequest.header:type_name -> roost.storage.v1.AppendHeader
+	27, // 20: roost.storage.v1.AppendRequest.messages:type_name -> roost.storage.v1.AppendMessage
+	3,  // 21: roost.storage.v1.AppendHeader.mailbox:type_name -> roost.storage.v1.MailboxRef
+	3,  // 22: roost.storage.v1.StoreRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	2,  // 23: roost.storage.v1.StoreRequest.mode:type_name -> roost.storage.v1.StoreMode
+	31, // 24: roost.storage.v1.StoreResponse.header:type_name -> roost.storage.v1.StoreHeader
+	16, // 25: roost.storage.v1.StoreResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	3,  // 26: roost.storage.v1.CopyRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	34, // 27: roost.storage.v1.CopyResponse.header:type_name -> roost.storage.v1.CopyHeader
+	16, // 28: roost.storage.v1.CopyResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	3,  // 29: roost.storage.v1.ExpungeRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	37, // 30: roost.storage.v1.ExpungeResponse.header:type_name -> roost.storage.v1.ExpungeHeader
+	16, // 31: roost.storage.v1.ExpungeResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	3,  // 32: roost.storage.v1.ClaimRecentRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	40, // 33: roost.storage.v1.ClaimRecentResponse.header:type_name -> roost.storage.v1.ClaimRecentHeader
+	16, // 34: roost.storage.v1.ClaimRecentResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	3,  // 35: roost.storage.v1.CreateMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	3,  // 36: roost.storage.v1.DeleteMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	3,  // 37: roost.storage.v1.RenameMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	3,  // 38: roost.storage.v1.SubscribeRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	4,  // 39: roost.storage.v1.Storage.ListMailboxes:input_type -> roost.storage.v1.ListMailboxesRequest
+	7,  // 40: roost.storage.v1.Storage.Status:input_type -> roost.storage.v1.StatusRequest
+	11, // 41: roost.storage.v1.Storage.Open:input_type -> roost.storage.v1.OpenRequest
+	15, // 42: roost.storage.v1.Storage.Changes:input_type -> roost.storage.v1.ChangesRequest
+	18, // 43: roost.storage.v1.Storage.Fetch:input_type -> roost.storage.v1.FetchRequest
+	18, // 44: roost.storage.v1.Storage.FetchMany:input_type -> roost.storage.v1.FetchRequest
+	21, // 45: roost.storage.v1.Storage.WatchFile:input_type -> roost.storage.v1.WatchFileRequest
+	23, // 46: roost.storage.v1.Storage.Unwatch:input_type -> roost.storage.v1.UnwatchRequest
+	25, // 47: roost.storage.v1.Storage.Append:input_type -> roost.storage.v1.AppendRequest
+	29, // 48: roost.storage.v1.Storage.Store:input_type -> roost.storage.v1.StoreRequest
+	32, // 49: roost.storage.v1.Storage.Copy:input_type -> roost.storage.v1.CopyRequest
+	35, // 50: roost.storage.v1.Storage.Expunge:input_type -> roost.storage.v1.ExpungeRequest
+	38, // 51: roost.storage.v1.Storage.ClaimRecent:input_type -> roost.storage.v1.ClaimRecentRequest
+	41, // 52: roost.storage.v1.Storage.CreateMailbox:input_type -> roost.storage.v1.CreateMailboxRequest
+	43, // 53: roost.storage.v1.Storage.DeleteMailbox:input_type -> roost.storage.v1.DeleteMailboxRequest
+	45, // 54: roost.storage.v1.Storage.RenameMailbox:input_type -> roost.storage.v1.RenameMailboxRequest
+	47, // 55: roost.storage.v1.Storage.Subscribe:input_type -> roost.storage.v1.SubscribeRequest
+	5,  // 56: roost.storage.v1.Storage.ListMailboxes:output_type -> roost.storage.v1.ListMailboxesResponse
+	8,  // 57: roost.storage.v1.Storage.Status:output_type -> roost.storage.v1.StatusResponse
+	12, // 58: roost.storage.v1.Storage.Open:output_type -> roost.storage.v1.OpenResponse
+	16, // 59: roost.storage.v1.Storage.Changes:output_type -> roost.storage.v1.ChangesResponse
+	19, // 60: roost.storage.v1.Storage.Fetch:output_type -> roost.storage.v1.FetchResponse
+	19, // 61: roost.storage.v1.Storage.FetchMany:output_type -> roost.storage.v1.FetchResponse
+	22, // 62: roost.storage.v1.Storage.WatchFile:output_type -> roost.storage.v1.WatchFileResponse
+	24, // 63: roost.storage.v1.Storage.Unwatch:output_type -> roost.storage.v1.UnwatchResponse
+	28, // 64: roost.storage.v1.Storage.Append:output_type -> roost.storage.v1.AppendResponse
+	30, // 65: roost.storage.v1.Storage.Store:output_type -> roost.storage.v1.StoreResponse
+	33, // 66: roost.storage.v1.Storage.Copy:output_type -> roost.storage.v1.CopyResponse
+	36, // 67: roost.storage.v1.Storage.Expunge:output_type -> roost.storage.v1.ExpungeResponse
+	39, // 68: roost.storage.v1.Storage.ClaimRecent:output_type -> roost.storage.v1.ClaimRecentResponse
+	42, // 69: roost.storage.v1.Storage.CreateMailbox:output_type -> roost.storage.v1.CreateMailboxResponse
+	44, // 70: roost.storage.v1.Storage.DeleteMailbox:output_type -> roost.storage.v1.DeleteMailboxResponse
+	46, // 71: roost.storage.v1.Storage.RenameMailbox:output_type -> roost.storage.v1.RenameMailboxResponse
+	48, // 72: roost.storage.v1.Storage.Subscribe:output_type -> roost.storage.v1.SubscribeResponse
+	56, // [56:73] is the sub-list for method output_type
+	39, // [39:56] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_roost_storage_v1_storage_proto_init() }
@@ -1977,13 +3646,14 @@ func file_roost_storage_v1_storage_proto_init() {
 	if File_roost_storage_v1_storage_proto != nil {
 		return
 	}
+	file_roost_storage_v1_storage_proto_msgTypes[26].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_roost_storage_v1_storage_proto_rawDesc), len(file_roost_storage_v1_storage_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   22,
+			NumEnums:      3,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -38,6 +38,15 @@ const (
 	Storage_FetchMany_FullMethodName     = "/roost.storage.v1.Storage/FetchMany"
 	Storage_WatchFile_FullMethodName     = "/roost.storage.v1.Storage/WatchFile"
 	Storage_Unwatch_FullMethodName       = "/roost.storage.v1.Storage/Unwatch"
+	Storage_Append_FullMethodName        = "/roost.storage.v1.Storage/Append"
+	Storage_Store_FullMethodName         = "/roost.storage.v1.Storage/Store"
+	Storage_Copy_FullMethodName          = "/roost.storage.v1.Storage/Copy"
+	Storage_Expunge_FullMethodName       = "/roost.storage.v1.Storage/Expunge"
+	Storage_ClaimRecent_FullMethodName   = "/roost.storage.v1.Storage/ClaimRecent"
+	Storage_CreateMailbox_FullMethodName = "/roost.storage.v1.Storage/CreateMailbox"
+	Storage_DeleteMailbox_FullMethodName = "/roost.storage.v1.Storage/DeleteMailbox"
+	Storage_RenameMailbox_FullMethodName = "/roost.storage.v1.Storage/RenameMailbox"
+	Storage_Subscribe_FullMethodName     = "/roost.storage.v1.Storage/Subscribe"
 )
 
 // StorageClient is the client API for Storage service.
@@ -91,6 +100,40 @@ type StorageClient interface {
 	WatchFile(ctx context.Context, in *WatchFileRequest, opts ...grpc.CallOption) (*WatchFileResponse, error)
 	// Unwatch removes watches that core no longer needs. Unknown ids are ignored.
 	Unwatch(ctx context.Context, in *UnwatchRequest, opts ...grpc.CallOption) (*UnwatchResponse, error)
+	// Append saves messages in one mailbox, in the order of the request, with ascending UIDs: all of
+	// them or none (RFC 3502). Requests come in this order: one with header; header.message_count messages, in
+	// it and as many following ones as needed; and the bodies. A stream that ends before all bodies
+	// came fails with INVALID_ARGUMENT and leaves nothing behind: so core ends the call when the mail
+	// client breaks off. The plugin may fail the call at any moment, and core stops sending; it must not
+	// succeed before the stream has ended. More failures: LIMIT, INVALID_ARGUMENT (no message).
+	Append(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[AppendRequest, AppendResponse], error)
+	// Store changes flags and keywords. The first request has all fields; others follow if the UIDs do not fit into one.
+	// Responses: one with header, the column modified, and the changes.
+	Store(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StoreRequest, StoreResponse], error)
+	// Copy puts copies of messages into another mailbox of the same user, which may be the same mailbox, in ascending order of
+	// their UIDs: all of them or none. With move it removes them from the source as well; a failure after
+	// the copies were made may leave both (RFC 6851 §4.4), never neither. Requests as in Store. Responses: one
+	// with header, the columns source and uids, and the changes of the source. NOT_FOUND with
+	// the message "destination" means the destination.
+	Copy(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[CopyRequest, CopyResponse], error)
+	// Expunge removes messages. Requests as in Store. Responses: one with header, the column expunged, and the changes.
+	Expunge(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExpungeRequest, ExpungeResponse], error)
+	// ClaimRecent makes all messages that are \Recent for nobody yet those of one session (RFC 3501 §2.3.2):
+	// they are not \Recent in any later answer. Responses: one with header, and the changes.
+	ClaimRecent(ctx context.Context, in *ClaimRecentRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ClaimRecentResponse], error)
+	// CreateMailbox makes a mailbox, and the parents that it needs. A \NoSelect parent of that name becomes a
+	// mailbox. More failures: ALREADY_EXISTS, INVALID_ARGUMENT (a name that this storage can not have).
+	CreateMailbox(ctx context.Context, in *CreateMailboxRequest, opts ...grpc.CallOption) (*CreateMailboxResponse, error)
+	// DeleteMailbox removes a mailbox with all its messages. Its children and its subscription stay. More
+	// failures: INVALID_ARGUMENT (INBOX, or a \NoSelect parent with children).
+	DeleteMailbox(ctx context.Context, in *DeleteMailboxRequest, opts ...grpc.CallOption) (*DeleteMailboxResponse, error)
+	// RenameMailbox gives a mailbox, and all below it, another name in the same namespace, and makes the
+	// parents that the new name needs. INBOX: its messages move to the new mailbox, it is empty then,
+	// and its children stay (RFC 3501 §6.3.5). More failures: ALREADY_EXISTS (the new name), INVALID_ARGUMENT.
+	RenameMailbox(ctx context.Context, in *RenameMailboxRequest, opts ...grpc.CallOption) (*RenameMailboxResponse, error)
+	// Subscribe adds a name to the subscriptions, or removes it. The mailbox need not exist. It succeeds
+	// if the name is in the wanted state already.
+	Subscribe(ctx context.Context, in *SubscribeRequest, opts ...grpc.CallOption) (*SubscribeResponse, error)
 }
 
 type storageClient struct {
@@ -220,6 +263,117 @@ func (c *storageClient) Unwatch(ctx context.Context, in *UnwatchRequest, opts ..
 	return out, nil
 }
 
+func (c *storageClient) Append(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[AppendRequest, AppendResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Storage_ServiceDesc.Streams[5], Storage_Append_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[AppendRequest, AppendResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_AppendClient = grpc.ClientStreamingClient[AppendRequest, AppendResponse]
+
+func (c *storageClient) Store(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StoreRequest, StoreResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Storage_ServiceDesc.Streams[6], Storage_Store_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[StoreRequest, StoreResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_StoreClient = grpc.BidiStreamingClient[StoreRequest, StoreResponse]
+
+func (c *storageClient) Copy(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[CopyRequest, CopyResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Storage_ServiceDesc.Streams[7], Storage_Copy_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CopyRequest, CopyResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_CopyClient = grpc.BidiStreamingClient[CopyRequest, CopyResponse]
+
+func (c *storageClient) Expunge(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExpungeRequest, ExpungeResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Storage_ServiceDesc.Streams[8], Storage_Expunge_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExpungeRequest, ExpungeResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_ExpungeClient = grpc.BidiStreamingClient[ExpungeRequest, ExpungeResponse]
+
+func (c *storageClient) ClaimRecent(ctx context.Context, in *ClaimRecentRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ClaimRecentResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Storage_ServiceDesc.Streams[9], Storage_ClaimRecent_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ClaimRecentRequest, ClaimRecentResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_ClaimRecentClient = grpc.ServerStreamingClient[ClaimRecentResponse]
+
+func (c *storageClient) CreateMailbox(ctx context.Context, in *CreateMailboxRequest, opts ...grpc.CallOption) (*CreateMailboxResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateMailboxResponse)
+	err := c.cc.Invoke(ctx, Storage_CreateMailbox_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *storageClient) DeleteMailbox(ctx context.Context, in *DeleteMailboxRequest, opts ...grpc.CallOption) (*DeleteMailboxResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteMailboxResponse)
+	err := c.cc.Invoke(ctx, Storage_DeleteMailbox_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *storageClient) RenameMailbox(ctx context.Context, in *RenameMailboxRequest, opts ...grpc.CallOption) (*RenameMailboxResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RenameMailboxResponse)
+	err := c.cc.Invoke(ctx, Storage_RenameMailbox_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *storageClient) Subscribe(ctx context.Context, in *SubscribeRequest, opts ...grpc.CallOption) (*SubscribeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubscribeResponse)
+	err := c.cc.Invoke(ctx, Storage_Subscribe_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // StorageServer is the server API for Storage service.
 // All implementations must embed UnimplementedStorageServer
 // for forward compatibility.
@@ -271,6 +425,40 @@ type StorageServer interface {
 	WatchFile(context.Context, *WatchFileRequest) (*WatchFileResponse, error)
 	// Unwatch removes watches that core no longer needs. Unknown ids are ignored.
 	Unwatch(context.Context, *UnwatchRequest) (*UnwatchResponse, error)
+	// Append saves messages in one mailbox, in the order of the request, with ascending UIDs: all of
+	// them or none (RFC 3502). Requests come in this order: one with header; header.message_count messages, in
+	// it and as many following ones as needed; and the bodies. A stream that ends before all bodies
+	// came fails with INVALID_ARGUMENT and leaves nothing behind: so core ends the call when the mail
+	// client breaks off. The plugin may fail the call at any moment, and core stops sending; it must not
+	// succeed before the stream has ended. More failures: LIMIT, INVALID_ARGUMENT (no message).
+	Append(grpc.ClientStreamingServer[AppendRequest, AppendResponse]) error
+	// Store changes flags and keywords. The first request has all fields; others follow if the UIDs do not fit into one.
+	// Responses: one with header, the column modified, and the changes.
+	Store(grpc.BidiStreamingServer[StoreRequest, StoreResponse]) error
+	// Copy puts copies of messages into another mailbox of the same user, which may be the same mailbox, in ascending order of
+	// their UIDs: all of them or none. With move it removes them from the source as well; a failure after
+	// the copies were made may leave both (RFC 6851 §4.4), never neither. Requests as in Store. Responses: one
+	// with header, the columns source and uids, and the changes of the source. NOT_FOUND with
+	// the message "destination" means the destination.
+	Copy(grpc.BidiStreamingServer[CopyRequest, CopyResponse]) error
+	// Expunge removes messages. Requests as in Store. Responses: one with header, the column expunged, and the changes.
+	Expunge(grpc.BidiStreamingServer[ExpungeRequest, ExpungeResponse]) error
+	// ClaimRecent makes all messages that are \Recent for nobody yet those of one session (RFC 3501 §2.3.2):
+	// they are not \Recent in any later answer. Responses: one with header, and the changes.
+	ClaimRecent(*ClaimRecentRequest, grpc.ServerStreamingServer[ClaimRecentResponse]) error
+	// CreateMailbox makes a mailbox, and the parents that it needs. A \NoSelect parent of that name becomes a
+	// mailbox. More failures: ALREADY_EXISTS, INVALID_ARGUMENT (a name that this storage can not have).
+	CreateMailbox(context.Context, *CreateMailboxRequest) (*CreateMailboxResponse, error)
+	// DeleteMailbox removes a mailbox with all its messages. Its children and its subscription stay. More
+	// failures: INVALID_ARGUMENT (INBOX, or a \NoSelect parent with children).
+	DeleteMailbox(context.Context, *DeleteMailboxRequest) (*DeleteMailboxResponse, error)
+	// RenameMailbox gives a mailbox, and all below it, another name in the same namespace, and makes the
+	// parents that the new name needs. INBOX: its messages move to the new mailbox, it is empty then,
+	// and its children stay (RFC 3501 §6.3.5). More failures: ALREADY_EXISTS (the new name), INVALID_ARGUMENT.
+	RenameMailbox(context.Context, *RenameMailboxRequest) (*RenameMailboxResponse, error)
+	// Subscribe adds a name to the subscriptions, or removes it. The mailbox need not exist. It succeeds
+	// if the name is in the wanted state already.
+	Subscribe(context.Context, *SubscribeRequest) (*SubscribeResponse, error)
 	mustEmbedUnimplementedStorageServer()
 }
 
@@ -304,6 +492,33 @@ func (UnimplementedStorageServer) WatchFile(context.Context, *WatchFileRequest) 
 }
 func (UnimplementedStorageServer) Unwatch(context.Context, *UnwatchRequest) (*UnwatchResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Unwatch not implemented")
+}
+func (UnimplementedStorageServer) Append(grpc.ClientStreamingServer[AppendRequest, AppendResponse]) error {
+	return status.Error(codes.Unimplemented, "method Append not implemented")
+}
+func (UnimplementedStorageServer) Store(grpc.BidiStreamingServer[StoreRequest, StoreResponse]) error {
+	return status.Error(codes.Unimplemented, "method Store not implemented")
+}
+func (UnimplementedStorageServer) Copy(grpc.BidiStreamingServer[CopyRequest, CopyResponse]) error {
+	return status.Error(codes.Unimplemented, "method Copy not implemented")
+}
+func (UnimplementedStorageServer) Expunge(grpc.BidiStreamingServer[ExpungeRequest, ExpungeResponse]) error {
+	return status.Error(codes.Unimplemented, "method Expunge not implemented")
+}
+func (UnimplementedStorageServer) ClaimRecent(*ClaimRecentRequest, grpc.ServerStreamingServer[ClaimRecentResponse]) error {
+	return status.Error(codes.Unimplemented, "method ClaimRecent not implemented")
+}
+func (UnimplementedStorageServer) CreateMailbox(context.Context, *CreateMailboxRequest) (*CreateMailboxResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateMailbox not implemented")
+}
+func (UnimplementedStorageServer) DeleteMailbox(context.Context, *DeleteMailboxRequest) (*DeleteMailboxResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteMailbox not implemented")
+}
+func (UnimplementedStorageServer) RenameMailbox(context.Context, *RenameMailboxRequest) (*RenameMailboxResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RenameMailbox not implemented")
+}
+func (UnimplementedStorageServer) Subscribe(context.Context, *SubscribeRequest) (*SubscribeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Subscribe not implemented")
 }
 func (UnimplementedStorageServer) mustEmbedUnimplementedStorageServer() {}
 func (UnimplementedStorageServer) testEmbeddedByValue()                 {}
@@ -431,6 +646,117 @@ func _Storage_Unwatch_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Storage_Append_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(StorageServer).Append(&grpc.GenericServerStream[AppendRequest, AppendResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_AppendServer = grpc.ClientStreamingServer[AppendRequest, AppendResponse]
+
+func _Storage_Store_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(StorageServer).Store(&grpc.GenericServerStream[StoreRequest, StoreResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_StoreServer = grpc.BidiStreamingServer[StoreRequest, StoreResponse]
+
+func _Storage_Copy_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(StorageServer).Copy(&grpc.GenericServerStream[CopyRequest, CopyResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_CopyServer = grpc.BidiStreamingServer[CopyRequest, CopyResponse]
+
+func _Storage_Expunge_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(StorageServer).Expunge(&grpc.GenericServerStream[ExpungeRequest, ExpungeResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_ExpungeServer = grpc.BidiStreamingServer[ExpungeRequest, ExpungeResponse]
+
+func _Storage_ClaimRecent_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ClaimRecentRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StorageServer).ClaimRecent(m, &grpc.GenericServerStream[ClaimRecentRequest, ClaimRecentResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_ClaimRecentServer = grpc.ServerStreamingServer[ClaimRecentResponse]
+
+func _Storage_CreateMailbox_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateMailboxRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServer).CreateMailbox(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Storage_CreateMailbox_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServer).CreateMailbox(ctx, req.(*CreateMailboxRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Storage_DeleteMailbox_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteMailboxRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServer).DeleteMailbox(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Storage_DeleteMailbox_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServer).DeleteMailbox(ctx, req.(*DeleteMailboxRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Storage_RenameMailbox_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RenameMailboxRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServer).RenameMailbox(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Storage_RenameMailbox_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServer).RenameMailbox(ctx, req.(*RenameMailboxRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Storage_Subscribe_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubscribeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServer).Subscribe(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Storage_Subscribe_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServer).Subscribe(ctx, req.(*SubscribeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Storage_ServiceDesc is the grpc.ServiceDesc for Storage service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -449,6 +775,22 @@ var Storage_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Unwatch",
 			Handler:    _Storage_Unwatch_Handler,
+		},
+		{
+			MethodName: "CreateMailbox",
+			Handler:    _Storage_CreateMailbox_Handler,
+		},
+		{
+			MethodName: "DeleteMailbox",
+			Handler:    _Storage_DeleteMailbox_Handler,
+		},
+		{
+			MethodName: "RenameMailbox",
+			Handler:    _Storage_RenameMailbox_Handler,
+		},
+		{
+			MethodName: "Subscribe",
+			Handler:    _Storage_Subscribe_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
@@ -477,6 +819,34 @@ var Storage_ServiceDesc = grpc.ServiceDesc{
 			Handler:       _Storage_FetchMany_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "Append",
+			Handler:       _Storage_Append_Handler,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Store",
+			Handler:       _Storage_Store_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Copy",
+			Handler:       _Storage_Copy_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Expunge",
+			Handler:       _Storage_Expunge_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "ClaimRecent",
+			Handler:       _Storage_ClaimRecent_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "roost/storage/v1/storage.proto",
