@@ -1,6 +1,9 @@
 package backend
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Kind is a plugin kind.
 type Kind string
@@ -18,7 +21,8 @@ const (
 const (
 	// CapWatchFD: storage implements Watcher.
 	CapWatchFD = "watch-fd"
-	// CapWrite: storage implements Writer. It is not announced if Config.ReadOnly is set or the storage can not write.
+	// CapWrite: storage implements Writer. Info is asked before Configure: with Config.ReadOnly the plugin
+	// refuses writes (KindReadOnly), and core takes CapWrite as not announced.
 	CapWrite = "write"
 	// CapUserLookup: auth implements UserLookup.
 	CapUserLookup = "user-lookup"
@@ -42,6 +46,12 @@ func (i Info) Has(capability string) bool {
 		}
 	}
 	return false
+}
+
+// Without returns i without the capability.
+func (i Info) Without(capability string) Info {
+	i.Capabilities = slices.DeleteFunc(slices.Clone(i.Capabilities), func(c string) bool { return c == capability })
+	return i
 }
 
 // OptionType is the TOML type that an option takes.

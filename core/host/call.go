@@ -10,17 +10,31 @@ import (
 	"github.com/roostmail/roost/core/pluginrpc"
 )
 
-// Whether a call is repeated on a new instance when the one it was on died meanwhile.
+// repetition says whether a call is repeated on a new instance when the one it was on died meanwhile.
+type repetition uint8
+
 const (
-	once  = false
-	twice = true
+	once       repetition = iota
+	twice                 // a call that only reads
+	onceCalled            // a call that changes something: repeated only if it certainly did not reach the plugin
 )
 
+// after reports whether a call that failed is to be repeated.
+func (r repetition) after(err error) bool {
+	switch r {
+	case twice:
+		return errors.Is(err, pluginrpc.ErrGone)
+	case onceCalled:
+		return errors.Is(err, pluginrpc.ErrUnsent)
+	}
+	return false
+}
+
 // call runs do on the current instance.
-func (p *Plugin) call(ctx context.Context, repeat bool, do func(backend.Plugin) error) error {
+func (p *Plugin) call(ctx context.Context, repeat repetition, do func(backend.Plugin) error) error {
 	p.stats.begin()
 	err := p.attempt(ctx, do)
-	if repeat && errors.Is(err, pluginrpc.ErrGone) && ctx.Err() == nil {
+	if repeat.after(err) && ctx.Err() == nil {
 		p.stats.repeated.Add(1)
 		err = p.attempt(ctx, do)
 	}

@@ -126,6 +126,9 @@ func (i *instance) configure(ctx context.Context, c Config) error {
 	if err := i.plugin.Configure(ctx, c.Plugin); err != nil {
 		return fmt.Errorf("host: configure plugin %s: %w", c.Name, err)
 	}
+	if c.Plugin.ReadOnly {
+		i.info = i.info.Without(backend.CapWrite)
+	}
 	return nil
 }
 

@@ -25,8 +25,11 @@ type client struct {
 	name   string
 	limits Limits
 	fds    *FDReceiver
-	info   backend.Info
 	base   pluginv1.PluginClient
+
+	// Set by Configure for the last time.
+	info     backend.Info
+	readOnly bool
 }
 
 // New connects the kind that the plugin announces: the result is a *Storage
@@ -85,7 +88,8 @@ func newClient(ctx context.Context, conn grpc.ClientConnInterface, o ClientOptio
 	return c, nil
 }
 
-// Info implements backend.Plugin. It was asked once, when the client was made.
+// Info implements backend.Plugin. It was asked once, when the client was made. CapWrite is taken out
+// of it when Configure says ReadOnly.
 func (c *client) Info() backend.Info { return c.info }
 
 // Configure implements backend.Plugin.
@@ -94,8 +98,14 @@ func (c *client) Configure(ctx context.Context, conf backend.Config) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.base.Configure(ctx, req)
-	return c.err(ctx, err)
+	if _, err = c.base.Configure(ctx, req); err != nil {
+		return c.err(ctx, err)
+	}
+	if conf.ReadOnly {
+		c.readOnly = true
+		c.info = c.info.Without(backend.CapWrite)
+	}
+	return nil
 }
 
 // Health implements backend.Plugin.

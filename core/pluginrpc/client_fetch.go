@@ -239,6 +239,7 @@ func (r *fetchReceiver) end() error {
 var _ interface {
 	backend.Storage
 	backend.Watcher
+	backend.Writer
 } = (*Storage)(nil)
 
 var _ interface {

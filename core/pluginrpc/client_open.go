@@ -155,7 +155,7 @@ func (s *Storage) Changes(ctx context.Context, m backend.MailboxRef, since []byt
 	if err != nil {
 		return nil, s.streamErr(ctx, "Changes", err)
 	}
-	j, err := s.newChangesJoiner(resp)
+	j, err := s.newChangesJoiner("Changes", resp)
 	if err != nil {
 		return nil, err
 	}
@@ -176,6 +176,7 @@ func (s *Storage) Changes(ctx context.Context, m backend.MailboxRef, since []byt
 // changesJoiner puts Changes together. Either reset or the rest is in use.
 type changesJoiner struct {
 	s       *Storage
+	call    string
 	reset   *snapshotJoiner
 	out     *backend.Changes
 	header  *storagev1.ChangesHeader
@@ -183,17 +184,17 @@ type changesJoiner struct {
 	newer   columnsJoiner // appended
 }
 
-func (s *Storage) newChangesJoiner(first *storagev1.ChangesResponse) (*changesJoiner, error) {
+func (s *Storage) newChangesJoiner(call string, first *storagev1.ChangesResponse) (*changesJoiner, error) {
 	if first.Reset_ != nil {
-		reset, err := s.newSnapshotJoiner("Changes", first.Reset_)
-		return &changesJoiner{s: s, reset: reset}, err
+		reset, err := s.newSnapshotJoiner(call, first.Reset_)
+		return &changesJoiner{s: s, call: call, reset: reset}, err
 	}
 	h := first.Header
 	if h == nil {
-		return nil, s.lie("Changes", errors.New("first response without header or reset"))
+		return nil, s.lie(call, errors.New("first response without header or reset"))
 	}
 	if err := checkHeader(h.UidNext, h.HighestModSeq, h.Position); err != nil {
-		return nil, s.lie("Changes", err)
+		return nil, s.lie(call, err)
 	}
 	for _, n := range []uint32{h.ExpungedCount, h.UpdatedCount, h.AppendedCount} {
 		if err := s.checkCount(n); err != nil {
@@ -203,7 +204,7 @@ func (s *Storage) newChangesJoiner(first *storagev1.ChangesResponse) (*changesJo
 	group := func(n uint32) columnsJoiner {
 		return columnsJoiner{want: int(n), uidNext: h.UidNext, highestModSeq: h.HighestModSeq, keywords: len(h.Keywords)}
 	}
-	return &changesJoiner{s: s, header: h, updated: group(h.UpdatedCount), newer: group(h.AppendedCount), out: &backend.Changes{
+	return &changesJoiner{s: s, call: call, header: h, updated: group(h.UpdatedCount), newer: group(h.AppendedCount), out: &backend.Changes{
 		UIDNext:        imap.UID(h.UidNext),
 		FirstRecentUID: imap.UID(h.FirstRecentUid),
 		HighestModSeq:  h.HighestModSeq,
@@ -228,7 +229,7 @@ func (j *changesJoiner) add(r *storagev1.ChangesResponse) error {
 		err = errors.New("response without content")
 	}
 	if err != nil {
-		return j.s.lie("Changes", err)
+		return j.s.lie(j.call, err)
 	}
 	return nil
 }
@@ -251,14 +252,14 @@ func (j *changesJoiner) done() (*backend.Changes, error) {
 		return &backend.Changes{Reset: snap}, nil
 	}
 	if len(j.out.Expunged) != int(j.header.ExpungedCount) {
-		return nil, j.s.lie("Changes", fmt.Errorf("%d expunged UIDs were announced, %d came", j.header.ExpungedCount, len(j.out.Expunged)))
+		return nil, j.s.lie(j.call, fmt.Errorf("%d expunged UIDs were announced, %d came", j.header.ExpungedCount, len(j.out.Expunged)))
 	}
 	var err error
 	if j.out.Updated, err = j.updated.done(); err != nil {
-		return nil, j.s.lie("Changes", fmt.Errorf("updated: %w", err))
+		return nil, j.s.lie(j.call, fmt.Errorf("updated: %w", err))
 	}
 	if j.out.Appended, err = j.newer.done(); err != nil {
-		return nil, j.s.lie("Changes", fmt.Errorf("appended: %w", err))
+		return nil, j.s.lie(j.call, fmt.Errorf("appended: %w", err))
 	}
 	return j.out, nil
 }

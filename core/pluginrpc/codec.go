@@ -6,7 +6,7 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// codec is gRPC's protobuf codec, but for the two types that encode and decode
+// codec is gRPC's protobuf codec, but for the types that encode and decode
 // themselves without the copies of the generated code. The bytes are the same
 // protobuf messages, so the other side needs no such codec.
 type codec struct{ encoding.CodecV2 }
@@ -14,14 +14,20 @@ type codec struct{ encoding.CodecV2 }
 func newCodec() codec { return codec{encoding.GetCodecV2("proto")} }
 
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
-	if f, ok := v.(*outFrame); ok {
+	switch f := v.(type) {
+	case *outFrame:
+		return f.marshal()
+	case *outBody:
 		return f.marshal()
 	}
 	return c.CodecV2.Marshal(v)
 }
 
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
-	if f, ok := v.(*inFrame); ok {
+	switch f := v.(type) {
+	case *inFrame:
+		return f.unmarshal(data)
+	case *inAppend:
 		return f.unmarshal(data)
 	}
 	return c.CodecV2.Unmarshal(data, v)

@@ -142,6 +142,9 @@ func (j *columnsJoiner) start(words int, modSeqs bool) {
 	}
 }
 
+// knownFlags are all system flags.
+const knownFlags = backend.FlagAnswered | backend.FlagFlagged | backend.FlagDeleted | backend.FlagSeen | backend.FlagDraft
+
 // check holds the rows from the given one on against the rules for values.
 func (j *columnsJoiner) check(from int) error {
 	if err := checkAscending(j.out.UIDs, from, j.uidNext); err != nil {
@@ -151,9 +154,8 @@ func (j *columnsJoiner) check(from int) error {
 	for _, f := range j.out.Flags[from:] {
 		flags |= f
 	}
-	const known = backend.FlagAnswered | backend.FlagFlagged | backend.FlagDeleted | backend.FlagSeen | backend.FlagDraft
-	if flags&^known != 0 {
-		return fmt.Errorf("unknown system flag bits 0x%02x", flags&^known)
+	if flags&^knownFlags != 0 {
+		return fmt.Errorf("unknown system flag bits 0x%02x", flags&^knownFlags)
 	}
 	for i, m := range j.out.ModSeqs[min(from, len(j.out.ModSeqs)):] {
 		if m == 0 || m > j.highestModSeq {

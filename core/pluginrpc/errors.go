@@ -3,6 +3,7 @@ package pluginrpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -16,6 +17,10 @@ import (
 // the plugin: its process died or the connection to it broke while the
 // call was under way, or before. The call may have been executed or not.
 var ErrGone = errors.New("the plugin is gone")
+
+// ErrUnsent is the Cause, in the place of ErrGone (which it wraps), when the call certainly did not
+// reach the plugin: it can be made again on another process, whatever it does.
+var ErrUnsent = fmt.Errorf("%w: it was not called", ErrGone)
 
 // kinds maps error kinds to the codes that stand for them in a gRPC status, and is the
 // closed list of kinds that travel. The numbers of backend.ErrorKind and
@@ -135,6 +140,15 @@ func fromStatus(ctx context.Context, plugin string, err error) error {
 	default:
 		return &backend.Error{Kind: backend.KindInternal, Detail: detail}
 	}
+}
+
+// unsent makes an error of fromStatus say that the call was not sent, if it says that the plugin is gone.
+func unsent(err error) error {
+	var e *backend.Error
+	if errors.As(err, &e) && e.Cause == ErrGone {
+		return &backend.Error{Kind: e.Kind, Message: e.Message, Detail: e.Detail, Cause: ErrUnsent}
+	}
+	return err
 }
 
 // text makes s fit for a string field: UTF-8, and not longer than maxErrorText.

@@ -20,8 +20,14 @@ const (
 	// listBytes is about the size of a message with mailbox names.
 	listBytes = 128 << 10
 
-	// maxFetchUIDs is the most UIDs of one FetchRequest.
+	// maxFetchUIDs is the most UIDs of one FetchRequest, and of each request of Store, Copy and Expunge.
 	maxFetchUIDs = 250_000
+	// maxAppendMessages is the most messages of one Append.
+	maxAppendMessages = 250_000
+	// appendBytes is about the size of an AppendRequest with messages, and
+	// the size of the pieces of bodies and of the pooled buffers that hold them.
+	appendBytes = 128 << 10
+
 	// maxStatusNames and maxStatusBytes bound the names of one StatusRequest.
 	maxStatusNames = 1000
 	maxStatusBytes = 1 << 20

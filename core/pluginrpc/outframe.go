@@ -36,16 +36,25 @@ const (
 	lenPerMessage
 )
 
-// framePool holds the payload buffers of frames, frameBytes each.
-type framePool struct{ pool sync.Pool }
+// bufferPool holds buffers of one size.
+type bufferPool struct {
+	size int
+	pool sync.Pool
+}
 
-var frames = framePool{pool: sync.Pool{New: func() any { b := make([]byte, 0, frameBytes); return &b }}}
+// frames holds the payload buffers of frames.
+var frames = newBufferPool(frameBytes)
 
-func (p *framePool) Get(int) *[]byte { return p.pool.Get().(*[]byte) }
+func newBufferPool(size int) *bufferPool {
+	return &bufferPool{size: size, pool: sync.Pool{New: func() any { b := make([]byte, 0, size); return &b }}}
+}
+
+// Get implements mem.BufferPool.
+func (p *bufferPool) Get(int) *[]byte { return p.pool.Get().(*[]byte) }
 
 // Put takes a buffer back, unless it had to be larger than the others.
-func (p *framePool) Put(b *[]byte) {
-	if cap(*b) == frameBytes {
+func (p *bufferPool) Put(b *[]byte) {
+	if cap(*b) == p.size {
 		*b = (*b)[:0]
 		p.pool.Put(b)
 	}
@@ -137,7 +146,7 @@ func (f *outFrame) marshal() (mem.BufferSlice, error) {
 	size := 0
 	if f.payload != nil {
 		size = len(*f.payload)
-		payload = mem.NewBuffer(f.payload, &frames)
+		payload = mem.NewBuffer(f.payload, frames)
 		f.payload = nil
 	}
 	defer payload.Free()

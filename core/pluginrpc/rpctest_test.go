@@ -86,9 +86,27 @@ func (s *fakeStorage) Fetch(ctx context.Context, r *backend.FetchRequest, sink b
 // serve connects to a gRPC server on which register has put the services, over an in-memory connection.
 func serve(t testing.TB, opts []grpc.ServerOption, register func(grpc.ServiceRegistrar)) *grpc.ClientConn {
 	t.Helper()
-	ln := bufconn.Listen(1 << 20)
 	srv := grpc.NewServer(opts...)
 	register(srv)
+	return serveOn(t, srv)
+}
+
+// serveUntil serves p, not configured, until the server is stopped.
+func serveUntil(t testing.TB, p backend.Plugin) (*grpc.Server, *grpc.ClientConn) {
+	t.Helper()
+	s, err := NewServer(p, ServerOptions{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := grpc.NewServer(s.GRPCOptions()...)
+	s.Register(srv)
+	return srv, serveOn(t, srv)
+}
+
+// serveOn runs a server until the end of the test, and connects to it.
+func serveOn(t testing.TB, srv *grpc.Server) *grpc.ClientConn {
+	t.Helper()
+	ln := bufconn.Listen(1 << 20)
 	done := make(chan struct{})
 	go func() { // ends with srv.Stop
 		defer close(done)

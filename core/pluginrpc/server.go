@@ -54,6 +54,9 @@ func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
 	if !ok {
 		return nil, fmt.Errorf("pluginrpc: %T does not implement the plugin kind %q that its Info names", p, kind)
 	}
+	if _, writes := p.(backend.Writer); !writes && p.Info().Has(backend.CapWrite) {
+		return nil, fmt.Errorf("pluginrpc: %T announces %q and does not implement backend.Writer", p, backend.CapWrite)
+	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
@@ -92,14 +95,7 @@ func (s *Server) info() backend.Info {
 	if s.opts.FDs != nil {
 		return i
 	}
-	var caps []string
-	for _, c := range i.Capabilities {
-		if c != backend.CapWatchFD {
-			caps = append(caps, c)
-		}
-	}
-	i.Capabilities = caps
-	return i
+	return i.Without(backend.CapWatchFD)
 }
 
 // admit refuses calls of the kind's service outside of the plugin's life. Other

@@ -42,10 +42,11 @@ func (s *storageServer) fetch(r *storagev1.FetchRequest, sink *fetchSender) erro
 		Offset:       r.Offset,
 		Length:       r.Length,
 	}
-	if n := copy(req.MailboxID[:], r.MailboxId); n != len(r.MailboxId) || n != 0 && n != len(req.MailboxID) {
-		return backend.Errorf(backend.KindInvalidArgument, "mailbox_id of %d bytes", len(r.MailboxId))
+	var err error
+	if req.MailboxID, err = optionalIDFromProto("mailbox_id", r.MailboxId); err != nil {
+		return err
 	}
-	err := s.storage.Fetch(sink.stream.Context(), req, sink)
+	err = s.storage.Fetch(sink.stream.Context(), req, sink)
 	if sink.err != nil {
 		return sink.err
 	}
@@ -53,6 +54,14 @@ func (s *storageServer) fetch(r *storagev1.FetchRequest, sink *fetchSender) erro
 		return err
 	}
 	return sink.finish()
+}
+
+// optionalIDFromProto is the inverse of optionalID.
+func optionalIDFromProto(field string, b []byte) (id [16]byte, err error) {
+	if n := copy(id[:], b); n != len(b) || n != 0 && n != len(id) {
+		return id, backend.Errorf(backend.KindInvalidArgument, "%s of %d bytes", field, len(b))
+	}
+	return id, nil
 }
 
 // fetchSender is the FetchSink of a plugin's Fetch: it packs messages into frames and sends them.

@@ -132,8 +132,13 @@ func (s *storageServer) Changes(r *storagev1.ChangesRequest, stream grpc.ServerS
 	if err != nil {
 		return err
 	}
+	return sendChanges(ch, stream.Send)
+}
+
+// sendChanges sends an answer to Changes, or the part of another call's answer that is one.
+func sendChanges(ch *backend.Changes, send func(*storagev1.ChangesResponse) error) error {
 	if ch.Reset != nil {
-		return sendReset(ch.Reset, stream)
+		return sendReset(ch.Reset, send)
 	}
 	updated, err := newColumnsSplitter(&ch.Updated)
 	if err != nil {
@@ -143,7 +148,7 @@ func (s *storageServer) Changes(r *storagev1.ChangesRequest, stream grpc.ServerS
 	if err != nil {
 		return err
 	}
-	err = stream.Send(&storagev1.ChangesResponse{Header: &storagev1.ChangesHeader{
+	err = send(&storagev1.ChangesResponse{Header: &storagev1.ChangesHeader{
 		UidNext:        uint32(ch.UIDNext),
 		FirstRecentUid: uint32(ch.FirstRecentUID),
 		HighestModSeq:  ch.HighestModSeq,
@@ -155,26 +160,26 @@ func (s *storageServer) Changes(r *storagev1.ChangesRequest, stream grpc.ServerS
 	}})
 	for rest := ch.Expunged; err == nil && len(rest) > 0; {
 		n := min(len(rest), columnBytes/4)
-		err = stream.Send(&storagev1.ChangesResponse{Expunged: appendUint32s(nil, rest[:n])})
+		err = send(&storagev1.ChangesResponse{Expunged: appendUint32s(nil, rest[:n])})
 		rest = rest[n:]
 	}
 	for c := updated.split(); err == nil && c != nil; c = updated.split() {
-		err = stream.Send(&storagev1.ChangesResponse{Updated: c})
+		err = send(&storagev1.ChangesResponse{Updated: c})
 	}
 	for c := appended.split(); err == nil && c != nil; c = appended.split() {
-		err = stream.Send(&storagev1.ChangesResponse{Appended: c})
+		err = send(&storagev1.ChangesResponse{Appended: c})
 	}
 	return err
 }
 
-func sendReset(snap *backend.Snapshot, stream grpc.ServerStreamingServer[storagev1.ChangesResponse]) error {
+func sendReset(snap *backend.Snapshot, send func(*storagev1.ChangesResponse) error) error {
 	cols, err := newColumnsSplitter(&snap.Messages)
 	if err != nil {
 		return err
 	}
-	err = stream.Send(&storagev1.ChangesResponse{Reset_: snapshotToProto(snap)})
+	err = send(&storagev1.ChangesResponse{Reset_: snapshotToProto(snap)})
 	for c := cols.split(); err == nil && c != nil; c = cols.split() {
-		err = stream.Send(&storagev1.ChangesResponse{ResetMessages: c})
+		err = send(&storagev1.ChangesResponse{ResetMessages: c})
 	}
 	return err
 }
