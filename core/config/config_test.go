@@ -131,6 +131,9 @@ options.anything = true
 [limits]
 line = "128k"
 workers = 7
+message = "50M"
+spool_dir = "spool"
+spool = "100M"
 mailbox_warm = "0s"
 [log]
 level = "debug"
@@ -155,7 +158,8 @@ start_timeout = "1m"
 	if c.TLS.MinVersion != tls.VersionTLS13 || c.IMAP.LoginTimeout != time.Minute || c.IMAP.Autologout != 45*time.Minute || c.IMAP.IdleNotifyInterval != 0 {
 		t.Errorf("tls %+v imap %+v", c.TLS, c.IMAP)
 	}
-	if c.Limits.Line != 128<<10 || c.Limits.Workers != 7 || c.Limits.MailboxWarm != 0 || c.Log != (Log{slog.LevelDebug, "json"}) {
+	if c.Limits.Line != 128<<10 || c.Limits.Workers != 7 || c.Limits.MailboxWarm != 0 || c.Limits.Message != 50<<20 ||
+		c.Limits.Spool != 100<<20 || c.Limits.SpoolDir != "/etc/roost/spool" || c.Log != (Log{slog.LevelDebug, "json"}) {
 		t.Errorf("limits %+v log %+v", c.Limits, c.Log)
 	}
 }
@@ -191,6 +195,7 @@ func TestMistakes(t *testing.T) {
 		{"bad choice", "[log]\nlevel = 'loud'", 2, `log.level: must be one of "debug", "info", "warn", "error", not "loud"`},
 		{"bad size", "[limits]\nline = '5 apples'", 2, `limits.line: "5 apples" is not a size such as "10M"`},
 		{"size out of range", "[limits]\nline = 5", 2, "limits.line: must be from 1024 to 1073741824 bytes, not 5"},
+		{"spool too small", "[limits]\nspool = '10M'", 2, "limits.spool: must not be smaller than message"},
 		{"bad time", "[limits]\nhandshake_timeout = 'soon'", 2, `limits.handshake_timeout: "soon" is not a time such as "30s"`},
 		{"empty time", "[limits]\nhandshake_timeout = ''", 2, `"" is not a time`},
 		{"time too short", "[limits]\nhandshake_timeout = '1ms'", 2, "must be 1s at least"},
