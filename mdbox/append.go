@@ -37,6 +37,7 @@ func (b *Mailbox) Append(ctx context.Context, messages []NewMessage) (*Saved, er
 	if _, err := b.writing(); err != nil {
 		return nil, err
 	}
+	b.store.finishInterrupted(ctx)
 	a := &appending{b: b, files: b.store.files.NewAppender(b.store.newestFiles(0)), now: b.store.now()}
 	saved, err := a.run(ctx, messages)
 	if err != nil {

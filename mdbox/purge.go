@@ -31,6 +31,7 @@ func (s *Store) Purge(ctx context.Context, progress func(done, total int)) (Purg
 	if s.options.Write == nil {
 		return p, ErrReadOnly
 	}
+	s.finishInterrupted(ctx)
 	ids, err := s.filesToPurge()
 	if err != nil {
 		return p, err

@@ -49,6 +49,8 @@ type Store struct {
 	mu       sync.Mutex
 	messages *mapindex.Map // nil: not opened yet
 
+	interrupted sync.Once // see finishInterrupted
+
 	// writer has room for one token: who put it there may use writeMap, and lock MAP.
 	writer chan struct{}
 	// writeMap is the map as its writers see it. Readers have their own, since a writer may have to wait for MAP for minutes.
