@@ -8,8 +8,10 @@ import (
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/mdbox/dbox"
+	"github.com/roostmail/roost/mdbox/filelock"
 	"github.com/roostmail/roost/mdbox/mailboxlist"
 	"github.com/roostmail/roost/mdbox/vfs"
+	"golang.org/x/sys/unix"
 )
 
 // toBackend turns an error of the library into one that may cross the plugin
@@ -36,6 +38,20 @@ func classify(err error) (backend.ErrorKind, string) {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return backend.KindCancelled, ""
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return backend.KindOverQuota, "Not enough disk space"
+	case errors.Is(err, filelock.ErrTimeout):
+		return backend.KindInUse, "Mailbox is locked by somebody else, try again later"
+	case errors.Is(err, mdbox.ErrReadOnly), errors.Is(err, unix.EROFS):
+		return backend.KindReadOnly, "Mail storage is read-only"
+	case errors.Is(err, mdbox.ErrExists):
+		return backend.KindAlreadyExists, "Mailbox exists already"
+	case errors.Is(err, mdbox.ErrHasChildren):
+		return backend.KindInvalidArgument, "Mailbox has children, and is only their parent"
+	case errors.Is(err, mdbox.ErrPermissionsConflict):
+		return backend.KindNoPermission, "Mailboxes have different permissions"
+	case errors.Is(err, dbox.ErrLooksCompressed):
+		return backend.KindInvalidArgument, "Message starts like a compressed file, and can not be stored as it is (zlib_save)"
 	case errors.Is(err, mdbox.ErrNotFound):
 		return backend.KindNotFound, "Mailbox does not exist"
 	case errors.Is(err, mdbox.ErrNotInitialised):

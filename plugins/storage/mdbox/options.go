@@ -8,16 +8,16 @@ import (
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/mdbox"
 )
 
-// The options, under Dovecot's names where Dovecot has the setting. Those marked "writing" have no effect while the store is read-only,
-// but are checked now, so that a configuration does not start to fail when writing comes.
+// The options, under Dovecot's names where Dovecot has the setting.
 var options = []backend.Option{
 	{Name: "mail_location", Type: backend.OptionString,
 		Help: "where the mail is, in Dovecot's syntax; a user's field \"mail\" takes precedence"},
 	{Name: "mail_home", Type: backend.OptionString, Help: "home directory of users without a field \"home\"; may use variables"},
-	{Name: "mail_uid", Type: backend.OptionString, Help: "user that owns the mail, name or number (writing; %i)"},
-	{Name: "mail_gid", Type: backend.OptionString, Help: "group that owns the mail, name or number (writing; %{gid})"},
+	{Name: "mail_uid", Type: backend.OptionString, Help: "user that owns the mail, name or number (%i)"},
+	{Name: "mail_gid", Type: backend.OptionString, Help: "group that owns the mail, name or number (%{gid})"},
 	{Name: "mail_attachment_dir", Type: backend.OptionString, Help: "directory of single-instance attachments; may use variables"},
 	{Name: "mailbox_list_index", Type: backend.OptionBool, Default: "true",
 		Help: "answer STATUS from dovecot.list.index when it is up to date"},
@@ -29,29 +29,29 @@ var options = []backend.Option{
 	{Name: "cache_bytes", Type: backend.OptionSize, Default: "256M", Help: "memory for the state of mailboxes and stores"},
 	{Name: "max_message_size", Type: backend.OptionSize, Default: "1G", Help: "largest message that is read, after decompression"},
 
-	{Name: "mail_fsync", Type: backend.OptionString, Default: "optimized", Help: "optimized, always or never (writing)"},
-	{Name: "lock_method", Type: backend.OptionString, Default: "fcntl", Help: "fcntl, flock or dotlock, as in Dovecot (writing)"},
-	{Name: "mail_max_lock_timeout", Type: backend.OptionDuration, Default: "0", Help: "longest wait for a lock, 0 = Dovecot's own (writing)"},
-	{Name: "dotlock_use_excl", Type: backend.OptionBool, Default: "true", Help: "make lock files with O_EXCL (writing)"},
-	{Name: "mdbox_rotate_size", Type: backend.OptionSize, Default: "10M", Help: "an m.N file larger than this gets no more mail (writing)"},
-	{Name: "mdbox_rotate_interval", Type: backend.OptionDuration, Default: "0", Help: "an m.N file older than this gets no more mail (writing)"},
-	{Name: "mdbox_preallocate_space", Type: backend.OptionBool, Default: "false", Help: "reserve space for new m.N files (writing)"},
-	{Name: "mail_save_crlf", Type: backend.OptionBool, Default: "false", Help: "store mail with CRLF line ends (writing)"},
-	{Name: "mail_attachment_hash", Type: backend.OptionString, Default: "%{sha1}", Help: "hash that names attachments (writing)"},
-	{Name: "mail_attachment_min_size", Type: backend.OptionSize, Default: "128k", Help: "smaller attachments stay in the message (writing)"},
-	{Name: "mail_attachment_fs", Type: backend.OptionString, Default: "sis posix", Help: "\"sis posix\" or \"posix\" (writing)"},
-	{Name: "zlib_save", Type: backend.OptionString, Help: "compress new mail: gz, bz2, lz4 or zstd (writing)"},
+	{Name: "mail_fsync", Type: backend.OptionString, Default: "optimized", Help: "optimized, always or never"},
+	{Name: "lock_method", Type: backend.OptionString, Default: "fcntl", Help: "fcntl, flock or dotlock, as in Dovecot"},
+	{Name: "mail_max_lock_timeout", Type: backend.OptionDuration, Default: "0", Help: "longest wait for a lock, 0 = Dovecot's own"},
+	{Name: "dotlock_use_excl", Type: backend.OptionBool, Default: "true", Help: "make lock files with O_EXCL"},
+	{Name: "mdbox_rotate_size", Type: backend.OptionSize, Default: "10M", Help: "an m.N file larger than this gets no more mail"},
+	{Name: "mdbox_rotate_interval", Type: backend.OptionDuration, Default: "0", Help: "an m.N file older than this gets no more mail"},
+	{Name: "mdbox_preallocate_space", Type: backend.OptionBool, Default: "false", Help: "reserve space for new m.N files"},
+	{Name: "mail_save_crlf", Type: backend.OptionBool, Default: "false", Help: "store mail with CRLF line ends"},
+	{Name: "mail_attachment_hash", Type: backend.OptionString, Default: "%{sha1}", Help: "hash that names attachments"},
+	{Name: "mail_attachment_min_size", Type: backend.OptionSize, Default: "128k", Help: "smaller attachments stay in the message"},
+	{Name: "mail_attachment_fs", Type: backend.OptionString, Default: "sis posix", Help: "\"sis posix\" or \"posix\""},
+	{Name: "zlib_save", Type: backend.OptionString, Help: "compress new mail: gz, lz4 or zstd"},
 	{Name: "mailbox_list_index_include_inbox", Type: backend.OptionBool, Default: "false",
-		Help: "keep INBOX in dovecot.list.index too (writing)"},
-	{Name: "mail_index_rewrite_min_log_bytes", Type: backend.OptionSize, Default: "8k", Help: "as in Dovecot (writing)"},
-	{Name: "mail_index_rewrite_max_log_bytes", Type: backend.OptionSize, Default: "128k", Help: "as in Dovecot (writing)"},
-	{Name: "mail_index_log_rotate_min_size", Type: backend.OptionSize, Default: "32k", Help: "as in Dovecot (writing)"},
-	{Name: "mail_index_log_rotate_max_size", Type: backend.OptionSize, Default: "1M", Help: "as in Dovecot (writing)"},
-	{Name: "mail_index_log_rotate_min_age", Type: backend.OptionDuration, Default: "5m", Help: "as in Dovecot (writing)"},
-	{Name: "mail_index_log2_max_age", Type: backend.OptionDuration, Default: "2d", Help: "as in Dovecot (writing)"},
-	{Name: "mail_cache_fields", Type: backend.OptionString, Default: "flags", Help: "as in Dovecot (writing)"},
-	{Name: "mail_always_cache_fields", Type: backend.OptionString, Help: "as in Dovecot (writing)"},
-	{Name: "mail_never_cache_fields", Type: backend.OptionString, Default: "imap.envelope", Help: "as in Dovecot (writing)"},
+		Help: "keep INBOX in dovecot.list.index too"},
+	{Name: "mail_index_rewrite_min_log_bytes", Type: backend.OptionSize, Default: "8k", Help: "as in Dovecot"},
+	{Name: "mail_index_rewrite_max_log_bytes", Type: backend.OptionSize, Default: "128k", Help: "as in Dovecot"},
+	{Name: "mail_index_log_rotate_min_size", Type: backend.OptionSize, Default: "32k", Help: "as in Dovecot"},
+	{Name: "mail_index_log_rotate_max_size", Type: backend.OptionSize, Default: "1M", Help: "as in Dovecot"},
+	{Name: "mail_index_log_rotate_min_age", Type: backend.OptionDuration, Default: "5m", Help: "as in Dovecot"},
+	{Name: "mail_index_log2_max_age", Type: backend.OptionDuration, Default: "2d", Help: "as in Dovecot"},
+	{Name: "mail_cache_fields", Type: backend.OptionString, Default: "flags", Help: "as in Dovecot"},
+	{Name: "mail_always_cache_fields", Type: backend.OptionString, Help: "as in Dovecot"},
+	{Name: "mail_never_cache_fields", Type: backend.OptionString, Default: "imap.envelope", Help: "as in Dovecot"},
 }
 
 // choices lists the values of options that take one of a few.
@@ -59,7 +59,7 @@ var choices = map[string][]string{
 	"mail_fsync":         {"optimized", "always", "never"},
 	"lock_method":        {"fcntl", "flock", "dotlock"},
 	"mail_attachment_fs": {"sis posix", "posix"},
-	"zlib_save":          {"", "gz", "bz2", "lz4", "zstd"},
+	"zlib_save":          {"", "gz", "lz4", "zstd"},
 }
 
 // settings are the options that reading needs, with defaults filled in.
@@ -70,6 +70,7 @@ type settings struct {
 	maxMailboxes, maxStores     int
 	maxFiles, maxTree           int
 	cacheBytes, maxMessage      int64
+	write                       mdbox.Writing
 }
 
 // parseSettings checks all options. Its error names the option.
@@ -98,6 +99,9 @@ func parseSettings(opts map[string]any) (settings, error) {
 	}
 	s.uid = p.id("mail_uid", values["mail_uid"].(string), userID)
 	s.gid = p.id("mail_gid", values["mail_gid"].(string), groupID)
+	if p.err == nil {
+		s.write = p.parseWriting(values)
+	}
 	return s, p.err
 }
 

@@ -3,11 +3,15 @@ package mdbox
 import (
 	"context"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/mdbox/filelock"
+	"github.com/roostmail/roost/mdbox/index"
 )
 
 func TestDefaultsAreValid(t *testing.T) {
@@ -16,7 +20,11 @@ func TestDefaultsAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := settings{listIndex: true, maxMailboxes: 1000, maxStores: 1000, maxFiles: 256, maxTree: 100000, cacheBytes: 256 << 20, maxMessage: 1 << 30}
-	if s != want {
+	if s.write.Fsync != index.FsyncOptimized || s.write.LockMethod != filelock.MethodFcntl || s.write.RotateSize != 10<<20 {
+		t.Errorf("defaults of writing are %+v", s.write)
+	}
+	s.write = mdbox.Writing{}
+	if !reflect.DeepEqual(s, want) {
 		t.Errorf("defaults are %+v", s)
 	}
 }

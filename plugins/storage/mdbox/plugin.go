@@ -54,8 +54,8 @@ func (s *Storage) Info() backend.Info {
 		Kind:         backend.KindStorage,
 		Name:         "mdbox",
 		Version:      Version,
-		Description:  "reads Dovecot's mdbox mailstores",
-		Capabilities: []string{backend.CapWatchFD},
+		Description:  "reads and writes Dovecot's mdbox mailstores",
+		Capabilities: []string{backend.CapWatchFD, backend.CapWrite},
 		Options:      options,
 	}
 }
@@ -94,7 +94,10 @@ func (s *Storage) Configure(_ context.Context, c backend.Config) error {
 	set.uid = cmp.Or(set.uid, strconv.Itoa(os.Getuid()))
 	set.gid = cmp.Or(set.gid, strconv.Itoa(os.Getgid()))
 	s.settings, s.baseDir = set, c.BaseDir
-	s.stores = newStores(set, s.log)
+	s.stores = newStores(set, s.namespaces, s.log)
+	if c.ReadOnly {
+		s.stores.write = nil
+	}
 	s.watches = newWatches(s.log)
 	s.configured = true
 	return nil
@@ -186,6 +189,10 @@ func (s *Storage) locate(u *backend.User, name string) (*namespace, place, error
 	if err != nil {
 		return nil, place{}, &backend.Error{Kind: backend.KindUnavailable, Message: "mail storage is misconfigured", Detail: err.Error()}
 	}
+	p.namespace = name
+	if p.owner, err = parseOwner(v.UID, v.GID); err != nil {
+		return nil, place{}, &backend.Error{Kind: backend.KindUnavailable, Message: "mail storage is misconfigured", Detail: err.Error()}
+	}
 	return ns, p, nil
 }
 
@@ -193,6 +200,8 @@ func (s *Storage) locate(u *backend.User, name string) (*namespace, place, error
 type place struct {
 	location    mdbox.Location
 	attachments string
+	owner       owner
+	namespace   string // its name
 }
 
 func (s *Storage) resolve(ns *namespace, v mdbox.Vars, mail string) (p place, err error) {

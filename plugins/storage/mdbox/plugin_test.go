@@ -101,14 +101,17 @@ func TestEmptyStore(t *testing.T) {
 	if err != nil || len(list) != 0 {
 		t.Errorf("list of a store that does not exist: %v, %v", list, err)
 	}
-	for name, kind := range map[string]backend.ErrorKind{"INBOX": backend.KindNotFound, "a//b": backend.KindInvalidArgument, "../x": backend.KindInvalidArgument} {
+	for name, kind := range map[string]backend.ErrorKind{"Drafts": backend.KindNotFound, "a//b": backend.KindInvalidArgument, "../x": backend.KindInvalidArgument} {
 		if _, err := s.Open(context.Background(), ref(name)); err == nil || backend.KindOf(err) != kind {
 			t.Errorf("Open %s: %v, want kind %v", name, err, kind)
 		}
 	}
-	st, err := s.Status(context.Background(), testUser, "", []string{"INBOX"}, backend.StatusMessages)
+	st, err := s.Status(context.Background(), testUser, "", []string{"Drafts"}, backend.StatusMessages)
 	if err != nil || len(st) != 1 || st[0].Err == nil || st[0].Err.Kind != backend.KindNotFound {
 		t.Errorf("status: %+v, %v", st, err)
+	}
+	if snap, err := s.Open(context.Background(), ref("INBOX")); err != nil || snap.UIDNext != 1 {
+		t.Errorf("INBOX was not made: %v, %v", snap, err)
 	}
 }
 
@@ -166,8 +169,8 @@ func TestWatchTellsChanges(t *testing.T) {
 	if _, err := s.Changes(context.Background(), ref("INBOX"), first.Position); err == nil || backend.KindOf(err) != backend.KindNotFound {
 		t.Errorf("changes of a deleted mailbox: %v", err)
 	}
-	if _, err := s.Open(context.Background(), ref("INBOX")); err == nil || backend.KindOf(err) != backend.KindNotFound {
-		t.Errorf("open of a deleted mailbox: %v", err)
+	if again, err := s.Open(context.Background(), ref("INBOX")); err != nil || again.MailboxID == first.MailboxID {
+		t.Errorf("INBOX was not made again: %v", err)
 	}
 }
 

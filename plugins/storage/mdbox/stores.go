@@ -13,12 +13,14 @@ const filesPerStore = 4
 
 // stores keeps what was read, within the limits of the settings.
 type stores struct {
-	settings  settings
-	log       *slog.Logger
-	cache     *cache.Files // dovecot.index.cache of all users
-	stores    *lru[place, *mdbox.Store]
-	mailboxes *lru[mailboxKey, *openMailbox]
-	files     *lru[place, storeFiles]
+	settings   settings
+	namespaces map[string]*namespace
+	log        *slog.Logger
+	write      *mdbox.Writing // nil: nothing is written
+	cache      *cache.Files   // dovecot.index.cache of all users
+	stores     *lru[place, *mdbox.Store]
+	mailboxes  *lru[mailboxKey, *openMailbox]
+	files      *lru[place, storeFiles]
 }
 
 // mailboxKey names a mailbox of a store.
@@ -47,14 +49,16 @@ func (f storeFiles) MemoryBytes() int64 { return 0 }
 
 // newStores divides cache_bytes: half for mailboxes, a quarter for maps, and a quarter
 // for dovecot.index.cache files. Half of max_open_files are m.N files, half caches.
-func newStores(set settings, log *slog.Logger) *stores {
+func newStores(set settings, namespaces map[string]*namespace, log *slog.Logger) *stores {
 	return &stores{
-		settings:  set,
-		log:       log,
-		cache:     cache.NewFiles(cache.Config{MaxOpenFiles: max(1, set.maxFiles/2), MaxMemory: set.cacheBytes / 4}),
-		stores:    newLRU[place, *mdbox.Store](set.maxStores, set.cacheBytes/4),
-		mailboxes: newLRU[mailboxKey, *openMailbox](set.maxMailboxes, set.cacheBytes/2),
-		files:     newLRU[place, storeFiles](max(1, set.maxFiles/2/filesPerStore), 0),
+		settings:   set,
+		namespaces: namespaces,
+		write:      &set.write,
+		log:        log,
+		cache:      cache.NewFiles(cache.Config{MaxOpenFiles: max(1, set.maxFiles/2), MaxMemory: set.cacheBytes / 4}),
+		stores:     newLRU[place, *mdbox.Store](set.maxStores, set.cacheBytes/4),
+		mailboxes:  newLRU[mailboxKey, *openMailbox](set.maxMailboxes, set.cacheBytes/2),
+		files:      newLRU[place, storeFiles](max(1, set.maxFiles/2/filesPerStore), 0),
 	}
 }
 
@@ -68,7 +72,13 @@ func (c *stores) close() {
 // store returns the store at p until release is called.
 func (c *stores) store(p place) (s *mdbox.Store, release func(), err error) {
 	return c.stores.acquire(p, func() (*mdbox.Store, error) {
+		fsys, err := p.owner.files()
+		if err != nil {
+			return nil, err
+		}
 		return mdbox.New(p.location, mdbox.Options{
+			FS:             fsys,
+			Write:          c.writingFor(&c.namespaces[p.namespace].Namespace),
 			AttachmentDir:  p.attachments,
 			Cache:          c.cache,
 			MaxOpenFiles:   filesPerStore,

@@ -1,0 +1,211 @@
+package mdbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/mdbox"
+)
+
+var _ backend.Writer = (*Storage)(nil)
+
+// writable is usable, and whether the storage may be changed.
+func (s *Storage) writable(ctx context.Context) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	if s.stores.write == nil {
+		return backend.Errorf(backend.KindReadOnly, "Mail storage is read-only")
+	}
+	return nil
+}
+
+// changing returns the mailbox that ref names, to be changed, until release is called. Errors are *backend.Error.
+func (s *Storage) changing(ctx context.Context, ref backend.MailboxRef) (m *openMailbox, p place, release func(), err error) {
+	if err := s.writable(ctx); err != nil {
+		return nil, p, nil, err
+	}
+	return s.mailbox(ctx, ref)
+}
+
+// changed returns what happened in a mailbox since a position, for the caller of a change; nil if it did not ask, or can not be told.
+func (s *Storage) changed(ctx context.Context, ref backend.MailboxRef, since []byte) *backend.Changes {
+	if len(since) == 0 {
+		return nil
+	}
+	c, err := s.Changes(ctx, ref, since)
+	if err != nil {
+		s.log.Debug("a change was made, but not what it changed could be told", "mailbox", ref.Name, "err", err)
+		return nil
+	}
+	return c
+}
+
+// Append implements backend.Writer.
+func (s *Storage) Append(ctx context.Context, r *backend.AppendRequest) (*backend.AppendResult, error) {
+	if len(r.Messages) == 0 {
+		return nil, backend.Errorf(backend.KindInvalidArgument, "no message to save")
+	}
+	m, p, release, err := s.changing(ctx, r.Mailbox)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	messages := make([]mdbox.NewMessage, len(r.Messages))
+	for i, n := range r.Messages {
+		if n.Size > uint64(s.settings.maxMessage) {
+			return nil, backend.Errorf(backend.KindLimit, "Message exceeds the limit max_message_size")
+		}
+		messages[i] = mdbox.NewMessage{Flags: n.Flags, Keywords: n.Keywords, Received: n.InternalDate, Size: n.Size, Body: n.Body}
+	}
+	saved, err := m.Append(ctx, messages)
+	if err != nil {
+		return nil, s.failed(p, m, err)
+	}
+	return &backend.AppendResult{UIDValidity: saved.UIDValidity, UIDs: saved.UIDs}, nil
+}
+
+// modes are the library's words for those of backend.
+var modes = map[backend.StoreMode]mdbox.FlagMode{
+	backend.StoreReplace: mdbox.ReplaceFlags, backend.StoreAdd: mdbox.AddFlags, backend.StoreRemove: mdbox.RemoveFlags,
+}
+
+// Store implements backend.Writer.
+func (s *Storage) Store(ctx context.Context, r *backend.StoreRequest) (*backend.StoreResult, error) {
+	mode, ok := modes[r.Mode]
+	if !ok {
+		return nil, backend.Errorf(backend.KindInvalidArgument, "unknown mode %d", r.Mode)
+	}
+	m, p, release, err := s.changing(ctx, r.Mailbox)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	modified, err := m.ChangeFlags(ctx, mdbox.FlagChange{
+		Mailbox: r.MailboxID, UIDs: r.UIDs, Mode: mode, Flags: r.Flags, Keywords: r.Keywords, UnchangedSince: r.UnchangedSince,
+	})
+	if err != nil {
+		return nil, s.failed(p, m, err)
+	}
+	return &backend.StoreResult{Modified: modified, Changed: s.changed(ctx, r.Mailbox, r.Since)}, nil
+}
+
+// Copy implements backend.Writer.
+func (s *Storage) Copy(ctx context.Context, r *backend.CopyRequest) (*backend.CopyResult, error) {
+	m, p, release, err := s.changing(ctx, r.Mailbox)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	to, toPlace, releaseTo, err := s.changing(ctx, r.Destination)
+	if err != nil {
+		return nil, destination(err)
+	}
+	defer releaseTo()
+	defer s.stores.useFiles(p, m.store)()
+	copied, err := m.Copy(ctx, mdbox.CopyRequest{Mailbox: r.MailboxID, UIDs: r.UIDs, To: to.Mailbox, Move: r.Move})
+	if errors.Is(err, mdbox.ErrDestination) {
+		return nil, destination(s.failed(toPlace, to, err))
+	}
+	if err != nil {
+		return nil, s.failed(p, m, err)
+	}
+	if copied.UIDValidity == 0 { // nothing was there to copy
+		if snap, err := to.Snapshot(); err == nil {
+			copied.UIDValidity = snap.UIDValidity
+		}
+	}
+	return &backend.CopyResult{UIDValidity: copied.UIDValidity, Source: copied.Source, UIDs: copied.UIDs, Changed: s.changed(ctx, r.Mailbox, r.Since)}, nil
+}
+
+// destination makes an error that says that not the source of a copy, but its destination is missing.
+func destination(err error) error {
+	if e := toBackend(err); e.Kind == backend.KindNotFound {
+		return &backend.Error{Kind: backend.KindNotFound, Message: "destination", Detail: e.Detail, Cause: e}
+	}
+	return err
+}
+
+// Expunge implements backend.Writer.
+func (s *Storage) Expunge(ctx context.Context, r *backend.ExpungeRequest) (*backend.ExpungeResult, error) {
+	m, p, release, err := s.changing(ctx, r.Mailbox)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	expunged, err := m.Expunge(ctx, r.MailboxID, r.UIDs, r.OnlyDeleted)
+	if err != nil {
+		return nil, s.failed(p, m, err)
+	}
+	return &backend.ExpungeResult{Expunged: expunged, Changed: s.changed(ctx, r.Mailbox, r.Since)}, nil
+}
+
+// ClaimRecent implements backend.Writer.
+func (s *Storage) ClaimRecent(ctx context.Context, ref backend.MailboxRef, id [16]byte, since []byte) (*backend.ClaimResult, error) {
+	m, p, release, err := s.changing(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	first, next, err := m.ClaimRecent(ctx, id)
+	if err != nil {
+		return nil, s.failed(p, m, err)
+	}
+	return &backend.ClaimResult{First: first, Next: next, Changed: s.changed(ctx, ref, since)}, nil
+}
+
+// changeTree runs change with the store of a namespace.
+func (s *Storage) changeTree(ctx context.Context, u *backend.User, namespace string, change func(store *mdbox.Store, p place) error) error {
+	if err := s.writable(ctx); err != nil {
+		return err
+	}
+	_, p, err := s.locate(u, namespace)
+	if err != nil {
+		return err
+	}
+	store, release, err := s.stores.store(p)
+	if err != nil {
+		return toBackend(err)
+	}
+	defer release()
+	if err := change(store, p); err != nil {
+		return toBackend(err)
+	}
+	return nil
+}
+
+// CreateMailbox implements backend.Writer.
+func (s *Storage) CreateMailbox(ctx context.Context, m backend.MailboxRef) error {
+	return s.changeTree(ctx, m.User, m.Namespace, func(store *mdbox.Store, _ place) error { return store.CreateMailbox(ctx, m.Name) })
+}
+
+// DeleteMailbox implements backend.Writer.
+func (s *Storage) DeleteMailbox(ctx context.Context, m backend.MailboxRef) error {
+	return s.changeTree(ctx, m.User, m.Namespace, func(store *mdbox.Store, p place) error {
+		err := store.DeleteMailbox(ctx, m.Name)
+		s.stores.mailboxes.forget(mailboxKey{p, m.Name})
+		return err
+	})
+}
+
+// RenameMailbox implements backend.Writer.
+func (s *Storage) RenameMailbox(ctx context.Context, m backend.MailboxRef, newName string) error {
+	return s.changeTree(ctx, m.User, m.Namespace, func(store *mdbox.Store, p place) error {
+		err := store.RenameMailbox(ctx, m.Name, newName)
+		for _, name := range []string{m.Name, newName} { // those below are found to be gone when they are used
+			s.stores.mailboxes.forget(mailboxKey{p, name})
+		}
+		return err
+	})
+}
+
+// Subscribe implements backend.Writer.
+func (s *Storage) Subscribe(ctx context.Context, m backend.MailboxRef, subscribed bool) error {
+	ns := s.namespaces[m.Namespace]
+	if ns != nil && !ns.Subscriptions {
+		return backend.Errorf(backend.KindInvalidArgument, "%s", fmt.Sprintf("The namespace %q has no subscriptions of its own", ns.Prefix))
+	}
+	return s.changeTree(ctx, m.User, m.Namespace, func(store *mdbox.Store, _ place) error { return store.Subscribe(ctx, m.Name, subscribed) })
+}
