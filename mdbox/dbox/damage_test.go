@@ -35,6 +35,7 @@ func TestDamagedMessages(t *testing.T) {
 		"virtual size no number":       {stored{body: text, meta: map[byte]string{'V': "x"}}, "metadata V"},
 		"physical size no number":      {stored{body: text, meta: map[byte]string{'Z': "x"}}, "metadata Z"},
 		"physical size of other body":  {stored{body: text, meta: map[byte]string{'Z': "5"}}, "physical size 5 is the size"},
+		"physical size beyond a limit": {stored{body: text, meta: map[byte]string{'Z': "65bb6ba0"}}, "is the size"},
 		"compressed, shorter than Z":   {packed(text+"more\n", gz), "has the physical size"},
 		"compressed, longer than Z":    {packed(text[:20], gz), "has the physical size"},
 		"compressed, wrong V":          {stored{body: gz, meta: map[byte]string{'Z': fmt.Sprintf("%x", len(text)), 'V': fmt.Sprintf("%x", len(text)+1)}}, "has the virtual size"},

@@ -149,10 +149,10 @@ func (m *Message) interpret() error {
 		return fmt.Errorf("%s: offset %d: %w", m.file.Name(), m.ref.Offset, ErrEncrypted)
 	case len(m.attachments) > 0 && m.store.cfg.AttachmentDir == "":
 		return fmt.Errorf("%s: offset %d: %w", m.file.Name(), m.ref.Offset, ErrNoAttachmentDir)
-	case m.physical > m.store.cfg.MaxMessageSize:
-		return &LimitError{Setting: "MaxMessageSize", Limit: m.store.cfg.MaxMessageSize}
 	case m.stored() && m.physical != m.header.Size:
 		return m.corrupt(m.metaOff, "physical size %d is the size %d of the stored body", m.physical, m.header.Size)
+	case m.physical > m.store.cfg.MaxMessageSize:
+		return &LimitError{Setting: "MaxMessageSize", Limit: m.store.cfg.MaxMessageSize}
 	}
 	return nil
 }
