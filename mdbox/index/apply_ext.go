@@ -50,6 +50,9 @@ func (a *applier) extIntro(in translog.ExtIntro) {
 		a.problem("ext-intro: %s", rule(err))
 		return
 	}
+	if align := h.RecordAlign; align&(align-1) != 0 { // Dovecot takes it, and then the snapshot that it writes for damaged
+		a.problem("ext-intro: record_align %d is no power of two", align)
+	}
 	switch {
 	case e == nil:
 		if e = a.newExt(&h); e == nil {

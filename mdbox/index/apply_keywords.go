@@ -1,12 +1,21 @@
 package index
 
-import "github.com/roostmail/roost/mdbox/translog"
+import (
+	"strings"
+
+	"github.com/roostmail/roost/mdbox/translog"
+)
 
 // keywordUpdate adds or removes a keyword. A name that is new, also if it is
 // to be removed, becomes a keyword of the index and gets the next number.
 func (a *applier) keywordUpdate(u translog.KeywordUpdate) {
 	s := a.s
-	k, added := s.keywords.number(u.Name)
+	name, _, _ := strings.Cut(u.Name, "\x00") // to Dovecot, names end with NUL
+	if name == "" {
+		a.problem("keyword-update: a keyword without name")
+		return
+	}
+	k, added := s.keywords.number(name)
 	if added && !a.growKeywords() {
 		return
 	}
