@@ -3,9 +3,8 @@ package imap
 // CREATE (RFC 3501 §6.3.3): SP mailbox. A hierarchy separator at the end declares that there will be
 // mailboxes below, which is no news to any storage: the name is the one without it.
 func runCreate(r *request) error {
-	r.d.SP()
-	raw := r.d.Mailbox()
-	if err := r.end(); err != nil {
+	raw, err := r.onlyMailbox()
+	if err != nil {
 		return err
 	}
 	ref, err := r.newRef(raw, true)

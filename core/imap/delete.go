@@ -2,9 +2,8 @@ package imap
 
 // DELETE (RFC 3501 §6.3.4): SP mailbox. Sessions that have the mailbox selected, also this one, end with their next command.
 func runDelete(r *request) error {
-	r.d.SP()
-	raw := r.d.Mailbox()
-	if err := r.end(); err != nil {
+	raw, err := r.onlyMailbox()
+	if err != nil {
 		return err
 	}
 	ref, err := r.ref(raw)

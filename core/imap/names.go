@@ -181,6 +181,13 @@ func (r *request) ref(raw []byte) (backend.MailboxRef, error) {
 	return backend.MailboxRef{User: r.user(), Namespace: ns.Name, Name: name}, nil
 }
 
+// onlyMailbox reads SP mailbox, and the end of the command.
+func (r *request) onlyMailbox() ([]byte, error) {
+	r.d.SP()
+	raw := r.d.Mailbox()
+	return raw, r.end()
+}
+
 // newRef is ref for a name that is to be made, as in resolveNew.
 func (r *request) newRef(raw []byte, declared bool) (backend.MailboxRef, error) {
 	ns, name, err := r.srv.names.resolveNew(raw, declared)

@@ -2,9 +2,8 @@ package imap
 
 // SUBSCRIBE and UNSUBSCRIBE (RFC 3501 §6.3.6, §6.3.7): SP mailbox. The mailbox need not exist.
 func runSubscribe(r *request) error {
-	r.d.SP()
-	raw := r.d.Mailbox()
-	if err := r.end(); err != nil {
+	raw, err := r.onlyMailbox()
+	if err != nil {
 		return err
 	}
 	ref, err := r.ref(raw)
