@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/connectivity"
 
 	"github.com/roostmail/roost/core/backend"
 )
@@ -272,6 +273,7 @@ func TestUnsent(t *testing.T) {
 		t.Fatal(err)
 	}
 	srv.Stop()
+	conn.WaitForStateChange(t.Context(), connectivity.Ready) // the client has noticed
 	for name, call := range writes(t, s) {
 		err := call()
 		if err == nil || backend.KindOf(err) != backend.KindUnavailable || !errors.Is(err, ErrGone) {
