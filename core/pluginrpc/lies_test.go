@@ -27,10 +27,11 @@ type liar struct {
 	fetch   []*storagev1.FetchResponse
 	many    func(storagev1.Storage_FetchManyServer) error // nil: it does not know FetchMany
 	verify  *authv1.VerifyPasswordResponse
+	liarWrites
 }
 
 func (l *liar) Info(context.Context, *pluginv1.InfoRequest) (*pluginv1.InfoResponse, error) {
-	return &pluginv1.InfoResponse{Kind: l.kind, Name: "liar", Capabilities: []string{backend.CapWatchFD}}, nil
+	return &pluginv1.InfoResponse{Kind: l.kind, Name: "liar", Capabilities: []string{backend.CapWatchFD, backend.CapWrite}}, nil
 }
 
 // sendEach sends all messages of a stream.
