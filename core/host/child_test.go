@@ -3,6 +3,7 @@ package host
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -82,7 +83,7 @@ type testPlugin struct {
 }
 
 func (p *testPlugin) Info() backend.Info {
-	return backend.Info{Kind: p.kind, Name: "test", Version: "1.0.0", Options: []backend.Option{
+	return backend.Info{Kind: p.kind, Name: "test", Version: "1.0.0", Capabilities: []string{backend.CapWrite}, Options: []backend.Option{
 		{Name: "marker", Type: backend.OptionString}, {Name: "refuse", Type: backend.OptionBool}, {Name: "limit", Type: backend.OptionSize},
 		{Name: "unwell", Type: backend.OptionString},
 	}}
@@ -116,6 +117,7 @@ func (p *testPlugin) Close() error { return nil }
 //	die        kills the process
 //	die FILE   kills the process, unless the file exists; makes it
 //	wait FILE  waits for the call's end; makes the file when it has begun
+//	note FILE  appends a line to the file
 //	unavailable, panic
 func (p *testPlugin) act(ctx context.Context, name string) error {
 	verb, file, _ := strings.Cut(name, " ")
@@ -138,12 +140,25 @@ func (p *testPlugin) act(ctx context.Context, name string) error {
 		}
 		<-ctx.Done()
 		return ctx.Err()
+	case "note":
+		file, line, _ := strings.Cut(file, " ")
+		return appendLine(file, line)
 	case "unavailable":
 		return backend.Errorf(backend.KindUnavailable, "says the plugin")
 	case "panic":
 		panic("as asked")
 	}
 	return nil
+}
+
+// appendLine appends a line to a file, with one write.
+func appendLine(file, line string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(line + "\n")
+	return errors.Join(err, f.Close())
 }
 
 // ListMailboxes returns facts about the process, each as a name.

@@ -15,10 +15,13 @@
 //     lengths of columns, order and range of UIDs and modseqs, sizes and
 //     bodies. A broken rule ends the call with KindInternal, and Detail names
 //     plugin, call and rule. Limits bounds what an answer may cost core.
-//   - Speed. Columns are copied in plain loops. Fetch answers have their own
-//     encoder and decoder (frame.go) under the ordinary "proto" codec name: the
-//     bytes are those of roost.storage.v1.FetchResponse, but a body is copied
-//     once in the plugin and never in core.
+//   - Writes. Append streams bodies with the flow control of HTTP/2. Of a write that failed with
+//     ErrUnsent it is certain that the plugin did not get it; with ErrGone alone, it is not known
+//     whether it was done. Nothing is repeated here.
+//   - Speed. Columns are copied in plain loops. Fetch answers (outframe.go, inframe.go) and the
+//     bodies of Append (appendframe.go) have their own encoders and decoders under the ordinary
+//     "proto" codec name: the bytes are those of roost.storage.v1, but a body is copied once by
+//     the side that sends it, and not at all by gRPC.
 //   - Descriptors. A plugin can hand a file descriptor to core over a socket
 //     beside the gRPC connection (fdchannel.go). It is a capability, never a need.
 //
