@@ -365,6 +365,48 @@ func TestCacheIsSharedWithDovecot(t *testing.T) {
 	noErrors(t, store)
 }
 
+// TestFetchPurgesTheCache adds so many records to each message that the cache is rewritten with one for each.
+func TestFetchPurgesTheCache(t *testing.T) {
+	store := mdboxtest.MakeStore(t, "--content", "fresh")
+	store.IMAP(t, "CREATE box")
+	s := openWritable(t, store)
+	box, err := s.OpenMailbox("box")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mails []mdbox.NewMessage
+	for i := range 300 {
+		m := wire(fmt.Sprintf("Subject: subject %d\nFrom: from-%d@example.org\nTo: to-%d@example.org\nX-A: the value %d\n\ntext\n", i, i, i, i))
+		mails = append(mails, mdbox.NewMessage{Body: bytes.NewReader(m)})
+	}
+	if _, err := box.Append(context.Background(), mails); err != nil {
+		t.Fatal(err)
+	}
+	_, before := cachedValues(t, store, "box")
+	after := before
+	for i, header := range []string{"Subject", "From", "To", "X-A", "X-B", "X-C"} {
+		walk(t, box, header)
+		if _, after = cachedValues(t, store, "box"); after.FileSeq != before.FileSeq {
+			if i == 0 || after.Continued != 0 || after.Records != 300 {
+				t.Errorf("after %d walks: %+v", i+1, after)
+			}
+			break
+		}
+	}
+	if after.FileSeq == before.FileSeq {
+		t.Fatalf("was not purged: %+v", after)
+	}
+	records := dump(t, store, "box")
+	answer := store.IMAP(t, "SELECT box", "FETCH 300 BODY.PEEK[HEADER.FIELDS (Subject)]", "FETCH 1:* BODYSTRUCTURE")
+	if !strings.Contains(answer, "Subject: subject 299\r\n") {
+		t.Errorf("Dovecot answers %q", answer)
+	}
+	if d := cmp.Diff(records, dump(t, store, "box")); d != "" {
+		t.Errorf("Dovecot adds to what was purged:\n%s", d)
+	}
+	noErrors(t, store)
+}
+
 // noErrors fails if Dovecot has complained.
 func noErrors(t *testing.T, store *mdboxtest.Store) {
 	t.Helper()
