@@ -60,15 +60,6 @@ func (b *Mailbox) copyLocked(ctx context.Context, m *lockedMap, r CopyRequest) (
 	if err != nil {
 		return nil, err
 	}
-	refs := make([]mapindex.UID, len(messages))
-	for i, c := range messages {
-		refs[i] = c.mapUID
-	}
-	if missing, err := m.AddReferences(refs, 1); err != nil {
-		return nil, err
-	} else if len(missing) > 0 {
-		return nil, vfs.At(vfs.Corrupt(0, "map UID %d is in the map", missing[0]), m.Map().Index().Path(), 0)
-	}
 	saved, err := r.To.receive(ctx, m, messages)
 	if err != nil {
 		return nil, fmt.Errorf("mdbox: copy to %s: %w: %w", r.To.name, ErrDestination, err)
@@ -129,7 +120,7 @@ func keywordNames(s *index.State, i int, names []string) (keywords []string) {
 	return keywords
 }
 
-// receive adds messages that the map has already, with references, to the mailbox.
+// receive adds messages that the map has already to the mailbox, and to their references.
 func (b *Mailbox) receive(ctx context.Context, m *lockedMap, messages []newRecord) (*Saved, error) {
 	l, err := b.lockSized(ctx, [16]byte{}, nil)
 	if err != nil {
@@ -152,6 +143,15 @@ func (l *lockedBox) receive(ctx context.Context, m *lockedMap, messages []newRec
 	}
 	if err := l.expunge(m.Locked, requested); err != nil {
 		return nil, err
+	}
+	refs := make([]mapindex.UID, len(messages))
+	for i, c := range messages {
+		refs[i] = c.mapUID
+	}
+	if missing, err := m.AddReferences(refs, 1); err != nil {
+		return nil, err
+	} else if len(missing) > 0 {
+		return nil, vfs.At(vfs.Corrupt(0, "map UID %d is in the map", missing[0]), m.Map().Index().Path(), 0)
 	}
 	return l.add(ctx, messages, l.b.store.now())
 }

@@ -75,6 +75,7 @@ type Plugin struct {
 	Kind      backend.Kind
 	Name      string
 	Isolation string
+	ReadOnly  bool           // of storage: nothing is changed on disk
 	Options   map[string]any // as backend.Config.Options; without defaults
 	External  External       // zero for a bundled plugin without a table of its own
 	Bundled   bool

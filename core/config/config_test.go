@@ -98,7 +98,7 @@ func TestDesignExample(t *testing.T) {
 		t.Errorf("limits: %+v", c.Limits)
 	}
 	b := c.Config(c.Storage)
-	if !b.ReadOnly || b.BaseDir != "/etc/roost" || len(b.Namespaces) != 1 || len(c.Config(c.Auth).Namespaces) != 0 {
+	if b.ReadOnly || b.BaseDir != "/etc/roost" || len(b.Namespaces) != 1 || len(c.Config(c.Auth).Namespaces) != 0 {
 		t.Errorf("config of storage: %+v", b)
 	}
 }

@@ -37,7 +37,7 @@ func untyped(t *table) map[string]any {
 
 // Config returns what the plugin's Configure gets. Only storage is told the namespaces.
 func (c *Config) Config(p Plugin) backend.Config {
-	b := backend.Config{Options: p.Options, BaseDir: c.Dir, ReadOnly: true}
+	b := backend.Config{Options: p.Options, BaseDir: c.Dir, ReadOnly: p.ReadOnly}
 	if p.Kind == backend.KindStorage {
 		b.Namespaces = c.Namespaces
 	}

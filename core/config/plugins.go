@@ -91,6 +91,9 @@ func (r pluginReader) read(t *table, kind backend.Kind, required bool) Plugin {
 		Isolation: t.oneOf("isolation", IsolationProcess, IsolationProcess, IsolationInProcess),
 	}
 	p.External.StartTimeout = defaultStartTimeout
+	if kind == backend.KindStorage {
+		p.ReadOnly = t.yes("read_only", false)
+	}
 	options := t.sub("options")
 	t.done()
 	if p.Name == "" {

@@ -85,6 +85,9 @@ func (p *printer) set(key string, value any) { fmt.Fprintf(p, "%s = %v\n", key, 
 func (p *printer) plugin(x Plugin) {
 	p.set("plugin", quote(x.Name))
 	p.set("isolation", quote(x.Isolation))
+	if x.Kind == backend.KindStorage {
+		p.set("read_only", x.ReadOnly)
+	}
 	shown := map[string]bool{}
 	for _, o := range x.schema {
 		shown[o.Name] = true
