@@ -89,9 +89,14 @@ func (s *Store) withMap(ctx context.Context, change func(m *lockedMap) error) er
 	if err = change(m); err == nil {
 		s.report("finish a change of the map", m.Finish())
 	}
-	unfinished := !m.Settled()
+	if m.Settled() {
+		m.unlock()
+		return err
+	}
+	// Under the same lock, so that no Dovecot sees it and rebuilds the store; unless it is the map that can not be written.
+	left := s.recover(context.WithoutCancel(ctx), m)
 	m.unlock()
-	if unfinished {
+	if left != nil {
 		s.settle(ctx)
 	}
 	return err
