@@ -40,6 +40,9 @@ func (s *Store) recover(ctx context.Context, m *lockedMap) error {
 	if err := m.SetReferences(counts); err != nil {
 		return err
 	}
+	if len(uids) == 0 {
+		return m.Finish()
+	}
 	s.options.Report(fmt.Errorf("mdbox: %s: finished the changes of a process that was interrupted: counted the references of %d messages", s.location.mapDir(), len(uids)))
 	return m.Finish()
 }

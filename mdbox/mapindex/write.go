@@ -63,7 +63,8 @@ func Create(ctx context.Context, storage string, o index.Options, w *index.Writi
 		}
 		return m, l, nil
 	}
-	if err := lx.Commit(true, done(index.UIDValidityUpdate(uint32(max(1, w.Now().Unix()))))); err != nil {
+	err = lx.Commit(true, done(index.UIDValidityUpdate(uint32(max(1, w.Now().Unix())))))
+	if err = errors.Join(err, l.Finish()); err != nil {
 		return nil, nil, errors.Join(err, lx.Unlock())
 	}
 	return m, l, nil
@@ -208,19 +209,20 @@ func (l *Locked) Purged(moved []Move, gone []UID) error {
 	return l.x.Commit(true, records...)
 }
 
-// Finish says that every change of the map was carried out in the mailboxes.
+// Finish says that every change of the map was carried out in the mailboxes. It is to be called after every change: Dovecot rebuilds
+// the store if the tail is not at the end of the log, also when there is nothing behind it that has to be carried out.
 func (l *Locked) Finish() error {
-	if l.x.TailIsHead() {
-		return nil
-	}
 	if err := l.x.CommitTail(); err != nil {
 		return err
 	}
 	return l.x.Maintain()
 }
 
-// Settled reports whether nothing in the map is unfinished, as far as this process knows.
-func (l *Locked) Settled() bool { return l.x.TailIsHead() }
+// Settled reports whether the tail is at the end of the log, as far as this process knows: then Dovecot finds nothing unfinished.
+func (l *Locked) Settled() bool {
+	s := l.x.State()
+	return s.Header().LogTail() == s.Pos()
+}
 
 // Unlock gives the lock back.
 func (l *Locked) Unlock() error { return l.x.Unlock() }
