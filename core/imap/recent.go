@@ -1,6 +1,8 @@
 package imap
 
 import (
+	"github.com/emersion/go-imap/v2"
+
 	"github.com/roostmail/roost/core/mailbox"
 	"github.com/roostmail/roost/core/session"
 )
@@ -25,13 +27,14 @@ func (r *request) claimed(m *mailbox.Mailbox) mailbox.Recent {
 	return m.Claimed(owner(r.s))
 }
 
-// claim makes what is \Recent for nobody yet the session's, if it may change the mailbox. A failure
+// claim makes what is \Recent for nobody yet, of a view that the session is about to be told of, the session's, if it may change the
+// mailbox. What the session knows already, below from, stays as it is. A failure
 // is no reason to fail a command: the messages are \Recent for nobody then.
-func (r *request) claim(m *mailbox.Mailbox) error {
-	if !r.mayWrite() || !m.HasUnclaimed() {
+func (r *request) claim(m *mailbox.Mailbox, v *mailbox.View, from imap.UID) error {
+	if !r.mayWrite() || !m.HasUnclaimed(v) {
 		return nil
 	}
-	claimed, err := m.Claim(r.ctx, r.srv.writer, owner(r.s))
+	claimed, err := m.Claim(r.ctx, r.srv.writer, owner(r.s), from)
 	if err != nil {
 		r.srv.log.Debug("recent messages could not be claimed", "user", r.user().Name, "error", err)
 		return err

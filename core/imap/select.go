@@ -47,11 +47,13 @@ func runSelect(r *request) error {
 	r.ok.code, r.ok.text = "READ-ONLY", "Examine completed."
 	if r.cmd.name == "SELECT" {
 		r.ok.text = "Select completed."
-		if r.srv.writer != nil && r.openToWrite(m) {
+		if r.srv.writer != nil && r.openToWrite(m, v) {
 			r.ok.code = "READ-WRITE"
-			v = m.Current()
-			m.Advance(r.st.View, v.Version)
-			r.st.View = v.Version
+			if now := m.Current(); now.UIDNext == v.UIDNext { // with the claim, and nothing that is not claimed
+				v = now
+				m.Advance(r.st.View, v.Version)
+				r.st.View = v.Version
+			}
 		}
 	}
 	b := r.s.Buffer()
@@ -61,9 +63,9 @@ func runSelect(r *request) error {
 }
 
 // openToWrite makes the session one that may change the mailbox, unless storage says that nobody may.
-func (r *request) openToWrite(m *mailbox.Mailbox) bool {
+func (r *request) openToWrite(m *mailbox.Mailbox, v *mailbox.View) bool {
 	r.st.Flags |= flagReadWrite
-	switch err := r.claim(m); {
+	switch err := r.claim(m, v, 0); {
 	case err == nil:
 	case backend.KindOf(err) == backend.KindReadOnly, backend.KindOf(err) == backend.KindNoPermission:
 		r.st.Flags &^= flagReadWrite

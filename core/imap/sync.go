@@ -20,10 +20,15 @@ func (r *request) announced() {
 func (r *request) sync(noExpunge bool) error {
 	m := r.srv.boxes.Get(r.s.Mailbox())
 	had := r.claimed(m)
-	r.claim(m) // who learns of new messages first has them \Recent; without the claim they are nobody's
 	u, err := m.Catchup(r.st.View, noExpunge)
 	if err != nil {
 		return r.lost(err)
+	}
+	if r.mayWrite() && m.HasUnclaimed(u.To) && r.claim(m, u.To, u.From.UIDNext) == nil {
+		// The claim is a version of its own. Others may have arrived with it, which nobody has claimed.
+		if v, err := m.Catchup(r.st.View, noExpunge); err == nil && v.To.UIDNext == u.To.UIDNext {
+			u = v
+		}
 	}
 	if u.From == u.To && r.own == nil {
 		return nil

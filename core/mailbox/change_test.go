@@ -170,7 +170,7 @@ func TestClaim(t *testing.T) {
 			wg.Add(1)
 			go func() {
 				defer wg.Done()
-				if _, err := w.m.Claim(context.Background(), w.store, owner); err != nil {
+				if _, err := w.m.Claim(context.Background(), w.store, owner, 0); err != nil {
 					t.Error(err)
 				}
 			}()
@@ -205,7 +205,7 @@ func TestClaim(t *testing.T) {
 
 func TestClaimEnds(t *testing.T) {
 	w := newWritable(t)
-	if claimed, err := w.m.Claim(context.Background(), w.store, 7); err != nil || !claimed {
+	if claimed, err := w.m.Claim(context.Background(), w.store, 7, 0); err != nil || !claimed {
 		t.Fatal(claimed, err)
 	}
 	if n := w.m.Claimed(7).Count(w.m.Current()); n != 10 {
@@ -228,7 +228,7 @@ func TestClaimsAreBounded(t *testing.T) {
 		if err := w.m.Refresh(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.m.Claim(context.Background(), w.store, i%2); err != nil {
+		if _, err := w.m.Claim(context.Background(), w.store, i%2, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

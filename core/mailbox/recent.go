@@ -71,23 +71,23 @@ func (s Recent) Count(v *View) uint32 {
 	return n
 }
 
-// HasUnclaimed reports whether there may be messages for Claim.
-func (m *Mailbox) HasUnclaimed() bool {
-	v := m.cur.Load()
-	return v != nil && max(v.FirstRecent, 1) < v.UIDNext
+// HasUnclaimed reports whether there may be messages for Claim in a view, the current one or an older one.
+func (m *Mailbox) HasUnclaimed(v *View) bool {
+	return max(m.cur.Load().FirstRecent, 1) < v.UIDNext
 }
 
 // Claim makes all messages that are \Recent for nobody yet those of owner, a session, until
-// Unclaim. It holds the turn meanwhile, so that of many sessions that are told of a new message one
+// Unclaim, but for those with a UID below from: a session that knows them already was told that they are not \Recent. It holds the
+// turn meanwhile, so that of many sessions that are told of a new message one
 // calls storage. claimed is false if another session was faster.
-func (m *Mailbox) Claim(ctx context.Context, w backend.Writer, owner uint64) (claimed bool, err error) {
+func (m *Mailbox) Claim(ctx context.Context, w backend.Writer, owner uint64, from imap.UID) (claimed bool, err error) {
 	select {
 	case m.turn <- struct{}{}:
 	case <-ctx.Done():
 		return false, &backend.Error{Kind: backend.KindCancelled, Cause: ctx.Err()}
 	}
 	defer func() { <-m.turn }()
-	if !m.HasUnclaimed() || m.gone() != nil {
+	if !m.HasUnclaimed(m.cur.Load()) || m.gone() != nil {
 		return false, nil
 	}
 	c, err := w.ClaimRecent(ctx, *m.Ref(), m.Current().MailboxID, m.position)
@@ -98,9 +98,10 @@ func (m *Mailbox) Claim(ctx context.Context, w backend.Writer, owner uint64) (cl
 		m.Doubt()
 		return false, err
 	}
-	claimed = c.First < c.Next
+	first, next := max(imap.UID(c.First), from), imap.UID(c.Next)
+	claimed = first < next
 	if claimed {
-		m.addClaim(claim{imap.UID(c.First), imap.UID(c.Next), owner})
+		m.addClaim(claim{first, next, owner})
 	}
 	m.installClaim(c.Changed)
 	return claimed, nil
