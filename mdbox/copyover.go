@@ -73,9 +73,13 @@ type nextBody struct {
 	ms  *Messages
 	uid uint32
 	r   io.ReadCloser
+	err error // the end, or why there is no more
 }
 
 func (n *nextBody) Read(p []byte) (int, error) {
+	if n.err != nil {
+		return 0, n.err
+	}
 	if n.r == nil {
 		if !n.ms.Next() || n.ms.Message().UID() != n.uid {
 			return 0, fmt.Errorf("%w: UID %d: %w", ErrExpunged, n.uid, n.ms.Err())
@@ -88,6 +92,7 @@ func (n *nextBody) Read(p []byte) (int, error) {
 	}
 	k, err := n.r.Read(p)
 	if err != nil {
+		n.err = err
 		n.r.Close()
 	}
 	return k, err
