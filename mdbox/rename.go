@@ -10,7 +10,6 @@ import (
 
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mailboxlist"
-	"github.com/roostmail/roost/mdbox/translog"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
@@ -27,6 +26,9 @@ func (s *Store) RenameMailbox(ctx context.Context, from, to string) error {
 		return err
 	}
 	toDir, err := s.codec().Storage(to)
+	if err == nil {
+		err = mailboxlist.CheckNew(to)
+	}
 	if err != nil {
 		return err
 	}
@@ -35,7 +37,7 @@ func (s *Store) RenameMailbox(ctx context.Context, from, to string) error {
 	}
 	return s.changeTree(ctx, func() error {
 		if s.location.Layout == LayoutIndex {
-			return s.renameNode(ctx, from, to, fromDir, toDir)
+			return s.renameNode(ctx, from, to)
 		}
 		return s.rename(ctx, from, to, fromDir, toDir)
 	})
@@ -53,14 +55,6 @@ func (s *Store) rename(ctx context.Context, from, to, fromDir, toDir string) err
 	if err := moves.run(s); err != nil {
 		return fmt.Errorf("mdbox: rename mailbox %s: %w", from, err)
 	}
-	if x, err := index.Open(s.indexOptions(toDir)); err == nil {
-		s.former.note(fromDir, x.State().Former())
-	}
-	if from == mailboxlist.Inbox {
-		if err := s.create(context.WithoutCancel(ctx), from, fromDir); err != nil && !errors.Is(err, ErrExists) {
-			s.options.Report(fmt.Errorf("mdbox: make INBOX again: %w", err)) // it is made when it is opened next
-		}
-	}
 	if s.durable() {
 		err = moves.sync(s.options.FS)
 	}
@@ -71,7 +65,7 @@ func (s *Store) rename(ctx context.Context, from, to, fromDir, toDir string) err
 	if err != nil {
 		s.options.Report(fmt.Errorf("mdbox: after renaming the mailbox %s: %w", fromDir, err))
 	}
-	s.renamed(ctx, to, toDir)
+	s.renamed(ctx, from, to, toDir)
 	return nil
 }
 
@@ -86,12 +80,20 @@ func (s *Store) rootsToClean() []string {
 }
 
 // renamed does what has to be done after the directories were moved. Nothing of it can make the rename fail.
-func (s *Store) renamed(ctx context.Context, to, toDir string) {
+func (s *Store) renamed(ctx context.Context, from, to, toDir string) {
 	ctx = context.WithoutCancel(ctx)
-	if err := s.noteRename(ctx, toDir, true, nil); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, index.ErrDeleted) {
+	s.markListStale(ctx)
+	if err := s.stampRename(ctx, toDir); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, index.ErrDeleted) {
 		s.options.Report(fmt.Errorf("mdbox: note time of renaming in %s: %w", to, err))
 	}
 	s.noteName(mailboxlist.ChangeRenamed, to)
+	if from != mailboxlist.Inbox {
+		return
+	}
+	if err := s.create(ctx, mailboxlist.Inbox, mailboxlist.Inbox); err != nil && !errors.Is(err, ErrExists) {
+		// It is made when it is opened next.
+		s.options.Report(fmt.Errorf("mdbox: make INBOX again: %w", err))
+	}
 }
 
 // checkRename refuses a new name that is taken, or for which the names of the children would be too long, and a
@@ -146,8 +148,8 @@ type moves struct {
 	perm mailboxlist.Permissions
 }
 
-// planRename returns the renames of a mailbox, or ErrNotFound. Index files that are separate go last, as with Dovecot: between
-// the renames the old name, which clients know, is no mailbox, rather than one without index, for which they would begin a new one.
+// planRename returns the renames of a mailbox, or ErrNotFound. Index files that are separate go first: between
+// the renames, whoever opens the old name finds a mailbox without index and begins a new one, which the mailbox does not follow.
 func (s *Store) planRename(ctx context.Context, from, fromDir, toDir string) (*moves, error) {
 	l := &s.location
 	perm, err := s.permissions(toDir)
@@ -164,7 +166,7 @@ func (s *Store) planRename(ctx context.Context, from, fromDir, toDir string) (*m
 	} else if err != nil {
 		return nil, err
 	}
-	for _, root := range append([]string{l.Root}, s.separateRoots()...) {
+	for _, root := range append(s.separateRoots(), l.Root) {
 		top := l.mailboxesDir(root)
 		if _, err := s.options.FS.Stat(filepath.Join(top, fromDir)); err == nil {
 			m.add(filepath.Join(top, fromDir), filepath.Join(top, toDir))
@@ -183,9 +185,8 @@ func (s *Store) planInbox(ctx context.Context, m *moves, toDir string) error {
 	} else if err != nil {
 		return err
 	}
-	m.add(l.mailboxDir(inbox), l.mailboxDir(toDir))
-	for _, root := range s.separateRoots() {
-		if root != l.Index && root != l.IndexCache {
+	for _, root := range []string{l.IndexCache, l.Index} { // the index itself last
+		if root == "" || root == l.Root {
 			continue
 		}
 		from := filepath.Join(l.mailboxesDir(root), inbox)
@@ -199,6 +200,7 @@ func (s *Store) planInbox(ctx context.Context, m *moves, toDir string) error {
 			}
 		}
 	}
+	m.add(l.mailboxDir(inbox), l.mailboxDir(toDir))
 	return nil
 }
 
@@ -247,32 +249,4 @@ func (m *moves) sync(fsys vfs.FS) error {
 		}
 	}
 	return nil
-}
-
-// noteRename notes in the index of a mailbox its new name, with LayoutIndex, and if the mailbox itself was renamed and
-// not one above it, the time of that, which Dovecot's autoexpunge looks at.
-func (s *Store) noteRename(ctx context.Context, dir string, itself bool, boxName []byte) error {
-	w, err := s.mailboxWriting(dir)
-	if err != nil {
-		return err
-	}
-	x, err := index.Open(s.indexOptions(dir))
-	if err != nil {
-		return err
-	}
-	l, err := x.Lock(ctx, w)
-	if err != nil {
-		return err
-	}
-	var records []translog.NewRecord
-	if boxName != nil {
-		in := l.Intro(extBoxName, uint32(len(boxName)), 0, 0)
-		in.NoShrink = false
-		records = append(records, done(translog.ExtIntros{in}), done(translog.ExtHdrUpdates{{Data: boxName}}))
-	}
-	if itself {
-		stamp := le32(uint32(s.now().Unix()))
-		records = append(records, done(translog.ExtIntros{l.Intro(extLastRename, 4, 0, 4)}), done(translog.ExtHdrUpdates{{Data: stamp}}))
-	}
-	return errors.Join(l.Commit(false, records...), l.Unlock())
 }

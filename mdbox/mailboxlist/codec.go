@@ -106,6 +106,15 @@ func (c Codec) check(part string) error {
 	return nil
 }
 
+// CheckNew refuses a name that a mailbox may have, but that none is given, as Dovecot does (src/lib-storage/mail-storage.c,
+// mailbox_create): one with control characters. The error is a *NameError.
+func CheckNew(name string) error {
+	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) {
+		return &NameError{name, "has control characters"}
+	}
+	return nil
+}
+
 // Name returns the name of a storage name, levels separated by '/'. It accepts
 // only what Storage makes: otherwise the mailbox could be listed and not opened.
 func (c Codec) Name(storage string) (string, error) {

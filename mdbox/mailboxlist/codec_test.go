@@ -125,3 +125,12 @@ func TestForbiddenNames(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckNew(t *testing.T) {
+	for name, ok := range map[string]bool{"INBOX": true, "a/b c": true, "\u0085\u2028\x7f": true, "a\x00": false, "\x01/b": false, "a\x1f": false} {
+		var e *NameError
+		if err := CheckNew(name); (err == nil) != ok || err != nil && !errors.As(err, &e) {
+			t.Errorf("%q: %v, want success: %v", name, err, ok)
+		}
+	}
+}
