@@ -40,7 +40,7 @@ func Auth(t *testing.T, f AuthFixture) {
 	if len(f.Good) == 0 {
 		t.Fatal("plugintest: AuthFixture needs a login in Good")
 	}
-	onEachConnection(t, backend.KindAuth, f.New, f.Config, func(t *testing.T, c *connection) {
+	onEachConnection(t, backend.KindAuth, f.New, always(f.Config), func(t *testing.T, c *connection) {
 		s := &authSuite{connection: c, f: f}
 		testBase(t, backend.KindAuth, c)
 		t.Run("RightPassword", s.rightPassword)

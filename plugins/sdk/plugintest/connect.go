@@ -40,15 +40,20 @@ type connection struct {
 func (c *connection) storage() backend.Storage { return c.plugin.(backend.Storage) }
 func (c *connection) auth() backend.Auth       { return c.plugin.(backend.Auth) }
 
+// always returns the same configuration for each connection.
+func always(c backend.Config) func(*testing.T) backend.Config {
+	return func(*testing.T) backend.Config { return c }
+}
+
 // onEachConnection runs the suite on both connections.
-func onEachConnection(t *testing.T, kind backend.Kind, newPlugin func() backend.Plugin, config backend.Config, suite func(t *testing.T, c *connection)) {
+func onEachConnection(t *testing.T, kind backend.Kind, newPlugin func() backend.Plugin, newConfig func(*testing.T) backend.Config, suite func(t *testing.T, c *connection)) {
 	t.Run("memory", func(t *testing.T) {
-		c := &connection{}
+		c, config := &connection{}, newConfig(t)
 		c.restart = func(*testing.T) { c.plugin = serveInMemory(t, newPlugin(), config) } // lives as long as this t
 		c.restart(t)
 		suite(t, c)
 	})
-	t.Run("process", func(t *testing.T) { suite(t, startProcess(t, kind, config)) })
+	t.Run("process", func(t *testing.T) { suite(t, startProcess(t, kind, newConfig(t))) })
 }
 
 // serveInMemory connects to p without a process or a socket.

@@ -14,6 +14,8 @@
 //		})
 //	}
 //
+// A plugin that writes also gives StorageFixture.Writable, which makes an empty store for the cases of backend.Writer.
+//
 // Every case runs on each of two connections: "memory", a gRPC connection inside
 // the test, and "process", the test binary executed again as the plugin. What
 // the plugin sends is checked as in core: an answer that breaks a rule of the

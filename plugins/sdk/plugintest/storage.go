@@ -16,6 +16,12 @@ type StorageFixture struct {
 	Namespace, Mailbox string
 	// Missing is a mailbox that does not exist; "" = "plugintest-missing/child".
 	Missing string
+
+	// Writable makes an empty store that the suite may change, and that outlives the plugin's process, and returns its configuration. It is
+	// called for each connection. nil: that the plugin writes is not tested.
+	Writable func(t *testing.T) backend.Config
+	// Second is another namespace of Writable's configuration, in which mailboxes can be made; "" = there is none.
+	Second string
 }
 
 // Storage runs the conformance suite of storage plugins.
@@ -23,7 +29,11 @@ func Storage(t *testing.T, f StorageFixture) {
 	if f.Missing == "" {
 		f.Missing = "plugintest-missing/child"
 	}
-	onEachConnection(t, backend.KindStorage, f.New, f.Config, func(t *testing.T, c *connection) {
+	t.Run("ReadOnly", func(t *testing.T) { testReadOnly(t, f) })
+	if f.Writable != nil {
+		t.Run("Write", func(t *testing.T) { testWrites(t, f) })
+	}
+	onEachConnection(t, backend.KindStorage, f.New, always(f.Config), func(t *testing.T, c *connection) {
 		s := &storageSuite{connection: c, f: f}
 		testBase(t, backend.KindStorage, c)
 		t.Run("List", s.list)

@@ -27,3 +27,24 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+// TestConformanceOfWriting runs the suite on stores that it makes itself.
+func TestConformanceOfWriting(t *testing.T) {
+	golden := mdboxtest.Golden(t, "dovecot-2.3/small")
+	plugintest.Storage(t, plugintest.StorageFixture{
+		New:     func() backend.Plugin { return New(slog.New(slog.NewTextHandler(testLog{t}, nil))) },
+		Config:  backend.Config{Options: map[string]any{"mail_location": "mdbox:" + golden.Root}, ReadOnly: true},
+		User:    testUser,
+		Mailbox: "INBOX",
+		Writable: func(t *testing.T) backend.Config {
+			return backend.Config{
+				Options: map[string]any{"mail_location": "mdbox:" + t.TempDir() + "/mdbox", "mdbox_rotate_size": "1M"},
+				Namespaces: []backend.Namespace{
+					{Separator: '/', Inbox: true, List: true, Subscriptions: true},
+					{Name: "second", Prefix: "second/", Separator: '/', List: true, Subscriptions: true, Location: "mdbox:" + t.TempDir() + "/mdbox"},
+				},
+			}
+		},
+		Second: "second",
+	})
+}
