@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mailboxlist"
 )
 
@@ -99,21 +100,21 @@ func TestTreeIsDovecots(t *testing.T) {
 		root     fs.FileMode // 0: it does not exist before
 		gid      int
 	}{
-		"plain":     {"mdbox:~/mdbox", 0, -1},
-		"0700":      {"mdbox:~/mdbox", 0o700, -1},
-		"0755":      {"mdbox:~/mdbox", 0o755, -1},
-		"0711":      {"mdbox:~/mdbox", 0o711, -1},
-		"0770":      {"mdbox:~/mdbox", 0o770, 7},
-		"0750":      {"mdbox:~/mdbox", 0o750, 7},
-		"02770":     {"mdbox:~/mdbox", 0o770 | fs.ModeSetgid, 7},
-		"02755":     {"mdbox:~/mdbox", 0o755 | fs.ModeSetgid, 7},
-		"0777":      {"mdbox:~/mdbox", 0o777, 7},
-		"INDEX":     {"mdbox:~/mdbox:INDEX=~/index", 0, -1},
-		"all":       {"mdbox:~/mdbox:INDEX=~/index:CONTROL=~/control:ALT=~/alt:VOLATILEDIR=~/volatile", 0o750, 7},
-		"INBOX":     {"mdbox:~/mdbox:INBOX=~/inbox", 0, -1},
-		"names":     {"mdbox:~/mdbox:DIRNAME=mails:MAILBOXDIR=boxes:SUBSCRIPTIONS=subs:UTF-8", 0, -1},
-		"no levels": {"mdbox:~/mdbox:MAILBOXDIR=", 0, -1},
-		// "LAYOUT=index": {"mdbox:~/mdbox:LAYOUT=index", 0, -1},
+		"plain":        {"mdbox:~/mdbox", 0, -1},
+		"0700":         {"mdbox:~/mdbox", 0o700, -1},
+		"0755":         {"mdbox:~/mdbox", 0o755, -1},
+		"0711":         {"mdbox:~/mdbox", 0o711, -1},
+		"0770":         {"mdbox:~/mdbox", 0o770, 7},
+		"0750":         {"mdbox:~/mdbox", 0o750, 7},
+		"02770":        {"mdbox:~/mdbox", 0o770 | fs.ModeSetgid, 7},
+		"02755":        {"mdbox:~/mdbox", 0o755 | fs.ModeSetgid, 7},
+		"0777":         {"mdbox:~/mdbox", 0o777, 7},
+		"INDEX":        {"mdbox:~/mdbox:INDEX=~/index", 0, -1},
+		"all":          {"mdbox:~/mdbox:INDEX=~/index:CONTROL=~/control:ALT=~/alt:VOLATILEDIR=~/volatile", 0o750, 7},
+		"INBOX":        {"mdbox:~/mdbox:INBOX=~/inbox", 0, -1},
+		"names":        {"mdbox:~/mdbox:DIRNAME=mails:MAILBOXDIR=boxes:SUBSCRIPTIONS=subs:UTF-8", 0, -1},
+		"no levels":    {"mdbox:~/mdbox:MAILBOXDIR=", 0, -1},
+		"LAYOUT=index": {"mdbox:~/mdbox:LAYOUT=index", 0o750, 7},
 	} {
 		t.Run(name, func(t *testing.T) {
 			groups := ""
@@ -122,6 +123,9 @@ func TestTreeIsDovecots(t *testing.T) {
 			}
 			theirs, ours := newDovecotStore(t, c.location, groups), newDovecotStore(t, c.location, groups)
 			for _, d := range []*dovecotStore{theirs, ours} {
+				if c.gid > 0 {
+					d.groups = []int{c.gid}
+				}
 				if c.root != 0 {
 					mkRoot(t, d.Root, c.root, c.gid)
 				}
@@ -139,6 +143,18 @@ func TestTreeIsDovecots(t *testing.T) {
 			if diff := cmp.Diff(session.list(), ours.session(t).list()); diff != "" {
 				t.Errorf("Dovecot lists its own (-) and roost's (+):\n%s", diff)
 			}
+			if got := boxNames(t, ours); got != nil {
+				var want []string
+				for name, flags := range ours.session(t).list() {
+					if !strings.Contains(flags, `\Noselect`) {
+						want = append(want, strings.ReplaceAll(name, "/", "\x00"))
+					}
+				}
+				slices.Sort(want)
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("names that Dovecot lists (-) and those in the indexes (+):\n%s", diff)
+				}
+			}
 			if diff := cmp.Diff(theirs.changes(t), ours.changes(t)); diff != "" {
 				t.Errorf("mailbox log of Dovecot (-) and roost (+):\n%s", diff)
 			}
@@ -152,13 +168,43 @@ func TestTreeIsDovecots(t *testing.T) {
 	}
 }
 
+// boxNames returns the extension box-name of all mailboxes.
+func boxNames(t *testing.T, d *dovecotStore) (names []string) {
+	t.Helper()
+	for _, dir := range []string{"mdbox", "index"} {
+		paths, err := filepath.Glob(filepath.Join(d.Home, dir, "mailboxes", "*", "dovecot.index.log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			x, err := index.Open(index.Options{Dir: filepath.Dir(path)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e := x.State().Ext("box-name"); e != nil {
+				names = append(names, string(e.Header()))
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // mkRoot makes the root with a mode and a group.
 func mkRoot(t *testing.T, root string, mode fs.FileMode, gid int) {
 	t.Helper()
-	if gid >= 0 && os.Geteuid() != 0 {
-		gid = os.Getegid()
+	if err := os.Mkdir(root, 0o700); err != nil {
+		t.Fatal(err)
 	}
-	if err := (ownedFS{}).mk(root, mode, gid); err != nil {
+	if os.Geteuid() == 0 {
+		if gid < 0 {
+			gid = nobody
+		}
+		if err := os.Chown(root, nobody, gid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(root, mode); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -32,7 +32,7 @@ func (s *Store) DeleteMailbox(ctx context.Context, name string) error {
 	}
 	return s.changeTree(ctx, func() error {
 		if s.location.Layout == LayoutIndex {
-			return s.deleteNode(ctx, name)
+			return s.deleteNode(ctx, name, dir)
 		}
 		return s.delete(ctx, name, dir)
 	})
@@ -41,7 +41,7 @@ func (s *Store) DeleteMailbox(ctx context.Context, name string) error {
 // delete is DeleteMailbox under the tree lock.
 func (s *Store) delete(ctx context.Context, name, dir string) error {
 	if _, err := s.mailboxDir(name); errors.Is(err, ErrNotFound) {
-		return s.deleteParent(ctx, name, dir)
+		return s.deleteParent(name, dir)
 	} else if err != nil {
 		return err
 	}
@@ -56,7 +56,6 @@ func (s *Store) delete(ctx context.Context, name, dir string) error {
 	if err != nil {
 		s.options.Report(fmt.Errorf("mdbox: delete mailbox %s: %w", name, err))
 	}
-	s.markListStale(ctx)
 	s.noteChange(mailboxlist.ChangeDeleted, guid)
 	if gone {
 		s.noteName(mailboxlist.ChangeDirDeleted, name)
@@ -65,7 +64,7 @@ func (s *Store) delete(ctx context.Context, name, dir string) error {
 }
 
 // deleteParent removes a name that is not a mailbox.
-func (s *Store) deleteParent(ctx context.Context, name, dir string) error {
+func (s *Store) deleteParent(name, dir string) error {
 	path := filepath.Join(s.location.mailboxesDir(s.location.Root), dir)
 	if st, err := s.options.FS.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && !st.Dir {
 		return fmt.Errorf("%w: %s", ErrNotFound, name)
@@ -77,7 +76,6 @@ func (s *Store) deleteParent(ctx context.Context, name, dir string) error {
 	if !gone {
 		return fmt.Errorf("%w: %s", ErrHasChildren, name)
 	}
-	s.markListStale(ctx)
 	s.noteName(mailboxlist.ChangeDirDeleted, name)
 	return nil
 }

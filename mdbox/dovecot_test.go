@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -19,41 +20,17 @@ import (
 // nobody owns the files of a store when the test runs as root: Dovecot serves no mail as root.
 const nobody = 65534
 
-// ownedFS gives what a test that is run by root makes to the owner of the store.
-type ownedFS struct{ vfs.FS }
-
-func (o ownedFS) own(name string) error {
+// ownerFS is the file system as the owner of a store sees it, who is in the groups.
+func ownerFS(t testing.TB, groups ...int) vfs.FS {
+	t.Helper()
 	if os.Geteuid() != 0 {
-		return nil
+		return vfs.OS
 	}
-	st, err := o.Stat(name)
+	fsys, err := vfs.As(vfs.OS, nobody, nobody, groups)
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
-	gid := -1
-	if st.GID == 0 {
-		gid = nobody
-	}
-	if err := os.Chown(name, nobody, gid); err != nil {
-		return err
-	}
-	return os.Chmod(name, st.Perm) // chown takes away the set-group-ID bit
-}
-
-func (o ownedFS) OpenWrite(name string, how vfs.How, perm fs.FileMode) (vfs.WritableFile, error) {
-	_, missing := o.Stat(name)
-	f, err := o.FS.OpenWrite(name, how, perm)
-	if err == nil && missing != nil {
-		err = o.own(name)
-	}
-	return f, err
-}
-
-func (o ownedFS) Mkdir(name string, perm fs.FileMode) error {
-	if err := o.FS.Mkdir(name, perm); err != nil {
-		return err
-	}
-	return o.own(name)
+	return fsys
 }
 
 // dovecotStore is a store that a Dovecot and roost both change. It is empty at first.
@@ -61,6 +38,7 @@ type dovecotStore struct {
 	*mdboxtest.Store
 	location string // mail_location
 	log      string
+	groups   []int // that the owner is in
 }
 
 // newDovecotStore makes a home directory and a configuration. location is a mail_location below "~/".
@@ -146,7 +124,7 @@ func (d *dovecotStore) open(t testing.TB, tune ...func(*mdbox.Options)) *mdbox.S
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := mdbox.Options{FS: ownedFS{vfs.OS}, Write: &mdbox.Writing{}, Report: func(err error) { t.Errorf("reported: %v", err) }}
+	o := mdbox.Options{FS: ownerFS(t, d.groups...), Write: &mdbox.Writing{}, Report: func(err error) { t.Errorf("reported: %v", err) }}
 	for _, f := range tune {
 		f(&o)
 	}
@@ -176,6 +154,10 @@ func (d *dovecotStore) files(t testing.TB) (list []string) {
 	return list
 }
 
+// lostView is what Dovecot logs in a session whose mailbox was renamed, or replaced by another.
+var lostView = regexp.MustCompile(
+	`reset, view is now inconsistent|Failed to map view .* generating missing logs|dovecot.index.cache.* No such file or directory|Event 0x[0-9a-f]* leaked`)
+
 // imapSession is a session of Dovecot's IMAP server that goes on.
 type imapSession struct {
 	t   testing.TB
@@ -183,12 +165,16 @@ type imapSession struct {
 	out *bufio.Reader
 	cmd *exec.Cmd
 	n   int
+	// thrownOut: that its view is inconsistent is no surprise
+	thrownOut bool
 }
 
 // session starts a session. It ends with the test.
 func (d *dovecotStore) session(t testing.TB) *imapSession {
 	t.Helper()
 	s := &imapSession{t: t, cmd: exec.Command("/usr/lib/dovecot/imap", "-c", d.Conf)}
+	var stderr strings.Builder // it logs here
+	s.cmd.Stderr = &stderr
 	s.cmd.Env = append(os.Environ(), "HOME="+d.Home, "USER="+d.Expected.User)
 	var err error
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
@@ -206,6 +192,11 @@ func (d *dovecotStore) session(t testing.TB) *imapSession {
 		s.in.Close() // ends the session
 		_, _ = io.Copy(io.Discard, s.out)
 		_ = s.cmd.Wait()
+		for line := range strings.Lines(stderr.String()) {
+			if !strings.Contains(line, ": Info: ") && !(s.thrownOut && lostView.MatchString(line)) {
+				t.Errorf("Dovecot: %s", line)
+			}
+		}
 	})
 	return s
 }
@@ -215,11 +206,16 @@ func (s *imapSession) try(command string) (untagged, tagged string) {
 	s.t.Helper()
 	s.n++
 	tag := fmt.Sprintf("t%d ", s.n)
-	if _, err := io.WriteString(s.in, tag+command+"\r\n"); err != nil {
+	if _, err := io.WriteString(s.in, tag+command+"\r\n"); err != nil && s.thrownOut {
+		return "", "BYE"
+	} else if err != nil {
 		s.t.Fatal(err)
 	}
 	for {
 		line, err := s.out.ReadString('\n')
+		if err == io.EOF && s.thrownOut {
+			return untagged, "BYE"
+		}
 		if err != nil {
 			s.t.Fatalf("%s: %v", command, err)
 		}
@@ -258,20 +254,4 @@ func (s *imapSession) list() map[string]string {
 		}
 	}
 	return names
-}
-
-// mk makes a directory of the owner of the store.
-func (o ownedFS) mk(dir string, mode fs.FileMode, gid int) error {
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	if os.Geteuid() == 0 {
-		if gid < 0 {
-			gid = nobody
-		}
-		if err := os.Chown(dir, nobody, gid); err != nil {
-			return err
-		}
-	}
-	return os.Chmod(dir, mode)
 }

@@ -23,6 +23,7 @@ func (s *Store) emptyForDelete(ctx context.Context, name, dir string) (guid [16]
 		return guid, fmt.Errorf("mdbox: delete mailbox %s: %w", name, err)
 	}
 	b := &Mailbox{store: s, name: name, dir: dir, index: x}
+	defer func() { s.former.note(dir, b.index.State().Former()) }()
 	if x.State().Deleted() {
 		return b.header(x.State()).MailboxGUID, b.reportLeft()
 	}

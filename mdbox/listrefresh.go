@@ -40,9 +40,6 @@ func commitList(l *index.Locked, edit func(l *index.Locked) ([]translog.NewRecor
 	if err == nil && l.TailIsHead() {
 		err = l.Maintain()
 	}
-	if err != nil {
-		err = fmt.Errorf("mdbox: change list index: %w", err)
-	}
 	return errors.Join(err, l.Unlock())
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mailboxlist"
+	"github.com/roostmail/roost/mdbox/translog"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
@@ -37,7 +38,7 @@ func (s *Store) RenameMailbox(ctx context.Context, from, to string) error {
 	}
 	return s.changeTree(ctx, func() error {
 		if s.location.Layout == LayoutIndex {
-			return s.renameNode(ctx, from, to)
+			return s.renameNode(ctx, from, to, fromDir, toDir)
 		}
 		return s.rename(ctx, from, to, fromDir, toDir)
 	})
@@ -55,6 +56,14 @@ func (s *Store) rename(ctx context.Context, from, to, fromDir, toDir string) err
 	if err := moves.run(s); err != nil {
 		return fmt.Errorf("mdbox: rename mailbox %s: %w", from, err)
 	}
+	if x, err := index.Open(s.indexOptions(toDir)); err == nil {
+		s.former.note(fromDir, x.State().Former())
+	}
+	if from == mailboxlist.Inbox {
+		if err := s.create(context.WithoutCancel(ctx), from, fromDir); err != nil && !errors.Is(err, ErrExists) {
+			s.options.Report(fmt.Errorf("mdbox: make INBOX again: %w", err)) // it is made when it is opened next
+		}
+	}
 	if s.durable() {
 		err = moves.sync(s.options.FS)
 	}
@@ -65,7 +74,7 @@ func (s *Store) rename(ctx context.Context, from, to, fromDir, toDir string) err
 	if err != nil {
 		s.options.Report(fmt.Errorf("mdbox: after renaming the mailbox %s: %w", fromDir, err))
 	}
-	s.renamed(ctx, from, to, toDir)
+	s.renamed(ctx, to, toDir)
 	return nil
 }
 
@@ -80,20 +89,12 @@ func (s *Store) rootsToClean() []string {
 }
 
 // renamed does what has to be done after the directories were moved. Nothing of it can make the rename fail.
-func (s *Store) renamed(ctx context.Context, from, to, toDir string) {
+func (s *Store) renamed(ctx context.Context, to, toDir string) {
 	ctx = context.WithoutCancel(ctx)
-	s.markListStale(ctx)
-	if err := s.stampRename(ctx, toDir); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, index.ErrDeleted) {
+	if err := s.noteRename(ctx, toDir, true, nil); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, index.ErrDeleted) {
 		s.options.Report(fmt.Errorf("mdbox: note time of renaming in %s: %w", to, err))
 	}
 	s.noteName(mailboxlist.ChangeRenamed, to)
-	if from != mailboxlist.Inbox {
-		return
-	}
-	if err := s.create(ctx, mailboxlist.Inbox, mailboxlist.Inbox); err != nil && !errors.Is(err, ErrExists) {
-		// It is made when it is opened next.
-		s.options.Report(fmt.Errorf("mdbox: make INBOX again: %w", err))
-	}
 }
 
 // checkRename refuses a new name that is taken, or for which the names of the children would be too long, and a
@@ -148,8 +149,8 @@ type moves struct {
 	perm mailboxlist.Permissions
 }
 
-// planRename returns the renames of a mailbox, or ErrNotFound. Index files that are separate go first: between
-// the renames, whoever opens the old name finds a mailbox without index and begins a new one, which the mailbox does not follow.
+// planRename returns the renames of a mailbox, or ErrNotFound. Index files that are separate go last, as with Dovecot: between
+// the renames the old name, which clients know, is no mailbox, rather than one without index, for which they would begin a new one.
 func (s *Store) planRename(ctx context.Context, from, fromDir, toDir string) (*moves, error) {
 	l := &s.location
 	perm, err := s.permissions(toDir)
@@ -166,7 +167,7 @@ func (s *Store) planRename(ctx context.Context, from, fromDir, toDir string) (*m
 	} else if err != nil {
 		return nil, err
 	}
-	for _, root := range append(s.separateRoots(), l.Root) {
+	for _, root := range append([]string{l.Root}, s.separateRoots()...) {
 		top := l.mailboxesDir(root)
 		if _, err := s.options.FS.Stat(filepath.Join(top, fromDir)); err == nil {
 			m.add(filepath.Join(top, fromDir), filepath.Join(top, toDir))
@@ -185,8 +186,9 @@ func (s *Store) planInbox(ctx context.Context, m *moves, toDir string) error {
 	} else if err != nil {
 		return err
 	}
-	for _, root := range []string{l.IndexCache, l.Index} { // the index itself last
-		if root == "" || root == l.Root {
+	m.add(l.mailboxDir(inbox), l.mailboxDir(toDir))
+	for _, root := range s.separateRoots() {
+		if root != l.Index && root != l.IndexCache {
 			continue
 		}
 		from := filepath.Join(l.mailboxesDir(root), inbox)
@@ -200,7 +202,6 @@ func (s *Store) planInbox(ctx context.Context, m *moves, toDir string) error {
 			}
 		}
 	}
-	m.add(l.mailboxDir(inbox), l.mailboxDir(toDir))
 	return nil
 }
 
@@ -249,4 +250,32 @@ func (m *moves) sync(fsys vfs.FS) error {
 		}
 	}
 	return nil
+}
+
+// noteRename notes in the index of a mailbox its new name, with LayoutIndex, and if the mailbox itself was renamed and
+// not one above it, the time of that, which Dovecot's autoexpunge looks at.
+func (s *Store) noteRename(ctx context.Context, dir string, itself bool, boxName []byte) error {
+	w, err := s.mailboxWriting(dir)
+	if err != nil {
+		return err
+	}
+	x, err := index.Open(s.indexOptions(dir))
+	if err != nil {
+		return err
+	}
+	l, err := x.Lock(ctx, w)
+	if err != nil {
+		return err
+	}
+	var records []translog.NewRecord
+	if boxName != nil {
+		in := l.Intro(extBoxName, uint32(len(boxName)), 0, 0)
+		in.NoShrink = false
+		records = append(records, done(translog.ExtIntros{in}), done(translog.ExtHdrUpdates{{Data: boxName}}))
+	}
+	if itself {
+		stamp := le32(uint32(s.now().Unix()))
+		records = append(records, done(translog.ExtIntros{l.Intro(extLastRename, 4, 0, 4)}), done(translog.ExtHdrUpdates{{Data: stamp}}))
+	}
+	return errors.Join(l.Commit(false, records...), l.Unlock())
 }

@@ -45,6 +45,7 @@ type Store struct {
 	ownCache bool
 	list     listIndex
 	locks    *filelock.Config // nil: the store is read-only
+	former   formerIndexes
 
 	mu       sync.Mutex
 	messages *mapindex.Map // nil: not opened yet

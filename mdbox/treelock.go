@@ -53,7 +53,8 @@ func (s *Store) treeLockPath() (string, error) {
 	return filepath.Join(s.location.VolatileDir, name+hex.EncodeToString(sum[:])), nil
 }
 
-// changeTree runs change under the tree lock.
+// changeTree runs change under the tree lock. The list index is told of the change only after that: a Dovecot that lists mailboxes
+// holds the lock LIST, and may want the tree lock to make INBOX.
 func (s *Store) changeTree(ctx context.Context, change func() error) error {
 	lock, err := s.lockTree(ctx)
 	if err != nil {
@@ -62,6 +63,9 @@ func (s *Store) changeTree(ctx context.Context, change func() error) error {
 	err = change()
 	if unlocked := lock.Release(); unlocked != nil {
 		s.options.Report(fmt.Errorf("mdbox: unlock mailbox tree: %w", unlocked)) // what was done is done
+	}
+	if err == nil && s.location.Layout == LayoutFS {
+		s.markListStale(ctx)
 	}
 	return err
 }

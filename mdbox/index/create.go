@@ -29,12 +29,29 @@ const (
 //
 // Errors are those of Open and Lock. A snapshot without a log is damage.
 func Create(ctx context.Context, o Options, w *Writing) (*Index, *Locked, error) {
+	return CreateAfter(ctx, o, w, Former{}, nil)
+}
+
+// Former says which index had its files at the place of a new one. The zero value is none.
+type Former struct{ IndexID, FileSeq, NextUID uint32 }
+
+// Former returns what an index that takes the place of the one with this state has to know.
+func (s *State) Former() Former { return Former{s.hdr.IndexID(), s.pos.FileSeq, s.NextUID()} }
+
+// CreateAfter is Create for an index at a place where another one has been, and some process may still have that open. If the new
+// log has the indexid of the old one and a higher file_seq, such a process takes it for a reset and begins anew. Otherwise a
+// Dovecot takes it for a damaged log ("indexid changed", "duplicate transaction log sequence"), and marks the new index as corrupted.
+// The caller should have next_uid begin at former.NextUID, so that no change such a process is about to make hits a new message.
+//
+// If the log is to be made, initial is called and returns its first transaction: nobody sees the log without it. Extensions in it are
+// introduced by name (NewIntro). initial may be nil.
+func CreateAfter(ctx context.Context, o Options, w *Writing, former Former, initial func() ([]translog.NewRecord, error)) (*Index, *Locked, error) {
 	x := newIndex(o)
 	o = x.o
 	for {
 		_, err := o.FS.Stat(x.logPath())
 		if errors.Is(err, fs.ErrNotExist) {
-			if lock, err := x.createLog(ctx, w); lock != nil || err != nil {
+			if lock, err := x.createLog(ctx, w, former, initial); lock != nil || err != nil {
 				return openCreated(o, w, lock, err)
 			}
 		} else if err != nil {
@@ -79,7 +96,7 @@ func openCreated(o Options, w *Writing, lock *filelock.Log, err error) (*Index, 
 
 // createLog makes .log and returns it locked, or nil if there is one by the time that it
 // could be made.
-func (x *Index) createLog(ctx context.Context, w *Writing) (*filelock.Log, error) {
+func (x *Index) createLog(ctx context.Context, w *Writing, former Former, initial func() ([]translog.NewRecord, error)) (*filelock.Log, error) {
 	dot, err := w.Lock.Dotlock(ctx, x.logPath(), newLogDotlock(w))
 	if err != nil {
 		return nil, err
@@ -94,7 +111,20 @@ func (x *Index) createLog(ctx context.Context, w *Writing) (*filelock.Log, error
 		return nil, errors.Join(err, dot.Release())
 	}
 	h := newLogHeader(w)
-	return x.publish(ctx, w, dot, &h)
+	if former.IndexID != 0 {
+		h.IndexID, h.FileSeq = former.IndexID, max(firstFileSeq, former.FileSeq+1)
+	}
+	b := h.Append(nil)
+	if initial != nil {
+		records, err := initial()
+		if err == nil {
+			b, err = translog.AppendTransaction(b, records...)
+		}
+		if err != nil {
+			return nil, errors.Join(err, dot.Release())
+		}
+	}
+	return x.publish(ctx, w, dot, b)
 }
 
 // newLogHeader returns the header of the log of a new index.
@@ -105,9 +135,9 @@ func newLogHeader(w *Writing) translog.Header {
 	return h
 }
 
-// publish makes the dotlock a log with the header h, and returns it locked.
-func (x *Index) publish(ctx context.Context, w *Writing, dot *filelock.Dotlock, h *translog.Header) (*filelock.Log, error) {
-	if err := writeNewLog(dot.File, h.Append(nil), w); err != nil {
+// publish makes the dotlock a log with a content, and returns it locked.
+func (x *Index) publish(ctx context.Context, w *Writing, dot *filelock.Dotlock, content []byte) (*filelock.Log, error) {
+	if err := writeNewLog(dot.File, content, w); err != nil {
 		return nil, errors.Join(err, dot.Release())
 	}
 	lock, err := w.Lock.Adopt(ctx, x.logPath(), dot.File)

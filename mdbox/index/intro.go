@@ -9,7 +9,7 @@ import "github.com/roostmail/roost/mdbox/translog"
 //
 // Of an extension that exists, hdrSize may be 0 if its header data is not to grow.
 func (l *Locked) Intro(name string, hdrSize uint32, recSize, align uint16) translog.ExtIntro {
-	in := newIntro(name, hdrSize, recSize, align)
+	in := NewIntro(name, hdrSize, recSize, align)
 	for i, e := range l.x.state.exts {
 		if e.Name == name {
 			in.ExtID, in.ResetID, in.Name = uint32(i), e.ResetID, ""
@@ -18,7 +18,7 @@ func (l *Locked) Intro(name string, hdrSize uint32, recSize, align uint16) trans
 	return in
 }
 
-// newIntro returns the intro of an extension that is made by it.
-func newIntro(name string, hdrSize uint32, recSize, align uint16) translog.ExtIntro {
+// NewIntro returns the ext-intro that makes an extension, by its name.
+func NewIntro(name string, hdrSize uint32, recSize, align uint16) translog.ExtIntro {
 	return translog.ExtIntro{ExtID: translog.ExtIDByName, HdrSize: hdrSize, RecordSize: recSize, RecordAlign: align, NoShrink: true, Name: name}
 }

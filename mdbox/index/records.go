@@ -30,7 +30,7 @@ func (s *State) Records(keep func(i int) bool) []translog.NewRecord {
 		add(UIDValidityUpdate(v))
 	}
 	if s.modSeqExt != nil {
-		add(translog.ExtIntros{newIntro(extModSeq, modSeqHeaderSize, modSeqRecordSize, modSeqRecordSize)},
+		add(translog.ExtIntros{NewIntro(extModSeq, modSeqHeaderSize, modSeqRecordSize, modSeqRecordSize)},
 			translog.ExtHdrUpdates{{Data: ModSeqHeader{Highest: max(s.HighestModSeq(), s.logModSeq)}.Append(nil)}})
 	}
 	if len(kept) > 0 {
@@ -53,7 +53,7 @@ func (s *State) Records(keep func(i int) bool) []translog.NewRecord {
 
 // extRecords makes an extension, with the data of the messages kept.
 func (s *State) extRecords(e *Ext, kept []int) []translog.Payload {
-	in := newIntro(e.Name, e.hdrSize, e.RecordSize, e.RecordAlign)
+	in := NewIntro(e.Name, e.hdrSize, e.RecordSize, e.RecordAlign)
 	in.ResetID = e.ResetID
 	ps := []translog.Payload{translog.ExtIntros{in}}
 	switch hdr := e.Header(); {

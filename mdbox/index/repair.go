@@ -65,5 +65,5 @@ func (x *Index) replaceMissingLog(ctx context.Context, w *Writing) (*filelock.Lo
 		h.FileSeq = snap.pos.FileSeq + 1
 		h.InitialModSeq = snap.HighestModSeq()
 	}
-	return x.publish(ctx, w, dot, &h)
+	return x.publish(ctx, w, dot, h.Append(nil))
 }

@@ -29,9 +29,12 @@ const (
 // Flag bits of a node's record.
 const (
 	NodeNoInferiors uint8 = 0x01
+	nodeExists      uint8 = 0x02 // Dovecot sets it where it makes a mailbox; means nothing on disk
 	NodeNonExistent uint8 = 0x04 // only a parent
 	NodeBrokenName  uint8 = 0x08 // its name was broken and was replaced
 	NodeNoSelect    uint8 = 0x10 // a directory without mailbox
+
+	nodeFlags = NodeNoInferiors | nodeExists | NodeNonExistent | NodeBrokenName | NodeNoSelect
 )
 
 // ListHeader is the header data of the extension list:
