@@ -98,10 +98,10 @@ func (s *Store) trash(dir string) error {
 	if s.durable() {
 		err = errors.Join(fsys.SyncDir(filepath.Dir(box)), fsys.SyncDir(l.Root))
 	}
-	if err := errors.Join(err, removeAll(fsys, trash), s.removeSeparate(dir)); err != nil {
+	if err := errors.Join(removeAll(fsys, trash), s.removeSeparate(dir)); err != nil {
 		s.options.Report(fmt.Errorf("mdbox: remove files of the deleted mailbox %s: %w", dir, err))
 	}
-	return nil
+	return err
 }
 
 // removeSeparate removes what a mailbox has outside of the root: its index files, which may lie among the directories of its

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strings"
 
 	"github.com/roostmail/roost/mdbox/mailboxlist"
 )
@@ -44,10 +43,11 @@ func (s *Store) makeDirs(dir string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.Mkdir(s.options.FS, dir); err != nil && !errors.Is(err, fs.ErrExist) {
+	made, err := p.Mkdir(s.options.FS, dir)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("mdbox: make directory: %w", err)
 	}
-	return nil
+	return s.syncDirs(dir, made)
 }
 
 // syncDirs makes the names durable that lead to dir from the directory above made, which was made on the way.
@@ -56,10 +56,11 @@ func (s *Store) syncDirs(dir, made string) error {
 		return nil
 	}
 	for d := dir; ; d = filepath.Dir(d) {
-		if err := s.options.FS.SyncDir(d); err != nil {
+		err := s.options.FS.SyncDir(d)
+		if err != nil && !errors.Is(err, fs.ErrPermission) { // one that may be changed and not be read
 			return fmt.Errorf("mdbox: sync directory: %w", err)
 		}
-		if d == filepath.Dir(made) || !strings.Contains(d[1:], "/") {
+		if d == filepath.Dir(made) || d == filepath.Dir(d) {
 			return nil
 		}
 	}

@@ -64,8 +64,9 @@ func (s *Store) rename(ctx context.Context, from, to, fromDir, toDir string) err
 			s.options.Report(fmt.Errorf("mdbox: make INBOX again: %w", err)) // it is made when it is opened next
 		}
 	}
+	var notDurable error
 	if s.durable() {
-		err = moves.sync(s.options.FS)
+		notDurable = moves.sync(s.options.FS)
 	}
 	for _, root := range s.rootsToClean() {
 		top := s.location.mailboxesDir(root)
@@ -75,6 +76,9 @@ func (s *Store) rename(ctx context.Context, from, to, fromDir, toDir string) err
 		s.options.Report(fmt.Errorf("mdbox: after renaming the mailbox %s: %w", fromDir, err))
 	}
 	s.renamed(ctx, to, toDir)
+	if notDurable != nil {
+		return fmt.Errorf("mdbox: rename mailbox %s: %w", from, notDurable)
+	}
 	return nil
 }
 
@@ -101,9 +105,11 @@ func (s *Store) renamed(ctx context.Context, to, toDir string) {
 // place where other permissions rule (dovecot mailbox-list-fs.c, fs_list_rename_mailbox).
 func (s *Store) checkRename(from, to, fromDir, toDir string) error {
 	target := filepath.Join(s.location.mailboxesDir(s.location.Root), toDir)
-	if _, err := s.options.FS.Stat(target); err == nil {
+	entries, err := s.options.FS.ReadDir(target)
+	leftover := err == nil && len(entries) == 0 && from == mailboxlist.Inbox // of an interrupted RENAME of INBOX
+	if err == nil && !leftover {
 		return fmt.Errorf("%w: %s", ErrExists, to)
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	p, err := s.permissions(fromDir)
