@@ -56,14 +56,16 @@ func (s *Store) markListStale(ctx context.Context) {
 		if e != nil && len(e.Header()) > 0 && e.Header()[0] != 0 {
 			return nil, nil
 		}
-		return []translog.NewRecord{
-			done(translog.ExtIntros{l.Intro(mailboxlist.ExtList, 1, mailboxlist.ListRecordSize, 4)}),
-			done(translog.ExtHdrUpdates{{Data: []byte{1}}}),
-		}, nil
+		return staleList(l.Intro(mailboxlist.ExtList, 1, mailboxlist.ListRecordSize, 4)), nil
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, index.ErrDeleted) {
 		s.options.Report(err)
 	}
+}
+
+// staleList returns the records that set the refresh flag of the list index.
+func staleList(intro translog.ExtIntro) []translog.NewRecord {
+	return []translog.NewRecord{done(translog.ExtIntros{intro}), done(translog.ExtHdrUpdates{{Data: []byte{1}}})}
 }
 
 // noteSubscriptions tells the list index the mtime of the file subscriptions, as Dovecot does after a change.

@@ -2,6 +2,8 @@ package mdbox
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/roostmail/roost/mdbox/mailboxlist"
@@ -18,19 +20,9 @@ func (s *Store) Subscribe(ctx context.Context, name string, on bool) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.permissions("")
+	f, err := s.subscriptionsFile()
 	if err != nil {
 		return err
-	}
-	if err := s.makeDirs(s.location.Control); err != nil {
-		return err
-	}
-	f := mailboxlist.SubscriptionsFile{
-		FS:    s.options.FS,
-		Path:  filepath.Join(s.location.Control, s.location.Subscriptions),
-		Locks: s.locks,
-		Perm:  p.File,
-		Fsync: s.durable(),
 	}
 	changed, err := f.Set(ctx, storage, on)
 	if err != nil || !changed {
@@ -43,4 +35,37 @@ func (s *Store) Subscribe(ctx context.Context, name string, on bool) error {
 	}
 	s.noteName(change, name)
 	return nil
+}
+
+func (s *Store) subscriptionsFile() (*mailboxlist.SubscriptionsFile, error) {
+	p, err := s.permissions("")
+	if err != nil {
+		return nil, err
+	}
+	return &mailboxlist.SubscriptionsFile{
+		FS:    s.options.FS,
+		Path:  filepath.Join(s.location.Control, s.location.Subscriptions),
+		Locks: s.locks,
+		Perm:  p.File,
+		Fsync: s.durable(),
+	}, s.makeDirs(s.location.Control)
+}
+
+// RepairSubscriptions keeps what can be read of the file subscriptions, if it is damaged, and reports whether it was.
+func (s *Store) RepairSubscriptions(ctx context.Context) (changed bool, err error) {
+	if s.options.Write == nil {
+		return false, ErrReadOnly
+	}
+	f, err := s.subscriptionsFile()
+	if err != nil {
+		return false, err
+	}
+	changed, err = f.Repair(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if changed {
+		s.noteSubscriptions(ctx, f.Path)
+	}
+	return changed, err
 }

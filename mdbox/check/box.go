@@ -32,7 +32,10 @@ func (b *box) references() []reference {
 	if b.x == nil {
 		return nil
 	}
-	s := b.x.State()
+	return referencesOf(b.x.State())
+}
+
+func referencesOf(s *index.State) []reference {
 	mails, guids := s.Ext(index.ExtMdbox), s.Ext(index.ExtGUID)
 	refs := make([]reference, s.Len())
 	for i, uid := range s.UIDs() {
@@ -88,6 +91,8 @@ func (v *verifier) openMailbox(name string) error {
 	b := &box{name: name, path: dir + "/" + index.DefaultPrefix, cacheDir: cacheDir}
 	x, err := index.Open(index.Options{FS: v.o.FS, Dir: dir})
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && v.remembered(b):
+		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		v.report.add(Finding{Kind: Leftover, File: b.path, Offset: -1, Rule: "the mailbox is not initialised yet", Mailbox: name})
 		return nil
@@ -98,7 +103,10 @@ func (v *verifier) openMailbox(name string) error {
 	case x.State().Deleted():
 		v.report.add(Finding{Kind: Leftover, File: b.path, Offset: -1, Rule: "the mailbox is being deleted", Mailbox: name})
 		return nil
+	case x.State().UIDValidity() == 0 && v.remembered(b):
+		return nil
 	case x.State().UIDValidity() == 0:
+		v.unread(x, name)
 		v.report.add(Finding{Kind: Leftover, File: b.path, Offset: -1, Rule: "the mailbox is not initialised yet", Mailbox: name})
 		return nil
 	default:
@@ -108,6 +116,15 @@ func (v *verifier) openMailbox(name string) error {
 	}
 	v.boxes = append(v.boxes, b)
 	return nil
+}
+
+// remembered reports a mailbox whose index has lost what the list index still knows of it.
+func (v *verifier) remembered(b *box) bool {
+	known := v.s.Remembered(b.name).UIDValidity
+	if known != 0 {
+		v.report.damage(fmt.Errorf("the index is empty, the mailbox had UIDVALIDITY %d", known), b.path, b.name, 0)
+	}
+	return known != 0
 }
 
 // header checks that the mailbox belongs to the map.

@@ -82,6 +82,7 @@ func (v *verifier) mapPath() string { return v.paths.Map + "/" + mapindex.Prefix
 func (v *verifier) indexDamage(x *index.Index, mailbox string) {
 	v.unread(x, mailbox)
 	v.history(x, mailbox)
+	v.backup(x, mailbox)
 	problems, more := x.Damage()
 	for _, p := range problems {
 		v.report.damage(p, x.Path(), mailbox, 0)
@@ -105,7 +106,7 @@ func (v *verifier) unread(x *index.Index, mailbox string) {
 		if changed, err := x.Refresh(); err != nil || changed {
 			continue
 		}
-		tail, err := vfs.ReadFile(v.o.FS, path, 1<<30)
+		tail, err := vfs.ReadFile(v.o.FS, path, maxIndexFile)
 		if err != nil || int64(len(tail)) <= int64(end.Offset) {
 			continue
 		}
@@ -121,26 +122,58 @@ func (v *verifier) unread(x *index.Index, mailbox string) {
 
 // history reads the logs from their beginnings, as whoever asks what has changed since does.
 func (v *verifier) history(x *index.Index, mailbox string) {
-	end := x.State().Pos()
-	for _, path := range []string{x.Path() + ".log", x.Path() + ".log.2"} {
-		f, err := translog.OpenFile(v.o.FS, path, 0)
-		if err != nil {
-			if isDamage(err) {
-				v.report.damage(err, path, mailbox, 0)
-			}
-			continue
+	base := x.Path() + ".log"
+	head, err := translog.OpenFile(v.o.FS, base, 0)
+	if err != nil {
+		if isDamage(err) {
+			v.report.damage(err, base, mailbox, 0)
 		}
-		last, err := f.Scan(f.Header.Start().Offset, f.Info.Size, func(*translog.Record) error { return nil })
-		switch {
-		case isDamage(err):
-			v.report.damage(err, path, mailbox, 0)
-		case err == nil && f.Header.FileSeq == end.FileSeq && last.Offset < end.Offset,
-			err == nil && f.Header.FileSeq < end.FileSeq && int64(last.Offset) < f.Info.Size:
-			v.report.damage(vfs.Corrupt(int64(last.Offset), "not a record, although others follow"), path, mailbox, 0)
+		return
+	}
+	defer head.Close()
+	if pos := x.State().Pos(); head.Header.FileSeq == pos.FileSeq {
+		v.records(head, int64(pos.Offset), mailbox)
+	}
+	old, err := translog.OpenFile(v.o.FS, base+".2", 0)
+	if err != nil {
+		if isDamage(err) {
+			v.report.damage(err, base+".2", mailbox, 0)
 		}
-		f.Close()
+		return
+	}
+	defer old.Close()
+	end := old.Info.Size
+	if old.Header.FileSeq == head.Header.PrevFileSeq {
+		end = int64(head.Header.PrevFileOffset)
+	}
+	v.records(old, end, mailbox)
+}
+
+// records checks that a log consists of records up to end.
+func (v *verifier) records(f *translog.File, end int64, mailbox string) {
+	last, err := f.Scan(f.Header.Start().Offset, min(end, f.Info.Size), func(*translog.Record) error { return nil })
+	switch {
+	case isDamage(err):
+		v.report.damage(err, f.Path, mailbox, 0)
+	case err == nil && int64(last.Offset) < end:
+		v.report.damage(vfs.Corrupt(int64(last.Offset), "there are records up to %d", end), f.Path, mailbox, 0)
 	}
 }
+
+// backup decodes dovecot.index.backup, from which a rebuild takes what the index has lost.
+func (v *verifier) backup(x *index.Index, mailbox string) {
+	path := x.Path() + ".backup"
+	b, err := vfs.ReadFile(v.o.FS, path, maxIndexFile)
+	if err != nil {
+		return
+	}
+	if _, err := index.DecodeSnapshot(b, 0); err != nil {
+		v.report.damage(vfs.At(err, path, 0), path, mailbox, 0)
+	}
+}
+
+// maxIndexFile bounds an index that is read at once.
+const maxIndexFile = 1 << 30
 
 func isDamage(err error) bool {
 	var c *vfs.CorruptError

@@ -112,3 +112,38 @@ func appendSubscription(b []byte, name string, v2 bool) []byte {
 	}
 	return append(b, name...)
 }
+
+// Repair keeps the lines that can be read of a damaged file, and reports whether there were others. The file has version 2 then.
+func (f *SubscriptionsFile) Repair(ctx context.Context) (changed bool, err error) {
+	lock, err := f.Locks.Dotlock(ctx, f.Path, filelock.DotlockOptions{
+		Timeout: subscriptionsTimeout, Stale: subscriptionsStale, Suffix: ".lock", Perm: f.Perm})
+	if err != nil {
+		return false, fmt.Errorf("mailboxlist: lock subscriptions: %w", err)
+	}
+	old, err := vfs.ReadFile(f.FS, f.Path, DefaultMaxSubscriptions)
+	if err == nil {
+		if _, damaged := DecodeSubscriptions(old); damaged == nil {
+			return false, lock.Release()
+		}
+		if _, err = lock.File.Write(readableSubscriptions(old).Append(nil)); err == nil && f.Fsync {
+			err = lock.File.Sync()
+		}
+	}
+	if err != nil {
+		return false, errors.Join(fmt.Errorf("mailboxlist: repair subscriptions: %w", err), lock.Release())
+	}
+	return true, lock.Replace()
+}
+
+// readableSubscriptions returns the names of the lines that can be read, as version 2.
+func readableSubscriptions(b []byte) *Subscriptions {
+	s := &Subscriptions{Version: 2}
+	body, _ := bytes.CutPrefix(b, []byte(subscriptionsV2))
+	for _, line := range bytes.Split(body, []byte{'\n'}) {
+		name, ok := unescapeLevels(line)
+		if ok && name != "" && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) {
+			s.Names = append(s.Names, name)
+		}
+	}
+	return s
+}

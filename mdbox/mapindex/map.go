@@ -62,15 +62,7 @@ func (m *Map) UIDValidity() uint32 { return m.x.State().UIDValidity() }
 
 // Header returns the header of the map; it is zero before the first save.
 func (m *Map) Header() Header {
-	e := m.x.State().Ext(extMap)
-	if e == nil {
-		return Header{}
-	}
-	h, err := DecodeHeader(e.Header())
-	if err != nil {
-		return Header{} // a shorter one is of no released Dovecot
-	}
-	return h
+	return HeaderOf(m.x.State())
 }
 
 // Len is the number of messages in the map, including those to be purged.
@@ -113,17 +105,12 @@ func entry(mapExt, refExt *index.Ext, i int) (Entry, error) {
 // All calls f for each message of the map, ascending by map UID, until f returns
 // false. err is not nil for a record that is damaged.
 func (m *Map) All(f func(uid UID, e Entry, err error) bool) {
-	s := m.x.State()
-	mapExt, refExt := s.Ext(extMap), s.Ext(extRef)
-	for i, uid := range s.UIDs() {
-		e, err := entry(mapExt, refExt, i)
+	Entries(m.x.State(), func(uid UID, e Entry, err error) bool {
 		if err != nil {
 			err = vfs.At(vfs.Corrupt(0, "map UID %d: %v", uid, err), m.x.Path(), 0)
 		}
-		if !f(UID(uid), e, err) {
-			return
-		}
-	}
+		return f(uid, e, err)
+	})
 }
 
 // Backward calls f for each message with a map UID below below, descending, until f returns false. err is as for All.
