@@ -97,10 +97,17 @@ func (r *Repair) MailboxOf(ctx context.Context, storage string) (name string, er
 	if err != nil {
 		return "", err
 	}
-	if _, err := s.makeMailboxDirs(dir); err != nil {
+	p, err := s.permissions(dir)
+	if err != nil {
 		return "", err
 	}
-	_, err = s.initialise(ctx, name, dir, newMailbox{})
+	if _, err := s.makeMailboxDirs(dir, p); err != nil {
+		return "", err
+	}
+	_, err = s.initialise(ctx, dir, newMailbox{name: name})
+	if err == nil {
+		s.markListStale(ctx)
+	}
 	return name, err
 }
 
