@@ -37,11 +37,10 @@ func (b *Mailbox) Append(ctx context.Context, messages []NewMessage) (*Saved, er
 	if _, err := b.writing(); err != nil {
 		return nil, err
 	}
-	b.store.finishInterrupted(ctx)
-	a := &appending{b: b, files: b.store.files.NewAppender(b.store.newestFiles(0)), now: b.store.now()}
+	a := &appending{b: b, saver: b.store.format.newSaver(ctx, b), now: b.store.now()}
 	saved, err := a.run(ctx, messages)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("mdbox: save in %s: %w", b.name, err), a.giveUp())
+		return nil, errors.Join(fmt.Errorf("mdbox: save in %s: %w", b.name, err), a.saver.abort())
 	}
 	return saved, nil
 }
@@ -49,11 +48,9 @@ func (b *Mailbox) Append(ctx context.Context, messages []NewMessage) (*Saved, er
 // appending is one Append.
 type appending struct {
 	b     *Mailbox
-	files *dbox.Appender
+	saver saver
 	now   time.Time
 	mails []appendedMail
-	// named: the map refers to the messages in files, which must stay.
-	named bool
 }
 
 // appendedMail is a message whose body was written.
@@ -62,7 +59,6 @@ type appendedMail struct {
 	guid   dbox.GUID
 	stored dbox.Stored
 	cached *description
-	mapUID mapindex.UID
 }
 
 func (a *appending) run(ctx context.Context, messages []NewMessage) (*Saved, error) {
@@ -77,7 +73,7 @@ func (a *appending) run(ctx context.Context, messages []NewMessage) (*Saved, err
 		mail := appendedMail{NewMessage: m, guid: dbox.NewGUID()}
 		body, d := describe.tee(m.Body, m.Received)
 		var err error
-		mail.stored, err = a.files.Save(dbox.NewMessage{Received: m.Received, GUID: mail.guid, Mailbox: a.b.dir, SizeHint: m.Size}, body)
+		mail.stored, err = a.saver.save(dbox.NewMessage{Received: m.Received, GUID: mail.guid, Mailbox: a.b.dir, SizeHint: m.Size}, body)
 		if err != nil {
 			return nil, err
 		}
@@ -87,79 +83,44 @@ func (a *appending) run(ctx context.Context, messages []NewMessage) (*Saved, err
 		mail.cached = d
 		a.mails = append(a.mails, mail)
 	}
-	if err := a.files.Sync(); err != nil {
+	if err := a.saver.sync(); err != nil {
 		return nil, err
 	}
 	return a.commit(ctx)
 }
 
-// giveUp takes back what was written, unless somebody can refer to it already.
-func (a *appending) giveUp() error {
-	if a.named {
-		return a.files.Release()
-	}
-	return a.files.Abort()
-}
-
-// commit makes the written messages part of the map and of the mailbox: MAP, BOX, map, cache, mailbox, tail of the
+// commit makes the written messages part of the store and of the mailbox. In mdbox that is: MAP, BOX, map, cache, mailbox, tail of the
 // mailbox, tail of the map (dovecot mdbox-save.c).
 func (a *appending) commit(ctx context.Context) (saved *Saved, err error) {
-	err = a.b.store.withMap(ctx, func(m *lockedMap) error {
+	err = a.b.store.format.change(ctx, a.b.store, func(c change) error {
 		box, err := a.b.lockSized(ctx, [16]byte{}, nil)
 		if err != nil {
 			return err
 		}
 		defer box.unlock()
-		if saved, err = a.commitBoth(ctx, m, box); err == nil {
-			a.b.store.report("close mail files", a.files.Release())
+		if saved, err = box.receive(ctx, c, a.saver, a.records()); err == nil {
+			a.b.store.report("close mail files", a.saver.release())
 		}
 		return err
 	})
 	return saved, err
 }
 
-// commitBoth changes the map and the mailbox, which are locked.
-func (a *appending) commitBoth(ctx context.Context, m *lockedMap, box *lockedBox) (*Saved, error) {
-	if err := box.checkMap(m.Locked); err != nil {
-		return nil, err
-	}
-	requested, err := box.requested()
-	if err != nil {
-		return nil, err
-	}
-	if err := box.expunge(m.Locked, requested); err != nil {
-		return nil, err
-	}
-	if err := a.b.store.nameFiles(m, a.files); err != nil {
-		return nil, err
-	}
-	locations := make([]mapindex.Location, len(a.mails))
-	for i, mail := range a.mails {
-		locations[i] = mapindex.Location{FileID: uint32(a.files.FileID(mail.stored)), Offset: mail.stored.Offset, Size: mail.stored.Size}
-	}
-	next := mapindex.UID(m.Map().Index().State().NextUID())
-	first, err := m.Append(a.now, locations)
-	if err != nil {
-		// What was not synced may be in the map all the same: then the messages stay for the next purge.
-		_, a.named, _ = m.Map().Lookup(next)
-		return nil, err
-	}
-	a.named = true
-	for i := range a.mails {
-		a.mails[i].mapUID = first + mapindex.UID(i)
-	}
+// records returns the messages that were written, for the mailbox.
+func (a *appending) records() []newRecord {
 	messages := make([]newRecord, len(a.mails))
 	for i, mail := range a.mails {
-		messages[i] = newRecord{flags: mail.Flags, keywords: mail.Keywords, mapUID: mail.mapUID, guid: mail.guid, size: mail.stored.Virtual, sized: true, cached: mail.cached}
+		messages[i] = newRecord{flags: mail.Flags, keywords: mail.Keywords, stored: mail.stored, guid: mail.guid, size: mail.stored.Virtual, sized: true, cached: mail.cached}
 	}
-	return box.add(ctx, messages, a.now)
+	return messages
 }
 
 // newRecord is a message that comes into a mailbox.
 type newRecord struct {
 	flags    uint8
 	keywords []string
-	mapUID   mapindex.UID
+	stored   dbox.Stored  // of one that was saved
+	mapUID   mapindex.UID // mdbox; set by placer.place
 	guid     dbox.GUID
 	size     uint64 // virtual, bytes
 	sized    bool   // size is known
@@ -167,33 +128,26 @@ type newRecord struct {
 	source   *copySource // of a copy
 }
 
-// add appends messages to the mailbox, durably, and moves its tail.
-func (l *lockedBox) add(ctx context.Context, messages []newRecord, now time.Time) (*Saved, error) {
+// add appends messages, of which the first gets the UID first, to the mailbox, durably, and moves its tail.
+func (l *lockedBox) add(ctx context.Context, first uint32, messages []newRecord, now time.Time) (*Saved, error) {
 	s := l.x.State()
-	first := s.NextUID()
 	if uint64(first)+uint64(len(messages)) > 1<<32-2 {
 		return nil, fmt.Errorf("mdbox: UIDs of %s are used up at %d", l.b.name, first)
 	}
 	saved := &Saved{UIDValidity: s.UIDValidity(), UIDs: make([]uint32, len(messages))}
 	appends := make(translog.Appends, len(messages))
-	mails := translog.NewExtRecUpdates(mdboxRecordSize)
-	guids := translog.NewExtRecUpdates(guidRecordSize)
 	sizes := translog.NewExtRecUpdates(vsizeRecordSize)
 	for i, m := range messages {
 		uid := first + uint32(i)
 		saved.UIDs[i] = uid
 		appends[i] = translog.AppendedMessage{UID: uid, Flags: m.flags & messageFlags}
-		mails.Add(uid, index.MdboxRecord{MapUID: uint32(m.mapUID), SaveDate: uint32(now.Unix())}.Append(nil))
-		guids.Add(uid, m.guid[:])
 		if m.sized {
 			sizes.Add(uid, index.AppendVSize(nil, m.size))
 		}
 	}
 	records := []translog.NewRecord{external(appends)}
 	records = append(records, l.cacheRecords(ctx, first, messages)...)
-	records = append(records,
-		external(translog.ExtIntros{l.x.Intro(index.ExtMdbox, 0, mdboxRecordSize, 4)}), external(mails),
-		external(translog.ExtIntros{l.x.Intro(index.ExtGUID, 0, guidRecordSize, 1)}), external(guids))
+	records = append(records, l.b.store.format.records(l, first, messages, uint32(now.Unix()))...)
 	if hasVSize(s) && sizes.Len() > 0 {
 		records = append(records, external(translog.ExtIntros{l.x.Intro(index.ExtVSize, 0, vsizeRecordSize, 4)}), external(sizes))
 	}

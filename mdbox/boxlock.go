@@ -62,9 +62,8 @@ func (b *Mailbox) lockSized(ctx context.Context, guid [16]byte, expunge []uint32
 // check refuses a mailbox that is not the wanted one, not complete, or damaged.
 func (l *lockedBox) check(guid [16]byte) error {
 	s := l.x.State()
-	h := l.b.header(s)
 	switch {
-	case guid != [16]byte{} && h.MailboxGUID != guid:
+	case guid != [16]byte{} && l.b.guid(s) != guid:
 		return fmt.Errorf("%w: %s is another mailbox now", ErrNotFound, l.b.name)
 	case s.UIDValidity() == 0:
 		return fmt.Errorf("%w: %s", ErrNotInitialised, l.b.name)

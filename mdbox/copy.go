@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/roostmail/roost/mdbox/index"
-	"github.com/roostmail/roost/mdbox/mapindex"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
@@ -38,7 +37,7 @@ func (b *Mailbox) Copy(ctx context.Context, r CopyRequest) (*Copied, error) {
 	if some, err := b.anyOf(r.Mailbox, r.UIDs, false); err != nil || !some {
 		return &Copied{}, err
 	}
-	return b.copyWithin(ctx, r)
+	return b.store.format.copyWithin(ctx, b, r)
 }
 
 // copyWithin raises the references, adds the copies, then, for a move, removes the originals and lowers the references again. The
@@ -56,11 +55,11 @@ func (b *Mailbox) copyWithin(ctx context.Context, r CopyRequest) (copied *Copied
 
 func (b *Mailbox) copyLocked(ctx context.Context, m *lockedMap, r CopyRequest) (*Copied, error) {
 	// Expunges need MAP, which is held: what is there now stays.
-	uids, messages, err := b.sources(m, r)
+	uids, messages, err := b.sources(r, m.hasRecord)
 	if err != nil {
 		return nil, err
 	}
-	saved, err := r.To.receive(ctx, m, messages)
+	saved, err := r.To.receive(ctx, m, references{}, messages)
 	if err != nil {
 		return nil, fmt.Errorf("mdbox: copy to %s: %w: %w", r.To.name, ErrDestination, err)
 	}
@@ -76,16 +75,23 @@ func (b *Mailbox) copyLocked(ctx context.Context, m *lockedMap, r CopyRequest) (
 	return copied, l.expungeAll(m, uids)
 }
 
-// sources returns the messages to copy.
-func (b *Mailbox) sources(m *lockedMap, r CopyRequest) (uids []uint32, messages []newRecord, err error) {
+// hasRecord refuses a message that is to be copied, but not in the map.
+func (m *lockedMap) hasRecord(b *Mailbox, s *index.State, rec *record) error {
+	if rec.mapUID == 0 || b.header(s).MapUIDValidity != m.Map().UIDValidity() {
+		return vfs.At(vfs.Corrupt(0, "message %d has a map UID", rec.uid), b.Dir()+"/"+index.DefaultPrefix, 0)
+	}
+	return nil
+}
+
+// sources returns the messages to copy. check may refuse one; nil: none is refused.
+func (b *Mailbox) sources(r CopyRequest, check func(*Mailbox, *index.State, *record) error) (uids []uint32, messages []newRecord, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s, err := b.refresh()
 	if err != nil {
 		return nil, nil, err
 	}
-	h := b.header(s)
-	if r.Mailbox != [16]byte{} && h.MailboxGUID != r.Mailbox {
+	if r.Mailbox != [16]byte{} && b.guid(s) != r.Mailbox {
 		return nil, nil, fmt.Errorf("%w: %s is another mailbox now", ErrNotFound, b.name)
 	}
 	c, names := newRecordColumns(s), s.Keywords()
@@ -95,8 +101,10 @@ func (b *Mailbox) sources(m *lockedMap, r CopyRequest) (uids []uint32, messages 
 	}
 	for i := range located(s, slices.Values(r.UIDs)) {
 		rec := c.record(i)
-		if rec.mapUID == 0 || h.MapUIDValidity != m.Map().UIDValidity() {
-			return nil, nil, vfs.At(vfs.Corrupt(0, "message %d has a map UID", rec.uid), b.Dir()+"/"+index.DefaultPrefix, 0)
+		if check != nil {
+			if err := check(b, s, &rec); err != nil {
+				return nil, nil, err
+			}
 		}
 		uids = append(uids, rec.uid)
 		messages = append(messages, newRecord{
@@ -120,18 +128,18 @@ func keywordNames(s *index.State, i int, names []string) (keywords []string) {
 	return keywords
 }
 
-// receive adds messages that the map has already to the mailbox, and to their references.
-func (b *Mailbox) receive(ctx context.Context, m *lockedMap, messages []newRecord) (*Saved, error) {
+// receive adds messages to the mailbox after p has placed them.
+func (b *Mailbox) receive(ctx context.Context, c change, p placer, messages []newRecord) (*Saved, error) {
 	l, err := b.lockSized(ctx, [16]byte{}, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer l.unlock()
-	return l.receive(ctx, m, messages)
+	return l.receive(ctx, c, p, messages)
 }
 
-func (l *lockedBox) receive(ctx context.Context, m *lockedMap, messages []newRecord) (*Saved, error) {
-	if err := l.checkMap(m.Locked); err != nil {
+func (l *lockedBox) receive(ctx context.Context, c change, p placer, messages []newRecord) (*Saved, error) {
+	if err := c.check(l); err != nil {
 		return nil, err
 	}
 	if len(messages) == 0 {
@@ -141,17 +149,16 @@ func (l *lockedBox) receive(ctx context.Context, m *lockedMap, messages []newRec
 	if err != nil {
 		return nil, err
 	}
-	if err := l.expunge(m.Locked, requested); err != nil {
+	if err := c.expunge(l, requested); err != nil {
 		return nil, err
 	}
-	refs := make([]mapindex.UID, len(messages))
-	for i, c := range messages {
-		refs[i] = c.mapUID
-	}
-	if missing, err := m.AddReferences(refs, 1); err != nil {
+	first, err := p.place(c, l, messages)
+	if err != nil {
 		return nil, err
-	} else if len(missing) > 0 {
-		return nil, vfs.At(vfs.Corrupt(0, "map UID %d is in the map", missing[0]), m.Map().Index().Path(), 0)
 	}
-	return l.add(ctx, messages, l.b.store.now())
+	saved, err := l.add(ctx, first, messages, l.b.store.now())
+	if err != nil {
+		p.takeBack(l, first)
+	}
+	return saved, err
 }

@@ -37,7 +37,7 @@ func (b *Mailbox) copyOver(ctx context.Context, r CopyRequest) (*Copied, error) 
 func (b *Mailbox) toSave(r CopyRequest) (uids []uint32, messages []NewMessage, err error) {
 	b.mu.Lock()
 	s, err := b.refresh()
-	if err == nil && r.Mailbox != [16]byte{} && b.header(s).MailboxGUID != r.Mailbox {
+	if err == nil && r.Mailbox != [16]byte{} && b.guid(s) != r.Mailbox {
 		err = fmt.Errorf("%w: %s is another mailbox now", ErrNotFound, b.name)
 	}
 	if err != nil {

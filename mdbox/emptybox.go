@@ -22,18 +22,18 @@ func (s *Store) emptyForDelete(ctx context.Context, name, dir string) (guid [16]
 	if err != nil {
 		return guid, fmt.Errorf("mdbox: delete mailbox %s: %w", name, err)
 	}
-	b := &Mailbox{store: s, name: name, dir: dir, index: x}
+	b := s.newMailbox(name, dir, x)
 	defer func() { s.former.note(dir, b.index.State().Former()) }()
 	if x.State().Deleted() {
-		return b.header(x.State()).MailboxGUID, b.reportLeft()
+		return b.guid(x.State()), b.reportLeft()
 	}
-	err = s.withMap(ctx, func(m *lockedMap) error {
+	err = s.format.change(ctx, s, func(c change) error {
 		l, err := b.lock(ctx, guid)
 		if err != nil {
 			return err
 		}
 		defer l.unlock()
-		return l.emptyForDelete(m)
+		return l.emptyForDelete(c)
 	})
 	switch {
 	case errors.Is(err, index.ErrDeleted):
@@ -41,7 +41,7 @@ func (s *Store) emptyForDelete(ctx context.Context, name, dir string) (guid [16]
 	case errors.Is(err, ErrNotInitialised):
 		err = nil
 	}
-	return b.header(b.index.State()).MailboxGUID, err
+	return b.guid(b.index.State()), err
 }
 
 // reportLeft tells of messages in a mailbox that another process was about to delete: they stay in storage.
@@ -53,11 +53,11 @@ func (b *Mailbox) reportLeft() error {
 }
 
 // emptyForDelete expunges everything and marks the index as deleted: first as a request, then as done.
-func (l *lockedBox) emptyForDelete(m *lockedMap) error {
-	if err := l.checkMap(m.Locked); err != nil {
+func (l *lockedBox) emptyForDelete(c change) error {
+	if err := c.check(l); err != nil {
 		return err
 	}
-	if err := l.expunge(m.Locked, slices.Clone(l.x.State().UIDs())); err != nil {
+	if err := c.expunge(l, slices.Clone(l.x.State().UIDs())); err != nil {
 		return err
 	}
 	if err := l.x.Commit(true, translog.NewRecord{Payload: translog.IndexDeleted{}}, done(translog.IndexDeleted{})); err != nil {

@@ -15,14 +15,14 @@ func (b *Mailbox) Expunge(ctx context.Context, guid [16]byte, uids []uint32, onl
 	if some, err := b.anyOf(guid, uids, onlyDeleted); err != nil || !some {
 		return nil, err
 	}
-	err = b.store.withMap(ctx, func(m *lockedMap) error {
+	err = b.store.format.change(ctx, b.store, func(c change) error {
 		l, err := b.lockSized(ctx, guid, uids)
 		if err != nil {
 			return err
 		}
 		defer l.unlock()
 		expunged = pick(l.x.State(), uids, onlyDeleted)
-		return l.expungeAll(m, expunged)
+		return l.expungeAll(c, expunged)
 	})
 	if err != nil {
 		return nil, err
@@ -31,17 +31,17 @@ func (b *Mailbox) Expunge(ctx context.Context, guid [16]byte, uids []uint32, onl
 }
 
 // expungeAll expunges messages, and those that other sessions asked for.
-func (l *lockedBox) expungeAll(m *lockedMap, uids []uint32) error {
+func (l *lockedBox) expungeAll(c change, uids []uint32) error {
 	requested, err := l.requested()
 	if err != nil {
 		return err
 	}
-	if err := l.checkMap(m.Locked); err != nil {
+	if err := c.check(l); err != nil {
 		return err
 	}
 	all := slices.Concat(uids, requested)
 	slices.Sort(all)
-	if err := l.expunge(m.Locked, slices.Compact(all)); err != nil {
+	if err := c.expunge(l, slices.Compact(all)); err != nil {
 		return err
 	}
 	l.finish()
@@ -56,7 +56,7 @@ func (b *Mailbox) anyOf(guid [16]byte, uids []uint32, onlyDeleted bool) (bool, e
 	if err != nil {
 		return false, err
 	}
-	if guid != [16]byte{} && b.header(s).MailboxGUID != guid {
+	if guid != [16]byte{} && b.guid(s) != guid {
 		return false, fmt.Errorf("%w: %s is another mailbox now", ErrNotFound, b.name)
 	}
 	return len(pick(s, uids, onlyDeleted)) > 0, nil

@@ -20,8 +20,9 @@ type newMailbox struct {
 	boxName []byte   // header of the extension box-name, with LayoutIndex
 	former  index.Former
 
-	uidValidity    uint32
-	mapUIDValidity uint32
+	uidValidity uint32
+	ext         string // the extension of its GUID, see format.firstHeader
+	header      func() ([]byte, error)
 }
 
 // initialised is a mailbox whose index is complete.
@@ -38,7 +39,7 @@ func (s *Store) initialise(ctx context.Context, dir string, n newMailbox) (b ini
 	if err != nil {
 		return b, err
 	}
-	if n.mapUIDValidity, err = s.mapUIDValidity(ctx); err != nil { // MAP comes before BOX
+	if n.ext, n.header, err = s.format.firstHeader(ctx, s, dir, &n); err != nil {
 		return b, err
 	}
 	n.former = s.former.take(dir)
@@ -47,7 +48,7 @@ func (s *Store) initialise(ctx context.Context, dir string, n newMailbox) (b ini
 		b.found = false
 		return s.firstRecords(&n)
 	}
-	_, l, err := index.CreateAfter(ctx, s.indexOptions(dir), w, n.former, initial)
+	x, l, err := index.CreateAfter(ctx, s.indexOptions(dir), w, n.former, initial)
 	if err != nil {
 		return b, fmt.Errorf("mdbox: create index of mailbox %s: %w", n.name, err)
 	}
@@ -58,11 +59,7 @@ func (s *Store) initialise(ctx context.Context, dir string, n newMailbox) (b ini
 		}
 	}
 	b.uidValidity = l.State().UIDValidity()
-	if e := l.State().Ext(index.ExtMdboxHeader); e != nil && err == nil {
-		var h index.MdboxHeader
-		h, err = index.DecodeMdboxHeader(e.Header())
-		b.guid = h.MailboxGUID
-	}
+	b.guid = s.newMailbox(n.name, dir, x).guid(l.State())
 	if err != nil {
 		err = fmt.Errorf("mdbox: initialise mailbox %s: %w", n.name, err)
 	}
@@ -98,7 +95,11 @@ func (s *Store) firstRecords(n *newMailbox) (records []translog.NewRecord, err e
 	if n.name == mailboxlist.Inbox {
 		header(extPOP3UIDL, make([]byte, 4)) // no message has a stored UIDL
 	}
-	header(index.ExtMdboxHeader, index.MdboxHeader{MapUIDValidity: n.mapUIDValidity, MailboxGUID: n.guid}.Append(nil))
+	own, err := n.header()
+	if err != nil {
+		return nil, err
+	}
+	header(n.ext, own)
 	return append(records, done(slices.Concat(index.UIDValidityUpdate(n.uidValidity), index.NextUIDUpdate(max(1, n.former.NextUID)),
 		index.Log2RotateTimeUpdate(noLog2), index.LastTempFileScanUpdate(now)))), nil
 }

@@ -21,6 +21,7 @@ const (
 // never empty: when mail_location does not name them they are Root (VolatileDir:
 // Index). Locations that are equal are the same store.
 type Location struct {
+	Format        Format
 	Root          string // holds storage/ (m.N files) and mailboxes/
 	Index         string // INDEX=: the index files of map, mailboxes and list
 	IndexPrivate  string // INDEXPVT=: private flags of a shared store, "" = none
@@ -41,6 +42,7 @@ type Location struct {
 // LocationTemplate is a mail_location whose variables have not been replaced yet.
 type LocationTemplate struct {
 	source string
+	format Format
 	path   string
 	params []locationParam
 }
@@ -59,21 +61,22 @@ func (e *LocationError) Error() string {
 
 // ParseLocation parses Dovecot's syntax
 //
-//	mdbox:<root>[:<KEY>=<path or value>]…[:UTF-8]
+//	<format>:<root>[:<KEY>=<path or value>]…[:UTF-8]
 //
-// where "::" stands for a colon inside of a value (dovecot
+// where the format is mdbox or sdbox, and "::" stands for a colon inside of a value (dovecot
 // src/lib-storage/mailbox-list.c, mailbox_list_settings_parse). The string is
 // taken apart before variables are replaced, so that no user name can add a parameter.
 // Variables are checked by Resolve.
 func ParseLocation(s string) (*LocationTemplate, error) {
 	t := &LocationTemplate{source: s}
 	fields := splitLocation(s)
-	driver := fields[0]
-	if driver != "mdbox" || len(fields) < 2 {
-		if len(fields) < 2 {
-			return nil, t.errorf("must start with \"mdbox:\" and a path")
-		}
-		return nil, t.errorf("driver %q is not supported here, only mdbox", driver)
+	if len(fields) < 2 {
+		return nil, t.errorf("must start with a format, such as \"mdbox:\", and a path")
+	}
+	switch t.format = Format(fields[0]); t.format {
+	case FormatMdbox, FormatSdbox:
+	default:
+		return nil, t.errorf("format %q is not supported, only mdbox and sdbox", t.format)
 	}
 	t.path = fields[1]
 	if t.path == "" {
@@ -134,7 +137,7 @@ func checkParam(key, value string, hasValue bool) (why string) {
 		switch Layout(value) {
 		case LayoutFS, LayoutIndex:
 		case "maildir++":
-			return "LAYOUT=maildir++ is not possible with mdbox, as in Dovecot"
+			return "LAYOUT=maildir++ is not possible with mdbox and sdbox, as in Dovecot"
 		default:
 			return fmt.Sprintf("LAYOUT must be fs or index, not %q", value)
 		}
@@ -156,10 +159,13 @@ func checkParam(key, value string, hasValue bool) (why string) {
 		return key + " needs a value"
 	}
 	if key == "INDEX" && value == "MEMORY" {
-		return "INDEX=MEMORY is not possible: mdbox keeps flags and mailboxes in its index files"
+		return "INDEX=MEMORY is not possible: flags are only in the index files"
 	}
 	return ""
 }
+
+// Format returns the format of the store.
+func (t *LocationTemplate) Format() Format { return t.format }
 
 // String returns the location as it was configured.
 func (t *LocationTemplate) String() string { return t.source }
@@ -167,7 +173,7 @@ func (t *LocationTemplate) String() string { return t.source }
 // Resolve replaces the variables with a user's values. Relative paths are taken
 // to be below base. Errors: *VariableError, ErrUnsafeName, *LocationError.
 func (t *LocationTemplate) Resolve(v Vars, base string) (Location, error) {
-	l := Location{Layout: LayoutFS, DirName: "dbox-Mails", MailboxDir: "mailboxes",
+	l := Location{Format: t.format, Layout: LayoutFS, DirName: "dbox-Mails", MailboxDir: "mailboxes",
 		Subscriptions: "subscriptions", ListIndex: "dovecot.list.index"}
 	expand := func(s string) (string, error) {
 		p, err := v.ExpandPath(s)

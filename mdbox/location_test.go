@@ -121,7 +121,7 @@ func TestNamesCannotLeaveTheTemplate(t *testing.T) {
 }
 
 func TestResolveLocation(t *testing.T) {
-	defaults := mdbox.Location{Root: "/m/ann", Index: "/m/ann", Control: "/m/ann", VolatileDir: "/m/ann", Layout: mdbox.LayoutFS,
+	defaults := mdbox.Location{Format: mdbox.FormatMdbox, Root: "/m/ann", Index: "/m/ann", Control: "/m/ann", VolatileDir: "/m/ann", Layout: mdbox.LayoutFS,
 		DirName: "dbox-Mails", MailboxDir: "mailboxes", Subscriptions: "subscriptions", ListIndex: "dovecot.list.index"}
 	with := func(change func(*mdbox.Location)) mdbox.Location {
 		l := defaults
@@ -140,6 +140,7 @@ func TestResolveLocation(t *testing.T) {
 			l.Index, l.Control, l.Alt, l.VolatileDir, l.IndexCache, l.IndexPrivate, l.Inbox = "/i/ann@x.org", "/c/ann", "/home/ann/alt", "/v", "/x", "/p", "/in"
 			l.Volatile = true
 		}),
+		"sdbox:/m/%n":             with(func(l *mdbox.Location) { l.Format = mdbox.FormatSdbox }),
 		"mdbox:/m/%n:INDEX=/i":    with(func(l *mdbox.Location) { l.Index, l.VolatileDir = "/i", "/i" }),
 		"mdbox:/m/%n:MAILBOXDIR=": defaults,
 		"mdbox:/m/%n:LAYOUT=index:DIRNAME=mail:MAILBOXDIR=mb/:SUBSCRIPTIONS=subs:LISTINDEX=li": with(func(l *mdbox.Location) {
@@ -165,7 +166,7 @@ func TestParseLocationErrors(t *testing.T) {
 		"":                          "must start with",
 		"/var/mail":                 "must start with",
 		"mdbox:":                    "must start with",
-		"maildir:~/Maildir":         `driver "maildir" is not supported`,
+		"mbox:~/mail":               `format "mbox" is not supported`,
 		"mdbox::x":                  "must start with",
 		"mdbox:/m:INDX=/i":          `unknown parameter "INDX"`,
 		"mdbox:/m:INDEX":            "INDEX needs a value",

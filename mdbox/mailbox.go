@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/roostmail/roost/mdbox/cache"
+	"github.com/roostmail/roost/mdbox/dbox"
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mailboxlist"
 	"github.com/roostmail/roost/mdbox/vfs"
@@ -19,6 +20,7 @@ type Mailbox struct {
 	store *Store
 	name  string
 	dir   string // its directory below mailboxes/: storage name or GUID
+	files *dbox.Files
 
 	mu    sync.Mutex
 	index *index.Index
@@ -53,7 +55,13 @@ func (s *Store) OpenMailbox(name string) (*Mailbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mdbox: open mailbox %s: %w", name, err)
 	}
-	return &Mailbox{store: s, name: name, dir: dir, index: x}, nil
+	return s.newMailbox(name, dir, x), nil
+}
+
+func (s *Store) newMailbox(name, dir string, x *index.Index) *Mailbox {
+	b := &Mailbox{store: s, name: name, dir: dir, index: x}
+	b.files = s.format.files(b)
+	return b
 }
 
 // Name returns the name the mailbox was opened with.
@@ -76,6 +84,9 @@ func (b *Mailbox) MemoryBytes() int64 {
 
 // refresh brings the state up to date and returns it. b.mu is held, and must be until the state is no longer used.
 func (b *Mailbox) refresh() (*index.State, error) {
+	if err := b.store.format.refresh(b); err != nil {
+		return nil, err
+	}
 	if _, err := b.index.Refresh(); errors.Is(err, index.ErrDeleted) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrNotFound, b.name, err)
 	} else if err != nil {
@@ -95,6 +106,15 @@ func (b *Mailbox) update() {
 	_, _ = b.refresh() // a call that needs the state finds the error again
 }
 
+// guid returns the GUID of the mailbox. Damage leaves zeroes.
+func (b *Mailbox) guid(s *index.State) [16]byte {
+	guid, err := b.store.format.mailboxGUID(b, s)
+	if err != nil {
+		b.store.options.Report(vfs.At(err, b.Dir()+"/"+index.DefaultPrefix, 0))
+	}
+	return guid
+}
+
 // header returns the mdbox header of the index. Damage leaves zeroes.
 func (b *Mailbox) header(s *index.State) index.MdboxHeader {
 	e := s.Ext(index.ExtMdboxHeader)
@@ -109,5 +129,5 @@ func (b *Mailbox) header(s *index.State) index.MdboxHeader {
 }
 
 func (b *Mailbox) position(s *index.State) Position {
-	return Position{Mailbox: b.header(s).MailboxGUID, ModSeqs: s.HasModSeqs(), Index: s.Position()}
+	return Position{Mailbox: b.guid(s), ModSeqs: s.HasModSeqs(), Index: s.Position()}
 }

@@ -201,7 +201,7 @@ func (m *Message) damagedCache(err error) {
 // open opens the message in its m.N file. The result is closed with the message.
 func (m *Message) open() (*dbox.Message, error) {
 	if m.body == nil && m.bodyErr == nil {
-		m.body, m.bodyErr = m.find()
+		m.body, m.bodyErr = m.ms.b.store.format.open(m)
 	}
 	return m.body, m.bodyErr
 }
@@ -275,7 +275,7 @@ func (m *Message) failed(err error) error {
 		return fmt.Errorf("%w: UID %d of %s", ErrExpunged, m.rec.uid, b.name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return m.ms.corruptRecord("the file of message %d (map UID %d) exists: %v", m.rec.uid, m.rec.mapUID, err)
+		return m.ms.corruptRecord("the file of message %d (map UID %d, if it has one) exists: %v", m.rec.uid, m.rec.mapUID, err)
 	}
 	return err
 }

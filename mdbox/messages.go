@@ -79,7 +79,7 @@ func (b *Mailbox) Messages(uids []uint32, headers ...string) (*Messages, error) 
 	if err != nil {
 		return nil, err
 	}
-	ms.guid = b.header(s).MailboxGUID
+	ms.guid = b.guid(s)
 	return ms, nil
 }
 
@@ -116,6 +116,9 @@ func (ms *Messages) Close() {
 	ms.learner.flush()
 	ms.learner = nil
 	ms.closeCache()
+	if ms.b.files != ms.b.store.files {
+		ms.b.files.CloseIdle()
+	}
 	ms.uids, ms.batch, ms.next = nil, nil, 0
 }
 
@@ -127,7 +130,7 @@ func (ms *Messages) load() {
 	ms.batch, ms.next = ms.batch[:0], 0
 	ms.b.mu.Lock()
 	s := ms.b.index.State()
-	if ms.b.header(s).MailboxGUID != ms.guid {
+	if ms.b.guid(s) != ms.guid {
 		ms.err = ErrNotFound
 		ms.b.mu.Unlock()
 		return

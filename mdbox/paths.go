@@ -35,6 +35,18 @@ func (l *Location) mailboxDir(dir string) string {
 	return filepath.Join(d, l.DirName)
 }
 
+// altMailboxDir is the second place of a mailbox's u.<UID> files, or "".
+func (l *Location) altMailboxDir(dir string) string {
+	if l.Alt == "" {
+		return ""
+	}
+	d := filepath.Join(l.mailboxesDir(l.Alt), dir)
+	if l.Layout == LayoutIndex {
+		return d
+	}
+	return filepath.Join(d, l.DirName)
+}
+
 // indexDir is where the mailbox's dovecot.index files are. A separate INDEX= tree has no dbox-Mails level.
 func (l *Location) indexDir(dir string) string {
 	if l.Index != l.Root {

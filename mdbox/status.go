@@ -27,7 +27,7 @@ func (b *Mailbox) Status(size bool) (Status, error) {
 	}
 	recent, _ := s.Find(s.FirstRecentUID())
 	st := Status{
-		GUID:          b.header(s).MailboxGUID,
+		GUID:          b.guid(s),
 		Messages:      uint32(s.Len()),
 		Recent:        uint32(s.Len() - recent),
 		Unseen:        unseen(s),

@@ -40,6 +40,7 @@ type Options struct {
 // safe for concurrent use.
 type Store struct {
 	location Location
+	format   format
 	options  Options
 	files    *dbox.Files
 	ownCache bool
@@ -67,7 +68,7 @@ func New(l Location, o Options) *Store {
 	if o.Report == nil {
 		o.Report = func(error) {}
 	}
-	s := &Store{location: l, options: o, writer: make(chan struct{}, 1)}
+	s := &Store{location: l, format: newFormat(l.Format), options: o, writer: make(chan struct{}, 1)}
 	s.locks = newLocks(&s.options)
 	s.list.store = s
 	if o.Cache == nil {

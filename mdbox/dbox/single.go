@@ -88,6 +88,15 @@ func (n *Single) Abort() error { return n.t.undo(n.files.cfg.FS) }
 // SyncDir makes the names of new files durable.
 func (s *Files) SyncDir() error { return s.cfg.FS.SyncDir(s.cfg.StorageDir) }
 
+// Exists reports whether there is a file u.<id>, in primary or ALT storage.
+func (s *Files) Exists(id FileID) (bool, error) {
+	_, err := s.free(id, false)
+	if errors.Is(err, ErrFileExists) {
+		return true, nil
+	}
+	return false, err
+}
+
 // Remove removes u.<id> from primary and ALT storage. A file that is not there is no error: somebody else was faster.
 func (s *Files) Remove(id FileID) error {
 	err := s.remove(s.Path(id))

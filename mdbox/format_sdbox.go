@@ -1,0 +1,131 @@
+package mdbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/roostmail/roost/mdbox/dbox"
+	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/translog"
+	"github.com/roostmail/roost/mdbox/vfs"
+)
+
+// sdbox is FormatSdbox: the message with a UID is the file u.<UID>, beside the index of its mailbox or in the same place below ALT. The
+// index knows no more of it; its GUID is in the file.
+type sdbox struct{}
+
+// sdboxPrefix starts the name of a mail file.
+const sdboxPrefix = "u."
+
+func (sdbox) mailboxGUID(_ *Mailbox, s *index.State) ([16]byte, error) {
+	e := s.Ext(index.ExtSdboxHeader)
+	if e == nil {
+		return [16]byte{}, nil
+	}
+	h, err := index.DecodeSdboxHeader(e.Header())
+	return h.MailboxGUID, err
+}
+
+func (sdbox) refresh(*Mailbox) error { return nil }
+
+// firstHeader refuses a mailbox that has messages: its index was lost, and a new one would hide them. Dovecot makes it again from them.
+func (sdbox) firstHeader(_ context.Context, s *Store, dir string, n *newMailbox) (ext string, header func() ([]byte, error), err error) {
+	return index.ExtSdboxHeader, func() ([]byte, error) {
+		return index.SdboxHeader{MailboxGUID: n.guid}.Append(nil), s.noMailFiles(s.location.mailboxDir(dir))
+	}, nil
+}
+
+// noMailFiles returns an error if there is a message in a directory.
+func (s *Store) noMailFiles(dir string) error {
+	entries, err := s.options.FS.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		id, ok := strings.CutPrefix(e.Name(), sdboxPrefix)
+		if _, err := strconv.ParseUint(id, 10, 32); ok && err == nil {
+			return vfs.At(vfs.Corrupt(0, "a mailbox without index has no messages, but there is %s", e.Name()), dir, 0)
+		}
+	}
+	return nil
+}
+
+// files returns the mail files of a mailbox. One stays open at most, until a walk over messages ends.
+func (sdbox) files(b *Mailbox) *dbox.Files {
+	s := b.store
+	c := s.filesConfig()
+	c.StorageDir, c.AltDir, c.Prefix, c.MaxOpenFiles = s.location.mailboxDir(b.dir), s.location.altMailboxDir(b.dir), sdboxPrefix, 1
+	if s.options.Write != nil {
+		if p, err := s.permissions(b.dir); err == nil {
+			c.Perm, c.DirMode = p.File, p.Dir
+		}
+	}
+	return dbox.NewFiles(c)
+}
+
+// open opens u.<UID>. The directory may be that of another mailbox by now: the index, which moves with the files, tells.
+func (f sdbox) open(m *Message) (*dbox.Message, error) {
+	b := m.ms.b
+	body, err := b.files.Open(dbox.Ref{File: dbox.FileID(m.rec.uid)})
+	if err != nil {
+		return nil, m.failed(err)
+	}
+	b.mu.Lock()
+	s, err := b.refresh()
+	if err == nil && b.guid(s) != m.ms.guid {
+		err = fmt.Errorf("%w: %s is another mailbox now", ErrNotFound, b.name)
+	}
+	b.mu.Unlock()
+	if err != nil {
+		body.Close()
+		return nil, err
+	}
+	return body, nil
+}
+
+// records returns nothing: the index has no extension for messages.
+func (sdbox) records(*lockedBox, uint32, []newRecord, uint32) []translog.NewRecord { return nil }
+
+// change needs no lock but that of the mailbox. The files of messages that were expunged are removed after it is given back.
+func (sdbox) change(_ context.Context, s *Store, do func(c change) error) error {
+	var c unlinks
+	err := do(&c)
+	for _, e := range c.expunged {
+		for _, uid := range e.uids {
+			s.report("remove an expunged message", e.files.Remove(dbox.FileID(uid)))
+		}
+	}
+	return err
+}
+
+// unlinks are the messages that a change has expunged.
+type unlinks struct {
+	expunged []expunged
+}
+
+type expunged struct {
+	files *dbox.Files
+	uids  []uint32
+}
+
+func (*unlinks) check(*lockedBox) error { return nil }
+
+func (c *unlinks) expunge(l *lockedBox, uids []uint32) error {
+	var gone translog.ExpungeGUIDs
+	e := expunged{files: l.b.files}
+	for _, uid := range uids {
+		if _, found := l.x.State().Find(uid); found {
+			gone = append(gone, translog.ExpungeGUID{UID: uid})
+			e.uids = append(e.uids, uid)
+		}
+	}
+	err := l.removeRecords(gone)
+	if err == nil {
+		c.expunged = append(c.expunged, e)
+	}
+	return err
+}
