@@ -14,7 +14,8 @@
 //		})
 //	}
 //
-// A plugin that writes also gives StorageFixture.Writable, which makes an empty store for the cases of backend.Writer.
+// A plugin that writes also gives StorageFixture.Writable, which makes an empty store for the cases of backend.Writer. They also
+// run without a wire.
 //
 // Every case runs on each of two connections: "memory", a gRPC connection inside
 // the test, and "process", the test binary executed again as the plugin. What

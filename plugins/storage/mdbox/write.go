@@ -1,9 +1,11 @@
 package mdbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/mdbox"
@@ -53,18 +55,49 @@ func (s *Storage) Append(ctx context.Context, r *backend.AppendRequest) (*backen
 		return nil, err
 	}
 	defer release()
-	messages := make([]mdbox.NewMessage, len(r.Messages))
+	messages, bodies := make([]mdbox.NewMessage, len(r.Messages)), make([]exactBody, len(r.Messages))
 	for i, n := range r.Messages {
 		if n.Size > uint64(s.settings.maxMessage) {
 			return nil, backend.Errorf(backend.KindLimit, "Message exceeds the limit max_message_size")
 		}
-		messages[i] = mdbox.NewMessage{Flags: n.Flags, Keywords: n.Keywords, Received: n.InternalDate, Size: n.Size, Body: n.Body}
+		bodies[i] = exactBody{n: i + 1, r: n.Body, left: n.Size}
+		messages[i] = mdbox.NewMessage{Flags: n.Flags, Keywords: n.Keywords, Received: n.InternalDate, Size: n.Size, Body: &bodies[i]}
 	}
 	saved, err := m.Append(ctx, messages)
 	if err != nil {
+		for _, b := range bodies {
+			if b.err != nil {
+				return nil, b.err
+			}
+		}
 		return nil, s.failed(p, m, err)
 	}
 	return &backend.AppendResult{UIDValidity: saved.UIDValidity, UIDs: saved.UIDs}, nil
+}
+
+// exactBody reads a body to its size: the library reads to the end, where the client's next command may be.
+type exactBody struct {
+	n    int // number of the message
+	r    io.Reader
+	left uint64
+	err  error // of the body, which is the caller's
+}
+
+// Read implements io.Reader.
+func (b *exactBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, cmp.Or(b.err, io.EOF)
+	}
+	k, err := b.r.Read(p[:min(uint64(len(p)), b.left)])
+	b.left -= uint64(k)
+	switch {
+	case err == io.EOF && b.left > 0:
+		err = backend.Errorf(backend.KindInvalidArgument, "message %d ends %d bytes before its size", b.n, b.left)
+	case err == io.EOF:
+		return k, nil // the next call says so
+	}
+	b.err = err
+	return k, err
 }
 
 // modes are the library's words for those of backend.
