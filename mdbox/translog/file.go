@@ -116,7 +116,7 @@ func (l *File) Scan(from uint32, end int64, fn func(r *Record) error) (Pos, erro
 			return s.Pos(), vfs.At(s.Err(), l.Path, 0)
 		}
 		if err := fn(&r); err != nil {
-			return r.Pos, err
+			return r.Pos, vfs.At(err, l.Path, 0)
 		}
 	}
 }

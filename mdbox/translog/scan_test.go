@@ -143,3 +143,23 @@ func TestNextModSeq(t *testing.T) {
 		}
 	}
 }
+
+// TestScanNamesTheFile: also of damage that is found in a record's payload.
+func TestScanNamesTheFile(t *testing.T) {
+	const path = "../../testdata/dovecot-2.3/small/mdbox/mailboxes/INBOX/dbox-Mails/dovecot.index.log"
+	f, err := OpenFile(vfs.OS, path, DefaultMaxLogBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	start := f.Header.Start().Offset
+	_, err = f.Scan(start, f.Info.Size, func(r *Record) error {
+		r.Payload = r.Payload[:1]
+		_, err := r.Decode(0)
+		return err
+	})
+	var damage *vfs.CorruptError
+	if !errors.As(err, &damage) || damage.File != path || damage.Offset < int64(start) {
+		t.Errorf("got %v, want damage of the file", err)
+	}
+}
