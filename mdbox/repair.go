@@ -81,38 +81,40 @@ func (s *Store) LockMailbox(ctx context.Context, name string) (*index.Locked, er
 
 // MailboxOf returns the name of the mailbox with a storage name. If it does not exist it is made, without TREE: that comes before MAP. Nobody is
 // misled, since a mailbox exists from when its index is complete. The map must be in order.
-func (r *Repair) MailboxOf(ctx context.Context, storage string) (name string, err error) {
+// The caller then calls MarkListStale.
+func (r *Repair) MailboxOf(ctx context.Context, storage string) (name string, made bool, err error) {
 	s := r.s
 	if name, err = s.codec().Name(storage); err != nil {
-		return "", err
+		return "", false, err
 	}
 	name = mailboxlist.Canonical(name)
 	if _, err = s.mailboxDir(name); !errors.Is(err, ErrNotFound) {
-		return name, err
+		return name, false, err
 	}
 	if s.location.Layout == LayoutIndex {
-		return "", err // its name is in the list index, which needs TREE
+		return "", false, err // its name is in the list index, which needs TREE
 	}
 	dir, err := s.codec().Storage(name)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	p, err := s.permissions(dir)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	if _, err := s.makeMailboxDirs(dir, p); err != nil {
-		return "", err
+		return "", false, err
 	}
 	_, err = s.initialise(ctx, dir, newMailbox{name: name})
-	if err == nil {
-		s.markListStale(ctx)
-	}
-	return name, err
+	return name, true, err
 }
 
-// MailboxDir returns the directory of a mailbox below mailboxes/, which with LayoutFS is its storage name.
-func (s *Store) MailboxDir(name string) (string, error) { return s.mailboxDir(name) }
+// MarkListStale tells the list index that mailboxes were made, if changed is set.
+func (s *Store) MarkListStale(ctx context.Context, changed bool) {
+	if changed {
+		s.markListStale(ctx)
+	}
+}
 
 // NextUIDValidity allocates a UIDVALIDITY.
 func (r *Repair) NextUIDValidity() (uint32, error) {

@@ -7,7 +7,7 @@ import (
 )
 
 func mailCommand() *cobra.Command {
-	return group("mail", "look at the files of a mailstore", mailDumpCommand())
+	return group("mail", "look at a mailstore and repair it", mailDumpCommand(), mailVerifyCommand(), mailRebuildCommand(), mailPurgeCommand())
 }
 
 func mailDumpCommand() *cobra.Command {

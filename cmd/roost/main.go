@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -16,10 +17,18 @@ import (
 var version = "0.1.0-dev"
 
 func main() {
-	if err := rootCommand().ExecuteContext(context.Background()); err != nil {
-		fmt.Fprintf(os.Stderr, "roost: %v\n", err)
-		os.Exit(1)
+	err := rootCommand().ExecuteContext(context.Background())
+	if err == nil {
+		return
 	}
+	code := 1
+	if e := (*exitCode)(nil); errors.As(err, &e) {
+		code = e.code
+	}
+	if err.Error() != "" {
+		fmt.Fprintf(os.Stderr, "roost: %v\n", err)
+	}
+	os.Exit(code)
 }
 
 func rootCommand() *cobra.Command {

@@ -139,6 +139,7 @@ type builder struct {
 	byGUID  map[dbox.GUID][]*mail
 	byPlace map[place]*mail
 	highest dbox.FileID
+	made    bool // mailboxes were made
 }
 
 func (b *builder) did(r Repair) {
@@ -153,7 +154,10 @@ func (b *builder) repairMail() (err error) {
 	if b.r, err = b.s.LockForRepair(b.ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.r.Unlock()) }()
+	defer func() {
+		err = errors.Join(err, b.r.Unlock())
+		b.s.MarkListStale(b.ctx, b.made) // LIST is for when MAP is free
+	}()
 	for _, step := range []func() error{
 		b.readMap, b.readMailboxes, b.readFiles, b.match, b.rewriteFiles, b.repairMap, b.chooseMailboxes, b.repairMailboxes,
 	} {

@@ -42,11 +42,15 @@ func (b *builder) chooseMailboxes() error {
 
 // boxFor returns the mailbox with a storage name, which is made if there is none, or INBOX.
 func (b *builder) boxFor(storage string) (*oldBox, error) {
-	name, err := b.r.MailboxOf(b.ctx, storage)
+	name, made, err := b.r.MailboxOf(b.ctx, storage)
 	if err != nil || storage == "" {
-		if name, err = b.r.MailboxOf(b.ctx, inbox); err != nil {
+		if name, made, err = b.r.MailboxOf(b.ctx, inbox); err != nil {
 			return nil, err
 		}
+	}
+	if made {
+		b.made = true
+		b.did(Repair{What: "the mailbox was made again", Mailbox: name})
 	}
 	if box := b.boxNamed(name); box != nil {
 		return box, nil

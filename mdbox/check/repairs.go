@@ -8,11 +8,11 @@ import (
 
 // Repair is something that Rebuild did, or could not do.
 type Repair struct {
-	File    string // path, "" = none
-	What    string
-	Mailbox string
-	UID     uint32
-	Lost    bool // something is gone for good
+	File    string `json:"file,omitempty"` // path, "" = none
+	What    string `json:"what"`
+	Mailbox string `json:"mailbox,omitempty"`
+	UID     uint32 `json:"uid,omitempty"`
+	Lost    bool   `json:"lost"` // something is gone for good
 }
 
 // String returns one line for an administrator.
@@ -39,10 +39,11 @@ func (r Repair) String() string {
 
 // Repairs is what Rebuild did, in order.
 type Repairs struct {
-	Found *Report // what was wrong before
-	Done  []Repair
+	Found *Report  `json:"found"` // what was wrong before
+	Done  []Repair `json:"done"`
 	// Messages that mailboxes have got back, and such that are gone.
-	Restored, LostMessages int
+	Restored     int `json:"restored"`
+	LostMessages int `json:"lost_messages"`
 }
 
 // Changed reports whether anything was repaired.

@@ -24,14 +24,17 @@ const (
 
 func (k Kind) String() string { return [...]string{"damage", "leftover", "not verified"}[k] }
 
+// MarshalText implements encoding.TextMarshaler.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
 // Finding is something that was found.
 type Finding struct {
-	Kind    Kind
-	File    string // path
-	Offset  int64  // bytes from the start of File; -1: the file as a whole
-	Rule    string // what should be, or is
-	Mailbox string // that is concerned, "" = none or several
-	UID     uint32 // of the message that is concerned, 0 = none
+	Kind    Kind   `json:"kind"`
+	File    string `json:"file"`              // path
+	Offset  int64  `json:"offset"`            // bytes from the start of File; -1: the file as a whole
+	Rule    string `json:"rule"`              // what should be, or is
+	Mailbox string `json:"mailbox,omitempty"` // that is concerned, "" = none or several
+	UID     uint32 `json:"uid,omitempty"`     // of the message that is concerned, 0 = none
 }
 
 // String returns one line for an administrator.
@@ -57,11 +60,13 @@ const maxFindings = 10_000
 
 // Report is the result of a verification.
 type Report struct {
-	Findings []Finding
-	More     int // findings that Findings has no room for
+	Findings []Finding `json:"findings"`
+	More     int       `json:"more"` // findings that Findings has no room for
 	// What was looked at.
-	Mailboxes, Files, Messages int
-	Bytes                      int64 // of mail files
+	Mailboxes int   `json:"mailboxes"`
+	Files     int   `json:"files"`
+	Messages  int   `json:"messages"`
+	Bytes     int64 `json:"bytes"` // of mail files
 }
 
 // Clean reports whether nothing is damaged.
