@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/roostmail/roost/mdbox/cache"
 	"github.com/roostmail/roost/mdbox/dbox"
@@ -45,8 +46,27 @@ func (m *Message) close() {
 // UID returns the UID.
 func (m *Message) UID() uint32 { return m.rec.uid }
 
-// SaveDate returns when the message came into this mailbox, a UNIX time; 0 = not known.
-func (m *Message) SaveDate() int64 { return int64(m.rec.saveDate) }
+// SaveDate returns when the message came into this mailbox, a UNIX time; 0 = not known. In formats whose index does not have it, it is
+// cached, or else that of the last change of the message's file.
+func (m *Message) SaveDate() int64 {
+	if m.rec.saveDate != 0 || m.rec.mapUID != 0 {
+		return int64(m.rec.saveDate)
+	}
+	if c := m.cache(); c != nil {
+		if t, ok := c.SaveDate(); ok {
+			return t
+		}
+	}
+	b, err := m.open()
+	if err != nil {
+		return 0
+	}
+	st, err := b.Stat()
+	if err != nil {
+		return 0
+	}
+	return st.Ctime / int64(time.Second)
+}
 
 // GUID returns the message's GUID as printed: 32 hex digits, or the string that it had
 // in another format.

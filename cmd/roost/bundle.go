@@ -5,6 +5,7 @@ import (
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/server"
+	format "github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/plugins/auth/passwdfile"
 	"github.com/roostmail/roost/plugins/storage/mdbox"
 )
@@ -13,4 +14,5 @@ import (
 var bundle = server.Bundle{
 	func(log *slog.Logger) backend.Plugin { return passwdfile.New(log) },
 	func(log *slog.Logger) backend.Plugin { return mdbox.New(log) },
+	func(log *slog.Logger) backend.Plugin { return mdbox.NewFormat(format.FormatSdbox, log) },
 }

@@ -160,6 +160,9 @@ func (m *Message) interpret() error {
 // stored reports whether the stored body is the physical message.
 func (m *Message) stored() bool { return m.compression == Uncompressed && len(m.attachments) == 0 }
 
+// Stat describes the file that the message is in.
+func (m *Message) Stat() (vfs.Info, error) { return m.file.Stat() }
+
 // Header returns the message header.
 func (m *Message) Header() MessageHeader { return m.header }
 

@@ -58,6 +58,7 @@ func infoOf(st *unix.Stat_t) Info {
 	return Info{
 		Size:  st.Size,
 		Mtime: st.Mtim.Nano(),
+		Ctime: st.Ctim.Nano(),
 		Dev:   uint64(st.Dev),
 		Ino:   st.Ino,
 		Dir:   st.Mode&unix.S_IFMT == unix.S_IFDIR,

@@ -110,6 +110,7 @@ type File interface {
 type Info struct {
 	Size  int64  // bytes
 	Mtime int64  // last modification, UNIX time in nanoseconds
+	Ctime int64  // last change of content, links or attributes, UNIX time in nanoseconds
 	Dev   uint64 // with Ino the identity of the file
 	Ino   uint64
 	Dir   bool // a directory

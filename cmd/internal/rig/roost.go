@@ -79,7 +79,8 @@ func startRoost(o RoostOptions) (*Roost, error) {
 		Config:  filepath.Join(o.Dir, "roost.toml"),
 		done:    make(chan struct{}),
 	}
-	conf := fmt.Sprintf(roostConf, r.Addr, r.TLSAddr, cert, key, o.Location, o.Storage, o.Spaces, r.Admin, o.Extra)
+	driver, _, _ := strings.Cut(o.Location, ":") // the plugin has the name of the format
+	conf := fmt.Sprintf(roostConf, r.Addr, r.TLSAddr, cert, key, driver, o.Location, o.Storage, o.Spaces, r.Admin, o.Extra)
 	if err := os.WriteFile(r.Config, []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
@@ -119,7 +120,7 @@ key = %q
 plugin = "passwd-file"
 options.path = "users"
 [storage]
-plugin = "mdbox"
+plugin = %q
 options.mail_location = %q
 %s
 %s

@@ -61,7 +61,7 @@ func (n *node) mode() fs.FileMode {
 
 func (f *FS) info(n *node) vfs.Info {
 	return vfs.Info{
-		Size: int64(len(n.data)), Mtime: n.mtime, Dev: f.dev, Ino: n.ino, Dir: n.names != nil, UID: n.uid, GID: n.gid, Perm: n.perm,
+		Size: int64(len(n.data)), Mtime: n.mtime, Ctime: n.mtime, Dev: f.dev, Ino: n.ino, Dir: n.names != nil, UID: n.uid, GID: n.gid, Perm: n.perm,
 	}
 }
 

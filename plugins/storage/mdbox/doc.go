@@ -1,6 +1,7 @@
 // Package mdbox is the bundled storage plugin for mailstores in Dovecot's mdbox
 // format. It translates between core's storage interface (core/backend) and the
-// library in mdbox, which knows the format; see README.md for its options.
+// library in mdbox, which knows the format; see README.md for its options. The library serves other
+// formats as well, each of which is a plugin of its own for the configuration: NewFormat.
 //
 // # What it keeps
 //

@@ -5,13 +5,14 @@ import (
 	"os/user"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/mdbox"
 )
 
-// The options, under Dovecot's names where Dovecot has the setting.
+// The options of all formats, under Dovecot's names where Dovecot has the setting.
 var options = []backend.Option{
 	{Name: "mail_location", Type: backend.OptionString,
 		Help: "where the mail is, in Dovecot's syntax; a user's field \"mail\" takes precedence"},
@@ -23,8 +24,8 @@ var options = []backend.Option{
 		Help: "answer STATUS from dovecot.list.index when it is up to date"},
 
 	{Name: "max_open_mailboxes", Type: backend.OptionInt, Default: "1000", Help: "mailboxes whose state is kept in memory"},
-	{Name: "max_open_stores", Type: backend.OptionInt, Default: "1000", Help: "users whose map is kept in memory"},
-	{Name: "max_open_files", Type: backend.OptionInt, Default: "256", Help: "m.N and cache files kept open, of all users together"},
+	{Name: "max_open_stores", Type: backend.OptionInt, Default: "1000", Help: "users whose mailbox list and map are kept in memory"},
+	{Name: "max_open_files", Type: backend.OptionInt, Default: "256", Help: "mail and cache files kept open, of all users together"},
 	{Name: "max_mailboxes", Type: backend.OptionInt, Default: "100000", Help: "mailboxes of one user that are listed"},
 	{Name: "cache_bytes", Type: backend.OptionSize, Default: "256M", Help: "memory for the state of mailboxes and stores"},
 	{Name: "max_message_size", Type: backend.OptionSize, Default: "1G", Help: "largest message that is read, after decompression"},
@@ -54,6 +55,14 @@ var options = []backend.Option{
 	{Name: "mail_never_cache_fields", Type: backend.OptionString, Default: "imap.envelope", Help: "as in Dovecot"},
 }
 
+// optionsOf returns the options of a plugin for a format.
+func optionsOf(f mdbox.Format) []backend.Option {
+	if f == mdbox.FormatMdbox {
+		return options
+	}
+	return slices.DeleteFunc(slices.Clone(options), func(o backend.Option) bool { return strings.HasPrefix(o.Name, "mdbox_") })
+}
+
 // choices lists the values of options that take one of a few.
 var choices = map[string][]string{
 	"mail_fsync":         {"optimized", "always", "never"},
@@ -73,11 +82,11 @@ type settings struct {
 	write                       mdbox.Writing
 }
 
-// parseSettings checks all options. Its error names the option.
-func parseSettings(opts map[string]any) (settings, error) {
+// parseSettings checks all options of a format. Its error names the option.
+func parseSettings(f mdbox.Format, opts map[string]any) (settings, error) {
 	p := optionParser{given: opts}
 	for name := range opts {
-		if !slices.ContainsFunc(options, func(o backend.Option) bool { return o.Name == name }) {
+		if !slices.ContainsFunc(optionsOf(f), func(o backend.Option) bool { return o.Name == name }) {
 			p.fail(name, "unknown option")
 		}
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 func TestDefaultsAreValid(t *testing.T) {
-	s, err := parseSettings(nil)
+	s, err := parseSettings(mdbox.FormatMdbox, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +38,7 @@ func TestOptionErrorsNameTheOption(t *testing.T) {
 		{"mail_locaton", "x", "unknown option"},
 		{"mail_location", int64(1), "must be a string"},
 		{"mail_location", "maildir:~/x", "is not supported"},
+		{"mail_location", "sdbox:~/x", "belongs to the storage plugin \"sdbox\""},
 		{"mail_location", "mdbox:/x/%q", "unknown variable"},
 		{"mail_home", "/home/%{nope}", "unknown variable"},
 		{"mail_attachment_dir", "/a/%Z", "unknown variable"},

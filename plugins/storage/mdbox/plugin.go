@@ -3,6 +3,7 @@ package mdbox
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ const Version = "0.1.0"
 
 // Storage implements backend.Storage and backend.Watcher. Make it with New.
 type Storage struct {
+	format  mdbox.Format
 	log     *slog.Logger
 	watches *watches
 
@@ -45,18 +47,21 @@ var (
 	_ backend.Watcher = (*Storage)(nil)
 )
 
-// New returns the plugin, not configured yet. It touches no mail.
-func New(log *slog.Logger) *Storage { return &Storage{log: log} }
+// New returns the plugin for mdbox stores, not configured yet. It touches no mail.
+func New(log *slog.Logger) *Storage { return NewFormat(mdbox.FormatMdbox, log) }
+
+// NewFormat is New for any format: the plugin has its name.
+func NewFormat(f mdbox.Format, log *slog.Logger) *Storage { return &Storage{format: f, log: log} }
 
 // Info implements backend.Plugin.
 func (s *Storage) Info() backend.Info {
 	return backend.Info{
 		Kind:         backend.KindStorage,
-		Name:         "mdbox",
+		Name:         string(s.format),
 		Version:      Version,
-		Description:  "reads and writes Dovecot's mdbox mailstores",
+		Description:  "reads and writes Dovecot's " + string(s.format) + " mailstores",
 		Capabilities: []string{backend.CapWatchFD, backend.CapWrite},
-		Options:      options,
+		Options:      optionsOf(s.format),
 	}
 }
 
@@ -67,7 +72,7 @@ func (s *Storage) Configure(_ context.Context, c backend.Config) error {
 	if s.configured {
 		return backend.Errorf(backend.KindInvalidArgument, "already configured")
 	}
-	set, err := parseSettings(c.Options)
+	set, err := parseSettings(s.format, c.Options)
 	if err != nil {
 		return err
 	}
@@ -77,7 +82,7 @@ func (s *Storage) Configure(_ context.Context, c backend.Config) error {
 	}
 	s.namespaces = map[string]*namespace{}
 	for _, n := range spaces {
-		ns, err := newNamespace(n, set)
+		ns, err := s.newNamespace(n, set)
 		if err != nil {
 			return err
 		}
@@ -106,7 +111,7 @@ func (s *Storage) Configure(_ context.Context, c backend.Config) error {
 // sampleVars stand for a user when templates are checked.
 var sampleVars = mdbox.Vars{User: "user@example.org", Home: "/home/user", UID: "1000", GID: "1000"}
 
-func newNamespace(n backend.Namespace, set settings) (*namespace, error) {
+func (s *Storage) newNamespace(n backend.Namespace, set settings) (*namespace, error) {
 	ns := &namespace{Namespace: n}
 	location, option := cmp.Or(n.Location, set.location), "options.mail_location"
 	if n.Location != "" {
@@ -116,13 +121,22 @@ func newNamespace(n backend.Namespace, set settings) (*namespace, error) {
 		return ns, nil
 	}
 	var err error
-	if ns.location, err = mdbox.ParseLocation(location); err == nil {
+	if ns.location, err = s.parseLocation(location); err == nil {
 		_, err = ns.location.Resolve(sampleVars, "/")
 	}
 	if err != nil {
 		return nil, backend.Errorf(backend.KindInvalidArgument, "%s: %v", option, err)
 	}
 	return ns, nil
+}
+
+// parseLocation parses a mail_location, which must be of the plugin's format.
+func (s *Storage) parseLocation(location string) (*mdbox.LocationTemplate, error) {
+	t, err := mdbox.ParseLocation(location)
+	if err == nil && t.Format() != s.format {
+		return nil, &mdbox.LocationError{Location: location, Reason: fmt.Sprintf("the format belongs to the storage plugin %q", string(t.Format()))}
+	}
+	return t, err
 }
 
 // Health implements backend.Plugin.
@@ -212,7 +226,7 @@ func (s *Storage) resolve(ns *namespace, v mdbox.Vars, mail string) (p place, er
 	}
 	t := ns.location
 	if mail != "" && ns.Namespace.Location == "" {
-		if t, err = mdbox.ParseLocation(mail); err != nil {
+		if t, err = s.parseLocation(mail); err != nil {
 			return p, err
 		}
 	}

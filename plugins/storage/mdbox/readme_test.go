@@ -10,11 +10,15 @@ import (
 
 	"github.com/BurntSushi/toml"
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/mdbox"
 )
 
-func readme(t *testing.T) string {
+// readmes are the pages of the plugins, by format.
+var readmes = map[mdbox.Format]string{mdbox.FormatMdbox: "README.md", mdbox.FormatSdbox: "../sdbox/README.md"}
+
+func readme(t *testing.T, f mdbox.Format) string {
 	t.Helper()
-	b, err := os.ReadFile("README.md")
+	b, err := os.ReadFile(readmes[f])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,16 +35,24 @@ func optionRow(o backend.Option) string {
 }
 
 func TestREADMEListsEveryOption(t *testing.T) {
-	text := readme(t)
-	for _, o := range options {
-		if row := optionRow(o); !strings.Contains(text, row+"\n") {
-			t.Errorf("the table of options lacks the line\n%s", row)
+	for f, page := range readmes {
+		text := readme(t, f)
+		for _, o := range optionsOf(f) {
+			if row := optionRow(o); !strings.Contains(text, row+"\n") {
+				t.Errorf("the table of options in %s lacks the line\n%s", page, row)
+			}
 		}
 	}
 }
 
 func TestREADMEExamplesWork(t *testing.T) {
-	_, examples, _ := strings.Cut(readme(t), "## Examples")
+	for f := range readmes {
+		t.Run(string(f), func(t *testing.T) { examplesWork(t, f) })
+	}
+}
+
+func examplesWork(t *testing.T, f mdbox.Format) {
+	_, examples, _ := strings.Cut(readme(t, f), "## Examples")
 	examples, _, _ = strings.Cut(examples, "## Errors")
 	var blocks []string
 	inBlock := false
@@ -63,11 +75,11 @@ func TestREADMEExamplesWork(t *testing.T) {
 				Options map[string]any `toml:"options"`
 			} `toml:"storage"`
 		}
-		if _, err := toml.Decode(block, &c); err != nil || c.Storage.Plugin != "mdbox" {
+		if _, err := toml.Decode(block, &c); err != nil || c.Storage.Plugin != string(f) {
 			t.Errorf("%v in\n%s", err, block)
 			continue
 		}
-		s := New(slog.New(slog.DiscardHandler))
+		s := NewFormat(f, slog.New(slog.DiscardHandler))
 		if err := s.Configure(context.Background(), backend.Config{Options: c.Storage.Options}); err != nil {
 			t.Errorf("%v in\n%s", err, block)
 			continue
