@@ -178,6 +178,10 @@ func (f identityFile) SetOwner(gid int, perm fs.FileMode) error {
 	return f.x.path("chown", f.Name(), func() error { return f.WritableFile.SetOwner(gid, perm) })
 }
 
+func (f identityFile) SetMtime(t int64) error {
+	return f.x.path("futimes", f.Name(), func() error { return f.WritableFile.SetMtime(t) })
+}
+
 // WaitLock waits as the file itself does, if it can.
 func (f identityFile) WaitLock(kind LockKind) error {
 	if w, ok := f.WritableFile.(LockWaiter); ok {

@@ -112,6 +112,11 @@ func (f osFile) SetOwner(gid int, perm fs.FileMode) error {
 	return f.Chmod(perm & (fs.ModePerm | fs.ModeSetgid))
 }
 
+func (f osFile) SetMtime(t int64) error {
+	times := []unix.Timeval{unix.NsecToTimeval(t), unix.NsecToTimeval(t)}
+	return retry("futimes", f.Name(), func() error { return unix.Futimes(int(f.Fd()), times) })
+}
+
 func (f osFile) TryLock(kind LockKind) (bool, error) {
 	var err error
 	if kind == LockFlock {

@@ -71,6 +71,8 @@ type WritableFile interface {
 	Sync() error
 	// SetOwner changes group (gid, -1 = keep) and permissions.
 	SetOwner(gid int, perm fs.FileMode) error
+	// SetMtime sets the time of the last modification, UNIX time in nanoseconds.
+	SetMtime(t int64) error
 	// TryLock takes an exclusive lock on the whole file without waiting. ok is false if somebody else has it, in
 	// this process (another open of the file) or in another one. Close releases it too.
 	TryLock(kind LockKind) (ok bool, err error)

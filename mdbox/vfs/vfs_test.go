@@ -112,3 +112,18 @@ func TestMkdirHandsOnTheGroup(t *testing.T) {
 		t.Errorf("Mkdir without parent: %v, want fs.ErrNotExist", err)
 	}
 }
+
+func TestSetMtime(t *testing.T) {
+	f, err := OS.OpenWrite(filepath.Join(t.TempDir(), "f"), Create|Exclusive, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const when = 1577872800 * 1e9
+	if err := f.SetMtime(when); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := f.Stat(); err != nil || st.Mtime != when {
+		t.Errorf("time %d, %v, want %d", st.Mtime, err, int64(when))
+	}
+}

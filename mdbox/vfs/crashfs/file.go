@@ -160,6 +160,13 @@ func (h *file) SetOwner(gid int, perm fs.FileMode) error {
 	})
 }
 
+func (h *file) SetMtime(t int64) error {
+	return h.do(&Op{Kind: SetOwner}, func() error {
+		h.node.mtime = t
+		return nil
+	})
+}
+
 func (h *file) TryLock(kind vfs.LockKind) (ok bool, err error) {
 	err = h.do(&Op{Kind: Lock}, func() error {
 		if holder := h.node.locks[kind]; holder != nil && holder != h {
