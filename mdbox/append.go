@@ -89,8 +89,8 @@ func (a *appending) run(ctx context.Context, messages []NewMessage) (*Saved, err
 	return a.commit(ctx)
 }
 
-// commit makes the written messages part of the store and of the mailbox. In mdbox that is: MAP, BOX, map, cache, mailbox, tail of the
-// mailbox, tail of the map (dovecot mdbox-save.c).
+// commit makes the written messages part of the store and of the mailbox. In mdbox that is: MAP, BOX, map, cache, mailbox
+// (dovecot mdbox-save.c).
 func (a *appending) commit(ctx context.Context) (saved *Saved, err error) {
 	err = a.b.store.format.change(ctx, a.b.store, func(c change) error {
 		box, err := a.b.lockSized(ctx, [16]byte{}, nil)

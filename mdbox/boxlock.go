@@ -112,8 +112,8 @@ func (l *lockedBox) requested() ([]uint32, error) {
 	return uids, nil
 }
 
-// expunge carries out the expunge of messages, ascending by UID, which must include all that requested returns: their
-// references are given back in the map, then they leave the mailbox, durably. The caller finishes the map. (spec: dovecot mdbox-sync.c)
+// expunge carries out the expunge of messages, ascending by UID, which must include all that requested returns: they leave the
+// mailbox, durably, then their references are given back in the map. (spec: dovecot mdbox-sync.c)
 //
 // A message whose reference can not be found loses nothing but its record, which is reported.
 func (l *lockedBox) expunge(m *mapindex.Locked, uids []uint32) error {
@@ -121,14 +121,24 @@ func (l *lockedBox) expunge(m *mapindex.Locked, uids []uint32) error {
 		return nil
 	}
 	refs, gone := l.expunged(uids)
+	if err := l.removeRecords(gone); err != nil {
+		return err
+	}
+	l.giveBack(m, refs)
+	return nil
+}
+
+// giveBack gives back references that mailboxes had. If that fails the messages only stay longer than they need to: until references are
+// counted again.
+func (l *lockedBox) giveBack(m *mapindex.Locked, refs []mapindex.UID) {
 	missing, err := m.AddReferences(refs, -1)
 	if err != nil {
-		return fmt.Errorf("mdbox: give back references: %w", err)
+		l.b.store.recount.Store(true)
+		l.b.store.report("give back references", err)
 	}
 	for _, uid := range missing {
 		l.b.store.options.Report(fmt.Errorf("mdbox: mailbox %s: expunged a message whose map UID %d had no reference left", l.b.name, uid))
 	}
-	return l.removeRecords(gone)
 }
 
 // expunged returns the map UIDs of messages, one for each, and the records of their removal.

@@ -40,8 +40,7 @@ func (b *Mailbox) Copy(ctx context.Context, r CopyRequest) (*Copied, error) {
 	return b.store.format.copyWithin(ctx, b, r)
 }
 
-// copyWithin raises the references, adds the copies, then, for a move, removes the originals and lowers the references again. The
-// map stays unfinished meanwhile, so that references are counted again should this process end in between.
+// copyWithin raises the references, adds the copies, then, for a move, removes the originals and lowers the references again.
 func (b *Mailbox) copyWithin(ctx context.Context, r CopyRequest) (copied *Copied, err error) {
 	err = b.store.withMap(ctx, func(m *lockedMap) error {
 		copied, err = b.copyLocked(ctx, m, r)
@@ -158,7 +157,7 @@ func (l *lockedBox) receive(ctx context.Context, c change, p placer, messages []
 	}
 	saved, err := l.add(ctx, first, messages, l.b.store.now())
 	if err != nil {
-		p.takeBack(l, first)
+		p.takeBack(c, l, messages, first)
 	}
 	return saved, err
 }

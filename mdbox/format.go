@@ -59,7 +59,7 @@ type placer interface {
 	// place returns the UID of the first message; the others follow.
 	place(c change, l *lockedBox, messages []newRecord) (first uint32, err error)
 	// takeBack undoes place: the messages did not come into the mailbox, unless it has them all the same.
-	takeBack(l *lockedBox, first uint32)
+	takeBack(c change, l *lockedBox, messages []newRecord, first uint32)
 }
 
 // saver writes messages that are then placed together.

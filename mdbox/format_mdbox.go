@@ -115,8 +115,9 @@ func (a *mdboxSaver) place(c change, l *lockedBox, messages []newRecord) (first 
 	return l.x.State().NextUID(), nil
 }
 
-// takeBack leaves the messages to the recovery of the map, which counts their references.
-func (a *mdboxSaver) takeBack(*lockedBox, uint32) {}
+func (a *mdboxSaver) takeBack(c change, l *lockedBox, messages []newRecord, first uint32) {
+	references{}.takeBack(c, l, messages, first)
+}
 
 // references places copies: they are one reference more to messages that the map has already.
 type references struct{}
@@ -135,4 +136,14 @@ func (references) place(c change, l *lockedBox, messages []newRecord) (first uin
 	return l.x.State().NextUID(), nil
 }
 
-func (references) takeBack(*lockedBox, uint32) {}
+// takeBack gives the references back, unless the log has the messages although it could not be synced.
+func (references) takeBack(c change, l *lockedBox, messages []newRecord, first uint32) {
+	if _, there := l.x.State().Find(first); there {
+		return
+	}
+	refs := make([]mapindex.UID, len(messages))
+	for i, r := range messages {
+		refs[i] = r.mapUID
+	}
+	l.giveBack(c.(*lockedMap).Locked, refs)
+}

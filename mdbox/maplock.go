@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/roostmail/roost/mdbox/filelock"
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mapindex"
 )
@@ -38,6 +39,9 @@ func (s *Store) lockMap(ctx context.Context) (*lockedMap, error) {
 		err = l.Check()
 	} else if errors.Is(err, mapindex.ErrUnfinished) {
 		err = s.recover(ctx, m)
+	}
+	if err == nil {
+		s.afterDeath(ctx, m)
 	}
 	if err != nil {
 		m.unlock()
@@ -88,6 +92,8 @@ func (s *Store) withMap(ctx context.Context, change func(m *lockedMap) error) er
 	}
 	if err = change(m); err == nil {
 		s.report("finish a change of the map", m.Finish())
+	} else if !refused(err) {
+		s.recount.Store(true) // what was cut off may have left counts that are too high
 	}
 	if m.Settled() {
 		m.unlock()
@@ -100,6 +106,16 @@ func (s *Store) withMap(ctx context.Context, change func(m *lockedMap) error) er
 		s.settle(ctx)
 	}
 	return err
+}
+
+// refused reports whether a change failed before it had done anything.
+func refused(err error) bool {
+	for _, e := range []error{ErrNotFound, ErrNotInitialised, ErrReadOnly, filelock.ErrTimeout, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // settle takes MAP once more, which ends changes that an error has cut off. If that is not possible now, whoever takes it next does it.

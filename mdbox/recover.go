@@ -93,3 +93,49 @@ func (s *Store) countReferences(ctx context.Context, counts map[mapindex.UID]uin
 	}
 	return unread, nil
 }
+
+// afterDeath counts all references again if a process that might have changed the store has died, or if this one could not give some
+// back. Nobody can change references meanwhile. It does so once, before the first change by this process; what goes wrong is reported, and leaves counts too high.
+func (s *Store) afterDeath(ctx context.Context, m *lockedMap) {
+	left, err := s.mark()
+	s.report("leave a marker", err)
+	if len(left) == 0 && !s.recount.Load() {
+		return
+	}
+	if err := s.recountAll(ctx, m); err != nil {
+		s.report("count references", err)
+		s.recount.Store(true)
+	} else {
+		s.recount.Store(false)
+	}
+	for _, f := range left {
+		if !s.recount.Load() {
+			s.report("remove a marker", s.options.FS.Remove(f.Name()))
+		}
+		s.report("close a marker", f.Close())
+	}
+}
+
+// recountAll makes the reference counts of the whole map those that the mailboxes have.
+func (s *Store) recountAll(ctx context.Context, m *lockedMap) error {
+	counts := map[mapindex.UID]uint16{}
+	m.Map().All(func(uid mapindex.UID, _ mapindex.Entry, _ error) bool { counts[uid] = 0; return true })
+	unread, err := s.countReferences(ctx, counts)
+	if err = errors.Join(err, unread); err != nil {
+		return err
+	}
+	wrong := 0
+	m.Map().All(func(uid mapindex.UID, e mapindex.Entry, err error) bool {
+		if err != nil || counts[uid] == e.Refcount {
+			delete(counts, uid)
+			return true
+		}
+		wrong++
+		return true
+	})
+	if wrong == 0 {
+		return nil
+	}
+	s.options.Report(fmt.Errorf("mdbox: %s: a process ended in the midst of a change: corrected the references of %d messages", s.location.mapDir(), wrong))
+	return m.SetReferences(counts)
+}

@@ -70,7 +70,7 @@ func (a *sdboxSaver) freeUIDs(next uint32) (uint32, error) {
 }
 
 // takeBack removes the files, unless the log has the messages although it could not be synced.
-func (a *sdboxSaver) takeBack(l *lockedBox, first uint32) {
+func (a *sdboxSaver) takeBack(_ change, l *lockedBox, _ []newRecord, first uint32) {
 	if _, there := l.x.State().Find(first); !there {
 		a.b.store.report("remove what was not saved", a.abort())
 	}

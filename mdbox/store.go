@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/roostmail/roost/mdbox/cache"
 	"github.com/roostmail/roost/mdbox/dbox"
@@ -57,6 +58,10 @@ type Store struct {
 	writer chan struct{}
 	// writeMap is the map as its writers see it. Readers have their own, since a writer may have to wait for MAP for minutes.
 	writeMap *mapindex.Map // nil: not opened yet
+	// marker says that this process may change the store; nil: it has not yet.
+	marker vfs.WritableFile
+	// recount: references may be counted too high.
+	recount atomic.Bool
 }
 
 // New returns the store at a location. It touches no file: a store that does not
@@ -104,6 +109,7 @@ func (s *Store) Location() Location { return s.location }
 
 // Close closes the files of the store. Its mailboxes and messages must not be used any more.
 func (s *Store) Close() error {
+	s.report("remove the marker", s.unmark())
 	err := s.files.Close()
 	if s.ownCache {
 		err = errors.Join(err, s.options.Cache.Close())

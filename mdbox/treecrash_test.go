@@ -145,6 +145,9 @@ func (c *treeCrash) judge(t *testing.T, fsys *crashfs.FS, before map[string]stri
 	if diff := cmp.Diff(c.want, got); diff != "" {
 		problem("names (-want +got):\n%s", diff)
 	}
+	if err := mdbox.TouchMap(s); err != nil { // the next change counts references
+		problem("%v", err)
+	}
 	problems = append(problems, wrongReferences(t, s)...)
 	report, err := check.Verify(context.Background(), s, check.Options{FS: fsys})
 	if err != nil {

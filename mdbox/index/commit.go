@@ -21,6 +21,23 @@ import (
 // further writes, as it does after a failed sync: the transaction is then in the
 // log, and will only be lost with the machine.
 func (l *Locked) Commit(durable bool, records ...translog.NewRecord) error {
+	return l.commit(durable, false, records)
+}
+
+// CommitDone is Commit together with CommitTail: a process that is killed leaves both or neither. It fails with ErrRequests if
+// something behind the tail was not carried out.
+func (l *Locked) CommitDone(durable bool, records ...translog.NewRecord) error {
+	requests, err := l.Requests()
+	if err == nil && len(requests) > 0 {
+		err = fmt.Errorf("%w: %d in %s", ErrRequests, len(requests), l.x.snapshotPath())
+	}
+	if err != nil {
+		return err
+	}
+	return l.commit(durable, true, records)
+}
+
+func (l *Locked) commit(durable, done bool, records []translog.NewRecord) error {
 	if err := l.writable(); err != nil {
 		return err
 	}
@@ -31,6 +48,10 @@ func (l *Locked) Commit(durable bool, records ...translog.NewRecord) error {
 		return l.x.deletedError()
 	}
 	b, err := translog.AppendTransaction(nil, records...)
+	if err == nil && done { // behind the transaction, outside of its boundary
+		end := l.x.state.pos.Offset + uint32(len(b)) + tailRecordSize
+		b, err = translog.AppendTransaction(b, translog.NewRecord{External: true, Payload: headerUpdate(offLogTailOffset, end)})
+	}
 	if err == nil {
 		err = l.append(b, durable)
 	}

@@ -25,9 +25,10 @@ const maxRefcount = 32767
 // Locked is the map while this process holds the lock of its log: the commit lock of the whole store. It is
 // for one goroutine.
 //
-// Whoever changes the map first changes it, then the mailbox, and calls Finish when both are done. A
-// process that ends between the two leaves the map unfinished, and whoever locks it next knows that references have to be
-// counted again (dovecot mdbox-map.c, mdbox_map_atomic_lock).
+// Each method writes its change and the tail behind it at once, so that a process that is killed leaves a map that is finished.
+// What must not happen is that a message has fewer references in the map than in the mailboxes: so the map is changed before a mailbox
+// gets a reference, and after it has given one back. (Dovecot moves the tail only when both are done. When a Dovecot process
+// dies between the two, the next one finds tail and head different, and rebuilds the store: dovecot mdbox-map.c, mdbox_map_atomic_lock.)
 type Locked struct {
 	m *Map
 	x *index.Locked
@@ -63,8 +64,7 @@ func Create(ctx context.Context, storage string, o index.Options, w *index.Writi
 		}
 		return m, l, nil
 	}
-	err = lx.Commit(true, done(index.UIDValidityUpdate(uint32(max(1, w.Now().Unix())))))
-	if err = errors.Join(err, l.Finish()); err != nil {
+	if err := lx.CommitDone(true, done(index.UIDValidityUpdate(uint32(max(1, w.Now().Unix()))))); err != nil {
 		return nil, nil, errors.Join(err, lx.Unlock())
 	}
 	return m, l, nil
@@ -100,7 +100,7 @@ func (l *Locked) Reserve(newest uint32) error {
 		return nil
 	}
 	h.HighestFileID = newest
-	return l.x.Commit(true, done(translog.ExtIntros{l.intro(extMap)}), done(translog.ExtHdrUpdates{{Data: h.Append(nil)[:4]}}))
+	return l.x.CommitDone(true, done(translog.ExtIntros{l.intro(extMap)}), done(translog.ExtHdrUpdates{{Data: h.Append(nil)[:4]}}))
 }
 
 // Append adds messages with one reference each and returns the map UID of the first; the others follow it. It is durable on return.
@@ -119,23 +119,24 @@ func (l *Locked) Append(now time.Time, messages []Location) (first UID, err erro
 		locations.Add(uid, m.Append(nil))
 		counts.Add(uid, AppendRefcount(nil, 1))
 	}
-	records := []translog.NewRecord{request(appends),
-		request(translog.ExtIntros{l.intro(extMap)}), request(locations),
-		request(translog.ExtIntros{l.intro(extRef)}), request(counts)}
+	records := []translog.NewRecord{done(appends),
+		done(translog.ExtIntros{l.intro(extMap)}), done(locations),
+		done(translog.ExtIntros{l.intro(extRef)}), done(counts)}
 	if day, ok := s.DayUpdate(now, next); ok {
-		records = append(records, request(day))
+		records = append(records, done(day))
 	}
-	return UID(next), l.x.Commit(true, records...)
+	return UID(next), l.x.CommitDone(true, records...)
 }
 
 // AddReferences changes the reference counts of messages by diff for each time that they are named. Messages that are not
-// in the map are left out, and a count does not fall below 0: missing names both. It is durable on return.
+// in the map are left out, and a count does not fall below 0: missing names both. More references are durable on return; fewer need not be, since
+// a count that is too high does no harm.
 func (l *Locked) AddReferences(uids []UID, diff int32) (missing []UID, err error) {
 	total := make(map[UID]int32, len(uids))
 	for _, uid := range uids {
 		total[uid] += diff
 	}
-	return l.changeReferences(total, false)
+	return l.changeReferences(total, diff > 0)
 }
 
 // SetReferences sets the reference counts of messages, as the end of a change that was not finished. Messages that
@@ -153,7 +154,7 @@ func (l *Locked) SetReferences(counts map[UID]uint16) error {
 	return err
 }
 
-func (l *Locked) changeReferences(total map[UID]int32, external bool) (missing []UID, err error) {
+func (l *Locked) changeReferences(total map[UID]int32, durable bool) (missing []UID, err error) {
 	uids := slices.Sorted(maps.Keys(total))
 	var incs translog.ExtAtomicIncs
 	for _, uid := range uids {
@@ -173,9 +174,7 @@ func (l *Locked) changeReferences(total map[UID]int32, external bool) (missing [
 	if len(incs) == 0 {
 		return missing, nil
 	}
-	return missing, l.x.Commit(true,
-		translog.NewRecord{External: external, Payload: translog.ExtIntros{l.intro(extRef)}},
-		translog.NewRecord{External: external, Payload: incs})
+	return missing, l.x.CommitDone(durable, done(translog.ExtIntros{l.intro(extRef)}), done(incs))
 }
 
 // Move is a message that a purge has put elsewhere.
@@ -206,11 +205,10 @@ func (l *Locked) Purged(moved []Move, gone []UID) error {
 	if len(records) == 0 {
 		return nil
 	}
-	return l.x.Commit(true, records...)
+	return l.x.CommitDone(true, records...)
 }
 
-// Finish says that every change of the map was carried out in the mailboxes. It is to be called after every change: Dovecot rebuilds
-// the store if the tail is not at the end of the log, also when there is nothing behind it that has to be carried out.
+// Finish says that everything in the log was carried out, and lets the index be rewritten if it is time for that.
 func (l *Locked) Finish() error {
 	if err := l.x.CommitTail(); err != nil {
 		return err
@@ -234,10 +232,6 @@ func (l *Locked) intro(name string) translog.ExtIntro {
 	return l.x.Intro(extMap, mapHeaderSize, mapRecordSize, 4)
 }
 
-// request is a change that is not finished before the tail has passed it.
-func request(p translog.Payload) translog.NewRecord { return translog.NewRecord{Payload: p} }
-
-// done is a change that needs nothing more.
 func done(p translog.Payload) translog.NewRecord {
 	return translog.NewRecord{External: true, Payload: p}
 }

@@ -1,0 +1,69 @@
+package mdbox
+
+import (
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/roostmail/roost/mdbox/vfs"
+)
+
+// markerPrefix is how the name begins of a file beside the map that a process holds locked (flock) while it may change the store. One that
+// nobody has locked is of a process that died, perhaps between a change of the map and one of a mailbox. Dovecot does not look at such files.
+const markerPrefix = ".roost."
+
+// mark makes the marker of this process, once. It reports whether a process has left one. Store.writer is held.
+func (s *Store) mark() (left []vfs.WritableFile, err error) {
+	if s.marker != nil {
+		return nil, nil
+	}
+	dir := s.location.mapDir()
+	entries, err := s.options.FS.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // nothing was stored yet
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), markerPrefix) {
+			continue
+		}
+		f, err := s.options.FS.OpenWrite(filepath.Join(dir, e.Name()), 0, 0)
+		if err != nil {
+			continue // it is gone, or another user's
+		}
+		if free, err := f.TryLock(vfs.LockFlock); err != nil || !free {
+			f.Close()
+			continue
+		}
+		left = append(left, f)
+	}
+	f, err := vfs.Private.Create(s.options.FS, filepath.Join(dir, markerPrefix+rand.Text()), 0)
+	if err != nil {
+		return left, err
+	}
+	if _, err = f.TryLock(vfs.LockFlock); err == nil {
+		err = s.options.FS.SyncDir(dir)
+	}
+	if err != nil {
+		return left, errors.Join(err, f.Close(), s.options.FS.Remove(f.Name()))
+	}
+	s.marker = f
+	return left, nil
+}
+
+// unmark removes the marker of this process.
+func (s *Store) unmark() error {
+	f := s.marker
+	if f == nil {
+		return nil
+	}
+	s.marker = nil
+	if s.recount.Load() { // the next process counts
+		return f.Close()
+	}
+	return errors.Join(s.options.FS.Remove(f.Name()), f.Close())
+}
