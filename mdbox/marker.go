@@ -1,6 +1,7 @@
 package mdbox
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"io/fs"
@@ -13,6 +14,40 @@ import (
 // markerPrefix is how the name begins of a file beside the map that a process holds locked (flock) while it may change the store. One that
 // nobody has locked is of a process that died, perhaps between a change of the map and one of a mailbox. Dovecot does not look at such files.
 const markerPrefix = ".roost."
+
+// Recover brings to an end what a process of this library has left that died in the midst of a change: it counts references again, and makes
+// messages harmless that no mailbox got. Who opens a store to write calls it; else the first change does it. Without such a
+// process it only looks at names. Errors are reported: then the next process does it.
+func (s *Store) Recover(ctx context.Context) {
+	if s.options.Write == nil || s.location.Format != FormatMdbox || !s.deadMarker() {
+		return
+	}
+	s.finishInterrupted(ctx)
+	s.report("recover", s.withMap(ctx, func(*lockedMap) error { return nil }))
+}
+
+// deadMarker reports whether there is the marker of a process that has ended.
+func (s *Store) deadMarker() bool {
+	entries, err := s.options.FS.ReadDir(s.location.mapDir())
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), markerPrefix) {
+			continue
+		}
+		f, err := s.options.FS.OpenWrite(filepath.Join(s.location.mapDir(), e.Name()), 0, 0)
+		if err != nil {
+			continue
+		}
+		free, err := f.TryLock(vfs.LockFlock)
+		f.Close()
+		if err == nil && free {
+			return true
+		}
+	}
+	return false
+}
 
 // mark makes the marker of this process, once. It reports whether a process has left one. Store.writer is held.
 func (s *Store) mark() (left []vfs.WritableFile, err error) {

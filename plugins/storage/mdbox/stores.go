@@ -1,7 +1,9 @@
 package mdbox
 
 import (
+	"context"
 	"log/slog"
+	"time"
 
 	"github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/mdbox/cache"
@@ -10,6 +12,9 @@ import (
 // filesPerStore is how many m.N files one store keeps open. Few are used at a
 // time: new mail is in the last one.
 const filesPerStore = 4
+
+// recoverTimeout is how long the first use of a store waits for what a process has left that died in the midst of a change.
+const recoverTimeout = 5 * time.Second
 
 // stores keeps what was read, within the limits of the settings.
 type stores struct {
@@ -76,7 +81,7 @@ func (c *stores) store(p place) (s *mdbox.Store, release func(), err error) {
 		if err != nil {
 			return nil, err
 		}
-		return mdbox.New(p.location, mdbox.Options{
+		s := mdbox.New(p.location, mdbox.Options{
 			FS:             fsys,
 			Write:          c.writingFor(&c.namespaces[p.namespace].Namespace),
 			AttachmentDir:  p.attachments,
@@ -85,7 +90,11 @@ func (c *stores) store(p place) (s *mdbox.Store, release func(), err error) {
 			MaxMessageSize: uint64(c.settings.maxMessage),
 			MaxMailboxes:   c.settings.maxTree,
 			Report:         func(err error) { c.log.Warn("damage was worked around", "err", err) },
-		}), nil
+		})
+		ctx, cancel := context.WithTimeout(context.Background(), recoverTimeout)
+		defer cancel()
+		s.Recover(ctx)
+		return s, nil
 	})
 }
 
