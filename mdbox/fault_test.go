@@ -15,9 +15,10 @@ import (
 
 // TestFault lets every operation of every scenario fail once, in every way, or fill the disk. A change that is acknowledged is there, one that fails
 // is not, or where the disk did not say whether it has the data, is there as a whole; the same store goes on afterwards.
-func TestFault(t *testing.T) {
-	base := crashBase(t)
-	for _, sc := range crashScenarios {
+func TestFault(t *testing.T) { testFault(t, crashBase(t), crashScenarios) }
+
+func testFault(t *testing.T, base *crashfs.FS, scenarios []scenario) {
+	for _, sc := range scenarios {
 		for _, what := range []crashfs.What{crashfs.IOError, crashfs.Short, crashfs.Full} {
 			t.Run(fmt.Sprintf("%s/%v", sc.name, what), func(t *testing.T) {
 				t.Parallel()
@@ -41,7 +42,7 @@ func faultAt(t *testing.T, base *crashfs.FS, sc scenario, fault crashfs.Fault) b
 	if sc.write != nil {
 		sc.write(w)
 	}
-	s := mdbox.New(testLocation(t, crashRoot), mdbox.Options{FS: fsys, Write: w})
+	s := mdbox.New(crashLocation(t, fsys), mdbox.Options{FS: fsys, Write: w})
 	fsys.Inject(fault)
 	failed, err := sc.do(s, want)
 	hit := fsys.Hit()

@@ -96,6 +96,7 @@ func (f sdbox) copyWithin(ctx context.Context, b *Mailbox, r CopyRequest) (*Copi
 	if err != nil {
 		return nil, err
 	}
+	defer b.files.CloseIdle()
 	a := &sdboxSaver{b: r.To, durable: b.store.durable()}
 	copied := &Copied{}
 	var kept []newRecord
