@@ -115,6 +115,9 @@ func TestTreeIsDovecots(t *testing.T) {
 		"names":        {"mdbox:~/mdbox:DIRNAME=mails:MAILBOXDIR=boxes:SUBSCRIPTIONS=subs:UTF-8", 0, -1},
 		"no levels":    {"mdbox:~/mdbox:MAILBOXDIR=", 0, -1},
 		"LAYOUT=index": {"mdbox:~/mdbox:LAYOUT=index", 0o750, 7},
+		"sdbox":        {"sdbox:~/mdbox", 0, -1},
+		"sdbox all":    {"sdbox:~/mdbox:INDEX=~/index:CONTROL=~/control:ALT=~/alt:VOLATILEDIR=~/volatile", 0o750, 7},
+		"sdbox index":  {"sdbox:~/mdbox:LAYOUT=index", 0o750, 7},
 	} {
 		t.Run(name, func(t *testing.T) {
 			groups := ""

@@ -267,8 +267,9 @@ func judgeCrash(t *testing.T, fsys *crashfs.FS, before, want contents, acknowled
 		problems = append(problems, fmt.Sprintf("save after the crash: %v", err))
 	}
 	if hasMap(fsys) {
-		problems = append(problems, verified(t, s, fsys)...)
+		problems = append(problems, wrongReferences(t, s)...)
 	}
+	problems = append(problems, verified(s, fsys)...)
 	again := readContents(t, fsys)
 	for box := range before {
 		problems = append(problems, missing(box, got[box], again[box])...)
@@ -276,10 +277,8 @@ func judgeCrash(t *testing.T, fsys *crashfs.FS, before, want contents, acknowled
 	return problems
 }
 
-// verified returns what is wrong with the references of the map, and what else is damaged.
-func verified(t *testing.T, s *mdbox.Store, fsys *crashfs.FS) (problems []string) {
-	t.Helper()
-	problems = wrongReferences(t, s)
+// verified returns what is damaged.
+func verified(s *mdbox.Store, fsys *crashfs.FS) (problems []string) {
 	report, err := check.Verify(context.Background(), s, check.Options{FS: fsys})
 	if err != nil {
 		problems = append(problems, err.Error())

@@ -104,7 +104,7 @@ func (s *Store) trash(dir string) error {
 	return err
 }
 
-// removeSeparate removes what a mailbox has outside of the root: its index files, which may lie among the directories of its
+// removeSeparate removes what a mailbox has outside of the root: its mail files in ALT, and its index files, which may lie among the directories of its
 // children, and the directories that are empty then.
 func (s *Store) removeSeparate(dir string) error {
 	l, fsys := &s.location, s.options.FS
@@ -113,6 +113,10 @@ func (s *Store) removeSeparate(dir string) error {
 		top := l.mailboxesDir(root)
 		d := filepath.Join(top, dir)
 		if root == l.Index || root == l.IndexCache {
+			err = errors.Join(err, removeFiles(fsys, d))
+		}
+		if root == l.Alt && l.Format == FormatSdbox {
+			d = l.altMailboxDir(dir)
 			err = errors.Join(err, removeFiles(fsys, d))
 		}
 		err = errors.Join(err, removeEmpty(fsys, d, top))

@@ -193,6 +193,13 @@ func (s *Store) planInbox(ctx context.Context, m *moves, toDir string) error {
 		return err
 	}
 	m.add(l.mailboxDir(inbox), l.mailboxDir(toDir))
+	if alt := l.altMailboxDir(inbox); l.Format == FormatSdbox && alt != "" {
+		if _, err := s.options.FS.Stat(alt); err == nil {
+			m.add(alt, l.altMailboxDir(toDir))
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	for _, root := range s.separateRoots() {
 		if root != l.Index && root != l.IndexCache {
 			continue

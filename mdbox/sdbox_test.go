@@ -1,8 +1,11 @@
 package mdbox_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -57,4 +60,51 @@ func TestSdboxWrittenByBoth(t *testing.T) {
 			d.unchangedByResync(t)
 		})
 	}
+}
+
+// TestSdboxAlt moves messages to ALT storage with Dovecot, and lets this library read, copy, expunge, rename and delete them.
+func TestSdboxAlt(t *testing.T) {
+	d := newSdbox(t, ":ALT=~/alt")
+	s := d.open(t)
+	inbox, a := openBox(t, s, "INBOX"), openBox(t, s, "A")
+	for _, b := range []*mdbox.Mailbox{inbox, a} {
+		if _, err := b.Append(t.Context(), []mdbox.NewMessage{newMail("one", 300, 0), newMail("two", 2000, 0), newMail("three", 0, 0)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.Doveadm(t, "altmove", "mailbox", "*", "ALL")
+	wantFiles := func(want int) {
+		t.Helper()
+		files, err := filepath.Glob(filepath.Join(d.Home, "alt", "mailboxes", "*", "dbox-Mails", "u.*"))
+		if err != nil || len(files) != want {
+			t.Errorf("files in ALT: %v, want %d", files, want)
+		}
+	}
+	wantFiles(6)
+	sameAsDovecot(t, d.Store, inbox)
+	if _, err := inbox.Copy(t.Context(), mdbox.CopyRequest{UIDs: []uint32{1, 2}, To: a}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := inbox.Expunge(t.Context(), [16]byte{}, []uint32{2}, false); err != nil {
+		t.Fatal(err)
+	}
+	wantFiles(5)
+	sameAsDovecot(t, d.Store, a)
+	if err := s.RenameMailbox(t.Context(), "INBOX", "new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RenameMailbox(t.Context(), "A", "x/y"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"INBOX", "new", "x/y"} {
+		sameAsDovecot(t, d.Store, openBox(t, s, name))
+	}
+	if err := s.DeleteMailbox(t.Context(), "x/y"); err != nil {
+		t.Fatal(err)
+	}
+	wantFiles(2)
+	if _, err := os.Stat(filepath.Join(d.Home, "alt", "mailboxes", "x")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("ALT storage of the deleted mailbox: %v", err)
+	}
+	d.unchangedByResync(t)
 }

@@ -15,6 +15,23 @@ func (s *Store) Paths() Paths {
 	return Paths{Storage: l.storageDir(), AltStorage: l.altStorageDir(), Map: l.mapDir(), Control: l.Control, ListIndex: l.Index + "/" + l.ListIndex}
 }
 
+// MailDirs returns the directories in which a mailbox's messages are, in a format that has one for each mailbox; none for others. Errors are
+// those of OpenMailbox.
+func (s *Store) MailDirs(name string) (dirs []string, err error) {
+	if s.location.Format != FormatSdbox {
+		return nil, nil
+	}
+	dir, err := s.mailboxDir(name)
+	if err != nil {
+		return nil, err
+	}
+	dirs = []string{s.location.mailboxDir(dir)}
+	if s.location.Alt != "" {
+		dirs = append(dirs, s.location.altMailboxDir(dir))
+	}
+	return dirs, nil
+}
+
 // MailboxPaths returns the directories of a mailbox's index and of its cache. Errors are those of OpenMailbox.
 func (s *Store) MailboxPaths(name string) (index, cache string, err error) {
 	dir, err := s.mailboxDir(name)

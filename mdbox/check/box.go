@@ -129,6 +129,10 @@ func (v *verifier) remembered(b *box) bool {
 
 // header checks that the mailbox belongs to the map.
 func (v *verifier) header(b *box) {
+	if v.s.Location().Format == mdbox.FormatSdbox {
+		v.singleHeader(b)
+		return
+	}
 	e := b.x.State().Ext(index.ExtMdboxHeader)
 	if e == nil {
 		v.report.damage(vfs.Corrupt(0, "the extension %s is there", index.ExtMdboxHeader), b.path, b.name, 0)

@@ -29,10 +29,13 @@ type RebuildOptions struct {
 // one mailbox at a time. Others may read meanwhile, and read everything again afterwards. When it is interrupted, the next one goes on.
 //
 // What is known is taken from wherever it still is (index.Salvage, dbox.Salvage), and put together by the GUIDs of
-// messages. Repairs.Done says what was done, and what was lost. The error is one of ctx, a lock, or the file system.
+// messages. Repairs.Done says what was done, and what was lost. The error is one of ctx, a lock, or the file system, or ErrFormat.
 func Rebuild(ctx context.Context, s *mdbox.Store, o RebuildOptions) (*Repairs, error) {
 	if o.FS == nil {
 		o.FS = vfs.OS
+	}
+	if f := s.Location().Format; f != "" && f != mdbox.FormatMdbox {
+		return &Repairs{Found: &Report{}}, ErrFormat
 	}
 	report, err := Verify(ctx, s, Options{FS: o.FS, Progress: o.Progress})
 	if err != nil {

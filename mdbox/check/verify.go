@@ -44,7 +44,11 @@ func Verify(ctx context.Context, s *mdbox.Store, o Options) (*Report, error) {
 		o.FS = vfs.OS
 	}
 	v := &verifier{ctx: ctx, s: s, o: o, paths: s.Paths(), report: &Report{}}
-	for _, step := range []func() error{v.openMap, v.openMailboxes, v.references, v.mailFiles, v.mailboxes, v.control} {
+	steps := []func() error{v.openMap, v.openMailboxes, v.references, v.mailFiles, v.mailboxes, v.control}
+	if s.Location().Format == mdbox.FormatSdbox {
+		steps = v.singleSteps()
+	}
+	for _, step := range steps {
 		if err := step(); err != nil {
 			return v.report, fmt.Errorf("check: %w", err)
 		}
