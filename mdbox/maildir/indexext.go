@@ -84,6 +84,14 @@ func (d DirStamp) stale(info vfs.Info, now uint32) bool {
 	return d.Checked == 0 || d.Mtime != stampOf(info.Mtime) || d.unsure() && uint64(now) > uint64(d.Checked)+syncSeconds
 }
 
+// changed notes a change of our own in the directory, which info describes. Somebody else may have changed it in the same second, so
+// it is read again later.
+func (d *DirStamp) changed(info vfs.Info) {
+	if d.Checked != 0 {
+		*d = DirStamp{Checked: uint32(info.Mtime / 1e9), Mtime: stampOf(info.Mtime)}
+	}
+}
+
 // differs reports whether h is worth to be written where the index has old (maildir_index_header_has_changed).
 func (h Header) differs(old Header) bool {
 	return h.New.Mtime != old.New.Mtime || h.Cur.Mtime != old.Cur.Mtime || h.Uidlist != old.Uidlist ||

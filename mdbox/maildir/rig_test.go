@@ -116,6 +116,8 @@ type box struct {
 	w *index.Writing
 	// reports are what it had to tell.
 	reports []string
+	// expunged are the texts of messages that it has expunged.
+	expunged []string
 }
 
 func (s *store) open(t testing.TB, dir string) *box {

@@ -203,11 +203,9 @@ func (s *syncing) updateList() error {
 	if s.dropReappeared() {
 		rewrite = true
 	}
-	have := make(map[string]bool, len(list.Entries))
+	have := list.bases()
 	alive := 0
-	for i := range list.Entries {
-		base := list.Entries[i].Base
-		have[base] = true
+	for base := range have {
 		if _, found := s.files[base]; found {
 			alive++
 		}
@@ -335,8 +333,7 @@ func (s *syncing) commit() error {
 		if err != nil {
 			return err
 		}
-		s.header.Cur.Mtime = stampOf(st.Mtime)
-		s.header.Cur.Checked = max(s.header.Cur.Checked, uint32(st.Mtime/1e9))
+		s.header.Cur.changed(st)
 	}
 	if len(d.expunged) > 0 || d.renamed > 0 && s.l.m.c.Fsync == index.FsyncAlways {
 		if err := s.l.m.syncDir(s.l.m.path(dirCur)); err != nil {

@@ -65,6 +65,15 @@ func (l *Uidlist) find(uid uint32) *Entry {
 	return &l.Entries[i]
 }
 
+// bases returns the set of all file names.
+func (l *Uidlist) bases() map[string]bool {
+	set := make(map[string]bool, len(l.Entries))
+	for i := range l.Entries {
+		set[l.Entries[i].Base] = true
+	}
+	return set
+}
+
 // DecodeUidlist decodes a whole file. Lines that break a rule are left out, and report is told of each. A broken header is an
 // error, a *vfs.CorruptError: the UIDs are of no use without it.
 func DecodeUidlist(b []byte, report func(*vfs.CorruptError)) (*Uidlist, error) {
