@@ -189,6 +189,9 @@ func (d *differences) records() (records []translog.NewRecord) {
 	if recent > d.state.FirstRecentUID() {
 		records = append(records, done(index.FirstRecentUIDUpdate(recent)))
 	}
+	if d.s.cleaned != 0 && len(records) > 0 {
+		records = append(records, done(index.LastTempFileScanUpdate(d.s.cleaned)))
+	}
 	if len(d.appended) > 0 {
 		if day, ok := d.state.DayUpdate(d.s.l.m.c.now(), d.appended[0].uid); ok {
 			records = append(records, done(day))

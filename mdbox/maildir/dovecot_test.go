@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -266,4 +267,23 @@ func TestOtherUIDValidityStartsTheIndexAnew(t *testing.T) {
 	}
 	equal(t, "started anew", b, "INBOX")
 	resynced(t, s, "INBOX")
+}
+
+func TestOldTemporaryFilesAreRemoved(t *testing.T) {
+	s := newStore(t)
+	s.append(t, "INBOX", "", "Subject: a\n\n")
+	name := filepath.Join(s.Root, "tmp", "1.M1P1.h")
+	must(t, os.WriteFile(name, nil, 0o600))
+	must(t, os.Chtimes(name, time.Unix(1, 0), time.Unix(1, 0))) // the INTERNALDATE of a message that is being written
+	later := time.Now()
+	b := s.openAt(t, "", func() time.Time { return later })
+	b.mustSync()
+	if _, err := os.Stat(name); err != nil {
+		t.Errorf("a new file: %v", err)
+	}
+	later = later.Add(37 * time.Hour)
+	b.mustSync()
+	if _, err := os.Stat(name); !os.IsNotExist(err) {
+		t.Errorf("an old file: %v", err)
+	}
 }

@@ -81,7 +81,9 @@ func (h *history) run(t testing.TB, fsys vfs.FS) error {
 		func() error {
 			return request(translog.KeywordUpdate{Name: "kw2", UIDs: []translog.UIDRange{{First: 1, Last: 3}}})
 		},
-		func() error { return request(translog.FlagUpdates{{UIDs: translog.UIDRange{First: 1, Last: 2}, Add: index.FlagFlagged}}) },
+		func() error {
+			return request(translog.FlagUpdates{{UIDs: translog.UIDRange{First: 1, Last: 2}, Add: index.FlagFlagged}})
+		},
 		func() error { return expunge("Subject: 1\n\n") },
 		func() error {
 			h.tried["Subject: delivered\n\n"] = true

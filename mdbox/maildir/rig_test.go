@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/roostmail/roost/mdbox/filelock"
 	"github.com/roostmail/roost/mdbox/index"
@@ -122,10 +123,15 @@ type box struct {
 
 func (s *store) open(t testing.TB, dir string) *box {
 	t.Helper()
+	return s.openAt(t, dir, nil)
+}
+
+func (s *store) openAt(t testing.TB, dir string, now func() time.Time) *box {
+	t.Helper()
 	dir = filepath.Join(s.Root, dir)
 	b := &box{t: t, s: s}
 	locks := &filelock.Config{FS: s.fs, DotlockExcl: true}
-	c := &maildir.Config{FS: s.fs, Lock: locks, NewUIDValidity: func() (uint32, error) { return 4711, nil },
+	c := &maildir.Config{FS: s.fs, Lock: locks, Now: now, NewUIDValidity: func() (uint32, error) { return 4711, nil },
 		Report: func(err error) { b.reports = append(b.reports, err.Error()) }}
 	b.m = maildir.New(c, maildir.Dirs{Mail: dir, Control: dir}, vfs.Private)
 	b.w = &index.Writing{Lock: locks}

@@ -51,6 +51,7 @@ type syncing struct {
 	scanned bool              // files are of now
 	fresh   map[uint32]bool   // messages that had no UID before, by UID
 	moved   bool              // cur/ was changed
+	cleaned uint32            // when tmp/ was cleaned, UNIX time; 0 = not now
 	changed bool
 }
 
@@ -78,6 +79,7 @@ func (s *syncing) run() (err error) {
 	if err := s.addKeywords(); err != nil {
 		return err
 	}
+	s.cleanTemp()
 	return s.commit()
 }
 
