@@ -26,8 +26,8 @@ func Salvage(b []byte, known map[uint64]uint64) (found []*Found) {
 	size, off := messageHeaderSize, uint64(0)
 	if h, first, err := DecodeFileHeader(b); err == nil {
 		size, off = h.HeaderSize, uint64(first)
-	} else if off = next(b, 0, size, known); off > 0 && off < 16 {
-		off = 16
+	} else { // it usually has 16 bytes
+		off = min(16, next(b, 0, size, known))
 	}
 	for off < uint64(len(b)) {
 		if m := messageAt(b, off, size); m != nil {

@@ -46,7 +46,9 @@ func Repair(ctx context.Context, o Options, w *Writing) (*Index, *Locked, error)
 
 // replaceMissingLog makes .log and returns it locked, or nil if there is one by now.
 func (x *Index) replaceMissingLog(ctx context.Context, w *Writing) (*filelock.Log, error) {
-	dot, err := w.Lock.Dotlock(ctx, x.logPath(), newLogDotlock(w))
+	o := newLogDotlock(w)
+	o.Timeout += o.Stale // so that one which was left just now is overridden
+	dot, err := w.Lock.Dotlock(ctx, x.logPath(), o)
 	if err != nil {
 		return nil, err
 	}

@@ -82,6 +82,10 @@ func (l *Locked) replaceLog(b []byte, before func() error) error {
 func (l *Locked) newLogLock() (*filelock.Dotlock, error) {
 	fsys, path := l.x.o.FS, l.x.logPath()+newLogSuffix
 	o := newLogDotlock(l.w)
+	if l.repair { // one is often left by what made the repair necessary, or by an earlier repair
+		o.Timeout, o.Stale = repairTimeout, repairStale
+		return l.w.Lock.Dotlock(context.Background(), l.x.logPath(), o)
+	}
 	o.Timeout = 0
 	info, err := fsys.Stat(path)
 	if err == nil && l.w.now().Sub(time.Unix(0, info.Mtime)) > newLogStale {
@@ -91,6 +95,12 @@ func (l *Locked) newLogLock() (*filelock.Dotlock, error) {
 	}
 	return l.w.Lock.Dotlock(context.Background(), l.x.logPath(), o)
 }
+
+// Times of a repair, for which newLogLock waits: nobody else makes a new log while the old one is locked.
+const (
+	repairStale   = 10 * time.Second
+	repairTimeout = 30 * time.Second
+)
 
 // fillLog writes a new log, after a look whether it is still .log that is locked.
 func (l *Locked) fillLog(dot *filelock.Dotlock, b []byte) error {
