@@ -17,6 +17,8 @@ var (
 	ErrReadOnly = errors.New("mdbox: store may not be changed")
 	// ErrExists: there is a mailbox, or a parent of mailboxes, with the name.
 	ErrExists = errors.New("mdbox: mailbox exists")
+	// ErrRebuilt: somebody has rebuilt the store while messages were written. It may be tried again.
+	ErrRebuilt = errors.New("mdbox: store was rebuilt meanwhile")
 	// ErrHasChildren: a name that is only a parent of others can not be deleted.
 	ErrHasChildren = errors.New("mdbox: mailbox has children")
 	// ErrPermissionsConflict: a mailbox can not be moved below one whose directory has other permissions.

@@ -66,13 +66,15 @@ func (m *lockedMap) expunge(l *lockedBox, uids []uint32) error { return l.expung
 
 func (mdbox) newSaver(ctx context.Context, b *Mailbox) saver {
 	b.store.finishInterrupted(ctx)
-	return &mdboxSaver{Appender: b.store.files.NewAppender(b.store.newestFiles(0)), store: b.store}
+	return &mdboxSaver{Appender: b.store.files.NewAppender(b.store.newestFiles(0)), store: b.store, rebuilt: b.store.rebuildCount()}
 }
 
 // mdboxSaver appends messages to m.N files, which nobody else may do meanwhile, and nobody waits for.
 type mdboxSaver struct {
 	*dbox.Appender
 	store *Store
+	// rebuilt is how many times the store had been rebuilt when the saving began.
+	rebuilt uint32
 	// named: the map refers to the messages, which must stay.
 	named bool
 }
@@ -94,6 +96,10 @@ func (a *mdboxSaver) abort() error {
 // place makes the messages known to the map.
 func (a *mdboxSaver) place(c change, l *lockedBox, messages []newRecord) (first uint32, err error) {
 	m := c.(*lockedMap)
+	if m.Map().Header().RebuildCount != a.rebuilt {
+		a.named = true // whoever rebuilt it has found the messages, and may have made records of them
+		return 0, ErrRebuilt
+	}
 	if err := a.store.nameFiles(m, a.Appender); err != nil {
 		return 0, err
 	}

@@ -28,6 +28,19 @@ func (s *Store) newestFiles(but dbox.FileID) iter.Seq[dbox.Candidate] {
 	}
 }
 
+// rebuildCount returns how many times the store was rebuilt, as far as is known without a lock.
+func (s *Store) rebuildCount() uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.openMap(); err != nil {
+		return 0
+	}
+	if _, err := s.messages.Refresh(); err != nil {
+		return 0
+	}
+	return s.messages.Header().RebuildCount
+}
+
 // newestFile returns the file of the newest message below a map UID that is in none of the files seen, which it adds to them.
 func (s *Store) newestFile(below mapindex.UID, seen map[uint32]bool) (c dbox.Candidate, uid mapindex.UID, ok bool) {
 	s.mu.Lock()

@@ -24,7 +24,7 @@ type Writing struct {
 	RotateInterval time.Duration    // mdbox_rotate_interval; 0 = none
 	Preallocate    bool             // mdbox_preallocate_space
 	Compression    dbox.Compression // zlib_save
-	SaveCRLF       bool             // mail_save_crlf
+	SaveCRLF       bool             // mail_save_crlf; mdbox and sdbox have LF in any case
 
 	// Index has the thresholds of the indexes of mailboxes: mail_index_rewrite_*, mail_index_log_*. The rest of it is filled in.
 	Index index.Writing

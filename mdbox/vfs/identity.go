@@ -18,7 +18,7 @@ var ErrIdentity = errors.New("can not work under another identity")
 // A process can take another identity only if it runs as root, with the capabilities to change user and group ids, and if
 // that takes away its privilege over files; else the error is ErrIdentity. So it is for the identity of root in another group.
 //
-// Only operations on paths, and the change of an owner, are carried out under the identity: what an open file
+// Only operations on paths but Stat, and the change of an owner, are carried out under the identity: what an open file
 // may do was decided when it was opened. A process of root goes beyond disk quotas, and uses the space that
 // is reserved for root, unless it has given up CAP_SYS_RESOURCE.
 //
@@ -114,7 +114,12 @@ func (x *identity) Open(name string) (f File, err error) {
 	return f, err
 }
 
+// Stat does not take the identity, which would cost ten times as much, unless the process itself may not look (root of a client of NFS):
+// it is called for every message, and what it tells goes no further than to the caller.
 func (x *identity) Stat(name string) (st Info, err error) {
+	if st, err = x.fs.Stat(name); !errors.Is(err, fs.ErrPermission) {
+		return st, err
+	}
 	err = x.path("stat", name, func() (err error) {
 		st, err = x.fs.Stat(name)
 		return err

@@ -46,6 +46,8 @@ func classify(err error) (backend.ErrorKind, string) {
 		return backend.KindReadOnly, "Mail storage is read-only"
 	case errors.Is(err, mdbox.ErrExists):
 		return backend.KindAlreadyExists, "Mailbox exists already"
+	case errors.Is(err, mdbox.ErrRebuilt):
+		return backend.KindInUse, "Mail storage was repaired meanwhile, try again"
 	case errors.Is(err, mdbox.ErrHasChildren):
 		return backend.KindInvalidArgument, "Mailbox has children, and is only their parent"
 	case errors.Is(err, mdbox.ErrPermissionsConflict):

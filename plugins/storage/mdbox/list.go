@@ -11,7 +11,7 @@ func (s *Storage) ListMailboxes(ctx context.Context, u *backend.User, namespace 
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	_, p, err := s.locate(u, namespace)
+	ns, p, err := s.locate(u, namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -30,6 +30,9 @@ func (s *Storage) ListMailboxes(ctx context.Context, u *backend.User, namespace 
 	infos := make([]backend.MailboxInfo, len(list))
 	for i, m := range list {
 		infos[i] = backend.MailboxInfo(m)
+	}
+	if s.stores.write != nil {
+		infos = ns.addAuto(infos)
 	}
 	return infos, nil
 }

@@ -37,13 +37,15 @@ var options = []backend.Option{
 	{Name: "mdbox_rotate_size", Type: backend.OptionSize, Default: "10M", Help: "an m.N file larger than this gets no more mail"},
 	{Name: "mdbox_rotate_interval", Type: backend.OptionDuration, Default: "0", Help: "an m.N file older than this gets no more mail"},
 	{Name: "mdbox_preallocate_space", Type: backend.OptionBool, Default: "false", Help: "reserve space for new m.N files"},
-	{Name: "mail_save_crlf", Type: backend.OptionBool, Default: "false", Help: "store mail with CRLF line ends"},
-	{Name: "mail_attachment_hash", Type: backend.OptionString, Default: "%{sha1}", Help: "hash that names attachments"},
-	{Name: "mail_attachment_min_size", Type: backend.OptionSize, Default: "128k", Help: "smaller attachments stay in the message"},
-	{Name: "mail_attachment_fs", Type: backend.OptionString, Default: "sis posix", Help: "\"sis posix\" or \"posix\""},
+	{Name: "mail_save_crlf", Type: backend.OptionBool, Default: "false", Help: "store mail with CRLF line ends; no effect on mdbox and sdbox, as in Dovecot"},
+	{Name: "mail_attachment_hash", Type: backend.OptionString, Default: "%{sha1}", Help: "no effect: attachments of new mail stay in the message"},
+	{Name: "mail_attachment_min_size", Type: backend.OptionSize, Default: "128k", Help: "no effect: attachments of new mail stay in the message"},
+	{Name: "mail_attachment_fs", Type: backend.OptionString, Default: "sis posix", Help: "no effect: attachments of new mail stay in the message"},
+	{Name: "purge_interval", Type: backend.OptionDuration, Default: "1d",
+		Help: "from an expunge to the removal of expunged mail from m.N files in the background; 0 = never (roost mail purge)"},
 	{Name: "zlib_save", Type: backend.OptionString, Help: "compress new mail: gz, lz4 or zstd"},
 	{Name: "mailbox_list_index_include_inbox", Type: backend.OptionBool, Default: "false",
-		Help: "keep INBOX in dovecot.list.index too"},
+		Help: "no effect: dovecot.list.index is left to Dovecot"},
 	{Name: "mail_index_rewrite_min_log_bytes", Type: backend.OptionSize, Default: "8k", Help: "as in Dovecot"},
 	{Name: "mail_index_rewrite_max_log_bytes", Type: backend.OptionSize, Default: "128k", Help: "as in Dovecot"},
 	{Name: "mail_index_log_rotate_min_size", Type: backend.OptionSize, Default: "32k", Help: "as in Dovecot"},
@@ -80,6 +82,7 @@ type settings struct {
 	maxFiles, maxTree           int
 	cacheBytes, maxMessage      int64
 	write                       mdbox.Writing
+	purgeInterval               time.Duration
 }
 
 // parseSettings checks all options of a format. Its error names the option.
@@ -108,6 +111,7 @@ func parseSettings(f mdbox.Format, opts map[string]any) (settings, error) {
 	}
 	s.uid = p.id("mail_uid", values["mail_uid"].(string), userID)
 	s.gid = p.id("mail_gid", values["mail_gid"].(string), groupID)
+	s.purgeInterval = values["purge_interval"].(time.Duration)
 	if p.err == nil {
 		s.write = p.parseWriting(values)
 	}

@@ -30,6 +30,7 @@ type Storage struct {
 	namespaces map[string]*namespace
 
 	stores *stores
+	purger *purger // nil: there is no purge in the background
 
 	mu         sync.Mutex
 	configured bool
@@ -103,6 +104,9 @@ func (s *Storage) Configure(_ context.Context, c backend.Config) error {
 	if c.ReadOnly {
 		s.stores.write = nil
 	}
+	if s.stores.write != nil && set.purgeInterval > 0 {
+		s.purger = newPurger(set.purgeInterval, s.stores, s.log)
+	}
 	s.watches = newWatches(s.log)
 	s.configured = true
 	return nil
@@ -165,6 +169,7 @@ func (s *Storage) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.purger.close()
 	s.stores.close()
 	return s.watches.close()
 }

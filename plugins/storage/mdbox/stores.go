@@ -2,6 +2,7 @@ package mdbox
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -106,6 +107,9 @@ func (c *stores) mailbox(p place, name string) (m *openMailbox, release func(), 
 			return nil, err
 		}
 		m, err := s.OpenMailbox(name)
+		if errors.Is(err, mdbox.ErrNotFound) && c.write != nil {
+			m, err = c.makeAuto(s, p, name)
+		}
 		if err != nil {
 			releaseStore()
 			return nil, err

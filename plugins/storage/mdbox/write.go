@@ -150,6 +150,9 @@ func (s *Storage) Copy(ctx context.Context, r *backend.CopyRequest) (*backend.Co
 			copied.UIDValidity = snap.UIDValidity
 		}
 	}
+	if r.Move && len(copied.Source) > 0 && toPlace.location != p.location {
+		s.purger.expunged(p)
+	}
 	return &backend.CopyResult{UIDValidity: copied.UIDValidity, Source: copied.Source, UIDs: copied.UIDs, Changed: s.changed(ctx, r.Mailbox, r.Since)}, nil
 }
 
@@ -171,6 +174,9 @@ func (s *Storage) Expunge(ctx context.Context, r *backend.ExpungeRequest) (*back
 	expunged, err := m.Expunge(ctx, r.MailboxID, r.UIDs, r.OnlyDeleted)
 	if err != nil {
 		return nil, s.failed(p, m, err)
+	}
+	if len(expunged) > 0 {
+		s.purger.expunged(p)
 	}
 	return &backend.ExpungeResult{Expunged: expunged, Changed: s.changed(ctx, r.Mailbox, r.Since)}, nil
 }
@@ -218,6 +224,7 @@ func (s *Storage) CreateMailbox(ctx context.Context, m backend.MailboxRef) error
 func (s *Storage) DeleteMailbox(ctx context.Context, m backend.MailboxRef) error {
 	return s.changeTree(ctx, m.User, m.Namespace, func(store *mdbox.Store, p place) error {
 		err := store.DeleteMailbox(ctx, m.Name)
+		s.purger.expunged(p)
 		s.stores.mailboxes.forget(mailboxKey{p, m.Name})
 		return err
 	})
