@@ -59,6 +59,12 @@ func (sdbox) files(b *Mailbox) *dbox.Files {
 	s := b.store
 	c := s.filesConfig()
 	c.StorageDir, c.AltDir, c.Prefix, c.MaxOpenFiles = s.location.mailboxDir(b.dir), s.location.altMailboxDir(b.dir), sdboxPrefix, 1
+	c.AttachmentSuffix = func(id dbox.FileID) string {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		guid := b.guid(b.index.State())
+		return fmt.Sprintf("-%x-%d", guid[:], id)
+	}
 	if s.options.Write != nil {
 		if p, err := s.permissions(b.dir); err == nil {
 			c.Perm, c.DirMode = p.File, p.Dir

@@ -2,7 +2,6 @@ package check
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"strconv"
 	"strings"
@@ -74,11 +73,8 @@ func (v *verifier) singlesIn(b *box, dir string) error {
 			continue
 		}
 		if _, there := s.Find(uint32(uid)); !there {
-			rule := "the file of a message that was expunged"
-			if uint32(uid) >= s.NextUID() {
-				rule = fmt.Sprintf("a message that was not saved to its end: the next UID is %d", s.NextUID())
-			}
-			v.report.add(Finding{Kind: Leftover, File: dir + "/" + e.Name(), Offset: -1, Rule: rule, Mailbox: b.name, UID: uint32(uid)})
+			v.report.add(Finding{Kind: Leftover, File: dir + "/" + e.Name(), Offset: -1,
+				Rule: "a message that was expunged, or not saved to its end", Mailbox: b.name, UID: uint32(uid)})
 		}
 	}
 	return nil

@@ -17,6 +17,10 @@ type Config struct {
 	AltDir        string // the same below the ALT root; empty: none
 	AttachmentDir string // mail_attachment_dir; empty: messages with attachments can not be read
 
+	// AttachmentSuffix is added to the names of the attachments of the file with an id; nil: nothing is. In sdbox, where copies
+	// share the metadata, each message has attachments of its own by that.
+	AttachmentSuffix func(id FileID) string
+
 	// Prefix starts the name of a mail file, before its FileID. Default "m."; the files of
 	// an sdbox mailbox, one message each, have "u.".
 	Prefix string

@@ -141,6 +141,12 @@ func (m *Message) interpret() error {
 		if m.attachments, err = DecodeAttachments(value); err != nil {
 			return vfs.At(err, m.file.Name(), m.metaOff)
 		}
+		if suffix := m.store.cfg.AttachmentSuffix; suffix != nil {
+			s := suffix(m.ref.File)
+			for i := range m.attachments {
+				m.attachments[i].Path += s
+			}
+		}
 	}
 	head := m.window[m.file.header.HeaderSize:]
 	m.compression = DetectCompression(head[:min(uint64(len(head)), m.header.Size, magicSize)])

@@ -48,14 +48,21 @@ func (s *Files) SaveSingle(m NewMessage, body io.Reader, durable bool) (*Single,
 	return nil, err
 }
 
+// errAttachments refuses to share a file.
+var errAttachments = errors.New("dbox: message has attachments in files, which would have to be copied as well")
+
 // LinkSingle makes a copy of the message u.<id> of src: a second name for its file. src may be s. The error is one
-// of Link; on another file system, or when there are too many names (EMLINK), the caller saves the text instead.
+// of Link; on another file system, when there are too many names (EMLINK), or for a message with attachments in files, the caller saves
+// the text instead.
 func (s *Files) LinkSingle(src *Files, id FileID) (*Single, error) {
 	m, err := src.Open(Ref{File: id})
 	if err != nil {
 		return nil, err
 	}
 	defer m.Close()
+	if len(m.Attachments()) > 0 {
+		return nil, errAttachments
+	}
 	n := &Single{files: s, t: target{path: filepath.Join(s.cfg.StorageDir, s.tempName()), isNew: true}}
 	n.Offset, n.Size = m.ref.Offset, uint32(m.metaOff+int64(m.metaSize)-int64(m.ref.Offset))
 	n.Physical, n.GUID = m.physical, ParseGUID(m.GUID())
@@ -97,13 +104,35 @@ func (s *Files) Exists(id FileID) (bool, error) {
 	return false, err
 }
 
-// Remove removes u.<id> from primary and ALT storage. A file that is not there is no error: somebody else was faster.
+// Remove removes u.<id> from primary and ALT storage, and then its attachments. A file that is not there is no error: somebody else was
+// faster. (The name by its hash that single-instance storage has for an attachment stays, as an offer to later messages.)
 func (s *Files) Remove(id FileID) error {
+	attachments := s.attachmentsOf(id)
 	err := s.remove(s.Path(id))
 	if s.cfg.AltDir != "" {
 		err = errors.Join(err, s.remove(s.altPath(id)))
 	}
+	for _, path := range attachments {
+		err = errors.Join(err, s.remove(path))
+	}
 	return err
+}
+
+// attachmentsOf returns the attachments that are u.<id>'s alone. Those of a damaged message stay.
+func (s *Files) attachmentsOf(id FileID) (paths []string) {
+	if s.cfg.AttachmentDir == "" || s.cfg.AttachmentSuffix == nil {
+		return nil
+	}
+	m, err := s.Open(Ref{File: id})
+	if err != nil {
+		return nil
+	}
+	defer s.CloseIdle()
+	defer m.Close()
+	for _, a := range m.Attachments() {
+		paths = append(paths, filepath.Join(s.cfg.AttachmentDir, a.Path))
+	}
+	return paths
 }
 
 func (s *Files) remove(path string) error {
