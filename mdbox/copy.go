@@ -93,7 +93,7 @@ func (b *Mailbox) sources(r CopyRequest, check func(*Mailbox, *index.State, *rec
 	if r.Mailbox != [16]byte{} && b.guid(s) != r.Mailbox {
 		return nil, nil, fmt.Errorf("%w: %s is another mailbox now", ErrNotFound, b.name)
 	}
-	c, names := newRecordColumns(s), s.Keywords()
+	c, names, guid := newRecordColumns(s), s.Keywords(), b.guid(s)
 	cacheSeq := uint32(0)
 	if e := s.Ext(extCache); e != nil {
 		cacheSeq = e.ResetID
@@ -108,7 +108,7 @@ func (b *Mailbox) sources(r CopyRequest, check func(*Mailbox, *index.State, *rec
 		uids = append(uids, rec.uid)
 		messages = append(messages, newRecord{
 			flags: s.Flags()[i], keywords: keywordNames(s, i, names), mapUID: rec.mapUID, guid: rec.guid,
-			size: uint64(rec.vsize), sized: rec.hasVSize, source: &copySource{b, rec, s.Header().IndexID(), cacheSeq},
+			size: uint64(rec.vsize), sized: rec.hasVSize, source: &copySource{b, guid, rec, s.Header().IndexID(), cacheSeq},
 		})
 	}
 	return uids, messages, nil

@@ -11,6 +11,7 @@ import (
 // copySource is where the cached values of a copy are: in the cache of the mailbox that it was copied from, as that was then.
 type copySource struct {
 	b                 *Mailbox
+	guid              [16]byte // of b
 	record            record
 	indexID, cacheSeq uint32
 }

@@ -59,6 +59,7 @@ func (sdbox) files(b *Mailbox) *dbox.Files {
 	s := b.store
 	c := s.filesConfig()
 	c.StorageDir, c.AltDir, c.Prefix, c.MaxOpenFiles = s.location.mailboxDir(b.dir), s.location.altMailboxDir(b.dir), sdboxPrefix, 1
+	c.DirMustExist = true
 	c.AttachmentSuffix = func(id dbox.FileID) string {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -67,7 +68,7 @@ func (sdbox) files(b *Mailbox) *dbox.Files {
 	}
 	if s.options.Write != nil {
 		if p, err := s.permissions(b.dir); err == nil {
-			c.Perm, c.DirMode = p.File, p.Dir
+			c.Perm = p.File
 		}
 	}
 	return dbox.NewFiles(c)
@@ -78,31 +79,43 @@ func (f sdbox) open(m *Message) (*dbox.Message, error) {
 	b := m.ms.b
 	body, err := b.files.Open(dbox.Ref{File: dbox.FileID(m.rec.uid)})
 	if err != nil {
+		if b.still(m.ms.guid) != nil {
+			return nil, fmt.Errorf("%w: UID %d of %s, which is another mailbox now, or none", ErrExpunged, m.rec.uid, b.name)
+		}
 		return nil, m.failed(err)
 	}
-	b.mu.Lock()
-	s, err := b.refresh()
-	if err == nil && b.guid(s) != m.ms.guid {
-		err = fmt.Errorf("%w: %s is another mailbox now", ErrNotFound, b.name)
-	}
-	b.mu.Unlock()
-	if err != nil {
+	if err := b.still(m.ms.guid); err != nil {
 		body.Close()
 		return nil, err
 	}
 	return body, nil
 }
 
+// still returns an error, which is ErrNotFound, if the mailbox's name is that of another one, or of none.
+func (b *Mailbox) still(guid [16]byte) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, err := b.refresh()
+	if err == nil && b.guid(s) != guid {
+		err = fmt.Errorf("%w: %s is another mailbox now", ErrNotFound, b.name)
+	}
+	return err
+}
+
 // records returns nothing: the index has no extension for messages.
 func (sdbox) records(*lockedBox, uint32, []newRecord, uint32) []translog.NewRecord { return nil }
 
-// change needs no lock but that of the mailbox. The files of messages that were expunged are removed after it is given back.
+// change needs no lock but that of the mailbox. The files of messages that were expunged are removed after it is given back, as long as their
+// names are those of the mailbox: if it was renamed meanwhile, they stay.
 func (sdbox) change(_ context.Context, s *Store, do func(c change) error) error {
 	var c unlinks
 	err := do(&c)
 	for _, e := range c.expunged {
 		for _, uid := range e.uids {
-			s.report("remove an expunged message", e.files.Remove(dbox.FileID(uid)))
+			if e.box.still(e.guid) != nil {
+				break
+			}
+			s.report("remove an expunged message", e.box.files.Remove(dbox.FileID(uid)))
 		}
 	}
 	return err
@@ -114,15 +127,16 @@ type unlinks struct {
 }
 
 type expunged struct {
-	files *dbox.Files
-	uids  []uint32
+	box  *Mailbox
+	guid [16]byte
+	uids []uint32
 }
 
 func (*unlinks) check(*lockedBox) error { return nil }
 
 func (c *unlinks) expunge(l *lockedBox, uids []uint32) error {
 	var gone translog.ExpungeGUIDs
-	e := expunged{files: l.b.files}
+	e := expunged{box: l.b, guid: l.b.guid(l.x.State())}
 	for _, uid := range uids {
 		if _, found := l.x.State().Find(uid); found {
 			gone = append(gone, translog.ExpungeGUID{UID: uid})

@@ -1,6 +1,7 @@
 package mdbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ func (a *sdboxSaver) save(m dbox.NewMessage, body io.Reader) (dbox.Stored, error
 	m.Mailbox = ""
 	f, err := a.b.files.SaveSingle(m, body, a.durable)
 	if err != nil {
-		return dbox.Stored{}, err
+		return dbox.Stored{}, a.moved(err)
 	}
 	a.files = append(a.files, f)
 	return f.Stored, nil
@@ -45,9 +46,17 @@ func (a *sdboxSaver) place(_ change, l *lockedBox, _ []newRecord) (first uint32,
 		err = a.b.files.SyncDir()
 	}
 	if err != nil {
-		return 0, errors.Join(err, a.abort()) // now, while nobody else can want the names
+		return 0, errors.Join(a.moved(err), a.abort()) // now, while nobody else can want the names
 	}
 	return first, nil
+}
+
+// moved makes an error about a missing file one about the mailbox: somebody has deleted or renamed it.
+func (a *sdboxSaver) moved(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s: %v", ErrNotFound, a.b.name, err)
+	}
+	return err
 }
 
 // freeUIDs returns the first UID from next on after which there are no files. One that is there was left by a process that ended before
@@ -96,19 +105,30 @@ func (f sdbox) copyWithin(ctx context.Context, b *Mailbox, r CopyRequest) (*Copi
 	if err != nil {
 		return nil, err
 	}
+	guid := r.Mailbox
+	if guid == [16]byte{} && len(messages) > 0 {
+		guid = messages[0].source.guid
+	}
 	defer b.files.CloseIdle()
 	a := &sdboxSaver{b: r.To, durable: b.store.durable()}
 	copied := &Copied{}
 	var kept []newRecord
 	for i, uid := range uids {
 		err := a.link(b, dbox.FileID(uid), &messages[i])
-		if errors.Is(err, fs.ErrNotExist) && !b.has(uid) {
-			continue // expunged meanwhile
+		if errors.Is(err, fs.ErrNotExist) {
+			there, mailboxErr := b.has(guid, uid)
+			if mailboxErr == nil && !there {
+				continue // expunged meanwhile
+			}
+			err = cmp.Or(mailboxErr, destinationGone(r.To), err)
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("mdbox: copy from %s, UID %d: %w", b.name, uid, err), a.abort())
 		}
 		copied.Source, kept = append(copied.Source, uid), append(kept, messages[i])
+	}
+	if err := b.still(guid); err != nil { // else what was copied may be another mailbox's
+		return nil, errors.Join(err, a.abort())
 	}
 	var saved *Saved
 	err = f.change(ctx, b.store, func(c change) error {
@@ -125,16 +145,23 @@ func (f sdbox) copyWithin(ctx context.Context, b *Mailbox, r CopyRequest) (*Copi
 	return copied, err
 }
 
-// has reports whether the mailbox has a message.
-func (b *Mailbox) has(uid uint32) bool {
+// has reports whether the mailbox, which must have the GUID still, has a message.
+func (b *Mailbox) has(guid [16]byte, uid uint32) (bool, error) {
+	if err := b.still(guid); err != nil {
+		return false, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s, err := b.refresh()
-	if err != nil {
-		return true // not known: the caller's error stays
+	_, there := b.index.State().Find(uid)
+	return there, nil
+}
+
+// destinationGone returns an error if the directory of a mailbox is not there, nil if it is.
+func destinationGone(b *Mailbox) error {
+	if _, err := b.store.options.FS.Stat(b.store.location.mailboxDir(b.dir)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w: %s", ErrDestination, ErrNotFound, b.name)
 	}
-	_, there := s.Find(uid)
-	return there
+	return nil
 }
 
 // link makes a copy of a message's file, by another name for it, or by reading and writing where that is not possible.

@@ -35,9 +35,11 @@ type Config struct {
 	Preallocate bool
 	// SaveCompression is how new messages are stored: Uncompressed, Gzip, LZ4 or Zstd.
 	SaveCompression Compression
-	Perm            vfs.Perm         // of new files; Mode 0 means vfs.Private
-	DirMode         fs.FileMode      // of StorageDir and those above it, if they do not exist; 0: 0700
-	Now             func() time.Time // nil: time.Now
+	Perm            vfs.Perm    // of new files; Mode 0 means vfs.Private
+	DirMode         fs.FileMode // of StorageDir and those above it, if they do not exist; 0: 0700
+	// DirMustExist says that StorageDir is never made: in sdbox it is that of a mailbox, which somebody else may delete or rename.
+	DirMustExist bool
+	Now          func() time.Time // nil: time.Now
 	// Report gets what an administrator should know although saving went on: mail files with garbage at their end, or
 	// that could not be opened. nil: nobody.
 	Report func(error)

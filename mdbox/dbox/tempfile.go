@@ -35,7 +35,7 @@ func (s *Files) tempName() string {
 func (s *Files) createTemp(dir string) (f vfs.WritableFile, first uint64, err error) {
 	for {
 		f, err = s.cfg.Perm.Create(s.cfg.FS, filepath.Join(dir, s.tempName()), 0)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) && !s.cfg.DirMustExist {
 			if err = s.makeDir(dir); err == nil {
 				f, err = s.cfg.Perm.Create(s.cfg.FS, filepath.Join(dir, s.tempName()), 0)
 			}
