@@ -22,7 +22,8 @@ type RebuildOptions struct {
 	Told func(Repair)
 }
 
-// Rebuild repairs what Verify calls damage, and nothing else: if there is none, it changes nothing. The store must be one that may be
+// Rebuild repairs what Verify calls damage, and nothing else: if there is none, it changes nothing, but for unfinished writes at the ends of
+// logs, which a Dovecot before 2.4.5 takes for corruption: they are cut off. The store must be one that may be
 // written.
 //
 // It holds MAP while it works on the map, the mail files or references, so that others wait who want to save, copy or expunge, and BOX of
@@ -42,10 +43,10 @@ func Rebuild(ctx context.Context, s *mdbox.Store, o RebuildOptions) (*Repairs, e
 		return &Repairs{Found: report}, err
 	}
 	b := &builder{ctx: ctx, s: s, o: o, paths: s.Paths(), out: &Repairs{Found: report}}
-	if report.Clean() {
+	scope := b.scope(report)
+	if report.Clean() && len(b.torn) == 0 {
 		return b.out, nil
 	}
-	scope := b.scope(report)
 	if err := b.checkAlt(); err != nil {
 		return b.out, fmt.Errorf("check: rebuild: %w", err)
 	}
@@ -108,8 +109,12 @@ type scope struct {
 
 func (b *builder) scope(r *Report) scope {
 	sc := scope{caches: map[string]bool{}, mail: r.More > 0}
+	b.torn = map[string]int64{}
 	for _, f := range r.Findings {
 		switch {
+		case f.Kind == Leftover && f.torn > 0 && !strings.HasPrefix(f.File, b.paths.ListIndex):
+			b.torn[f.Mailbox] = f.torn
+			sc.mail = true
 		case f.Kind != Damage:
 		case strings.HasPrefix(f.File, b.paths.ListIndex):
 			sc.list = true
@@ -142,7 +147,8 @@ type builder struct {
 	byGUID  map[dbox.GUID][]*mail
 	byPlace map[place]*mail
 	highest dbox.FileID
-	made    bool // mailboxes were made
+	made    bool             // mailboxes were made
+	torn    map[string]int64 // mailboxes, "" = the map, whose logs end with so many bytes of an unfinished write
 }
 
 func (b *builder) did(r Repair) {

@@ -90,7 +90,7 @@ func (b *builder) repairMailboxes() error {
 
 // needsRepair reports whether anything of a mailbox has to be changed.
 func (b *builder) needsRepair(box *oldBox) bool {
-	if box.seen.Damaged() || box.lost || len(box.restore) > 0 || box.seen.State == nil {
+	if box.seen.Damaged() || box.lost || len(box.restore) > 0 || box.seen.State == nil || b.torn[box.name] > 0 || b.behind(box, box.seen.State) {
 		return true
 	}
 	for _, r := range box.refs {
@@ -100,6 +100,35 @@ func (b *builder) needsRepair(box *oldBox) bool {
 	}
 	h := headerOf(box.seen.State)
 	return h.MailboxGUID == [16]byte{} || h.MapUIDValidity != b.r.Map.State().UIDValidity()
+}
+
+// behind reports whether the list index knows of UIDs or modseqs that the mailbox does not.
+func (b *builder) behind(box *oldBox, s *index.State) bool {
+	known := b.s.Remembered(box.name)
+	return known.UIDValidity == s.UIDValidity() && known.UIDValidity != 0 &&
+		(known.UIDNext > s.NextUID() || known.HighestModSeq > s.HighestModSeq())
+}
+
+// catchUp returns the records that take next_uid and the highest modseq past what was used in changes that are lost.
+func (b *builder) catchUp(box *oldBox, s *index.State, path string) (records []translog.Payload) {
+	next, modSeq := s.NextUID(), s.HighestModSeq()
+	if n := b.torn[box.name]; n > 0 {
+		next += uint32(n / 8)
+		modSeq += uint64(n/12) + 1
+		b.did(Repair{File: path + ".log", What: fmt.Sprintf("an unfinished write of %d bytes was cut off", n), Mailbox: box.name})
+	}
+	if b.behind(box, s) {
+		known := b.s.Remembered(box.name)
+		next, modSeq = max(next, known.UIDNext), max(modSeq, known.HighestModSeq)
+		b.did(Repair{File: path + ".log", What: "changes are missing that the list index knows of", Mailbox: box.name, Lost: true})
+	}
+	if next > s.NextUID() {
+		records = append(records, index.NextUIDUpdate(next))
+	}
+	if modSeq > s.HighestModSeq() {
+		records = append(records, translog.ModSeqUpdates{{ModSeq: modSeq}})
+	}
+	return records
 }
 
 func headerOf(s *index.State) index.MdboxHeader {
@@ -196,6 +225,9 @@ func (b *builder) editMailbox(box *oldBox, l *index.Locked, path string) error {
 		add(translog.ExtIntros{l.Intro(index.ExtMdboxHeader, 24, 0, 0)})
 		add(translog.ExtHdrUpdates{{Data: h.Append(nil)}})
 	}
+	for _, p := range b.catchUp(box, s, path) {
+		add(p)
+	}
 	var gone translog.ExpungeGUIDs
 	mails, guids := translog.NewExtRecUpdates(8), translog.NewExtRecUpdates(16)
 	stale := translog.NewExtRecUpdates(4)
@@ -214,7 +246,7 @@ func (b *builder) editMailbox(box *oldBox, l *index.Locked, path string) error {
 		}
 		if r.fix {
 			mails.Add(r.uid, index.MdboxRecord{MapUID: uint32(r.mail.uid), SaveDate: saveDate(s, r.uid)}.Append(nil))
-			if r.guid != r.mail.guid {
+			if r.guid != r.mail.guid && r.mail.guid != (dbox.GUID{}) {
 				guids.Add(r.uid, r.mail.guid[:])
 			}
 			b.did(Repair{File: path, What: fmt.Sprintf("the message was found in %s", r.mail), Mailbox: box.name, UID: r.uid})
@@ -226,6 +258,11 @@ func (b *builder) editMailbox(box *oldBox, l *index.Locked, path string) error {
 		}
 	}
 	next := s.NextUID()
+	for _, r := range records {
+		if u, ok := r.Payload.(translog.HeaderUpdates); ok && len(u[0].Data) == 4 {
+			next = max(next, binary.LittleEndian.Uint32(u[0].Data))
+		}
+	}
 	if len(box.restore) > 0 {
 		var appends translog.Appends
 		for i, m := range box.restore {

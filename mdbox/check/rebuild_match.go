@@ -85,7 +85,8 @@ func (b *builder) best(guid dbox.GUID) (found *mail) {
 	return found
 }
 
-// resolveByMap believes the map where the GUID of a record is nowhere: if nobody else refers to the message, one of the two GUIDs is damaged.
+// resolveByMap believes the map where the GUID of a record is nowhere: if nobody refers to the message by its GUID, one of the two is
+// damaged. That of the mailbox is what clients know, so the message gets it.
 func (b *builder) resolveByMap() {
 	taken := map[*mail]bool{}
 	for _, box := range b.boxes {
@@ -100,8 +101,14 @@ func (b *builder) resolveByMap() {
 			if r.mail != nil {
 				continue
 			}
-			if m := b.at(r.to); m != nil && !taken[m] {
-				r.mail, r.fix = m, true
+			if m := b.at(r.to); m != nil && !taken[m] && (m.newGUID == dbox.GUID{} || m.newGUID == r.guid) {
+				r.mail, m.newGUID = m, r.guid
+				if m.wrong == "" {
+					m.wrong = "its GUID is damaged"
+				}
+				if m.file.dirty == "" {
+					m.file.dirty = fmt.Sprintf("the GUID of the message at offset %d is damaged", m.off)
+				}
 			} else {
 				r.drop = "the message is in no mail file"
 			}

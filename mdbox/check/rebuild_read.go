@@ -66,6 +66,7 @@ type mail struct {
 	refs       int
 	restore    bool
 	fallback   dbox.NewMessage
+	newGUID    dbox.GUID // that the message gets; zero: its own
 	moved      *mapindex.Location
 	restoredTo string
 }

@@ -46,6 +46,9 @@ func (b *builder) rewriteFile(f *oldFile) error {
 			continue
 		}
 		found[m.n].Check()
+		if m.newGUID != (dbox.GUID{}) {
+			found[m.n].SetGUID(m.newGUID)
+		}
 		st, err := a.SaveFound(found[m.n], m.fallback)
 		if err != nil {
 			return errors.Join(err, a.Abort())
@@ -144,6 +147,17 @@ func (b *builder) repairMap() error {
 	e := mapindex.Edit{Highest: uint32(b.highest), References: map[mapindex.UID]uint16{}, Moved: map[mapindex.UID]mapindex.Location{}}
 	used := map[mapindex.UID]bool{}
 	next := mapindex.UID(l.State().NextUID())
+	for _, box := range b.boxes {
+		for _, r := range box.refs { // a map UID is never used again
+			if r.to < 1<<32-1<<20 {
+				next = max(next, r.to+1)
+			}
+		}
+	}
+	e.Next = next
+	if n := b.torn[""]; n > 0 {
+		b.did(Repair{File: path + ".log", What: fmt.Sprintf("an unfinished write of %d bytes was cut off", n)})
+	}
 	for _, m := range b.mails {
 		n := m.refs
 		if m.restore {
@@ -175,7 +189,7 @@ func (b *builder) repairMap() error {
 			e.Gone = append(e.Gone, mapindex.UID(uid))
 		}
 	}
-	if !changed && e.Empty() && mapindex.HeaderOf(l.State()).HighestFileID >= e.Highest {
+	if !changed && e.Empty() && uint32(e.Next) <= l.State().NextUID() && mapindex.HeaderOf(l.State()).HighestFileID >= e.Highest {
 		return b.setAside()
 	}
 	if err := mapindex.LockedIndex(l).Apply(e); err != nil {

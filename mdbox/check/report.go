@@ -35,6 +35,8 @@ type Finding struct {
 	Rule    string `json:"rule"`              // what should be, or is
 	Mailbox string `json:"mailbox,omitempty"` // that is concerned, "" = none or several
 	UID     uint32 `json:"uid,omitempty"`     // of the message that is concerned, 0 = none
+
+	torn int64 // bytes of an unfinished write at the end of a log
 }
 
 // String returns one line for an administrator.

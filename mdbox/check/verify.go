@@ -85,6 +85,7 @@ func (v *verifier) mapPath() string { return v.paths.Map + "/" + mapindex.Prefix
 // indexDamage reports what was found damaged when an index was read.
 func (v *verifier) indexDamage(x *index.Index, mailbox string) {
 	v.unread(x, mailbox)
+	v.behind(x, mailbox)
 	v.history(x, mailbox)
 	v.backup(x, mailbox)
 	problems, more := x.Damage()
@@ -115,12 +116,27 @@ func (v *verifier) unread(x *index.Index, mailbox string) {
 			continue
 		}
 		f := Finding{Kind: Leftover, File: path, Offset: int64(end.Offset), Mailbox: mailbox,
-			Rule: fmt.Sprintf("%d bytes that are no complete transaction", len(tail)-int(end.Offset))}
+			Rule: fmt.Sprintf("%d bytes that are no complete transaction", len(tail)-int(end.Offset)), torn: int64(len(tail)) - int64(end.Offset)}
 		if translog.HasRecords(tail[end.Offset:]) {
 			f.Kind, f.Rule = Damage, "not a record, although complete ones follow"
 		}
 		v.report.add(f)
 		return
+	}
+}
+
+// behind reports a mailbox whose index has lost changes that the list index still knows of: clients must not meet a UID or a modseq again.
+func (v *verifier) behind(x *index.Index, mailbox string) {
+	known := v.s.Remembered(mailbox)
+	if mailbox == "" || known.UIDValidity == 0 {
+		return
+	}
+	if _, err := x.Refresh(); err != nil || x.State().UIDValidity() != known.UIDValidity {
+		return
+	}
+	if s := x.State(); s.NextUID() < known.UIDNext || s.HighestModSeq() < known.HighestModSeq {
+		v.report.damage(fmt.Errorf("UIDNEXT %d and HIGHESTMODSEQ %d, the list index has seen %d and %d", s.NextUID(), s.HighestModSeq(),
+			known.UIDNext, known.HighestModSeq), x.Path()+".log", mailbox, 0)
 	}
 }
 

@@ -210,6 +210,18 @@ func (m *Found) GUID() GUID {
 	return ParseGUID(g)
 }
 
+// SetGUID makes g the GUID of the message, whose own is damaged.
+func (m *Found) SetGUID(g GUID) {
+	m.note("its GUID is damaged")
+	var meta Metadata
+	for _, l := range m.Metadata {
+		if l.Key != KeyGUID {
+			meta = append(meta, l)
+		}
+	}
+	m.Metadata = append(meta, MetadataLine{KeyGUID, []byte(g.String())})
+}
+
 // SaveFound saves a message that Salvage has found: as it is, or if something about it is wrong with metadata that fit to its text. What
 // they lack is taken from others. Errors are as for Save.
 func (a *Appender) SaveFound(m *Found, others NewMessage) (Stored, error) {

@@ -55,6 +55,9 @@ func (s *State) Records(keep func(i int) bool) []translog.NewRecord {
 func (s *State) extRecords(e *Ext, kept []int) []translog.Payload {
 	in := NewIntro(e.Name, e.hdrSize, e.RecordSize, e.RecordAlign)
 	in.ResetID = e.ResetID
+	if e.RecordSize == 0 && in.RecordAlign > 8 {
+		in.RecordAlign = 0 // it means nothing, so nobody checks it when it is read
+	}
 	ps := []translog.Payload{translog.ExtIntros{in}}
 	switch hdr := e.Header(); {
 	case len(hdr) > math.MaxUint16:

@@ -14,6 +14,7 @@ type candidate struct {
 	strict   bool // its beginning was complete
 	complete bool // and so is all that was read after it
 	lost     int64
+	floor    uint64 // next_uid is at least this: UIDs below may have been used in what is lost
 }
 
 // assemble makes the best state of all files.
@@ -68,13 +69,13 @@ func (p *salvager) assemble() {
 // leaveRoom raises what must never go backwards beyond what can have been used in the lost parts.
 func (p *salvager) leaveRoom(cs []*candidate) {
 	s := p.v.State
-	next, modSeq, lost := s.NextUID(), max(s.HighestModSeq(), s.logModSeq), int64(0)
+	next, modSeq, lost, floor := s.NextUID(), max(s.HighestModSeq(), s.logModSeq), int64(0), uint64(0)
 	for _, c := range cs {
 		next = max(next, c.s.NextUID())
 		modSeq = max(modSeq, c.s.HighestModSeq(), c.s.logModSeq)
-		lost = max(lost, c.lost)
+		lost, floor = max(lost, c.lost), max(floor, c.floor)
 	}
-	s.hdr.set(offNextUID, uint32(min(uint64(next)+uint64(lost/appendSize), 1<<32-2)))
+	s.hdr.set(offNextUID, uint32(min(max(uint64(next), floor), 1<<32-2)))
 	s.logModSeq = modSeq + uint64(lost/smallestRecord)
 }
 
@@ -149,6 +150,7 @@ func (p *salvager) rollForward(c *candidate) {
 // miss notes that n bytes of log are missing.
 func (c *candidate) miss(n int64) {
 	c.complete = false
+	c.floor = max(c.floor, uint64(c.s.NextUID())+uint64(n/appendSize))
 	c.lost += n
 	c.s.logModSeq += uint64(n/smallestRecord) + 1
 }
@@ -194,9 +196,13 @@ func (p *salvager) apply(c *candidate, l *oldLog, off uint32) {
 	holes := translog.Salvage(l.b[off:end], translog.Pos{FileSeq: l.h.FileSeq, Offset: off}, func(r *translog.Record) error {
 		if at := r.Pos.Offset; at > s.pos.Offset { // something is missing
 			s.logModSeq += uint64((at-s.pos.Offset)/smallestRecord) + 1
-			s.raiseNext((at - s.pos.Offset) / appendSize)
+			c.floor = max(c.floor, uint64(s.NextUID())+uint64((at-s.pos.Offset)/appendSize))
 			s.intro = introduced{broken: true}
 			s.pos = r.Pos
+		}
+		if err := s.checkIntro(r); err != nil {
+			s.intro = introduced{broken: true}
+			return err
 		}
 		a.implied(r)
 		return a.apply(r)
@@ -242,11 +248,6 @@ func (p *salvager) tornOnly(l *oldLog, h translog.Hole) bool {
 }
 
 func reportTo(n *int) func(*corruptError) { return func(*corruptError) { *n++ } }
-
-// raiseNext raises next_uid by n: so many UIDs may have been used in a part of the log that is lost.
-func (s *State) raiseNext(n uint32) {
-	s.hdr.set(offNextUID, uint32(min(uint64(s.NextUID())+uint64(n), 1<<32-2)))
-}
 
 // merge returns a state with the messages of s, and those of o that s lacks. Where both have a message, s is right.
 func merge(s, o *State, maxBytes int64) *State {

@@ -138,6 +138,48 @@ func (a *applier) implied(r *translog.Record) {
 	}
 }
 
+// knownSizes are the sizes of header data and records of extensions that never have others.
+var knownSizes = map[string]struct {
+	hdr []uint32
+	rec uint16
+}{
+	ExtMdboxHeader: {[]uint32{mdboxHeaderSizeOld, mdboxHeaderSize20, mdboxHeaderSize}, 0},
+	ExtMdbox:       {nil, mdboxRecordSize},
+	ExtGUID:        {nil, guidRecordSize},
+	ExtVSizeHeader: {[]uint32{16}, 0},
+	ExtVSize:       {nil, 4},
+	extModSeq:      {[]uint32{modSeqHeaderSize}, modSeqRecordSize},
+	"cache":        {nil, 4},
+	"map":          {[]uint32{8}, 12},
+	"ref":          {nil, 2},
+}
+
+// checkIntro refuses an intro that can not be what was written: it is damaged, or its ordinal is that of another extension since the
+// intro of one before it is lost.
+func (s *State) checkIntro(r *translog.Record) error {
+	if r.Header.Type != translog.TypeExtIntro {
+		return nil
+	}
+	p, err := r.Decode(0)
+	if err != nil {
+		return err
+	}
+	for _, in := range p.(translog.ExtIntros) {
+		name := in.Name
+		if in.ExtID != translog.ExtIDByName {
+			if uint64(in.ExtID) >= uint64(len(s.exts)) {
+				return vfs.Corrupt(0, "ext-intro: ext_id %d of %d extensions", in.ExtID, len(s.exts))
+			}
+			name = s.exts[in.ExtID].Name
+		}
+		known, ok := knownSizes[name]
+		if ok && (in.HdrSize != 0 && !slices.Contains(known.hdr, in.HdrSize) || in.RecordSize != 0 && in.RecordSize != known.rec) || in.RecordAlign > 8 {
+			return vfs.Corrupt(0, "ext-intro: %q has other sizes", name)
+		}
+	}
+	return nil
+}
+
 // impliedRange bounds how far ahead of next_uid such a UID can be.
 const impliedRange = 1 << 20
 

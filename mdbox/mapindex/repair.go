@@ -39,6 +39,7 @@ type Edit struct {
 	References map[UID]uint16
 	Gone       []UID
 	Highest    uint32 // highest_file_id is at least this
+	Next       UID    // new messages get map UIDs from here on, or from the next on if that is higher
 }
 
 // Empty reports whether e changes no message.
@@ -51,7 +52,7 @@ func (l *Locked) Apply(e Edit) error {
 	h := l.m.Header()
 	h.HighestFileID = max(h.HighestFileID, e.Highest)
 	h.RebuildCount++
-	next := l.x.State().NextUID()
+	next := max(l.x.State().NextUID(), uint32(e.Next))
 	var appends translog.Appends
 	locations, counts := translog.NewExtRecUpdates(mapRecordSize), translog.NewExtRecUpdates(refRecordSize)
 	for _, uid := range slices.Sorted(maps.Keys(e.Moved)) {
@@ -71,6 +72,9 @@ func (l *Locked) Apply(e Edit) error {
 		records = append(records, done(appends))
 	}
 	records = append(records, done(translog.ExtIntros{l.intro(extMap)}), done(translog.ExtHdrUpdates{{Data: h.Append(nil)}}))
+	if next > l.x.State().NextUID() && len(appends) == 0 {
+		records = append(records, done(index.NextUIDUpdate(next)))
+	}
 	if locations.Len() > 0 {
 		records = append(records, done(locations))
 	}
