@@ -62,7 +62,9 @@ func optionsOf(f mdbox.Format) []backend.Option {
 	if f == mdbox.FormatMdbox {
 		return options
 	}
-	return slices.DeleteFunc(slices.Clone(options), func(o backend.Option) bool { return strings.HasPrefix(o.Name, "mdbox_") })
+	return slices.DeleteFunc(slices.Clone(options), func(o backend.Option) bool {
+		return strings.HasPrefix(o.Name, "mdbox_") || o.Name == "purge_interval"
+	})
 }
 
 // choices lists the values of options that take one of a few.

@@ -104,7 +104,7 @@ func (s *Storage) Configure(_ context.Context, c backend.Config) error {
 	if c.ReadOnly {
 		s.stores.write = nil
 	}
-	if s.stores.write != nil && set.purgeInterval > 0 {
+	if s.format == mdbox.FormatMdbox && s.stores.write != nil && set.purgeInterval > 0 {
 		s.purger = newPurger(set.purgeInterval, s.stores, s.log)
 	}
 	s.watches = newWatches(s.log)
