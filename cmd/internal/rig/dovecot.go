@@ -29,6 +29,8 @@ type Dovecot struct {
 	Conf    string // path of dovecot.conf, for doveadm -c
 	Log     string // path of its log
 	pidFile string
+	root    string   // of Dovecot 2.4, "" = the machine's own
+	mounts  []string // within root
 }
 
 // StartDovecot writes a configuration and starts the server: login processes
@@ -187,7 +189,11 @@ func (d *Dovecot) PID() (int, error) {
 
 // Doveadm runs doveadm with the server's configuration and returns its standard output.
 func (d *Dovecot) Doveadm(args ...string) (string, error) {
-	cmd := exec.Command("doveadm", append([]string{"-c", d.Conf}, args...)...)
+	args = append([]string{"doveadm", "-c", d.Conf}, args...)
+	if d.root != "" {
+		args = append([]string{"chroot", d.root}, args...)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
 	var errOut bytes.Buffer
 	cmd.Stderr = &errOut
 	out, err := cmd.Output()
@@ -199,6 +205,11 @@ func (d *Dovecot) Doveadm(args ...string) (string, error) {
 
 // Stop ends the master and waits until it and its children are gone.
 func (d *Dovecot) Stop() error {
+	err := d.stop()
+	return errors.Join(err, d.unmount())
+}
+
+func (d *Dovecot) stop() error {
 	pid, err := d.PID()
 	if errors.Is(err, os.ErrNotExist) {
 		return nil

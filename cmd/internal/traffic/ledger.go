@@ -18,6 +18,8 @@ type Ledger struct {
 	// Refused counts those that were answered NO, by the answer.
 	Refused  map[string]int
 	problems []string
+	names    *names
+	runs     int
 }
 
 // ownMailbox is the exact state of a mailbox that only one client changes, by token.

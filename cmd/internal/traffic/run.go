@@ -15,6 +15,8 @@ type Config struct {
 	User    string
 	Servers []Server
 	Seed    uint64
+	// Continue is the ledger of an earlier Run on the same mail, with as many clients, to go on with; nil = a new one.
+	Continue *Ledger
 	// Tolerant: commands may fail for a moment, since somebody kills the servers' processes.
 	Tolerant bool
 }
@@ -27,16 +29,22 @@ type Server struct {
 
 // Run lets the clients work until ctx ends, and then until each has finished its command.
 func Run(ctx context.Context, cfg Config) (*Ledger, error) {
-	l := newLedger()
-	names := &names{list: []string{"INBOX", "Shared1", "Shared2", "Shared3"}}
-	if err := setUp(cfg, names, l); err != nil {
-		return nil, err
+	l, names := cfg.Continue, &names{list: []string{"INBOX", "Shared1", "Shared2", "Shared3"}}
+	if l == nil {
+		l = newLedger()
+		if err := setUp(cfg, names, l); err != nil {
+			return nil, err
+		}
+	} else {
+		names = l.names
 	}
+	l.names = names
+	l.runs++
 	var wg sync.WaitGroup
 	n := 0
 	for _, s := range cfg.Servers {
 		for range s.Clients {
-			c := &client{cfg: &cfg, server: s, ledger: l, names: names, id: fmt.Sprintf("%s%d", s.Name, n), rng: rand.New(rand.NewPCG(cfg.Seed, uint64(n)))}
+			c := &client{cfg: &cfg, server: s, ledger: l, names: names, id: fmt.Sprintf("%s%d.%d", s.Name, n, l.runs), rng: rand.New(rand.NewPCG(cfg.Seed, uint64(n)))}
 			c.own, c.ownName = l.own[ownName(n)], ownName(n)
 			n++
 			wg.Go(func() { c.work(ctx) })

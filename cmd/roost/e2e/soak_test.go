@@ -1,0 +1,84 @@
+//go:build soak
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/roostmail/roost/cmd/internal/rig"
+	"github.com/roostmail/roost/cmd/internal/traffic"
+)
+
+// root24 returns a Debian root with Dovecot 2.4: ROOST_DOVECOT24, else one that is made for the test.
+func root24(t *testing.T) string {
+	t.Helper()
+	root := os.Getenv("ROOST_DOVECOT24")
+	if root == "" {
+		root = filepath.Join(tempDir(t), "root")
+	}
+	must(t, rig.Root24(root))
+	return root
+}
+
+func startDovecot24(t *testing.T, root, home string) *rig.Dovecot {
+	t.Helper()
+	d, err := rig.StartDovecot24(root, rig.DovecotOptions{Dir: tempDir(t), Home: home})
+	must(t, err)
+	t.Cleanup(func() {
+		if err := d.Stop(); err != nil {
+			t.Error(err)
+		}
+		reportLog(t, "Dovecot 2.4's log", d.Log)
+	})
+	return d
+}
+
+// mailHome makes the directory of the users' homes, which Dovecot's mail processes can write to.
+func mailHome(t *testing.T) string {
+	t.Helper()
+	mail := filepath.Join(tempDir(t), "mail")
+	must(t, os.Mkdir(mail, 0o755))
+	must(t, os.Chown(mail, rig.MailUID, rig.MailUID))
+	return filepath.Join(mail, "%u")
+}
+
+// TestSoakSideBySide24 is TestSideBySide with Dovecot 2.4.
+func TestSoakSideBySide24(t *testing.T) {
+	home := mailHome(t)
+	d := startDovecot24(t, root24(t), home)
+	r := startRoost(t, rig.RoostOptions{Home: home, Users: []string{storeUser}})
+	l := work(t, soak(t), traffic.Config{Servers: []traffic.Server{{Name: "r", Addr: r.Addr, Clients: 8}, {Name: "d", Addr: d.Addr, Clients: 8}}})
+	judge(t, l, d, r)
+}
+
+// TestSoakHandedOn hands a store from Dovecot 2.3 to roost to Dovecot 2.4 and back: each has it for itself for a time.
+func TestSoakHandedOn(t *testing.T) {
+	home, root := mailHome(t), root24(t)
+	var l *traffic.Ledger
+	for round, name := range []string{"2.3", "roost", "2.4", "roost", "2.3", "2.4"} {
+		ok := t.Run(fmt.Sprintf("%d %s", round, name), func(t *testing.T) {
+			var addr string
+			switch name {
+			case "2.3":
+				d := startDovecot(t, rig.DovecotOptions{Home: home})
+				addr = d.Addr
+				defer quiet(t, d)
+			case "2.4":
+				d := startDovecot24(t, root, home)
+				addr = d.Addr
+				defer quiet(t, d)
+			default:
+				addr = startRoost(t, rig.RoostOptions{Home: home, Users: []string{storeUser}}).Addr
+			}
+			l = work(t, soak(t)/6, traffic.Config{Continue: l, Servers: []traffic.Server{{Name: name, Addr: addr, Clients: 8}}})
+		})
+		if !ok {
+			return
+		}
+	}
+	d := startDovecot(t, rig.DovecotOptions{Home: home})
+	judge(t, l, d, startRoost(t, rig.RoostOptions{Home: home, Users: []string{storeUser}}))
+}
