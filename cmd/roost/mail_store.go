@@ -58,11 +58,10 @@ func (s *mailStore) Close() error { return errors.Join(s.Store.Close(), s.plugin
 
 // open opens the store. report is told of damage that was worked around.
 func (f *storeFlags) open(ctx context.Context, report func(error)) (*mailStore, error) {
-	conf, u, err := f.settings(ctx)
+	p, conf, u, err := f.settings(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := storage.New(slog.New(slog.DiscardHandler))
 	if err := p.Configure(ctx, conf); err != nil {
 		return nil, err
 	}
@@ -89,30 +88,35 @@ func detailed(err error) error {
 	return err
 }
 
-// settings returns what the storage plugin is to be told, and the user.
-func (f *storeFlags) settings(ctx context.Context) (backend.Config, *backend.User, error) {
+// settings returns the storage plugin, what it is to be told, and the user.
+func (f *storeFlags) settings(ctx context.Context) (p *storage.Storage, conf backend.Config, u *backend.User, err error) {
 	switch {
 	case (f.config == "") == (f.location == ""):
-		return backend.Config{}, nil, errors.New("which store? give either --config and --user, or --location")
+		return nil, conf, nil, errors.New("which store? give either --config and --user, or --location")
 	case f.config == "":
 		return f.locationSettings()
 	case f.user == "":
-		return backend.Config{}, nil, errors.New("--config needs --user")
+		return nil, conf, nil, errors.New("--config needs --user")
 	case len(f.options) > 0:
-		return backend.Config{}, nil, errors.New("--option is for --location; with --config the settings are those of the file")
+		return nil, conf, nil, errors.New("--option is for --location; with --config the settings are those of the file")
 	}
 	c, err := config.Load(f.config, bundle.Catalog())
 	if err != nil {
-		return backend.Config{}, nil, err
+		return nil, conf, nil, err
 	}
-	if !c.Storage.Bundled || c.Storage.Name != "mdbox" {
-		return backend.Config{}, nil, fmt.Errorf("the storage plugin is %q; this command is for the bundled mdbox", c.Storage.Name)
+	if p = storageFor(c.Storage.Name); p == nil || !c.Storage.Bundled {
+		return nil, conf, nil, fmt.Errorf("the storage plugin is %q; this command is for the bundled ones", c.Storage.Name)
 	}
-	u, err := lookUp(ctx, c, f.user)
-	if err != nil {
-		return backend.Config{}, nil, fmt.Errorf("user %s: %w", f.user, detailed(err))
+	if u, err = lookUp(ctx, c, f.user); err != nil {
+		return nil, conf, nil, fmt.Errorf("user %s: %w", f.user, detailed(err))
 	}
-	return c.Config(c.Storage), u, nil
+	return p, c.Config(c.Storage), u, nil
+}
+
+// storageFor returns the bundled storage plugin with a name, nil if there is none. Those for Dovecot's formats have their names.
+func storageFor(name string) *storage.Storage {
+	p, _ := bundle.New(backend.KindStorage, name, slog.New(slog.DiscardHandler)).(*storage.Storage)
+	return p
 }
 
 // lookUp asks the auth plugin of c for a user.
@@ -133,31 +137,35 @@ func lookUp(ctx context.Context, c *config.Config, name string) (*backend.User, 
 }
 
 // locationSettings is settings for --location.
-func (f *storeFlags) locationSettings() (backend.Config, *backend.User, error) {
+func (f *storeFlags) locationSettings() (p *storage.Storage, conf backend.Config, u *backend.User, err error) {
 	dir, err := os.Getwd()
 	if err != nil {
-		return backend.Config{}, nil, err
+		return nil, conf, nil, err
 	}
-	conf := backend.Config{BaseDir: dir, Options: map[string]any{"mail_location": f.location}}
+	format, _, _ := strings.Cut(f.location, ":")
+	if p = storageFor(format); p == nil {
+		p = storage.New(slog.New(slog.DiscardHandler)) // says what is wrong
+	}
+	conf = backend.Config{BaseDir: dir, Options: map[string]any{"mail_location": f.location}}
 	known := map[string]backend.OptionType{}
-	for _, o := range storage.New(slog.New(slog.DiscardHandler)).Info().Options {
+	for _, o := range p.Info().Options {
 		known[o.Name] = o.Type
 	}
 	for _, o := range f.options {
 		name, value, ok := strings.Cut(o, "=")
 		if !ok || known[name] == "" {
-			return conf, nil, fmt.Errorf("--option %s: want NAME=VALUE; see: roost plugin info storage/mdbox", o)
+			return nil, conf, nil, fmt.Errorf("--option %s: want NAME=VALUE; see: roost plugin info storage/%s", o, p.Info().Name)
 		}
 		conf.Options[name] = value
 		if known[name] == backend.OptionBool {
 			b, err := strconv.ParseBool(strings.NewReplacer("yes", "true", "no", "false").Replace(value))
 			if err != nil {
-				return conf, nil, fmt.Errorf("--option %s: want yes or no", o)
+				return nil, conf, nil, fmt.Errorf("--option %s: want yes or no", o)
 			}
 			conf.Options[name] = b
 		}
 	}
-	u := &backend.User{Name: f.user, Fields: map[string]string{}}
+	u = &backend.User{Name: f.user, Fields: map[string]string{}}
 	if me, err := user.Current(); err == nil {
 		u.Fields["home"] = me.HomeDir
 		if u.Name == "" {
@@ -165,7 +173,7 @@ func (f *storeFlags) locationSettings() (backend.Config, *backend.User, error) {
 		}
 	}
 	f.owner(conf.Options)
-	return conf, u, nil
+	return p, conf, u, nil
 }
 
 // owner makes root work as the owner of the store's directory, unless mail_uid says something else.

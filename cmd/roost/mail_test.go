@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/mdbox/mdboxtest"
 )
 
@@ -93,5 +94,34 @@ func TestVerifyThatCanNotRun(t *testing.T) {
 				t.Errorf("%s %v: %d %q", command, args, code, stderr)
 			}
 		}
+	}
+}
+
+// TestMailOfSdbox: a store of another format is verified, and left to Dovecot for repairs.
+func TestMailOfSdbox(t *testing.T) {
+	dir := t.TempDir()
+	l := mdbox.Location{Format: mdbox.FormatSdbox, Root: dir, Index: dir, Control: dir, VolatileDir: dir, Layout: mdbox.LayoutFS,
+		DirName: "dbox-Mails", MailboxDir: "mailboxes", Subscriptions: "subscriptions", ListIndex: "dovecot.list.index"}
+	s := mdbox.New(l, mdbox.Options{Write: &mdbox.Writing{}})
+	defer s.Close()
+	b, err := s.OpenMailbox("INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Append(t.Context(), []mdbox.NewMessage{{Received: 1_700_000_000, Body: strings.NewReader("Subject: x\r\n\r\nx\r\n")}}); err != nil {
+		t.Fatal(err)
+	}
+	at := "sdbox:" + dir
+	if out, stderr, code := roost(t, "mail", "verify", "--location", at); code != 0 || !strings.Contains(out, "no damage") {
+		t.Errorf("verify: %d\n%s%s", code, out, stderr)
+	}
+	if err := os.Remove(filepath.Join(b.Dir(), "u.1")); err != nil {
+		t.Fatal(err)
+	}
+	if out, stderr, code := roost(t, "mail", "verify", "--location", at); code != 1 || !strings.Contains(out, "UID 1") {
+		t.Errorf("verify without the file of a message: %d\n%s%s", code, out, stderr)
+	}
+	if out, stderr, code := roost(t, "mail", "rebuild", "--location", at); code == 0 || !strings.Contains(stderr, "force-resync") {
+		t.Errorf("rebuild: %d\n%s%s", code, out, stderr)
 	}
 }
