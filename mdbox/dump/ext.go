@@ -45,6 +45,13 @@ func dumpExtHeader(p *printer, off int64, name string, b []byte) (keywords []str
 			p.field(off+20, 1, "flags", "%#x", h.Flags)
 			return nil
 		}
+	case index.ExtSdboxHeader:
+		if h, err := index.DecodeSdboxHeader(b); err == nil && len(b) == 24 {
+			p.u32(off, "rebuild_count", h.RebuildCount)
+			p.hex(off+4, "mailbox_guid", h.MailboxGUID[:])
+			p.field(off+20, 1, "flags", "%#x", h.Flags)
+			return nil
+		}
 	case "map":
 		if h, err := mapindex.DecodeHeader(b); err == nil {
 			p.u32(off, "highest_file_id", h.HighestFileID)

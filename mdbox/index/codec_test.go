@@ -225,6 +225,20 @@ func TestExtensionCodecs(t *testing.T) {
 	h := MdboxHeader{MapUIDValidity: 5, MailboxGUID: [16]byte{1, 15: 2}, Flags: MdboxHavePOP3UIDLs}
 	check("mdbox-hdr", h.Append(nil), "05000000 01000000000000000000000000000002 01 000000",
 		func(b []byte) (any, error) { return DecodeMdboxHeader(b) }, h)
+	sh := SdboxHeader{RebuildCount: 5, MailboxGUID: [16]byte{1, 15: 2}, Flags: MdboxHavePOP3Orders}
+	if got := hex.EncodeToString(sh.Append(nil)); got != "05000000"+"01000000000000000000000000000002"+"02000000" {
+		t.Errorf("dbox-hdr: %s", got)
+	}
+	for n, want := range map[int]SdboxHeader{4: {RebuildCount: 5}, 20: {RebuildCount: 5, MailboxGUID: sh.MailboxGUID}, 24: sh} {
+		if got, err := DecodeSdboxHeader(sh.Append(nil)[:n]); err != nil || got != want {
+			t.Errorf("dbox-hdr of %d bytes: %+v, %v, want %+v", n, got, err, want)
+		}
+	}
+	for _, n := range []int{0, 3, 25} {
+		if got, err := DecodeSdboxHeader(make([]byte, n)); err == nil {
+			t.Errorf("dbox-hdr of %d bytes: %+v", n, got)
+		}
+	}
 	r := MdboxRecord{MapUID: 28, SaveDate: 0x6b04a69c}
 	check("mdbox", r.Append(nil), "1c000000 9ca6046b",
 		func(b []byte) (any, error) { return DecodeMdboxRecord(b) }, r)
@@ -369,6 +383,11 @@ func FuzzExtData(f *testing.F) {
 		if v, err := DecodeMdboxHeader(b); err == nil {
 			if again, err := DecodeMdboxHeader(v.Append(nil)); err != nil || again != v {
 				t.Errorf("mdbox-hdr %x", b)
+			}
+		}
+		if v, err := DecodeSdboxHeader(b); err == nil {
+			if again, err := DecodeSdboxHeader(v.Append(nil)); err != nil || again != v {
+				t.Errorf("dbox-hdr %x", b)
 			}
 		}
 		if v, err := ParsePosition(b); err == nil && !bytes.Equal(v.Append(nil), b) {

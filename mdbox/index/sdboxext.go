@@ -19,6 +19,7 @@ const (
 	ExtSdboxHeader = "dbox-hdr"
 
 	sdboxHeaderSize = 24
+	sdboxHeaderMin  = 4
 )
 
 // SdboxFlagAlt is set in the record flags of a message whose file is in ALT storage.
@@ -33,8 +34,8 @@ type SdboxHeader struct {
 
 // DecodeSdboxHeader decodes the header data of the extension dbox-hdr; fields that older ones lack are zero.
 func DecodeSdboxHeader(b []byte) (SdboxHeader, error) {
-	if len(b) > sdboxHeaderSize {
-		return SdboxHeader{}, vfs.Corrupt(0, "dbox-hdr: %d bytes, want %d", len(b), sdboxHeaderSize)
+	if len(b) < sdboxHeaderMin || len(b) > sdboxHeaderSize {
+		return SdboxHeader{}, vfs.Corrupt(0, "dbox-hdr: %d bytes, want %d to %d", len(b), sdboxHeaderMin, sdboxHeaderSize)
 	}
 	var full [sdboxHeaderSize]byte
 	copy(full[:], b)
