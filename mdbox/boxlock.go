@@ -93,12 +93,6 @@ func (l *lockedBox) unlock() {
 	l.sum.release(l.b)
 }
 
-// record returns what the index knows of message i.
-func (l *lockedBox) record(i int) record {
-	c := newRecordColumns(l.x.State())
-	return c.record(i)
-}
-
 // requested returns the UIDs that other sessions asked to have expunged, which are still there.
 func (l *lockedBox) requested() ([]uint32, error) {
 	requests, err := l.x.Requests()

@@ -25,16 +25,14 @@ type treeCrash struct {
 
 var treeCrashes = func() (all []treeCrash) {
 	for _, params := range []string{"", ":LAYOUT=index"} {
-		for _, c := range []treeCrash{
+		all = append(all, []treeCrash{
 			{params, change{"CREATE", "n/o", ""}, mdbox.ErrExists, []string{"INBOX", "INBOX/c", "a", "a/b", "n/o"}},
 			{params, change{"DELETE", "a", ""}, mdbox.ErrHasChildren, []string{"INBOX", "INBOX/c", "a/b"}},
 			{params, change{"DELETE", "a/b", ""}, mdbox.ErrNotFound, []string{"INBOX", "INBOX/c", "a"}},
 			{params, change{"RENAME", "a", "x/y"}, mdbox.ErrNotFound, []string{"INBOX", "INBOX/c", "x/y", "x/y/b"}},
 			{params, change{"RENAME", "INBOX", "x"}, mdbox.ErrExists, []string{"INBOX", "INBOX/c", "a", "a/b", "x"}},
 			{params, change{"SUBSCRIBE", "a", ""}, nil, []string{"INBOX", "INBOX/c", "a", "a/b"}},
-		} {
-			all = append(all, c)
-		}
+		}...)
 	}
 	return all
 }()

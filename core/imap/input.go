@@ -10,18 +10,18 @@ import (
 // Literal implements session.Protocol. A command that will fail anyway is
 // refused before its literal is sent (RFC 3501 §7.5).
 func (srv *Server) Literal(s *session.Session, cmd []byte, size uint64, nonSync bool) session.LiteralAnswer {
-	return srv.literal(nil, s, cmd)
+	return srv.literal(srv.request(s, cmd))
 }
 
 // RunLiteral implements session.Protocol: the command's literal decides again, with a context.
 func (srv *Server) RunLiteral(ctx context.Context, s *session.Session, cmd []byte, size uint64, nonSync bool) session.LiteralAnswer {
-	return srv.literal(ctx, s, cmd)
-}
-
-// literal asks the command.
-func (srv *Server) literal(ctx context.Context, s *session.Session, cmd []byte) session.LiteralAnswer {
 	r := srv.request(s, cmd)
 	r.ctx = ctx
+	return srv.literal(r)
+}
+
+// literal asks the command, and frees r.
+func (srv *Server) literal(r *request) session.LiteralAnswer {
 	defer srv.free(r)
 	answer, err := session.LiteralAccept, r.head()
 	if err == nil && r.cmd.literal != nil {

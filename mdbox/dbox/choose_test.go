@@ -134,8 +134,7 @@ func TestBusyFileIsNotWaitedFor(t *testing.T) {
 }
 
 func TestFileUnlinkedBeforeTheLockIsNotUsed(t *testing.T) {
-	var s *Files
-	s = newFiles(t, func(c *Config) {
+	s := newFiles(t, func(c *Config) {
 		c.FS = &lockHook{FS: vfs.OS, before: func(name string) {
 			if err := os.Remove(name); err != nil {
 				t.Error(err)

@@ -43,12 +43,11 @@ type salvager struct {
 
 // oldLog is a log as it was found.
 type oldLog struct {
-	path     string
-	b        []byte
-	h        translog.Header
-	known    bool // h was read, and not guessed
-	holes    []translog.Hole
-	expunged translog.Pos
+	path  string
+	b     []byte
+	h     translog.Header
+	known bool // h was read, and not guessed
+	holes []translog.Hole
 }
 
 // Salvage reads what there is of an index. It goes on behind damage: a log is read from where its records begin again, of a snapshot the

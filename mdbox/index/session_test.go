@@ -2,7 +2,6 @@ package index_test
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -284,7 +283,6 @@ func (s *session) copy() error {
 		uid := st.NextUID()
 		var appends translog.Appends
 		recs, guids := translog.NewExtRecUpdates(8), translog.NewExtRecUpdates(16)
-		refs := map[uint32]int32{}
 		requests, err := box.Requests()
 		if err != nil {
 			s.t.Error(err)
@@ -319,18 +317,4 @@ func (s *session) copy() error {
 		}
 		return refs, records
 	})
-}
-
-// refcounts returns the refcounts that the map has, and those that the messages of the mailbox amount to.
-func (s *session) refcounts() (have, want map[uint32]int) {
-	have, want = map[uint32]int{}, map[uint32]int{}
-	for i, uid := range s.mp.State().UIDs() {
-		have[uid] = int(binary.LittleEndian.Uint16(s.mp.State().Ext("ref").Record(i)))
-	}
-	st := s.box.State()
-	for i := range st.UIDs() {
-		rec, _ := index.DecodeMdboxRecord(st.Ext(index.ExtMdbox).Record(i))
-		want[rec.MapUID]++
-	}
-	return have, want
 }
