@@ -58,17 +58,20 @@ func agree(t *testing.T, path, theirs, our string, patterns [][2]string) {
 }
 
 // goldenFiles returns the files whose base names match of copies of the golden
-// stores small and fresh; the others have the same kinds of index records.
+// stores small and fresh, the others have the same kinds of index records, and of a store that this library wrote.
 func goldenFiles(t *testing.T, pattern string) []string {
 	t.Helper()
 	var res []string
 	re := regexp.MustCompile(pattern)
+	roots := []string{oursStore(t)}
 	for _, name := range mdboxtest.GoldenNames(t) {
 		if base := filepath.Base(name); base != "small" && base != "fresh" {
 			continue
 		}
-		store := mdboxtest.Golden(t, name)
-		err := filepath.WalkDir(store.Root, func(path string, d os.DirEntry, err error) error {
+		roots = append(roots, mdboxtest.Golden(t, name).Root)
+	}
+	for _, root := range roots {
+		err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 			if err == nil && re.MatchString(d.Name()) {
 				res = append(res, path)
 			}
