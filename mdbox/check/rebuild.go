@@ -22,8 +22,9 @@ type RebuildOptions struct {
 	Told func(Repair)
 }
 
-// Rebuild repairs what Verify calls damage, and nothing else: if there is none, it changes nothing, but for unfinished writes at the ends of
-// logs, which a Dovecot before 2.4.5 takes for corruption: they are cut off. The store must be one that may be
+// Rebuild repairs what Verify calls damage, and nothing else: if there is none, it changes nothing, with two exceptions. Unfinished writes at the
+// ends of logs, which a Dovecot before 2.4.5 takes for corruption, are cut off. And messages that no mailbox has although the map counts
+// references to them, be it that a process was killed or that a mailbox has vanished, go back to their mailbox. The store must be one that may be
 // written.
 //
 // It holds MAP while it works on the map, the mail files or references, so that others wait who want to save, copy or expunge, and BOX of
@@ -44,7 +45,7 @@ func Rebuild(ctx context.Context, s *mdbox.Store, o RebuildOptions) (*Repairs, e
 	}
 	b := &builder{ctx: ctx, s: s, o: o, paths: s.Paths(), out: &Repairs{Found: report}}
 	scope := b.scope(report)
-	if report.Clean() && len(b.torn) == 0 {
+	if report.Clean() && !scope.mail {
 		return b.out, nil
 	}
 	if err := b.checkAlt(); err != nil {
@@ -114,6 +115,8 @@ func (b *builder) scope(r *Report) scope {
 		switch {
 		case f.Kind == Leftover && f.torn > 0 && !strings.HasPrefix(f.File, b.paths.ListIndex):
 			b.torn[f.Mailbox] = f.torn
+			sc.mail = true
+		case f.orphan:
 			sc.mail = true
 		case f.Kind != Damage:
 		case strings.HasPrefix(f.File, b.paths.ListIndex):

@@ -151,7 +151,7 @@ func (b *builder) findOrphans() {
 		case m.refs > 0, b.referenced(m.guid), back[m.guid] && m.guid != dbox.GUID{}:
 		case !b.mapLost && (!m.inMap || m.refcount == 0): // left by a save that was not acknowledged, or expunged
 		case m.inMap && m.refcount == 0 && b.mapSeen.Complete:
-		case b.mapLost && len(lossy) == 0 && expunged[m.guid]:
+		case len(lossy) == 0 && expunged[m.guid]:
 		default:
 			m.restore = true
 			back[m.guid] = true

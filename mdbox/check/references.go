@@ -80,7 +80,7 @@ func (v *verifier) countOnce() (steady bool, err error) {
 		f := Finding{File: v.mapPath(), Offset: -1, Rule: fmt.Sprintf("map UID %d: refcount %d, mailboxes have %d references", uid, e.Refcount, n)}
 		if n < int(e.Refcount) {
 			// A process ended between a change of the map and one of a mailbox. The next one that changes the store counts again.
-			f.Kind = Leftover
+			f.Kind, f.orphan = Leftover, n == 0
 		}
 		v.report.add(f)
 		return true

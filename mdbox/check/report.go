@@ -36,7 +36,8 @@ type Finding struct {
 	Mailbox string `json:"mailbox,omitempty"` // that is concerned, "" = none or several
 	UID     uint32 `json:"uid,omitempty"`     // of the message that is concerned, 0 = none
 
-	torn int64 // bytes of an unfinished write at the end of a log
+	torn   int64 // bytes of an unfinished write at the end of a log
+	orphan bool  // a message that no mailbox has, although the map counts references
 }
 
 // String returns one line for an administrator.

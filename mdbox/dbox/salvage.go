@@ -59,11 +59,21 @@ func messageAt(b []byte, off uint64, headerSize int) *Found {
 	}
 	at := body + h.Size
 	meta, n, err := DecodeMetadata(b[at:], nil)
-	if err != nil {
+	if err != nil || !meta.plausible() {
 		return nil
 	}
 	end := at + uint64(n)
 	return &Found{Offset: off, End: end, Body: b[body:at:at], Metadata: meta, metadata: b[at:end:end]}
+}
+
+// plausible reports whether m is what writers write. If the end of a line is damaged, the line goes on into the next message.
+func (m Metadata) plausible() bool {
+	for _, l := range m {
+		if l.Key < 'A' || l.Key > 'Z' || bytes.ContainsFunc(l.Value, func(r rune) bool { return r < ' ' }) {
+			return false
+		}
+	}
+	return true
 }
 
 // next returns where the next message starts, at or behind off: what is well-formed, or where the map says that there is one.
@@ -114,7 +124,7 @@ func repaired(b []byte, off, end uint64, headerSize int, isMessage bool) *Found 
 		}
 		at = body + uint64(i)
 		meta, n, err := DecodeMetadata(b[at:end], nil)
-		if _, ok := meta.Get(KeyGUID); err == nil && ok && at+uint64(n) == end {
+		if _, ok := meta.Get(KeyGUID); err == nil && ok && meta.plausible() && at+uint64(n) == end {
 			return &Found{Offset: off, End: end, Body: b[body:at:at], Metadata: meta, metadata: b[at:end:end], Wrong: "its header is damaged"}
 		}
 	}

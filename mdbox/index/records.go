@@ -55,8 +55,8 @@ func (s *State) Records(keep func(i int) bool) []translog.NewRecord {
 func (s *State) extRecords(e *Ext, kept []int) []translog.Payload {
 	in := NewIntro(e.Name, e.hdrSize, e.RecordSize, e.RecordAlign)
 	in.ResetID = e.ResetID
-	if e.RecordSize == 0 && in.RecordAlign > 8 {
-		in.RecordAlign = 0 // it means nothing, so nobody checks it when it is read
+	for in.RecordAlign > 8 || in.RecordAlign&(in.RecordAlign-1) != 0 { // without record data it means nothing, and may be anything
+		in.RecordAlign &= in.RecordAlign - 1
 	}
 	ps := []translog.Payload{translog.ExtIntros{in}}
 	switch hdr := e.Header(); {

@@ -2,6 +2,7 @@ package index
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 
 	"github.com/roostmail/roost/mdbox/translog"
@@ -49,6 +50,7 @@ func (p *salvager) assemble() {
 	}
 	if i := slices.IndexFunc(cs, func(c *candidate) bool { return c.complete }); i >= 0 {
 		p.v.State, p.v.Complete, p.v.From = cs[i].s, true, cs[i].from
+		p.v.State.putRight()
 		return
 	}
 	if len(cs) == 0 {
@@ -77,6 +79,7 @@ func (p *salvager) leaveRoom(cs []*candidate) {
 	}
 	s.hdr.set(offNextUID, uint32(min(max(uint64(next), floor), 1<<32-2)))
 	s.logModSeq = modSeq + uint64(lost/smallestRecord)
+	s.putRight()
 }
 
 const appendSize = 8 // bytes of one message in an append record
@@ -158,7 +161,8 @@ func (c *candidate) miss(n int64) {
 // countedTo sets the highest modseq of a state that stands in l.
 func (s *State) countedTo(l *oldLog) bool {
 	f := l.h.InitialModSeq
-	b := l.b[min(int(l.h.HdrSize), len(l.b)):min(int(s.pos.Offset), len(l.b))]
+	end := min(int(s.pos.Offset), len(l.b))
+	b := l.b[min(int(l.h.HdrSize), end):end]
 	holes := translog.Salvage(b, l.h.Start(), func(r *translog.Record) error {
 		f = translog.NextModSeq(f, r, l.h.MinorVersion)
 		return nil
@@ -312,6 +316,29 @@ func (s *State) keywordsOf(i int) []bool {
 		has[k] = set[k/64]&(1<<(k%64)) != 0
 	}
 	return has
+}
+
+// maxModSeq bounds modseqs, which have 63 bits (RFC 7162 §3.1): a higher one is damage.
+const maxModSeq = 1 << 62
+
+// putRight makes counters and modseqs possible ones.
+func (s *State) putRight() {
+	s.recountAll()
+	if s.logModSeq > maxModSeq {
+		s.logModSeq = 1
+	}
+	if s.modSeqExt == nil || s.modSeqExt.hdrSize != modSeqHeaderSize {
+		return
+	}
+	if h, ok := s.modSeqHeader(); ok && h.Highest > maxModSeq {
+		binary.LittleEndian.PutUint64(s.modSeqExt.hdr, s.logModSeq)
+	}
+	highest := max(s.HighestModSeq(), s.logModSeq)
+	for i := range s.uids {
+		if rec := s.modSeqExt.Record(i); binary.LittleEndian.Uint64(rec) > highest {
+			binary.LittleEndian.PutUint64(rec, highest)
+		}
+	}
 }
 
 // recountAll makes the counters of the header fit to the messages.
