@@ -136,6 +136,9 @@ func (s *Store) recountAll(ctx context.Context, m *lockedMap) error {
 	if wrong == 0 {
 		return nil
 	}
-	s.options.Report(fmt.Errorf("mdbox: %s: a process ended in the midst of a change: corrected the references of %d messages", s.location.mapDir(), wrong))
-	return m.SetReferences(counts)
+	if err := m.SetReferences(counts); err != nil {
+		return err
+	}
+	s.options.Report(fmt.Errorf("mdbox: %s: a change was interrupted: corrected the references of %d messages", s.location.mapDir(), wrong))
+	return nil
 }

@@ -95,7 +95,7 @@ var expected = regexp.MustCompile(`^NO .*(TRYCREATE|NONEXISTENT|ALREADYEXISTS|do
 // refused notes a refusal: those that other clients cause are right.
 func (c *client) refused(name, text, final string) {
 	c.ledger.count(name, final)
-	if !expected.MatchString(final) {
+	if !expected.MatchString(final) && !(c.cfg.DiskFull && strings.HasPrefix(final, "NO [OVERQUOTA]")) {
 		c.ledger.problem("%s: %.100q in %q: %s", c.id, text, c.box, final)
 	}
 }

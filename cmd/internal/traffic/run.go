@@ -19,6 +19,8 @@ type Config struct {
 	Continue *Ledger
 	// Tolerant: commands may fail for a moment, since somebody kills the servers' processes.
 	Tolerant bool
+	// DiskFull: commands may be refused with [OVERQUOTA].
+	DiskFull bool
 }
 
 // Server is a server and the number of its clients.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
+	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/mdbox/cache"
 )
@@ -22,6 +24,7 @@ type stores struct {
 	settings   settings
 	namespaces map[string]*namespace
 	log        *slog.Logger
+	diskFull   atomic.Int64   // Unix time in seconds of the last report that a disk is full
 	write      *mdbox.Writing // nil: nothing is written
 	cache      *cache.Files   // dovecot.index.cache of all users
 	stores     *lru[place, *mdbox.Store]
@@ -90,7 +93,7 @@ func (c *stores) store(p place) (s *mdbox.Store, release func(), err error) {
 			MaxOpenFiles:   filesPerStore,
 			MaxMessageSize: uint64(c.settings.maxMessage),
 			MaxMailboxes:   c.settings.maxTree,
-			Report:         func(err error) { c.log.Warn("damage was worked around", "err", err) },
+			Report:         c.report,
 		})
 		ctx, cancel := context.WithTimeout(context.Background(), recoverTimeout)
 		defer cancel()
@@ -126,4 +129,14 @@ func (c *stores) useFiles(p place, s *mdbox.Store) (release func()) {
 		return func() {}
 	}
 	return release
+}
+
+// report logs what a store has worked around. A full disk is reported once a second at most: every change meets it.
+func (c *stores) report(err error) {
+	if kind, _ := classify(err); kind == backend.KindOverQuota {
+		if now := time.Now().Unix(); c.diskFull.Swap(now) == now {
+			return
+		}
+	}
+	c.log.Warn("damage was worked around", "err", err)
 }

@@ -1,0 +1,69 @@
+package e2e
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/roostmail/roost/cmd/internal/rig"
+	"github.com/roostmail/roost/cmd/internal/traffic"
+)
+
+// TestDiskFull lets 8 clients work while the file system of the mail is full every other second. Clients are told so and lose nothing,
+// and the store is one that Dovecot serves and has nothing to repair in.
+func TestDiskFull(t *testing.T) {
+	mail := filepath.Join(tempDir(t), "mail")
+	must(t, os.Mkdir(mail, 0o755))
+	must(t, unix.Mount("tmpfs", mail, "tmpfs", 0, "size=64m")) // as root, as all tests that start Dovecot
+	unmount := sync.OnceFunc(func() { must(t, unix.Unmount(mail, unix.MNT_DETACH)) })
+	t.Cleanup(unmount)
+	must(t, os.Chown(mail, rig.MailUID, rig.MailUID))
+	home := filepath.Join(mail, "%u")
+	r := startRoost(t, rig.RoostOptions{Home: home, Users: []string{storeUser}})
+
+	filler := filepath.Join(mail, "filler")
+	full := false
+	stop := every(t, func() {
+		if full {
+			os.Remove(filler)
+		} else if err := fill(filler); !errors.Is(err, unix.ENOSPC) {
+			t.Errorf("filling the disk: %v", err)
+		}
+		full = !full
+	})
+	l := work(t, soak(t)/4, traffic.Config{DiskFull: true, Servers: []traffic.Server{{Name: "r", Addr: r.Addr, Clients: 8}}})
+	stop()
+	os.Remove(filler)
+	refused := 0
+	for what, n := range l.Refused {
+		if strings.HasPrefix(what, "APPEND: NO [OVERQUOTA]") {
+			refused += n
+		}
+	}
+	if refused == 0 {
+		t.Error("no APPEND was refused")
+	}
+	judge(t, l, startDovecot(t, rig.DovecotOptions{Home: home}), r)
+}
+
+// fill writes to a file of path until there is an error.
+func fill(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for size := 1 << 20; ; {
+		if _, err := f.Write(make([]byte, size)); err != nil {
+			if size == 512 {
+				return err
+			}
+			size /= 2
+		}
+	}
+}
