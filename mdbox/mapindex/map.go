@@ -84,23 +84,26 @@ func (m *Map) Lookup(uid UID) (e Entry, found bool, err error) {
 	return e, true, nil
 }
 
-// entry decodes record i. A record without reference count has the count 0.
+// entry decodes record i. A record without reference count has the count 0. Longer records than usual are what Dovecot's own repair of a
+// damaged map can leave, and what it reads without a word.
 func entry(mapExt, refExt *index.Ext, i int) (Entry, error) {
 	if mapExt == nil {
 		return Entry{}, vfs.Corrupt(0, "no extension %q", extMap)
 	}
-	l, err := DecodeLocation(mapExt.Record(i))
+	l, err := DecodeLocation(atMost(mapExt.Record(i), mapRecordSize))
 	if err != nil {
 		return Entry{}, err
 	}
 	e := Entry{Location: l}
 	if refExt != nil {
-		if e.Refcount, err = DecodeRefcount(refExt.Record(i)); err != nil {
+		if e.Refcount, err = DecodeRefcount(atMost(refExt.Record(i), refRecordSize)); err != nil {
 			return Entry{}, err
 		}
 	}
 	return e, nil
 }
+
+func atMost(b []byte, n int) []byte { return b[:min(len(b), n)] }
 
 // All calls f for each message of the map, ascending by map UID, until f returns
 // false. err is not nil for a record that is damaged.
