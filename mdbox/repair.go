@@ -151,34 +151,39 @@ type Remembered struct {
 	HighestModSeq uint64
 }
 
-// Remembered returns what the list index has of a mailbox, for when its own index is lost.
-func (s *Store) Remembered(name string) (r Remembered) {
+// Remembered returns what the list index has of the mailboxes, by name, for when an index is lost. A list index that can not be read has nothing.
+func (s *Store) Remembered() map[string]Remembered {
+	known := map[string]Remembered{}
 	v, err := index.Salvage(s.listOptions())
 	if err != nil || v.State == nil {
-		return r
+		return known
 	}
 	tree, err := mailboxlist.TreeOf(v.State, s.codec())
 	if err != nil {
-		return r
+		return known
 	}
 	for _, m := range tree.Mailboxes {
-		i, found := v.State.Find(m.UID)
-		if m.Name != name || !found {
-			continue
+		if i, found := v.State.Find(m.UID); found {
+			known[m.Name] = remembered(v.State, i)
 		}
-		if e := v.State.Ext(mailboxlist.ExtList); e != nil {
-			if rec, err := mailboxlist.DecodeListRecord(e.Record(i)); err == nil {
-				r.GUID, r.UIDValidity = rec.GUID, rec.UIDValidity
-			}
+	}
+	return known
+}
+
+// remembered returns what record i of the list index has.
+func remembered(s *index.State, i int) (r Remembered) {
+	if e := s.Ext(mailboxlist.ExtList); e != nil {
+		if rec, err := mailboxlist.DecodeListRecord(e.Record(i)); err == nil {
+			r.GUID, r.UIDValidity = rec.GUID, rec.UIDValidity
 		}
-		if e := v.State.Ext(mailboxlist.ExtMessages); e != nil {
-			if c, err := mailboxlist.DecodeMessageCounts(e.Record(i)); err == nil {
-				r.UIDNext = c.UIDNext
-			}
+	}
+	if e := s.Ext(mailboxlist.ExtMessages); e != nil {
+		if c, err := mailboxlist.DecodeMessageCounts(e.Record(i)); err == nil {
+			r.UIDNext = c.UIDNext
 		}
-		if e := v.State.Ext(mailboxlist.ExtModSeq); e != nil {
-			r.HighestModSeq, _ = mailboxlist.DecodeHighestModSeq(e.Record(i))
-		}
+	}
+	if e := s.Ext(mailboxlist.ExtModSeq); e != nil {
+		r.HighestModSeq, _ = mailboxlist.DecodeHighestModSeq(e.Record(i))
 	}
 	return r
 }

@@ -120,7 +120,7 @@ func (v *verifier) openMailbox(name string) error {
 
 // remembered reports a mailbox whose index has lost what the list index still knows of it.
 func (v *verifier) remembered(b *box) bool {
-	known := v.s.Remembered(b.name).UIDValidity
+	known := v.known[b.name].UIDValidity
 	if known != 0 {
 		v.report.damage(fmt.Errorf("the index is empty, the mailbox had UIDVALIDITY %d", known), b.path, b.name, 0)
 	}

@@ -43,7 +43,7 @@ func Rebuild(ctx context.Context, s *mdbox.Store, o RebuildOptions) (*Repairs, e
 	if err != nil {
 		return &Repairs{Found: report}, err
 	}
-	b := &builder{ctx: ctx, s: s, o: o, paths: s.Paths(), out: &Repairs{Found: report}}
+	b := &builder{ctx: ctx, s: s, o: o, paths: s.Paths(), known: s.Remembered(), out: &Repairs{Found: report}}
 	scope := b.scope(report)
 	if report.Clean() && !scope.mail {
 		return b.out, nil
@@ -52,11 +52,11 @@ func Rebuild(ctx context.Context, s *mdbox.Store, o RebuildOptions) (*Repairs, e
 		return b.out, fmt.Errorf("check: rebuild: %w", err)
 	}
 	steps := []func() error{}
-	if scope.list {
-		steps = append(steps, b.repairList)
-	}
 	if scope.mail {
 		steps = append(steps, b.repairMail)
+	}
+	if scope.list {
+		steps = append(steps, b.repairList)
 	}
 	if scope.control {
 		steps = append(steps, b.repairControl)
@@ -140,6 +140,7 @@ type builder struct {
 	paths mdbox.Paths
 	out   *Repairs
 
+	known   map[string]mdbox.Remembered
 	r       *mdbox.Repair
 	mapSeen *index.Salvaged
 	mapLost bool // records of the map are missing

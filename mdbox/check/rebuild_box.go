@@ -104,7 +104,7 @@ func (b *builder) needsRepair(box *oldBox) bool {
 
 // behind reports whether the list index knows of UIDs or modseqs that the mailbox does not.
 func (b *builder) behind(box *oldBox, s *index.State) bool {
-	known := b.s.Remembered(box.name)
+	known := b.known[box.name]
 	return known.UIDValidity == s.UIDValidity() && known.UIDValidity != 0 &&
 		(known.UIDNext > s.NextUID() || known.HighestModSeq > s.HighestModSeq())
 }
@@ -118,7 +118,7 @@ func (b *builder) catchUp(box *oldBox, s *index.State, path string) (records []t
 		b.did(Repair{File: path + ".log", What: fmt.Sprintf("an unfinished write of %d bytes was cut off", n), Mailbox: box.name})
 	}
 	if b.behind(box, s) {
-		known := b.s.Remembered(box.name)
+		known := b.known[box.name]
 		next, modSeq = max(next, known.UIDNext), max(modSeq, known.HighestModSeq)
 		b.did(Repair{File: path + ".log", What: "changes are missing that the list index knows of", Mailbox: box.name, Lost: true})
 	}
@@ -180,7 +180,7 @@ func (b *builder) identify(box *oldBox, l *index.Locked) error {
 	if !box.seen.Damaged() && !box.lost {
 		return nil
 	}
-	known := b.s.Remembered(box.name)
+	known := b.known[box.name]
 	if known.UIDValidity == s.UIDValidity() || s.UIDValidity() == 0 {
 		s.RaiseModSeq(known.HighestModSeq)
 	}
@@ -215,7 +215,7 @@ func (b *builder) editMailbox(box *oldBox, l *index.Locked, path string) error {
 	add := func(p translog.Payload) { records = append(records, translog.NewRecord{External: true, Payload: p}) }
 	h := headerOf(s)
 	if h.MailboxGUID == [16]byte{} {
-		if h.MailboxGUID = b.s.Remembered(box.name).GUID; h.MailboxGUID == [16]byte{} {
+		if h.MailboxGUID = b.known[box.name].GUID; h.MailboxGUID == [16]byte{} {
 			h.MailboxGUID = dbox.NewGUID()
 		}
 		b.did(Repair{File: path, What: "the mailbox got a GUID", Mailbox: box.name})

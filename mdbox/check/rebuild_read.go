@@ -126,7 +126,7 @@ func (b *builder) readMailbox(name string) error {
 		return err
 	}
 	if s := box.seen.State; s == nil || s.UIDValidity() == 0 {
-		if box.lost = b.s.Remembered(name).UIDValidity != 0 || box.seen.Damaged(); !box.lost && s == nil {
+		if box.lost = b.known[name].UIDValidity != 0 || box.seen.Damaged(); !box.lost && s == nil {
 			return nil // it is just being made
 		}
 		if box.lost {

@@ -33,6 +33,7 @@ type verifier struct {
 	paths  mdbox.Paths
 	report *Report
 
+	known map[string]mdbox.Remembered // from before anything else was read
 	boxes []*box
 	m     *mapindex.Map // nil: there is none
 }
@@ -43,7 +44,7 @@ func Verify(ctx context.Context, s *mdbox.Store, o Options) (*Report, error) {
 	if o.FS == nil {
 		o.FS = vfs.OS
 	}
-	v := &verifier{ctx: ctx, s: s, o: o, paths: s.Paths(), report: &Report{}}
+	v := &verifier{ctx: ctx, s: s, o: o, paths: s.Paths(), report: &Report{}, known: s.Remembered()}
 	steps := []func() error{v.openMap, v.openMailboxes, v.references, v.mailFiles, v.mailboxes, v.control}
 	if s.Location().Format == mdbox.FormatSdbox {
 		steps = v.singleSteps()
@@ -127,7 +128,7 @@ func (v *verifier) unread(x *index.Index, mailbox string) {
 
 // behind reports a mailbox whose index has lost changes that the list index still knows of: clients must not meet a UID or a modseq again.
 func (v *verifier) behind(x *index.Index, mailbox string) {
-	known := v.s.Remembered(mailbox)
+	known := v.known[mailbox]
 	if mailbox == "" || known.UIDValidity == 0 {
 		return
 	}
