@@ -118,3 +118,12 @@ func reportLog(t *testing.T, what, path string) {
 	b, _ := os.ReadFile(path)
 	t.Logf("%s:\n%s", what, b)
 }
+
+// mailHome makes the directory of the users' homes, which Dovecot's mail processes can write to.
+func mailHome(t *testing.T) string {
+	t.Helper()
+	mail := filepath.Join(tempDir(t), "mail")
+	must(t, os.Mkdir(mail, 0o755))
+	must(t, os.Chown(mail, rig.MailUID, rig.MailUID))
+	return filepath.Join(mail, "%u")
+}

@@ -36,15 +36,6 @@ func startDovecot24(t *testing.T, root, home string) *rig.Dovecot {
 	return d
 }
 
-// mailHome makes the directory of the users' homes, which Dovecot's mail processes can write to.
-func mailHome(t *testing.T) string {
-	t.Helper()
-	mail := filepath.Join(tempDir(t), "mail")
-	must(t, os.Mkdir(mail, 0o755))
-	must(t, os.Chown(mail, rig.MailUID, rig.MailUID))
-	return filepath.Join(mail, "%u")
-}
-
 // TestSoakSideBySide24 is TestSideBySide with Dovecot 2.4.
 func TestSoakSideBySide24(t *testing.T) {
 	home := mailHome(t)
