@@ -162,10 +162,10 @@ func (d *Dotlock) finish(last func() error) error {
 			err = errors.Join(err, d.c.fs().Remove(d.lockPath))
 		}
 	}
+	ours.remove(d.info) // while the file is open: the next one could get its inode number
 	if !d.taken {
 		err = errors.Join(err, d.File.Close())
 	}
-	ours.remove(d.info)
 	d.hold.end()
 	return err
 }
