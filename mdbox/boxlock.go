@@ -8,6 +8,7 @@ import (
 
 	"github.com/roostmail/roost/mdbox/dbox"
 	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/maildir"
 	"github.com/roostmail/roost/mdbox/mapindex"
 	"github.com/roostmail/roost/mdbox/translog"
 	"github.com/roostmail/roost/mdbox/vfs"
@@ -18,6 +19,8 @@ type lockedBox struct {
 	b   *Mailbox
 	x   *index.Locked
 	sum *sizeSum // nil: hdr-vsize is left as it is
+	// outer is the lock of a maildir, which comes before BOX; nil in other formats.
+	outer *maildir.Locked
 }
 
 // lock takes BOX and brings the mailbox up to date. If guid is not zero, the mailbox must have it. Errors are
@@ -28,15 +31,20 @@ func (b *Mailbox) lock(ctx context.Context, guid [16]byte) (*lockedBox, error) {
 		return nil, err
 	}
 	b.mu.Lock()
-	x, err := b.index.Lock(ctx, w)
+	l := &lockedBox{b: b}
+	if l.outer, err = b.store.format.lock(ctx, b); err == nil {
+		l.x, err = b.index.Lock(ctx, w)
+	}
+	if err == nil && l.outer != nil {
+		err = l.syncLocked()
+	}
 	if err != nil {
-		b.mu.Unlock()
+		l.unlock()
 		if errors.Is(err, index.ErrDeleted) {
 			return nil, fmt.Errorf("%w: %s: %w", ErrNotFound, b.name, err)
 		}
 		return nil, fmt.Errorf("mdbox: lock mailbox %s: %w", b.name, err)
 	}
-	l := &lockedBox{b: b, x: x}
 	if err := l.check(guid); err != nil {
 		l.unlock()
 		return nil, err
@@ -88,7 +96,12 @@ func (l *lockedBox) corrupt(rule string, args ...any) error {
 
 // unlock gives BOX and Mailbox.mu back.
 func (l *lockedBox) unlock() {
-	l.b.store.report("unlock mailbox "+l.b.name, l.x.Unlock())
+	if l.x != nil {
+		l.b.store.report("unlock mailbox "+l.b.name, l.x.Unlock())
+	}
+	if l.outer != nil {
+		l.b.store.report("unlock mailbox "+l.b.name, l.outer.Unlock())
+	}
 	l.b.mu.Unlock()
 	l.sum.release(l.b)
 }
@@ -170,7 +183,12 @@ func (l *lockedBox) removeRecords(gone translog.ExpungeGUIDs) error {
 // finish notes that everything in the log was carried out, and lets the index be rewritten if it is time for that.
 // A mailbox with requests that are still waiting is left as it is: whoever syncs it next does it, as he does when this fails.
 func (l *lockedBox) finish() {
-	err := l.x.CommitTail()
+	var err error
+	if l.outer != nil {
+		err = l.syncLocked()
+	} else {
+		err = l.x.CommitTail()
+	}
 	if err == nil {
 		err = l.x.Maintain()
 	}

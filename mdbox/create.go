@@ -22,7 +22,7 @@ const (
 //
 // It returns ErrExists, a *mailboxlist.NameError, or ErrReadOnly. (spec: dovecot index-storage.c, index_storage_mailbox_create)
 func (s *Store) CreateMailbox(ctx context.Context, name string) error {
-	dir, err := s.codec().Storage(name)
+	dir, err := s.dirOf(name)
 	if err == nil {
 		err = mailboxlist.CheckNew(name)
 	}
@@ -53,6 +53,9 @@ func (s *Store) create(ctx context.Context, name, dir string) error {
 	if s.location.Layout == LayoutIndex {
 		return s.createNode(ctx, name, dir)
 	}
+	if s.location.Format == FormatMaildir && s.isMaildir(dir) {
+		return fmt.Errorf("%w: %s", ErrExists, name)
+	}
 	p, err := s.permissions(dir)
 	if err != nil {
 		return err
@@ -65,7 +68,7 @@ func (s *Store) create(ctx context.Context, name, dir string) error {
 	if err != nil {
 		return err
 	}
-	if made == "" && b.found {
+	if made == "" && b.found && s.location.Format != FormatMaildir {
 		return fmt.Errorf("%w: %s", ErrExists, name)
 	}
 	return nil
@@ -84,6 +87,11 @@ func (s *Store) makeMailboxDirs(dir string, p mailboxlist.Permissions) (made str
 	}
 	if err := s.syncDirs(l.mailboxDir(dir), made); err != nil {
 		return "", err
+	}
+	if l.Format == FormatMaildir {
+		if err := s.makeMaildir(dir, p); err != nil {
+			return "", err
+		}
 	}
 	if l.indexDir(dir) == l.mailboxDir(dir) {
 		return made, nil

@@ -26,7 +26,7 @@ func (s *Store) DeleteMailbox(ctx context.Context, name string) error {
 	if name == mailboxlist.Inbox {
 		return &mailboxlist.NameError{Name: name, Reason: "can not be deleted"}
 	}
-	dir, err := s.codec().Storage(name)
+	dir, err := s.dirOf(name)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (s *Store) delete(ctx context.Context, name, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.trash(dir); err != nil {
+	if err := s.trash(ctx, name, dir); err != nil {
 		return fmt.Errorf("mdbox: delete mailbox %s: %w", name, err)
 	}
 	gone, err := s.removeNameDir(dir)
@@ -65,6 +65,12 @@ func (s *Store) delete(ctx context.Context, name, dir string) error {
 
 // deleteParent removes a name that is not a mailbox.
 func (s *Store) deleteParent(name, dir string) error {
+	if s.location.Layout == LayoutPlusPlus {
+		if parent, err := s.hasChildren(name); err != nil || parent {
+			return errors.Join(err, fmt.Errorf("%w: %s", ErrHasChildren, name))
+		}
+		return fmt.Errorf("%w: %s", ErrNotFound, name)
+	}
 	path := filepath.Join(s.location.mailboxesDir(s.location.Root), dir)
 	if st, err := s.options.FS.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && !st.Dir {
 		return fmt.Errorf("%w: %s", ErrNotFound, name)
@@ -82,13 +88,21 @@ func (s *Store) deleteParent(name, dir string) error {
 
 // trash takes the mailbox away from its name by one rename, and then removes its files. From the rename on it is deleted,
 // whatever happens.
-func (s *Store) trash(dir string) error {
+func (s *Store) trash(ctx context.Context, name, dir string) error {
 	l, fsys := &s.location, s.options.FS
 	box, trash := l.mailboxDir(dir), filepath.Join(l.Root, trashName)
+	if l.Layout == LayoutPlusPlus {
+		trash = filepath.Join(l.Root, plusPlusTrash)
+	}
 	if err := removeAll(fsys, trash); err != nil { // of a process that died
 		return err
 	}
-	err := fsys.Rename(box, trash)
+	unlock, err := s.lockMaildir(ctx, name, dir) // who holds the lock of a mailbox expects its files where they are
+	if err != nil {
+		return err
+	}
+	err = fsys.Rename(box, trash)
+	unlock()
 	if errors.Is(err, unix.EXDEV) { // mailboxes/ leads elsewhere
 		err = removeAll(fsys, box)
 	}
@@ -112,7 +126,7 @@ func (s *Store) removeSeparate(dir string) error {
 	for _, root := range s.separateRoots() {
 		top := l.mailboxesDir(root)
 		d := filepath.Join(top, dir)
-		if root == l.Index || root == l.IndexCache {
+		if root == l.Index || root == l.IndexCache || root == l.Control && l.Format == FormatMaildir {
 			err = errors.Join(err, removeFiles(fsys, d))
 		}
 		if root == l.Alt && l.Format == FormatSdbox {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/roostmail/roost/mdbox/dbox"
 	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/maildir"
 	"github.com/roostmail/roost/mdbox/translog"
 )
 
@@ -16,6 +17,8 @@ type Format string
 const (
 	FormatMdbox Format = "mdbox" // many messages in a file, which a map finds
 	FormatSdbox Format = "sdbox" // a file u.<UID> for each message
+	// FormatMaildir has a file for each message, with its flags in its name.
+	FormatMaildir Format = "maildir"
 )
 
 // format is what sets a Format apart from the others. All have the same indexes, caches and mailbox trees; they differ in where a
@@ -25,6 +28,8 @@ type format interface {
 	mailboxGUID(b *Mailbox, s *index.State) ([16]byte, error)
 	// refresh brings the index of a mailbox in line with its messages, if they can change without it. Mailbox.mu is held.
 	refresh(b *Mailbox) error
+	// lock takes the lock of a mailbox that comes before BOX; nil: the format has none. Mailbox.mu is held.
+	lock(ctx context.Context, b *Mailbox) (*maildir.Locked, error)
 	// firstHeader prepares the first transaction of a mailbox, whose directory below mailboxes/ is dir, before BOX is taken. It
 	// returns the extension with the header that names the mailbox. header is called, when n.guid is set, if the mailbox is not found
 	// to be complete, and may refuse to make it.
@@ -75,8 +80,11 @@ type saver interface {
 
 // newFormat returns how a Format works.
 func newFormat(f Format) format {
-	if f == FormatSdbox {
+	switch f {
+	case FormatSdbox:
 		return sdbox{}
+	case FormatMaildir:
+		return maildirFormat{}
 	}
 	return mdbox{}
 }

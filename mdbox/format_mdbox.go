@@ -6,6 +6,7 @@ import (
 
 	"github.com/roostmail/roost/mdbox/dbox"
 	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/maildir"
 	"github.com/roostmail/roost/mdbox/mapindex"
 	"github.com/roostmail/roost/mdbox/translog"
 	"github.com/roostmail/roost/mdbox/vfs"
@@ -24,6 +25,8 @@ func (mdbox) mailboxGUID(b *Mailbox, s *index.State) ([16]byte, error) {
 }
 
 func (mdbox) refresh(*Mailbox) error { return nil }
+
+func (mdbox) lock(context.Context, *Mailbox) (*maildir.Locked, error) { return nil, nil }
 
 // firstHeader makes the map, if there is none: the mailbox refers to it.
 func (mdbox) firstHeader(ctx context.Context, s *Store, _ string, n *newMailbox) (ext string, header func() ([]byte, error), err error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/roostmail/roost/mdbox/dbox"
 	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/maildir"
 	"github.com/roostmail/roost/mdbox/translog"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
@@ -31,6 +32,8 @@ func (sdbox) mailboxGUID(_ *Mailbox, s *index.State) ([16]byte, error) {
 }
 
 func (sdbox) refresh(*Mailbox) error { return nil }
+
+func (sdbox) lock(context.Context, *Mailbox) (*maildir.Locked, error) { return nil, nil }
 
 // firstHeader refuses a mailbox that has messages: its index was lost, and a new one would hide them. Dovecot makes it again from them.
 func (sdbox) firstHeader(_ context.Context, s *Store, dir string, n *newMailbox) (ext string, header func() ([]byte, error), err error) {

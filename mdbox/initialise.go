@@ -35,6 +35,9 @@ type initialised struct {
 // initialise makes the index of a mailbox whose directories are there, unless it is complete already. Any number of processes
 // may do that at once. A new log appears with all that belongs in it: no process finds a mailbox that is not complete.
 func (s *Store) initialise(ctx context.Context, dir string, n newMailbox) (b initialised, err error) {
+	if s.location.Format == FormatMaildir {
+		return s.initialiseMaildir(ctx, dir, n)
+	}
 	w, err := s.mailboxWriting(dir)
 	if err != nil {
 		return b, err

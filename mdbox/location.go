@@ -14,6 +14,8 @@ type Layout string
 const (
 	LayoutFS    Layout = "fs"    // mailboxes/A/B/dbox-Mails
 	LayoutIndex Layout = "index" // mailboxes/<GUID>, names in dovecot.list.index
+	// LayoutPlusPlus is that of FormatMaildir: INBOX is the root, other mailboxes are .A.B below it.
+	LayoutPlusPlus Layout = "maildir++"
 )
 
 // Location is where a user's store is: a mail_location after its variables were
@@ -63,7 +65,7 @@ func (e *LocationError) Error() string {
 //
 //	<format>:<root>[:<KEY>=<path or value>]…[:UTF-8]
 //
-// where the format is mdbox or sdbox, and "::" stands for a colon inside of a value (dovecot
+// where the format is mdbox, sdbox or maildir, and "::" stands for a colon inside of a value (dovecot
 // src/lib-storage/mailbox-list.c, mailbox_list_settings_parse). The string is
 // taken apart before variables are replaced, so that no user name can add a parameter.
 // Variables are checked by Resolve.
@@ -74,9 +76,9 @@ func ParseLocation(s string) (*LocationTemplate, error) {
 		return nil, t.errorf("must start with a format, such as \"mdbox:\", and a path")
 	}
 	switch t.format = Format(fields[0]); t.format {
-	case FormatMdbox, FormatSdbox:
+	case FormatMdbox, FormatSdbox, FormatMaildir:
 	default:
-		return nil, t.errorf("format %q is not supported, only mdbox and sdbox", t.format)
+		return nil, t.errorf("format %q is not supported, only mdbox, sdbox and maildir", t.format)
 	}
 	t.path = fields[1]
 	if t.path == "" {
@@ -85,7 +87,11 @@ func ParseLocation(s string) (*LocationTemplate, error) {
 	seen := map[string]bool{}
 	for _, f := range fields[2:] {
 		key, value, hasValue := strings.Cut(f, "=")
-		if why := checkParam(key, value, hasValue); why != "" {
+		why := checkParam(key, value, hasValue)
+		if t.format == FormatMaildir {
+			why = checkMaildirParam(key, value, hasValue)
+		}
+		if why != "" {
 			return nil, t.errorf("%s", why)
 		}
 		if seen[key] {
@@ -123,6 +129,20 @@ func splitLocation(s string) []string {
 		fields = fields[:n-1]
 	}
 	return fields
+}
+
+// checkMaildirParam is checkParam for FormatMaildir.
+func checkMaildirParam(key, value string, hasValue bool) (why string) {
+	switch key {
+	case "LAYOUT":
+		if Layout(value) != LayoutPlusPlus {
+			return fmt.Sprintf("LAYOUT=%s is not supported with maildir, only maildir++", value)
+		}
+		return ""
+	case "ALT", "INBOX", "DIRNAME", "MAILBOXDIR":
+		return key + " is not supported with maildir"
+	}
+	return checkParam(key, value, hasValue)
 }
 
 func checkParam(key, value string, hasValue bool) (why string) {
@@ -175,6 +195,9 @@ func (t *LocationTemplate) String() string { return t.source }
 func (t *LocationTemplate) Resolve(v Vars, base string) (Location, error) {
 	l := Location{Format: t.format, Layout: LayoutFS, DirName: "dbox-Mails", MailboxDir: "mailboxes",
 		Subscriptions: "subscriptions", ListIndex: "dovecot.list.index"}
+	if t.format == FormatMaildir {
+		l.Layout, l.DirName, l.MailboxDir = LayoutPlusPlus, "", ""
+	}
 	expand := func(s string) (string, error) {
 		p, err := v.ExpandPath(s)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/roostmail/roost/mdbox/dbox"
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mailboxlist"
+	"github.com/roostmail/roost/mdbox/maildir"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
@@ -21,6 +22,8 @@ type Mailbox struct {
 	name  string
 	dir   string // its directory below mailboxes/: storage name or GUID
 	files *dbox.Files
+	// maildir is the directories of the mailbox; nil in other formats.
+	maildir *maildir.Mailbox
 
 	mu    sync.Mutex
 	index *index.Index
@@ -61,6 +64,9 @@ func (s *Store) OpenMailbox(name string) (*Mailbox, error) {
 func (s *Store) newMailbox(name, dir string, x *index.Index) *Mailbox {
 	b := &Mailbox{store: s, name: name, dir: dir, index: x}
 	b.files = s.format.files(b)
+	if s.location.Format == FormatMaildir {
+		b.maildir = b.openMaildir()
+	}
 	return b
 }
 
@@ -79,7 +85,11 @@ func (b *Mailbox) MemoryBytes() int64 {
 	for _, e := range s.Exts() {
 		perMessage += int(e.RecordSize)
 	}
-	return int64(s.Len()*perMessage) + 4096
+	n := int64(s.Len()*perMessage) + 4096
+	if b.maildir != nil {
+		n += b.maildir.MemoryBytes()
+	}
+	return n
 }
 
 // refresh brings the state up to date and returns it. b.mu is held, and must be until the state is no longer used.

@@ -101,7 +101,7 @@ func (s *Store) deleteNode(ctx context.Context, name, storage string) error {
 		if _, err = s.emptyForDelete(ctx, name, dir); err != nil {
 			return err
 		}
-		if err := s.trash(dir); err != nil {
+		if err := s.trash(ctx, name, dir); err != nil {
 			return fmt.Errorf("mdbox: delete mailbox %s: %w", name, err)
 		}
 	}

@@ -50,15 +50,31 @@ func (l *Location) altMailboxDir(dir string) string {
 // indexDir is where the mailbox's dovecot.index files are. A separate INDEX= tree has no dbox-Mails level.
 func (l *Location) indexDir(dir string) string {
 	if l.Index != l.Root {
-		return filepath.Join(l.mailboxesDir(l.Index), dir)
+		return filepath.Join(l.mailboxesDir(l.Index), l.separateName(dir))
 	}
 	return l.mailboxDir(dir)
+}
+
+// controlDir is where the mailbox's dovecot-uidlist is, of FormatMaildir.
+func (l *Location) controlDir(dir string) string {
+	if l.Control != l.Root {
+		return filepath.Join(l.mailboxesDir(l.Control), l.separateName(dir))
+	}
+	return l.mailboxDir(dir)
+}
+
+// separateName is the directory of a mailbox in a tree that is not that of the mails. INBOX of LayoutPlusPlus is no root there.
+func (l *Location) separateName(dir string) string {
+	if dir == "" {
+		return ".INBOX"
+	}
+	return dir
 }
 
 // cacheDir is where the mailbox's dovecot.index.cache is.
 func (l *Location) cacheDir(dir string) string {
 	if l.IndexCache != "" {
-		return filepath.Join(l.mailboxesDir(l.IndexCache), dir)
+		return filepath.Join(l.mailboxesDir(l.IndexCache), l.separateName(dir))
 	}
 	return l.indexDir(dir)
 }

@@ -25,13 +25,13 @@ type Purged struct {
 // Purge removes the messages that no mailbox refers to any more: it moves what else is in their m.N files to other files. progress, if
 // it is not nil, is told how many of how many files were looked at. Others use the store meanwhile.
 //
-// In the format sdbox there is nothing to do. It goes on over files that are in use or damaged. When ctx ends it stops between two files. (mdbox.md §6.5; dovecot mdbox-purge.c)
+// In formats other than mdbox there is nothing to do. It goes on over files that are in use or damaged. When ctx ends it stops between two files. (mdbox.md §6.5; dovecot mdbox-purge.c)
 func (s *Store) Purge(ctx context.Context, progress func(done, total int)) (Purged, error) {
 	var p Purged
 	if s.options.Write == nil {
 		return p, ErrReadOnly
 	}
-	if s.location.Format == FormatSdbox {
+	if s.location.Format != FormatMdbox {
 		return p, nil // an expunge removes the file
 	}
 	s.finishInterrupted(ctx)

@@ -22,11 +22,11 @@ import (
 // ErrPermissionsConflict, or ErrReadOnly.
 func (s *Store) RenameMailbox(ctx context.Context, from, to string) error {
 	from, to = mailboxlist.Canonical(from), mailboxlist.Canonical(to)
-	fromDir, err := s.codec().Storage(from)
+	fromDir, err := s.dirOf(from)
 	if err != nil {
 		return err
 	}
-	toDir, err := s.codec().Storage(to)
+	toDir, err := s.dirOf(to)
 	if err == nil {
 		err = mailboxlist.CheckNew(to)
 	}
@@ -35,6 +35,9 @@ func (s *Store) RenameMailbox(ctx context.Context, from, to string) error {
 	}
 	if from != mailboxlist.Inbox && strings.HasPrefix(to, from+"/") {
 		return &mailboxlist.NameError{Name: to, Reason: "is below the mailbox itself"}
+	}
+	if s.location.Layout == LayoutPlusPlus && from == mailboxlist.Inbox {
+		return s.renameInbox(ctx, to)
 	}
 	return s.changeTree(ctx, func() error {
 		if s.location.Layout == LayoutIndex {
@@ -46,7 +49,7 @@ func (s *Store) RenameMailbox(ctx context.Context, from, to string) error {
 
 // rename is RenameMailbox under the tree lock.
 func (s *Store) rename(ctx context.Context, from, to, fromDir, toDir string) error {
-	moves, err := s.planRename(ctx, from, fromDir, toDir)
+	moves, err := s.planRename(ctx, from, to, fromDir, toDir)
 	if err != nil {
 		return fmt.Errorf("mdbox: rename %s: %w", from, err)
 	}
@@ -157,13 +160,16 @@ type moves struct {
 
 // planRename returns the renames of a mailbox, or ErrNotFound. Index files that are separate go last, as with Dovecot: between
 // the renames the old name, which clients know, is no mailbox, rather than one without index, for which they would begin a new one.
-func (s *Store) planRename(ctx context.Context, from, fromDir, toDir string) (*moves, error) {
+func (s *Store) planRename(ctx context.Context, from, to, fromDir, toDir string) (*moves, error) {
 	l := &s.location
 	perm, err := s.permissions(toDir)
 	if err != nil {
 		return nil, err
 	}
 	m := &moves{perm: perm}
+	if l.Layout == LayoutPlusPlus {
+		return m, s.planPlusPlus(m, from, to)
+	}
 	if from == mailboxlist.Inbox {
 		return m, s.planInbox(ctx, m, toDir)
 	}

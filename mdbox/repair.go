@@ -24,6 +24,9 @@ type Repair struct {
 
 // LockForRepair takes MAP, also of a store whose map is damaged. A store without a map gets an empty one.
 func (s *Store) LockForRepair(ctx context.Context) (*Repair, error) {
+	if f := s.location.Format; f == FormatMaildir {
+		return nil, fmt.Errorf("mdbox: a store of the format %s is repaired when it is used", f)
+	}
 	w, err := s.mapWriting()
 	if err != nil {
 		return nil, err

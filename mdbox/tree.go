@@ -10,6 +10,7 @@ import (
 
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mailboxlist"
+	"github.com/roostmail/roost/mdbox/maildir"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
@@ -76,6 +77,9 @@ func (s *Store) Subscriptions() (names, damage []string, err error) {
 }
 
 func (s *Store) codec() mailboxlist.Codec {
+	if s.location.Format == FormatMaildir {
+		return mailboxlist.Codec{UTF8: s.location.UTF8, Dir: maildir.Marker}
+	}
 	return mailboxlist.Codec{UTF8: s.location.UTF8, Dir: s.location.DirName}
 }
 
@@ -83,6 +87,9 @@ func (s *Store) codec() mailboxlist.Codec {
 func (s *Store) tree() (*mailboxlist.Tree, error) {
 	if s.location.Layout == LayoutIndex {
 		return s.list.tree()
+	}
+	if s.location.Layout == LayoutPlusPlus {
+		return s.plusPlusTree()
 	}
 	tree, err := mailboxlist.Walk(s.options.FS, filepath.Join(s.location.Root, s.location.MailboxDir), s.codec(), s.options.MaxMailboxes)
 	if err != nil {
@@ -110,7 +117,7 @@ func (s *Store) addInbox(tree *mailboxlist.Tree) {
 // mailboxDir returns the directory of a mailbox that exists, below mailboxes/. The
 // error is ErrNotFound, or a *mailboxlist.NameError for a name that no mailbox can have.
 func (s *Store) mailboxDir(name string) (string, error) {
-	dir, err := s.codec().Storage(name)
+	dir, err := s.dirOf(name)
 	if err != nil {
 		return "", err
 	}
@@ -119,7 +126,11 @@ func (s *Store) mailboxDir(name string) (string, error) {
 			return "", err
 		}
 	}
-	st, err := s.options.FS.Stat(s.location.mailboxDir(dir))
+	path := s.location.mailboxDir(dir)
+	if s.location.Format == FormatMaildir {
+		path = filepath.Join(path, "cur")
+	}
+	st, err := s.options.FS.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !st.Dir {
 		return "", fmt.Errorf("%w: %s", ErrNotFound, name)
 	}
@@ -145,6 +156,9 @@ func (s *Store) WatchDirs(name string) ([]WatchDir, error) {
 	dirs := []WatchDir{{log, index.DefaultPrefix + ".log"}}
 	if s.location.Layout == LayoutIndex {
 		dirs = append(dirs, WatchDir{s.location.Index, s.location.ListIndex + ".log"})
+	}
+	if s.location.Format == FormatMaildir {
+		dirs = append(dirs, WatchDir{Path: filepath.Join(box, "new")}, WatchDir{Path: filepath.Join(box, "cur")})
 	}
 	if box != log {
 		dirs = append(dirs, WatchDir{Path: box})

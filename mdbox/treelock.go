@@ -64,7 +64,7 @@ func (s *Store) changeTree(ctx context.Context, change func() error) error {
 	if unlocked := lock.Release(); unlocked != nil {
 		s.options.Report(fmt.Errorf("mdbox: unlock mailbox tree: %w", unlocked)) // what was done is done
 	}
-	if err == nil && s.location.Layout == LayoutFS {
+	if err == nil && s.location.Layout != LayoutIndex {
 		s.markListStale(ctx)
 	}
 	return err

@@ -15,4 +15,5 @@ var bundle = server.Bundle{
 	func(log *slog.Logger) backend.Plugin { return passwdfile.New(log) },
 	func(log *slog.Logger) backend.Plugin { return mdbox.New(log) },
 	func(log *slog.Logger) backend.Plugin { return mdbox.NewFormat(format.FormatSdbox, log) },
+	func(log *slog.Logger) backend.Plugin { return mdbox.NewFormat(format.FormatMaildir, log) },
 }

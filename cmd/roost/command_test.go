@@ -55,7 +55,7 @@ func TestConfigCheck(t *testing.T) {
 
 func TestPluginListAndInfo(t *testing.T) {
 	out, _, code := roost(t, "plugin", "list")
-	for _, want := range []string{"auth/passwd-file", "storage/mdbox", "storage/sdbox"} {
+	for _, want := range []string{"auth/passwd-file", "storage/mdbox", "storage/sdbox", "storage/maildir"} {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("%d, no %q in %q", code, want, out)
 		}

@@ -44,6 +44,9 @@ func Verify(ctx context.Context, s *mdbox.Store, o Options) (*Report, error) {
 	if o.FS == nil {
 		o.FS = vfs.OS
 	}
+	if f := s.Location().Format; f == mdbox.FormatMaildir {
+		return nil, fmt.Errorf("check: a store of the format %s can not be verified", f)
+	}
 	v := &verifier{ctx: ctx, s: s, o: o, paths: s.Paths(), report: &Report{}, known: s.Remembered()}
 	steps := []func() error{v.openMap, v.openMailboxes, v.references, v.mailFiles, v.mailboxes, v.control}
 	if s.Location().Format == mdbox.FormatSdbox {

@@ -69,6 +69,18 @@ func (m *Mailbox) at(uid uint32, f func(e Entry, path string) error) error {
 	return fmt.Errorf("maildir: message %d of %s: %w", uid, m.dirs.Mail, errGone)
 }
 
+// MemoryBytes is about how much memory the mailbox takes.
+func (m *Mailbox) MemoryBytes() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	const perEntry, perFile = 100, 200 // the names, of which the map has two
+	n := int64(len(m.files)) * perFile
+	if m.list != nil {
+		n += int64(len(m.list.Entries)) * perEntry
+	}
+	return n
+}
+
 // GUID returns the GUID of the mailbox, zero if it has none yet.
 func (m *Mailbox) GUID() ([16]byte, error) {
 	m.mu.Lock()

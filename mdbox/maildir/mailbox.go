@@ -11,8 +11,11 @@ import (
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
-// DefaultMaxUidlistBytes is the limit of a dovecot-uidlist where Config has none.
-const DefaultMaxUidlistBytes = 1 << 30
+// Limits where Config has none.
+const (
+	DefaultMaxUidlistBytes = 1 << 30 // of a dovecot-uidlist
+	DefaultMaxMessageSize  = 2 << 30 // of a message that is saved, bytes
+)
 
 // Config says how the mailboxes of a store are read and written. It may be shared, and is not changed.
 type Config struct {
@@ -26,6 +29,8 @@ type Config struct {
 	NewUIDValidity func() (uint32, error)
 	// MaxUidlistBytes limits the size of a dovecot-uidlist; 0 = DefaultMaxUidlistBytes.
 	MaxUidlistBytes int64
+	// MaxMessageSize limits a message that is saved, in bytes; 0 = DefaultMaxMessageSize.
+	MaxMessageSize uint64
 	// Report is told of what was put right, and of what could not be; nil = nobody.
 	Report func(error)
 	Now    func() time.Time // nil = time.Now
@@ -43,6 +48,13 @@ func (c *Config) now() time.Time {
 		return time.Now()
 	}
 	return c.Now()
+}
+
+func (c *Config) maxMessageSize() uint64 {
+	if c.MaxMessageSize == 0 {
+		return DefaultMaxMessageSize
+	}
+	return c.MaxMessageSize
 }
 
 func (c *Config) report(err error) {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/roostmail/roost/mdbox/dbox"
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/translog"
 	"github.com/roostmail/roost/mdbox/vfs"
@@ -34,7 +35,7 @@ func (d *Draft) GUID() string { return (&Entry{Base: d.base, Ext: d.ext}).GUID()
 const saveBuffer = 64 << 10
 
 // Save writes a message into tmp/, durably: its text with CRLF or LF line ends, read to its end. received is INTERNALDATE, UNIX time.
-// After an error there is no file.
+// After an error there is no file. Errors are those of body and of the file system, dbox.ErrLooksCompressed, and a *dbox.LimitError.
 func (m *Mailbox) Save(received int64, body io.Reader) (*Draft, error) {
 	base := newBase(m.c.now())
 	d := &Draft{m: m, path: filepath.Join(m.path(dirTmp), base)}
@@ -66,6 +67,9 @@ func (d *Draft) write(f vfs.WritableFile, body io.Reader) error {
 			out = c.end(out)
 		}
 		if len(out) >= saveBuffer || err == io.EOF {
+			if err := d.check(&c, out); err != nil {
+				return err
+			}
 			if err := writeAll(f, out); err != nil {
 				return err
 			}
@@ -79,6 +83,19 @@ func (d *Draft) write(f vfs.WritableFile, body io.Reader) error {
 			return err
 		}
 	}
+}
+
+// check refuses a text, of which out is to be written next, that is too large, or that readers would take for a compressed one.
+func (d *Draft) check(c *lineEnds, out []byte) error {
+	const magic = 16 // bytes that tell of compression
+	first := c.physical == uint64(len(out))
+	if first && dbox.DetectCompression(out[:min(len(out), magic)]) != dbox.Uncompressed {
+		return dbox.ErrLooksCompressed
+	}
+	if limit := d.m.c.maxMessageSize(); c.physical > limit {
+		return &dbox.LimitError{Setting: "MaxMessageSize", Limit: limit}
+	}
+	return nil
 }
 
 // ErrNoLink says that a message can not be copied as another name of its file: its text must be saved.

@@ -83,6 +83,30 @@ func TestConformanceOfSdbox(t *testing.T) {
 	})
 }
 
+// TestConformanceOfMaildir runs the suite on maildir stores that it makes itself.
+func TestConformanceOfMaildir(t *testing.T) {
+	const f = mdbox.FormatMaildir
+	t.Setenv(envFormat, string(f))
+	root := t.TempDir() + "/maildir"
+	fill(t, f, root)
+	plugintest.Storage(t, plugintest.StorageFixture{
+		New:     func() backend.Plugin { return NewFormat(f, slog.New(slog.NewTextHandler(testLog{t}, nil))) },
+		Config:  backend.Config{Options: map[string]any{"mail_location": "maildir:" + root}, ReadOnly: true},
+		User:    testUser,
+		Mailbox: "INBOX",
+		Writable: func(t *testing.T) backend.Config {
+			return backend.Config{
+				Options: map[string]any{"mail_location": "maildir:" + t.TempDir() + "/maildir"},
+				Namespaces: []backend.Namespace{
+					{Separator: '/', Inbox: true, List: true, Subscriptions: true},
+					{Name: "second", Prefix: "second/", Separator: '/', List: true, Subscriptions: true, Location: "maildir:" + t.TempDir() + "/maildir"},
+				},
+			}
+		},
+		Second: "second",
+	})
+}
+
 // fill makes a store with some messages in INBOX.
 func fill(t *testing.T, f mdbox.Format, root string) {
 	t.Helper()

@@ -59,11 +59,12 @@ var options = []backend.Option{
 
 // optionsOf returns the options of a plugin for a format.
 func optionsOf(f mdbox.Format) []backend.Option {
-	if f == mdbox.FormatMdbox {
-		return options
-	}
+	not := map[mdbox.Format][]string{
+		mdbox.FormatSdbox:   {"mdbox_", "purge_interval"},
+		mdbox.FormatMaildir: {"mdbox_", "purge_interval", "mail_attachment_", "zlib_save"},
+	}[f]
 	return slices.DeleteFunc(slices.Clone(options), func(o backend.Option) bool {
-		return strings.HasPrefix(o.Name, "mdbox_") || o.Name == "purge_interval"
+		return slices.ContainsFunc(not, func(prefix string) bool { return strings.HasPrefix(o.Name, prefix) })
 	})
 }
 

@@ -37,7 +37,7 @@ func TestOptionErrorsNameTheOption(t *testing.T) {
 	}{
 		{"mail_locaton", "x", "unknown option"},
 		{"mail_location", int64(1), "must be a string"},
-		{"mail_location", "maildir:~/x", "is not supported"},
+		{"mail_location", "mbox:~/x", "is not supported"},
 		{"mail_location", "sdbox:~/x", "belongs to the storage plugin \"sdbox\""},
 		{"mail_location", "mdbox:/x/%q", "unknown variable"},
 		{"mail_home", "/home/%{nope}", "unknown variable"},

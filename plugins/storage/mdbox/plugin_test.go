@@ -41,7 +41,7 @@ func TestLocateUser(t *testing.T) {
 		{backend.User{Name: "ann", Fields: map[string]string{"home": "/h/a"}}, "", "/h/a/mdbox", "/base/alt/ann", "/att", ""},
 		{backend.User{Name: "ann", Fields: map[string]string{"mail": "mdbox:/own/%n"}}, "", "/own/ann", "", "/att", ""},
 		{backend.User{Name: "ann", Fields: map[string]string{"mail": "mdbox:/own/%n", "uid": "77"}}, "shared", "/shared/77", "", "/att", ""},
-		{backend.User{Name: "ann", Fields: map[string]string{"mail": "maildir:/own"}}, "", "", "", "", "not supported"},
+		{backend.User{Name: "ann", Fields: map[string]string{"mail": "mbox:/own"}}, "", "", "", "", "not supported"},
 		{backend.User{Name: "../ann"}, "", "", "", "", "not usable"},
 		{backend.User{Name: "ann"}, "nope", "", "", "", "no such namespace"},
 	} {

@@ -15,7 +15,8 @@ import (
 )
 
 // readmes are the pages of the plugins, by format.
-var readmes = map[mdbox.Format]string{mdbox.FormatMdbox: "README.md", mdbox.FormatSdbox: "../sdbox/README.md"}
+var readmes = map[mdbox.Format]string{mdbox.FormatMdbox: "README.md", mdbox.FormatSdbox: "../sdbox/README.md",
+	mdbox.FormatMaildir: "../maildir/README.md"}
 
 func readme(t *testing.T, f mdbox.Format) string {
 	t.Helper()
