@@ -27,6 +27,7 @@ func (s *Store) maildirConfig() *maildir.Config {
 	c := &maildir.Config{FS: s.options.FS, Lock: s.locks, Report: s.options.Report, Now: s.now, MaxMessageSize: s.options.MaxMessageSize}
 	if w := s.options.Write; w != nil {
 		c.Fsync, c.SaveCRLF, c.NewUIDValidity = w.Fsync, w.SaveCRLF, s.newUIDValidity
+		c.Places = s.controlDirs
 	}
 	return c
 }
@@ -294,6 +295,9 @@ type maildirSaver struct {
 
 func (a *maildirSaver) save(m dbox.NewMessage, body io.Reader) (dbox.Stored, error) {
 	d, err := a.b.maildir.Save(m.Received, body)
+	if errors.Is(err, index.ErrDeleted) {
+		return dbox.Stored{}, fmt.Errorf("%w: %s: %v", ErrNotFound, a.b.name, err)
+	}
 	if err != nil {
 		return dbox.Stored{}, err
 	}
@@ -308,7 +312,11 @@ func (a *maildirSaver) place(_ change, l *lockedBox, messages []newRecord) (firs
 	for i, m := range messages {
 		a.drafts[i].Flags, a.drafts[i].Keywords = m.flags, m.keywords
 	}
-	return l.outer.Place(a.drafts)
+	first, err = l.outer.Place(a.drafts)
+	if errors.Is(err, index.ErrDeleted) {
+		err = fmt.Errorf("%w: %s: %v", ErrNotFound, l.b.name, err)
+	}
+	return first, err
 }
 
 // takeBack removes the files, unless the log has the messages although it could not be synced.

@@ -76,6 +76,21 @@ func (s *Store) isMaildir(dir string) bool {
 	return err == nil && st.Dir
 }
 
+// controlDirs returns the directories that have the file dovecot-uidlist of a mailbox, or may get one.
+func (s *Store) controlDirs() (dirs []string) {
+	l := &s.location
+	entries, err := s.options.FS.ReadDir(l.Control)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			dirs = append(dirs, filepath.Join(l.Control, e.Name()))
+		}
+	}
+	return append(dirs, l.controlDir(""))
+}
+
 // hasChildren reports whether there are mailboxes below a name.
 func (s *Store) hasChildren(name string) (bool, error) {
 	tree, err := s.tree()
@@ -126,6 +141,36 @@ func (s *Store) planPlusPlus(m *moves, from, to string) error {
 		}
 	}
 	return nil
+}
+
+// lockRenamed takes the locks of a mailbox of LayoutPlusPlus and of those below it, so that nobody's lock moves with a directory: its
+// holder would not find it again, and others would wait for it. The locks themselves move, and are released where they are then.
+func (s *Store) lockRenamed(ctx context.Context, from string) (unlock func(), err error) {
+	var all []func()
+	unlock = func() {
+		for _, f := range all {
+			f()
+		}
+	}
+	if s.location.Layout != LayoutPlusPlus {
+		return unlock, nil
+	}
+	tree, err := s.tree()
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range tree.Mailboxes {
+		if b.NoSelect || b.Name != from && !strings.HasPrefix(b.Name, from+"/") {
+			continue
+		}
+		f, err := s.lockMaildir(ctx, b.Name, b.Dir)
+		if err != nil {
+			unlock()
+			return nil, err
+		}
+		all = append(all, f)
+	}
+	return unlock, nil
 }
 
 // renameInbox moves the messages of INBOX to a new mailbox: INBOX is the root of all others, and stays.

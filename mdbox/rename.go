@@ -56,7 +56,12 @@ func (s *Store) rename(ctx context.Context, from, to, fromDir, toDir string) err
 	if err := s.checkRename(from, to, fromDir, toDir); err != nil {
 		return err
 	}
-	if err := moves.run(s); err != nil {
+	unlock, err := s.lockRenamed(ctx, from)
+	if err == nil {
+		err = moves.run(s)
+		unlock()
+	}
+	if err != nil {
 		return fmt.Errorf("mdbox: rename mailbox %s: %w", from, err)
 	}
 	if x, err := index.Open(s.indexOptions(toDir)); err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/roostmail/roost/mdbox/filelock"
@@ -19,12 +20,15 @@ const (
 	touchEvery  = 10 * time.Second
 )
 
+const lockSuffix = ".lock"
+
 // Locked is a Mailbox whose dovecot-uidlist.lock this process holds: no other server changes it. Its methods are for one
 // goroutine at a time.
 type Locked struct {
 	m        *Mailbox
 	ctx      context.Context
 	lock     *filelock.Dotlock
+	info     vfs.Info // of the lock file
 	touched  time.Time
 	keywords Keywords
 	failed   error // of an earlier step
@@ -32,12 +36,15 @@ type Locked struct {
 
 // Lock takes dovecot-uidlist.lock. Errors: filelock.ErrTimeout, that of ctx, index.ErrDeleted if the mailbox is gone.
 func (m *Mailbox) Lock(ctx context.Context) (*Locked, error) {
-	o := filelock.DotlockOptions{Suffix: ".lock", Timeout: lockTimeout, Stale: lockStale, PID: true, Perm: m.perm}
+	o := filelock.DotlockOptions{Suffix: lockSuffix, Timeout: lockTimeout, Stale: lockStale, PID: true, Perm: m.perm}
 	d, err := m.c.Lock.Dotlock(ctx, m.uidlistPath(), o)
 	if err != nil {
 		return nil, fmt.Errorf("maildir: lock %s: %w", m.dirs.Mail, deletedError(err))
 	}
 	l := &Locked{m: m, ctx: ctx, lock: d, touched: m.c.now()}
+	if l.info, err = d.File.Stat(); err != nil {
+		return nil, errors.Join(fmt.Errorf("maildir: lock %s: %w", m.dirs.Mail, err), d.Release())
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	err = m.readList()
@@ -50,8 +57,21 @@ func (m *Mailbox) Lock(ctx context.Context) (*Locked, error) {
 	return l, nil
 }
 
-// Unlock releases the lock.
-func (l *Locked) Unlock() error { return l.lock.Release() }
+// Unlock releases the lock. If it is lost, it may have moved with the directory of a mailbox that was renamed: it is removed if it is in
+// one of the directories that Config.Places returns. Otherwise others would wait for it, since its process is alive.
+func (l *Locked) Unlock() error {
+	err := l.lock.Release()
+	if !errors.Is(err, filelock.ErrLost) || l.m.c.Places == nil {
+		return err
+	}
+	for _, dir := range l.m.c.Places() {
+		path := filepath.Join(dir, uidlistName+lockSuffix)
+		if st, statErr := l.m.c.fs().Stat(path); statErr == nil && st.SameFile(l.info) {
+			return l.m.c.fs().Remove(path)
+		}
+	}
+	return err
+}
 
 // fail makes an error of err, and the lock unusable: what is in memory need not be what is on disk. m.mu is held.
 func (l *Locked) fail(what string, err error) error {

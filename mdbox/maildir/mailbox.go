@@ -31,6 +31,8 @@ type Config struct {
 	MaxUidlistBytes int64
 	// MaxMessageSize limits a message that is saved, in bytes; 0 = DefaultMaxMessageSize.
 	MaxMessageSize uint64
+	// Places returns the directories that mailboxes have for Dirs.Control, where a lock is looked for that was moved; nil: it is not.
+	Places func() []string
 	// Report is told of what was put right, and of what could not be; nil = nobody.
 	Report func(error)
 	Now    func() time.Time // nil = time.Now
@@ -63,6 +65,8 @@ func (c *Config) report(err error) {
 	}
 }
 
+const uidlistName = "dovecot-uidlist"
+
 // Dirs is where the files of a mailbox are.
 type Dirs struct {
 	Mail    string // holds cur/, new/ and tmp/
@@ -86,7 +90,7 @@ type Mailbox struct {
 // New returns the mailbox in dirs, which exist. perm is that of new files.
 func New(c *Config, dirs Dirs, perm vfs.Perm) *Mailbox { return &Mailbox{c: c, dirs: dirs, perm: perm} }
 
-func (m *Mailbox) uidlistPath() string     { return filepath.Join(m.dirs.Control, "dovecot-uidlist") }
+func (m *Mailbox) uidlistPath() string     { return filepath.Join(m.dirs.Control, uidlistName) }
 func (m *Mailbox) keywordsPath() string    { return filepath.Join(m.dirs.Control, "dovecot-keywords") }
 func (m *Mailbox) path(file string) string { return filepath.Join(m.dirs.Mail, file) }
 
