@@ -87,7 +87,7 @@ func TestVerifyFindsTheStoreOfAUser(t *testing.T) {
 
 // TestVerifyThatCanNotRun has an exit code of its own, so that no script takes it for damage, or for a store in order.
 func TestVerifyThatCanNotRun(t *testing.T) {
-	for _, args := range [][]string{{}, {"--nonsense"}, {"more"}, {"--location", "maildir:/tmp"}, {"--location", "mdbox:/nonexistent"}, {"--location", "mdbox:/tmp/x", "--option", "nonsense=1"},
+	for _, args := range [][]string{{}, {"--nonsense"}, {"more"}, {"--location", "mbox:/tmp"}, {"--location", "mdbox:/nonexistent"}, {"--location", "mdbox:/tmp/x", "--option", "nonsense=1"},
 		{"--config", "/nonexistent.toml", "--user", "jane"}, {"--location", "mdbox:/tmp/x", "--config", "x"}} {
 		for _, command := range []string{"verify", "rebuild", "purge"} {
 			if _, stderr, code := roost(t, append([]string{"mail", command}, args...)...); code != 2 || !strings.HasPrefix(stderr, "roost: ") {
