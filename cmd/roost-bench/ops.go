@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,6 +69,26 @@ var operations = []op{
 		return repeat(stop, func() (float64, error) {
 			i++
 			_, err := c.Drain("FETCH %d (UID BODY.PEEK[])", 1+i%spec.bodies)
+			return 1, err
+		})
+	}},
+	// Those that write are last: the store grows.
+	{name: "STORE to one message", unit: "per s", selects: bigBox, run: func(_ string, c *rig.Client, spec storeSpec, stop func() bool) (float64, error) {
+		return repeat(stop, func() (float64, error) {
+			_, err := c.Drain(`STORE %d %cFLAGS (\Flagged)`, 1+rand.IntN(spec.messages), "+-"[rand.IntN(2)])
+			return 1, err
+		})
+	}},
+	{name: "COPY of one message", unit: "per s", selects: bigBox, run: func(_ string, c *rig.Client, spec storeSpec, stop func() bool) (float64, error) {
+		return repeat(stop, func() (float64, error) {
+			_, err := c.Drain("COPY %d INBOX", 1+rand.IntN(spec.messages))
+			return 1, err
+		})
+	}},
+	{name: "APPEND of 4 KB", unit: "per s", run: func(_ string, c *rig.Client, _ storeSpec, stop func() bool) (float64, error) {
+		text := "From: a@example.org\r\nSubject: appended\r\n\r\n" + strings.Repeat("Lorem ipsum dolor sit amet, consectetur.\r\n", 96)
+		return repeat(stop, func() (float64, error) {
+			_, err := c.Drain("APPEND INBOX (\\Seen) {%d+}\r\n%s", len(text), text)
 			return 1, err
 		})
 	}},
