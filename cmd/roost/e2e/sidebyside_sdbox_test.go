@@ -13,7 +13,7 @@ import (
 // renamed is what happens to sessions of Dovecot, also without roost, when somebody renames the mailbox that they read from or save in.
 var renamed = []*regexp.Regexp{
 	regexp.MustCompile(`dbox: Unexpectedly lost uid`),
-	regexp.MustCompile(`^d\d+: .*NO \[SERVERBUG\]`),
+	regexp.MustCompile(`^d\d+\.\d+: .*NO \[SERVERBUG\]`),
 }
 
 // TestSideBySideSdbox is TestSideBySide in a store of the format sdbox, for a third of the time.
