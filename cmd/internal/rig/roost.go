@@ -32,6 +32,7 @@ type RoostOptions struct {
 type Roost struct {
 	Addr, TLSAddr, Admin string
 	Config               string
+	Storage              string // the storage plugin
 	cmd                  *exec.Cmd
 	done                 chan struct{}
 	mu                   sync.Mutex
@@ -80,6 +81,7 @@ func startRoost(o RoostOptions) (*Roost, error) {
 		done:    make(chan struct{}),
 	}
 	driver, _, _ := strings.Cut(o.Location, ":") // the plugin has the name of the format
+	r.Storage = driver
 	conf := fmt.Sprintf(roostConf, r.Addr, r.TLSAddr, cert, key, driver, o.Location, o.Storage, o.Spaces, r.Admin, o.Extra)
 	if err := os.WriteFile(r.Config, []byte(conf), 0o600); err != nil {
 		return nil, err

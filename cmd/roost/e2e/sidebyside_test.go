@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -120,6 +121,11 @@ func judge(t *testing.T, l *traffic.Ledger, d *rig.Dovecot, r *rig.Roost, harmle
 		t.Errorf("Dovecot and roost show different things: %s", p)
 	}
 	quiet(t, d, harmless...)
+	if r.Storage != "maildir" { // of which there is nothing that roost mail verify could compare
+		if out, err := exec.Command(roostBinary, "mail", "verify", "--config", r.Config, "--user", storeUser).CombinedOutput(); err != nil {
+			t.Errorf("roost mail verify: %v\n%s", err, out)
+		}
+	}
 	if dir := os.Getenv("ROOST_KEEP"); dir != "" && t.Failed() { // for who wants to see what went wrong
 		must(t, rig.CopyTree(filepath.Join(filepath.Dir(d.Conf), "mail"), dir))
 	}
