@@ -251,7 +251,7 @@ func (m *moves) run(s *Store) error {
 		}
 	}
 	for i, r := range m.list {
-		if err := fsys.Rename(r.from, r.to); err != nil {
+		if err := m.rename(s, r); err != nil {
 			for _, back := range m.list[:i] {
 				err = errors.Join(err, fsys.Rename(back.to, back.from))
 			}
@@ -262,6 +262,31 @@ func (m *moves) run(s *Store) error {
 		}
 	}
 	return nil
+}
+
+// renameAttempts bounds how often a parent that somebody else removes is made for one rename.
+const renameAttempts = 10
+
+// rename makes one of the renames. Dovecot removes parents that it has left empty, also those that are to be the parent
+// of something here: they are made again. It returns ErrNotFound if what is to be renamed is not there any more.
+func (m *moves) rename(s *Store, r move) error {
+	fsys, parent := s.options.FS, filepath.Dir(r.to)
+	for attempt := 1; ; attempt++ {
+		err := fsys.Rename(r.from, r.to)
+		if !errors.Is(err, fs.ErrNotExist) || attempt == renameAttempts {
+			return err
+		}
+		if _, err := fsys.Stat(r.from); errors.Is(err, fs.ErrNotExist) {
+			return ErrNotFound
+		}
+		made, err := m.perm.Mkdir(fsys, parent)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := s.syncDirs(parent, made); err != nil {
+			return err
+		}
+	}
 }
 
 // sync makes the renames durable.
