@@ -103,7 +103,7 @@ func work(t *testing.T, d time.Duration, cfg traffic.Config) *traffic.Ledger {
 	return l
 }
 
-var complaints = regexp.MustCompile(`(?i)corrupted|panic|error: index|fscked|inconsistency|rebuilding|unexpected`)
+var complaints = regexp.MustCompile(`(?i)corrupted|panic|error: index|fsck|inconsistency|rebuilding|unexpected`)
 
 // judge looks at the store from all sides. Problems of clients and lines of Dovecot's log that match one of harmless are none.
 func judge(t *testing.T, l *traffic.Ledger, d *rig.Dovecot, r *rig.Roost, harmless ...*regexp.Regexp) {
