@@ -89,13 +89,17 @@ func (c *client) lost(name string, err error) {
 	}
 }
 
-// The last alternative is Dovecot's answer to COPY and MOVE when a mailbox vanishes: text that is not in memory any more.
-var expected = regexp.MustCompile(`^NO .*(TRYCREATE|NONEXISTENT|ALREADYEXISTS|doesn't exist|does not exist|exists|EXPUNGEISSUED|was deleted|been expunged|deleted under us|UNAVAILABLE|No such mailbox|renamed|[^ -~])`)
+var expected = regexp.MustCompile(`^NO .*(TRYCREATE|NONEXISTENT|ALREADYEXISTS|doesn't exist|does not exist|exists|EXPUNGEISSUED|was deleted|been expunged|deleted under us|UNAVAILABLE|No such mailbox|renamed)`)
+
+// freed is Dovecot's answer to COPY and MOVE when a mailbox vanishes: a text that is not in memory any more, of which any
+// bytes may be left, or none.
+var freed = regexp.MustCompile(`^NO ([^ -~].*|.*[^ -~].*)?$`)
 
 // refused notes a refusal: those that other clients cause are right.
 func (c *client) refused(name, text, final string) {
 	c.ledger.count(name, final)
-	if !expected.MatchString(final) && !(c.cfg.DiskFull && strings.HasPrefix(final, "NO [OVERQUOTA]")) {
+	dovecotForgot := strings.HasPrefix(c.server.Name, "d") && (name == "COPY" || name == "MOVE") && freed.MatchString(final)
+	if !expected.MatchString(final) && !dovecotForgot && !(c.cfg.DiskFull && strings.HasPrefix(final, "NO [OVERQUOTA]")) {
 		c.ledger.problem("%s: %.100q in %q: %s", c.id, text, c.box, final)
 	}
 }
