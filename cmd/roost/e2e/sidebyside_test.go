@@ -48,7 +48,7 @@ func TestSideBySideKilled(t *testing.T) {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
 	})
-	l := work(t, soak(t)/2, traffic.Config{Tolerant: true, Servers: []traffic.Server{{Name: "r", Addr: r.Addr, Clients: 8}, {Name: "d", Addr: d.Addr, Clients: 8}}})
+	l := work(t, soak(t), traffic.Config{Tolerant: true, Servers: []traffic.Server{{Name: "r", Addr: r.Addr, Clients: 8}, {Name: "d", Addr: d.Addr, Clients: 8}}})
 	t.Logf("killed %d times", stop())
 	judge(t, l, d, r)
 }
