@@ -28,7 +28,7 @@ type Engine struct {
 	clock func() time.Time
 	start time.Time // second 1 of the engine's clock
 
-	slab       *slab
+	slab       *records
 	extras     extraTable
 	lists      lists
 	tasks      tasks
@@ -73,7 +73,10 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, p: p, log: log, clock: clock, start: clock(), slab: newSlab(cfg.MaxSessions)}
+	e := &Engine{cfg: cfg, p: p, log: log, clock: clock, start: clock()}
+	if e.slab, err = newRecords(cfg.MaxSessions); err != nil {
+		return nil, err
+	}
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	e.lists.slab, e.tasks.base, e.tasks.grace = e.slab, e.ctx, cfg.HangupGrace
 	e.handshakes.max = cfg.MaxHandshakes

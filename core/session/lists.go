@@ -8,7 +8,7 @@ const listShards = 64
 // lists holds, for every mailbox that sessions have open, the list of these sessions. The lists run through the
 // records, so that a mailbox costs a map entry and a session nothing.
 type lists struct {
-	slab   *slab
+	slab   *records
 	shards [listShards]listShard
 }
 
@@ -39,7 +39,7 @@ func (l *lists) move(slot uint32, r *record, mailbox uint32) {
 	}
 }
 
-func (sh *listShard) add(slab *slab, slot uint32, r *record) {
+func (sh *listShard) add(slab *records, slot uint32, r *record) {
 	if sh.heads == nil {
 		sh.heads = make(map[uint32]uint32)
 	}
@@ -51,7 +51,7 @@ func (sh *listShard) add(slab *slab, slot uint32, r *record) {
 	sh.heads[r.mailbox] = slot
 }
 
-func (sh *listShard) remove(slab *slab, r *record) {
+func (sh *listShard) remove(slab *records, r *record) {
 	if r.mboxNext != 0 {
 		slab.at(r.mboxNext).mboxPrev = r.mboxPrev
 	}

@@ -15,7 +15,10 @@ func BenchmarkTable(b *testing.B) {
 		b.Run(fmt.Sprintf("sessions=%d", n), func(b *testing.B) {
 			debug.FreeOSMemory()
 			before := rss(b)
-			s := newSlab(n)
+			s, err := newRecords(n)
+			if err != nil {
+				b.Fatal(err)
+			}
 			defer s.close()
 			l := &lists{slab: s}
 			w := &wheel{slab: s, wake: func() {}}

@@ -13,7 +13,7 @@ const wheelSlots = 4096
 // through the records. Setting a deadline later than the one that is set needs no call: the owner looks at its
 // own deadlines when it is told that the time has come, and sets the wheel again.
 type wheel struct {
-	slab  *slab
+	slab  *records
 	wake  func()       // called when the wheel was empty: its loop may wait without a time limit
 	count atomic.Int64 // sessions in the wheel
 

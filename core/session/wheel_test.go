@@ -6,9 +6,12 @@ import (
 )
 
 // testSlab returns a table with n sessions, in slots 1 to n.
-func testSlab(t testing.TB, n int) *slab {
+func testSlab(t testing.TB, n int) *records {
 	t.Helper()
-	s := newSlab(n)
+	s, err := newRecords(n)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(s.close)
 	for i := range n {
 		slot, r, err := s.take()
@@ -101,39 +104,17 @@ func TestListsAgainstModel(t *testing.T) {
 	}
 }
 
-func TestSlab(t *testing.T) {
-	s := newSlab(chunkRecords) // slot 0 is not used: two chunks
-	defer s.close()
-	var slots []uint32
-	first := s.chunks[0].Load()
-	for {
-		slot, r, err := s.take()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if slot == 0 {
-			break
-		}
-		if r.state != (State{}) || r.mboxNext != 0 {
-			t.Fatalf("slot %d is not empty", slot)
-		}
-		r.word.create()
+func TestRecordsOfEndedSessionsAreWiped(t *testing.T) {
+	s := testSlab(t, 10)
+	for slot := uint32(1); slot <= 10; slot++ {
+		r := s.at(slot)
 		r.state.User, r.mailbox, r.wheelNext = slot, slot, slot
-		slots = append(slots, slot)
-	}
-	if len(slots) != 2*chunkRecords-1 || s.bytes() != 2*chunkRecords*recordSize || first != nil {
-		t.Fatalf("%d slots in %d bytes", len(slots), s.bytes())
 	}
 	gen := s.at(5).word.generation()
 	s.at(5).word.end()
 	s.give(5)
-	if slot, r, _ := s.take(); slot != 5 || r.state.User != 0 || r.mailbox != 0 || r.word.create() == gen {
+	if slot, r, _ := s.take(); slot != 5 || r.state != (State{}) || r.mailbox != 0 || r.wheelNext != 0 || r.word.create() == gen {
 		t.Errorf("slot %d is used again with generation %d", slot, gen)
-	}
-	for _, slot := range []uint32{0, 2 * chunkRecords, 1<<32 - 1} {
-		if s.at(slot) != nil {
-			t.Errorf("there is a record in slot %d", slot)
-		}
 	}
 }
 
