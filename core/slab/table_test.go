@@ -8,7 +8,7 @@ import (
 type rec struct {
 	used uint32
 	v    uint64
-	text [20]byte
+	_    [20]byte
 }
 
 func newTable36(t *testing.T, max int, o Option) *Table[rec] {
