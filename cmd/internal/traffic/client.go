@@ -91,6 +91,8 @@ func (c *client) lost(name string, err error) {
 
 var expected = regexp.MustCompile(`^NO .*(TRYCREATE|NONEXISTENT|ALREADYEXISTS|doesn't exist|does not exist|exists|EXPUNGEISSUED|was deleted|been expunged|deleted under us|UNAVAILABLE|No such mailbox|renamed)`)
 
+var notThere = regexp.MustCompile(`NONEXISTENT|doesn't exist|does not exist`)
+
 // freed is Dovecot's answer to COPY and MOVE when a mailbox vanishes: a text that is not in memory any more, of which any
 // bytes may be left, or none.
 var freed = regexp.MustCompile(`^NO ([^ -~].*|.*[^ -~].*)?$`)
@@ -301,8 +303,11 @@ func (c *client) rename() error {
 	c.names.gate.Lock()
 	defer c.names.gate.Unlock()
 	_, err := c.cmd("RENAME %q %q", old, name)
-	if err == nil {
+	switch {
+	case err == nil:
 		c.names.replace(old, name)
+	case notThere.MatchString(err.Error()): // a RENAME whose connection was lost before its answer was done nevertheless
+		c.names.drop(old)
 	}
 	return err
 }

@@ -159,3 +159,11 @@ func (n *names) replace(old, name string) {
 		n.list[i] = name
 	}
 }
+
+func (n *names) drop(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if i := slices.Index(n.list, name); i >= fixed {
+		n.list = slices.Delete(n.list, i, i+1)
+	}
+}
