@@ -3,6 +3,7 @@
 package slab
 
 import (
+	"fmt"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -72,5 +73,63 @@ func TestAttachRefusesOtherFiles(t *testing.T) {
 	}
 	if _, err := Attach[rec](fd, 1000, Shared); err == nil {
 		t.Error("taken")
+	}
+}
+
+func TestAttachNames(t *testing.T) {
+	blobs, err := NewBlobs("blobs", 10_000, Shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := NewNames("names", 1000, blobs, Shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]uint32{}
+	for i := range 200 {
+		s := fmt.Sprintf("a mailbox with a name of some length %d", i)
+		if ids[s], err = names.Hold([]byte(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own, _ := blobs.Put([]byte("own"))
+	fds := [2]int{}
+	for i, fd := range []int{blobs.FD(), names.FD()} {
+		if fds[i], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names.Close()
+	blobs.Close()
+
+	if blobs, err = AttachBlobs(fds[0], 10_000, Shared); err != nil {
+		t.Fatal(err)
+	}
+	defer blobs.Close()
+	names, err = AttachNames(fds[1], 1000, blobs, Shared, func(id uint32) uint32 { return id % 2 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer names.Close()
+	bad := blobs.Restore(func(yield func(uint32) bool) {
+		names.Each(yield)
+		yield(own)
+	})
+	if len(bad) != 0 || names.Len() != 100 || blobs.Used() != 201 {
+		t.Errorf("%d damaged, %d names, %d cells", len(bad), names.Len(), blobs.Used())
+	}
+	for s, id := range ids {
+		if id%2 == 0 {
+			if names.Find([]byte(s)) != 0 {
+				t.Errorf("%q has no reference, but is found", s)
+			}
+			continue
+		}
+		if names.Find([]byte(s)) != id || names.Text(id) != s {
+			t.Errorf("%d is %q, found as %d; want %q", id, names.Text(id), names.Find([]byte(s)), s)
+		}
+	}
+	if string(blobs.Append(nil, own)) != "own" {
+		t.Error("a blob is lost")
 	}
 }

@@ -4,6 +4,8 @@
 // records hold no pointers. A table with a name is a memfd: who gets its descriptor (by SCM_RIGHTS, or by being a child)
 // finds the records there after the process that made them has ended or was killed, and goes on with them (Attach, Restore).
 //
+// Blobs keeps byte strings in cells of a Table, Names interns them, and Index finds records by a hash.
+//
 // # Invariants
 //
 //  1. Slot 0 is never given out; it stands for "none" in links.
