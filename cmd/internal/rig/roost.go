@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -169,6 +171,25 @@ func (r *Roost) Log() string {
 
 // PID returns core's process id.
 func (r *Roost) PID() int { return r.cmd.Process.Pid }
+
+// Metric returns the value of a metric without labels.
+func (r *Roost) Metric(name string) (float64, error) {
+	resp, err := http.Get("http://" + r.Admin + "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	sc := bufio.NewScanner(resp.Body)
+	for sc.Scan() {
+		if value, ok := strings.CutPrefix(sc.Text(), name+" "); ok {
+			return strconv.ParseFloat(value, 64)
+		}
+	}
+	if err := sc.Err(); err != nil {
+		return 0, err
+	}
+	return 0, fmt.Errorf("roost has no metric %s", name)
+}
 
 // PluginPID returns the process id of the child "roost plugin NAME", such as storage/mdbox.
 func (r *Roost) PluginPID(name string) (int, error) {
