@@ -17,7 +17,7 @@ type arrow struct {
 
 var (
 	vocabulary = []string{"core/backend", "core/imapwire", "core/message"}
-	middle     = append([]string{"core/mailbox", "core/slab", "core/conn", "core/pluginrpc"}, vocabulary...)
+	middle     = append([]string{"core/mailbox", "core/users", "core/slab", "core/conn", "core/pluginrpc"}, vocabulary...)
 )
 
 var arrows = []arrow{
@@ -30,8 +30,9 @@ var arrows = []arrow{
 	{"core/message", nil, "MIME is a function of bytes; it knows no session, storage or IMAP command"},
 	{"core/config", []string{"core/backend"}, "opens nothing and starts nothing, so that 'config check' is safe beside a running server"},
 
-	{"core/mailbox", append([]string{"core/slab"}, vocabulary...), "views are made of storage answers; who shows them to whom is the session's business"},
+	{"core/mailbox", append([]string{"core/slab", "core/users"}, vocabulary...), "views are made of storage answers; who shows them to whom is the session's business"},
 	{"core/slab", nil, "memory for records; knows nothing of what is in them"},
+	{"core/users", []string{"core/slab", "core/backend"}, "a table of users, which sessions and mailboxes refer to by number"},
 	{"core/conn", nil, "event loops and TLS records know no IMAP and no plugin"},
 	{"core/pluginrpc", []string{"core/backend", "proto"}, "the only place where Go interfaces and the wire meet"},
 

@@ -1,0 +1,108 @@
+package users
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// The encoding of userdb fields. It depends on the name of the user that they belong to, and is the same for equal
+// fields of one user:
+//
+//	1 byte            mode
+//	for each field, in order of the keys:
+//	uvarint, bytes    the key
+//	uvarint, bytes    the value; with modeMarks, a mark stands for the user's name or a part of it
+const (
+	modePlain = 0
+	modeMarks = 1
+)
+
+// Marks: the whole name, and what is before and after the first '@' in it.
+const (
+	markName   = 1
+	markLocal  = 2
+	markDomain = 3
+	anyMark    = "\x01\x02\x03"
+)
+
+var errFields = errors.New("users: damaged fields")
+
+// encodeFields appends fields to b.
+func encodeFields(b []byte, user string, fields map[string]string) []byte {
+	keys := make([]string, 0, len(fields))
+	mode := byte(modeMarks)
+	for k, v := range fields {
+		keys = append(keys, k)
+		if strings.ContainsAny(v, anyMark) {
+			mode = modePlain
+		}
+	}
+	if user == "" || strings.ContainsAny(user, anyMark) {
+		mode = modePlain
+	}
+	slices.Sort(keys)
+	b = append(b, mode)
+	for _, k := range keys {
+		v := fields[k]
+		if mode == modeMarks {
+			v = mark(v, user)
+		}
+		b = append(binary.AppendUvarint(b, uint64(len(k))), k...)
+		b = append(binary.AppendUvarint(b, uint64(len(v))), v...)
+	}
+	return b
+}
+
+// mark puts marks in the place of the name.
+func mark(v, user string) string {
+	v = strings.ReplaceAll(v, user, string(rune(markName)))
+	local, domain, ok := strings.Cut(user, "@")
+	if ok && local != "" && domain != "" {
+		v = strings.ReplaceAll(v, local, string(rune(markLocal)))
+		v = strings.ReplaceAll(v, domain, string(rune(markDomain)))
+	}
+	return v
+}
+
+// decodeFields is the inverse of encodeFields; nil for no fields.
+func decodeFields(b []byte, user string) (map[string]string, error) {
+	if len(b) == 0 || b[0] > modeMarks {
+		return nil, errFields
+	}
+	var marks *strings.Replacer
+	if b[0] == modeMarks {
+		local, domain, _ := strings.Cut(user, "@")
+		marks = strings.NewReplacer(string(rune(markName)), user, string(rune(markLocal)), local, string(rune(markDomain)), domain)
+	}
+	var fields map[string]string
+	for b = b[1:]; len(b) > 0; {
+		var k, v string
+		var ok bool
+		if k, b, ok = cutText(b); !ok {
+			return nil, errFields
+		}
+		if v, b, ok = cutText(b); !ok {
+			return nil, errFields
+		}
+		if marks != nil {
+			v = marks.Replace(v)
+		}
+		if fields == nil {
+			fields = map[string]string{}
+		}
+		fields[k] = v
+	}
+	return fields, nil
+}
+
+// cutText takes a length and as many bytes off the front of b.
+func cutText(b []byte) (text string, rest []byte, ok bool) {
+	size, n := binary.Uvarint(b)
+	if n <= 0 || size > uint64(len(b)-n) {
+		return "", nil, false
+	}
+	b = b[n:]
+	return string(b[:size]), b[size:], true
+}

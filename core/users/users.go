@@ -1,0 +1,241 @@
+package users
+
+import (
+	"bytes"
+	"errors"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/slab"
+)
+
+const (
+	// maxUsers is how many entries there can be, cellsPerUser how many cells of a blob they may have on average.
+	maxUsers     = 1 << 26
+	cellsPerUser = 4
+	// cacheSize is how many decoded users are kept.
+	cacheSize = 1024
+)
+
+// ErrFull: there are too many different users at a time.
+var ErrFull = errors.New("users: the table is full")
+
+// record is an entry.
+type record struct {
+	Next     uint32 // in the index
+	Hash     uint32 // of the name, by the seed of this process
+	Name     uint32 // blob
+	Fields   uint32 // interned
+	Sessions uint32 // that are logged in
+	Holds    uint32 // other references
+}
+
+// Users is the table. The methods are safe for concurrent use.
+type Users struct {
+	table  *slab.Table[record]
+	blobs  *slab.Blobs
+	fields *slab.Names
+	seed   maphash.Seed
+	cache  [cacheSize]atomic.Pointer[cached]
+
+	mu    sync.RWMutex // guards the records and what follows
+	index *slab.Index
+}
+
+// cached is a decoded user.
+type cached struct {
+	id   uint32
+	user *backend.User
+}
+
+// New returns an empty table.
+func New() (*Users, error) {
+	u := &Users{seed: maphash.MakeSeed()}
+	var err error
+	if u.table, err = slab.New[record]("roost users", maxUsers, 0); err != nil {
+		return nil, err
+	}
+	if u.blobs, err = slab.NewBlobs("roost user names", maxUsers*cellsPerUser, 0); err != nil {
+		return nil, err
+	}
+	if u.fields, err = slab.NewNames("roost user fields", maxUsers, u.blobs, 0); err != nil {
+		return nil, err
+	}
+	u.index, err = slab.NewIndex(maxUsers, func(slot uint32) (*uint32, uint32) {
+		r := u.table.At(slot)
+		return &r.Next, r.Hash
+	})
+	return u, err
+}
+
+func (u *Users) hash(name string) uint32 { return uint32(maphash.String(u.seed, name)) }
+
+// Login returns the id of a user, which is never 0, with one more session. Logout gives it back.
+func (u *Users) Login(user *backend.User) (uint32, error) {
+	return u.acquire(user, func(r *record) { r.Sessions++ })
+}
+
+// Hold returns the id of a user with one more reference. Drop gives it back.
+func (u *Users) Hold(user *backend.User) (uint32, error) {
+	return u.acquire(user, func(r *record) { r.Holds++ })
+}
+
+// Logout ends a session of a user; 0 is ignored.
+func (u *Users) Logout(id uint32) {
+	u.release(id, func(r *record) { r.Sessions = max(r.Sessions, 1) - 1 })
+}
+
+// Drop gives back a reference; 0 is ignored.
+func (u *Users) Drop(id uint32) {
+	u.release(id, func(r *record) { r.Holds = max(r.Holds, 1) - 1 })
+}
+
+func (u *Users) acquire(user *backend.User, count func(r *record)) (uint32, error) {
+	var buf [256]byte
+	fields := encodeFields(buf[:0], user.Name, user.Fields)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	hash := u.hash(user.Name)
+	for id := u.index.First(hash); id != 0; {
+		r := u.table.At(id)
+		if r.Hash == hash && u.is(r, user.Name) && bytes.Equal(u.fields.Append(nil, r.Fields), fields) {
+			count(r)
+			return id, nil
+		}
+		id = r.Next
+	}
+	id, r, err := u.add(hash, user.Name, fields)
+	if err != nil {
+		return 0, err
+	}
+	count(r)
+	return id, nil
+}
+
+// add makes an entry. The caller holds mu.
+func (u *Users) add(hash uint32, name string, fields []byte) (uint32, *record, error) {
+	blob, err := u.blobs.Put([]byte(name))
+	if err != nil {
+		return 0, nil, err
+	}
+	f, err := u.fields.Hold(fields)
+	if err != nil {
+		u.blobs.Free(blob)
+		return 0, nil, err
+	}
+	id, r, err := u.table.Take()
+	if err == nil && id == 0 {
+		err = ErrFull
+	}
+	if err != nil {
+		u.blobs.Free(blob)
+		u.fields.Drop(f)
+		return 0, nil, err
+	}
+	*r = record{Hash: hash, Name: blob, Fields: f}
+	u.index.Add(id)
+	return id, r, nil
+}
+
+func (u *Users) release(id uint32, count func(r *record)) {
+	if id == 0 {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	r := u.table.At(id)
+	if r == nil || r.Name == 0 {
+		return
+	}
+	if count(r); r.Sessions != 0 || r.Holds != 0 {
+		return
+	}
+	u.index.Remove(id)
+	u.blobs.Free(r.Name)
+	u.fields.Drop(r.Fields)
+	*r = record{}
+	if c := &u.cache[id%cacheSize]; c.Load() != nil && c.Load().id == id {
+		c.Store(nil)
+	}
+	u.table.Give(id)
+}
+
+// is reports whether an entry is of a name. The caller holds mu.
+func (u *Users) is(r *record, name string) bool {
+	var buf [128]byte
+	return string(u.blobs.Append(buf[:0], r.Name)) == name
+}
+
+// Get returns the user with an id that the caller has a reference to, nil for 0. It is not to be changed.
+func (u *Users) Get(id uint32) *backend.User {
+	slot := &u.cache[id%cacheSize]
+	if c := slot.Load(); c != nil && c.id == id {
+		return c.user
+	}
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	r := u.table.At(id)
+	if r == nil || r.Name == 0 {
+		return nil
+	}
+	user := &backend.User{Name: string(u.blobs.Append(nil, r.Name))}
+	var err error
+	if user.Fields, err = decodeFields(u.fields.Append(nil, r.Fields), user.Name); err != nil {
+		return nil
+	}
+	slot.Store(&cached{id, user}) // before an entry that is freed is taken out of the cache
+	return user
+}
+
+// IDs calls f with the id of each entry with a name, until it returns false. f must not call other methods.
+func (u *Users) IDs(name string, f func(id uint32) bool) {
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	hash := u.hash(name)
+	for id := u.index.First(hash); id != 0; {
+		r := u.table.At(id)
+		if r.Hash == hash && u.is(r, name) && !f(id) {
+			return
+		}
+		id = r.Next
+	}
+}
+
+// Sessions returns how many sessions of a user are logged in, whatever their fields.
+func (u *Users) Sessions(name string) int {
+	n := 0
+	u.IDs(name, func(id uint32) bool {
+		n += int(u.table.At(id).Sessions)
+		return true
+	})
+	return n
+}
+
+// HashOf returns the hash of the name of an entry that the caller has a reference to.
+func (u *Users) HashOf(id uint32) uint32 {
+	if r := u.table.At(id); r != nil {
+		return r.Hash // constant while there is a reference
+	}
+	return 0
+}
+
+// Hash returns what HashOf returns for entries with a name.
+func (u *Users) Hash(name string) uint32 { return u.hash(name) }
+
+// Len returns the number of entries.
+func (u *Users) Len() int { return u.table.Used() }
+
+// Bytes returns how much is mapped for the entries.
+func (u *Users) Bytes() int64 {
+	return u.table.Bytes() + u.blobs.Bytes() + u.fields.Bytes() + u.index.Bytes()
+}
+
+// Close gives the memory back. Nobody may use the table any more.
+func (u *Users) Close() {
+	u.table.Close()
+	u.blobs.Close()
+	u.fields.Close()
+	u.index.Close()
+}
