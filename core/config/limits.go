@@ -35,8 +35,9 @@ type Limits struct {
 	DrainTimeout time.Duration // for commands under way when the server ends
 
 	MailboxJournal     int           // bytes of the journal of one mailbox
-	MailboxWarm        time.Duration // how long a mailbox without a session stays open
+	MailboxWarm        time.Duration // how long a mailbox stays open after its last use
 	MailboxPoll        time.Duration // between questions for changes where there is no watch
+	ViewCache          int           // bytes of all open mailboxes; 0 = no bound
 	StatusCache        int           // mailboxes whose STATUS values are remembered
 	PluginMaxMessages  int           // of one mailbox
 	PluginMaxMailboxes int           // of one listing
@@ -82,6 +83,7 @@ func (l *Limits) list() []limit {
 		{key: "mailbox_journal", number: &l.MailboxJournal, bytes: true, def: mib, low: kib, high: 1 << 30},
 		{key: "mailbox_warm", time: &l.MailboxWarm, def: int64(5 * time.Second)},
 		{key: "mailbox_poll", time: &l.MailboxPoll, def: int64(30 * time.Second), low: int64(time.Second)},
+		{key: "view_cache", number: &l.ViewCache, bytes: true, def: 256 * mib, high: math.MaxInt},
 		{key: "status_cache", number: &l.StatusCache, def: 8192, high: 1 << 24},
 		{key: "plugin_max_messages", number: &l.PluginMaxMessages, def: 20_000_000, low: 1, high: math.MaxInt32},
 		{key: "plugin_max_mailboxes", number: &l.PluginMaxMailboxes, def: 1_000_000, low: 1, high: math.MaxInt32},

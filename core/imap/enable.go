@@ -37,12 +37,11 @@ func (r *request) enableCondstore() {
 	if r.st.Proto != stateSelected {
 		return
 	}
-	m := r.srv.boxes.Get(r.s.Mailbox())
-	v, err := m.At(r.st.View)
-	if err != nil {
+	modseq, ok := r.srv.boxes.ModSeqAt(r.s.Mailbox(), r.st.View)
+	if !ok {
 		return // the next command that looks at the mailbox tells
 	}
 	b := r.s.Buffer()
-	*b = appendCode(*b, "HIGHESTMODSEQ", v.HighestModSeq, "Highest")
+	*b = appendCode(*b, "HIGHESTMODSEQ", modseq, "Highest")
 	r.s.Commit()
 }

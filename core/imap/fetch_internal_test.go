@@ -136,7 +136,10 @@ func newFetchTest(t testing.TB, mails []string) *fetchTest {
 	cfg := DefaultConfig()
 	cfg.Fetch.RetryDelay = time.Microsecond
 	ft.srv = &Server{cfg: cfg, storage: ft.store, log: slog.New(slog.DiscardHandler)}
-	reg := mailbox.NewRegistry(cfg.Mailboxes, store, func(uint32) {}, ft.srv.log)
+	reg, err := mailbox.NewRegistry(cfg.Mailboxes, store, func(uint32) {}, ft.srv.log)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(reg.Close)
 	ft.ref = &backend.MailboxRef{User: &backend.User{Name: "u"}, Name: "INBOX"}
 	ft.reg = reg

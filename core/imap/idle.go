@@ -27,8 +27,10 @@ func runIdle(r *request) error {
 	if err := r.refresh(); err != nil {
 		return err
 	}
-	if err := r.sync(false); err != nil {
-		return err
+	if r.mbox != nil {
+		if err := r.sync(false); err != nil {
+			return err
+		}
 	}
 	r.beginIdle()
 	return errNoReply
@@ -53,7 +55,7 @@ func (srv *Server) idleLine(s *session.Session, line []byte) bool {
 		r.finish(bad("Expected DONE."))
 		return true
 	}
-	if r.st.Proto == stateSelected && !r.told() {
+	if r.st.Proto == stateSelected && !r.srv.boxes.Told(s.Mailbox(), r.st.View) {
 		return false
 	}
 	r.tag = srv.endLines(s)
@@ -61,24 +63,16 @@ func (srv *Server) idleLine(s *session.Session, line []byte) bool {
 	return true
 }
 
-// told reports whether the client knows all that the server does.
-func (r *request) told() bool {
-	m := r.srv.boxes.Get(r.s.Mailbox())
-	return m != nil && !m.Stale() && m.Version() == r.st.View
-}
-
 // runDone ends IDLE after what there is still to tell.
 func (r *request) runDone() {
 	r.cmd = commands["IDLE"]
 	r.tag = r.srv.endLines(r.s)
-	r.announced()
-	r.finish(r.sync(false))
+	r.finish(r.follow(false))
 }
 
 // idleUpdate tells an idling session what has happened.
 func (r *request) idleUpdate() {
-	r.announced()
-	if err := r.sync(false); err != nil {
+	if err := r.follow(false); err != nil {
 		r.srv.log.Debug("idle ends", "error", err)
 	}
 }

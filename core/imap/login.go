@@ -63,8 +63,12 @@ func (r *request) login(user, authz, password string) error {
 	if err != nil {
 		return r.refuseLogin(user, err)
 	}
+	number, err := r.srv.users.Login(&id.User)
+	if err != nil {
+		return &backend.Error{Kind: backend.KindUnavailable, Message: "Too many users are logged in.", Cause: err}
+	}
 	r.srv.log.Info("login", "user", id.User.Name, "remote", r.s.Remote(), "tls", r.s.TLS())
-	r.st.User = r.srv.users.acquire(id.User)
+	r.st.User = number
 	r.st.Proto = stateAuthenticated
 	r.st.Bad = 0
 	r.s.SetDeadline(r.srv.cfg.Autologout)

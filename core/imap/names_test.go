@@ -137,33 +137,6 @@ func FuzzListOptions(f *testing.F) {
 	})
 }
 
-func TestUsersAreSharedAndFreed(t *testing.T) {
-	var u users
-	u.init()
-	a := u.acquire(backend.User{Name: "a", Fields: map[string]string{"uid": "1"}})
-	b := u.acquire(backend.User{Name: "a", Fields: map[string]string{"uid": "1"}})
-	c := u.acquire(backend.User{Name: "a", Fields: map[string]string{"uid": "2"}})
-	if a == 0 || a != b || a == c || u.get(c).Fields["uid"] != "2" {
-		t.Errorf("ids %d %d %d", a, b, c)
-	}
-	u.release(a)
-	if u.get(b) == nil {
-		t.Error("freed while in use")
-	}
-	u.release(b)
-	if u.get(a) != nil || len(u.byName["a"]) != 1 {
-		t.Error("not freed")
-	}
-	if d := u.acquire(backend.User{Name: "d"}); d != a {
-		t.Errorf("id %d was not reused, got %d", a, d)
-	}
-	u.release(c)
-	u.release(0)
-	if len(u.byName) != 1 || u.get(0) != nil {
-		t.Errorf("left: %v", u.byName)
-	}
-}
-
 // TestEveryErrorKindHasACode: the list of kinds is append-only; a new one needs its code here.
 func TestEveryErrorKindHasACode(t *testing.T) {
 	for k := backend.KindInternal; ; k++ {

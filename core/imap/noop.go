@@ -12,10 +12,7 @@ func quickNoop(r *request) (bool, error) {
 
 // upToDate reports whether the client knows the state of the selected mailbox
 // at this moment. It calls no plugin.
-func (r *request) upToDate() bool {
-	m := r.srv.boxes.Get(r.s.Mailbox())
-	return m != nil && m.Clean() && m.Version() == r.st.View
-}
+func (r *request) upToDate() bool { return r.srv.boxes.UpToDate(r.s.Mailbox(), r.st.View) }
 
 func runNoop(r *request) error {
 	return r.refresh()
@@ -23,7 +20,14 @@ func runNoop(r *request) error {
 
 // refresh asks storage for changes of the selected mailbox. What is lost is told by sync.
 func (r *request) refresh() error {
-	err := r.mbox.Refresh(r.ctx)
+	if r.st.Proto != stateSelected {
+		return nil
+	}
+	m, err := r.hold()
+	if err != nil {
+		return err
+	}
+	err = m.Refresh(r.ctx)
 	if err != nil && r.lost(err) == errNoReply {
 		return errNoReply
 	}

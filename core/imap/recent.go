@@ -16,7 +16,7 @@ func (r *request) recent(v *mailbox.View) mailbox.Recent {
 	if !r.mayWrite() {
 		return v.Unclaimed()
 	}
-	return r.claimed(r.srv.boxes.Get(r.s.Mailbox()))
+	return r.claimed(r.mbox)
 }
 
 // claimed returns what the session has claimed of its mailbox.

@@ -38,11 +38,11 @@ func runRename(r *request) error {
 // name still. The session itself does so with its next command: this one was completed, and is answered.
 func (r *request) renamed(ref backend.MailboxRef, below bool) {
 	r.srv.boxes.Renamed(ref, below)
-	if r.mbox == nil {
+	if r.st.Proto != stateSelected {
 		return
 	}
-	mine := r.mbox.Ref()
-	if mine.Namespace == ref.Namespace && (mine.Name == ref.Name || below && strings.HasPrefix(mine.Name, ref.Name+"/")) {
+	namespace, name := r.srv.boxes.NameOf(r.s.Mailbox())
+	if namespace == ref.Namespace && (name == ref.Name || below && strings.HasPrefix(name, ref.Name+"/")) {
 		r.fresh = true
 	}
 }

@@ -26,7 +26,7 @@ type request struct {
 	// then is called after the tagged response.
 	then func()
 
-	mbox *mailbox.Mailbox // the selected one, nil = none
+	mbox *mailbox.Mailbox // the selected one, held until the end of the command; nil = nobody has needed it yet
 	view *mailbox.View    // what the session's sequence numbers refer to
 	// fresh: the command has looked at the mailbox already, and sync need not.
 	fresh bool
@@ -41,6 +41,9 @@ func (srv *Server) request(s *session.Session, cmd []byte) *request {
 }
 
 func (srv *Server) free(r *request) {
+	if r.mbox != nil {
+		r.mbox.Release()
+	}
 	*r = request{}
 	srv.pool.Put(r)
 }
@@ -78,10 +81,7 @@ func (srv *Server) Run(ctx context.Context, s *session.Session, cmd []byte) {
 			r.mbox.Doubt() // its name may be that of another mailbox by now
 		}
 		if r.cmd.sync != syncNone && r.st.Proto == stateSelected && !isBad(err) {
-			if !r.fresh {
-				r.announced()
-			}
-			err = errors.Join(err, r.sync(r.cmd.sync == syncNoExpunge))
+			err = errors.Join(err, r.follow(r.cmd.sync == syncNoExpunge))
 		}
 	}
 	r.finish(err)
@@ -130,20 +130,33 @@ func (r *request) end() error {
 }
 
 // user returns the authenticated user.
-func (r *request) user() *backend.User { return r.srv.users.get(r.st.User) }
+func (r *request) user() *backend.User { return r.srv.users.Get(r.st.User) }
 
-// pin finds the selected mailbox, and the view that the client knows.
+// pin finds, for a command that is about the selected mailbox, the view that the client knows.
 func (r *request) pin() error {
-	if r.st.Proto != stateSelected {
+	if r.cmd.states != inSelected {
 		return nil
 	}
-	r.mbox = r.srv.boxes.Get(r.s.Mailbox())
-	v, err := r.mbox.At(r.st.View)
+	m, err := r.hold()
 	if err != nil {
+		return err
+	}
+	if r.view, err = m.At(r.st.View); err != nil {
 		return r.lost(err)
 	}
-	r.view = v
 	return nil
+}
+
+// hold returns the selected mailbox, which it wakes if it sleeps.
+func (r *request) hold() (*mailbox.Mailbox, error) {
+	if r.mbox == nil {
+		m, err := r.srv.boxes.Wake(r.ctx, r.s.Mailbox())
+		if err != nil {
+			return nil, r.lost(err)
+		}
+		r.mbox = m
+	}
+	return r.mbox, nil
 }
 
 // lost ends a session whose mailbox has no way back to what the client knows.

@@ -41,6 +41,7 @@ func runSelect(r *request) error {
 	if err != nil {
 		return err
 	}
+	r.mbox = m
 	r.s.SetMailbox(m.ID())
 	r.st.View = v.Version
 	r.st.Proto = stateSelected

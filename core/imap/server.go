@@ -10,6 +10,7 @@ import (
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/mailbox"
 	"github.com/roostmail/roost/core/session"
+	"github.com/roostmail/roost/core/users"
 )
 
 // Server is the protocol engine. It implements session.Protocol.
@@ -20,7 +21,7 @@ type Server struct {
 	writer  backend.Writer // nil: storage only reads
 	log     *slog.Logger
 	names   names
-	users   users
+	users   *users.Users
 	boxes   *mailbox.Registry
 	signal  atomic.Pointer[func(id uint32)]
 	pool    sync.Pool // of *request
@@ -39,9 +40,11 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 	if w, ok := storage.(backend.Writer); ok && storage.Info().Has(backend.CapWrite) {
 		srv.writer = w
 	}
-	srv.users.init()
 	srv.pool.New = func() any { return new(request) }
-	srv.boxes = mailbox.NewRegistry(cfg.Mailboxes, storage, srv.changed, log)
+	if srv.boxes, err = mailbox.NewRegistry(cfg.Mailboxes, storage, srv.changed, log); err != nil {
+		return nil, fmt.Errorf("imap: %w", err)
+	}
+	srv.users = srv.boxes.Users()
 	return srv, nil
 }
 
@@ -49,11 +52,14 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 // session.Engine.SignalMailbox.
 func (srv *Server) Attach(signalMailbox func(id uint32)) { srv.signal.Store(&signalMailbox) }
 
-// Mailboxes returns the open mailboxes, for who reads the watcher's events.
+// Mailboxes returns the mailboxes, for who reads the watcher's events and who decides which of them sleep.
 func (srv *Server) Mailboxes() *mailbox.Registry { return srv.boxes }
 
 // Users returns the number of different users that are logged in.
-func (srv *Server) Users() int { return srv.users.len() }
+func (srv *Server) Users() int { return srv.users.LoggedIn() }
+
+// SessionsOf returns how many sessions of a user are logged in.
+func (srv *Server) SessionsOf(user string) int { return srv.users.Sessions(user) }
 
 // Close forgets all mailboxes. The session engine must be closed before.
 func (srv *Server) Close() { srv.boxes.Close() }
@@ -92,7 +98,7 @@ func (srv *Server) Shutdown(s *session.Session) {
 func (srv *Server) Closed(s *session.Session) {
 	srv.closeMailbox(s)
 	st := s.State()
-	srv.users.release(st.User)
+	srv.users.Logout(st.User)
 	st.User = 0
 }
 
@@ -103,12 +109,7 @@ func (srv *Server) closeMailbox(s *session.Session) {
 		return
 	}
 	s.SetMailbox(0)
-	if m := srv.boxes.Get(id); m != nil {
-		if st.Flags&flagRecent != 0 {
-			m.Unclaim(owner(s))
-		}
-		m.Close(st.View)
-	}
+	srv.boxes.Leave(id, st.View, owner(s))
 	st.View = 0
 	st.Flags &^= flagReadWrite | flagRecent
 	if st.Proto == stateSelected {
@@ -123,8 +124,7 @@ func (srv *Server) EventWanted(s *session.Session) bool {
 	if st.Flags&flagIdle == 0 || s.Mailbox() == 0 {
 		return false
 	}
-	m := srv.boxes.Get(s.Mailbox())
-	return m != nil && (m.Dirty() || m.Version() != st.View)
+	return srv.boxes.News(s.Mailbox(), st.View)
 }
 
 // Event implements session.Protocol.

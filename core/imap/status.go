@@ -32,11 +32,25 @@ func quickStatus(r *request) (bool, error) {
 	if r.st.Proto == stateSelected && !r.upToDate() {
 		return false, nil
 	}
+	if r.st.Proto == stateSelected {
+		if st, ok := r.selectedStatus(ref, items); ok {
+			r.writeStatus(raw, items, &st)
+			return true, nil
+		}
+	}
 	st, ok := r.srv.boxes.KnownStatus(ref, items)
 	if ok {
 		r.writeStatus(raw, items, st)
 	}
 	return ok, nil
+}
+
+// selectedStatus returns the values if ref is the selected mailbox, and they are known without its view.
+func (r *request) selectedStatus(ref backend.MailboxRef, items backend.StatusItems) (st backend.MailboxStatus, ok bool) {
+	if namespace, name := r.srv.boxes.NameOf(r.s.Mailbox()); namespace != ref.Namespace || name != ref.Name {
+		return st, false
+	}
+	return r.srv.boxes.StatusOf(r.s.Mailbox(), items)
 }
 
 // status reads the command.

@@ -1,24 +1,45 @@
 package imap
 
 import (
+	"errors"
+
 	"github.com/roostmail/roost/core/imapwire"
 	"github.com/roostmail/roost/core/mailbox"
 )
 
+// follow tells the client, after a command, what happened to the selected mailbox. A mailbox that sleeps is not woken if there is
+// nothing to tell, and a failure to wake it is left to a command that needs it.
+func (r *request) follow(noExpunge bool) error {
+	if r.mbox == nil && (r.fresh || r.srv.boxes.Told(r.s.Mailbox(), r.st.View)) {
+		return nil
+	}
+	if _, err := r.hold(); err != nil {
+		if !errors.Is(err, errNoReply) {
+			r.srv.log.Debug("mailbox could not be looked at", "user", r.user().Name, "error", err)
+			return nil
+		}
+		return err
+	}
+	if !r.fresh {
+		r.announced()
+	}
+	return r.sync(noExpunge)
+}
+
 // announced fetches a change that is known to be there. Whether there is one
 // that nobody has announced is asked by NOOP, CHECK and IDLE only. A failure is left to them, too.
 func (r *request) announced() {
-	if m := r.srv.boxes.Get(r.s.Mailbox()); m != nil && m.Stale() {
-		if err := m.Refresh(r.ctx); err != nil {
+	if r.mbox.Stale() {
+		if err := r.mbox.Refresh(r.ctx); err != nil {
 			r.srv.log.Debug("mailbox could not be looked at", "user", r.user().Name, "error", err)
 		}
 	}
 }
 
-// sync tells the client what happened to the selected mailbox since it was last
+// sync tells the client what happened to the selected mailbox, which is held, since it was last
 // told, and moves the session to that version.
 func (r *request) sync(noExpunge bool) error {
-	m := r.srv.boxes.Get(r.s.Mailbox())
+	m := r.mbox
 	had := r.claimed(m)
 	u, err := m.Catchup(r.st.View, noExpunge)
 	if err != nil {

@@ -31,7 +31,7 @@ func newWritable(t *testing.T) *writable {
 	for range 10 {
 		w.inbox.Append("x", 0)
 	}
-	w.r = mailbox.NewRegistry(mailbox.Config{JournalBytes: 1 << 20}, w.store, func(uint32) {}, discard())
+	w.r = newRegistry(mailbox.Config{JournalBytes: 1 << 20}, w.store, func(uint32) {}, discard())
 	t.Cleanup(w.r.Close)
 	var err error
 	if w.m, w.v, err = w.r.Open(context.Background(), w.ref); err != nil {
@@ -214,7 +214,7 @@ func TestClaimEnds(t *testing.T) {
 	if n := w.m.Current().Unclaimed().Count(w.m.Current()); n != 0 {
 		t.Errorf("%d unclaimed", n)
 	}
-	w.m.Unclaim(7)
+	mailbox.Unclaim(w.m, 7)
 	if !w.m.Claimed(7).Empty() {
 		t.Error("claims of a session that has ended")
 	}

@@ -1,18 +1,12 @@
 package mailbox
 
-import "github.com/emersion/go-imap/v2"
-
 // delta is the step from one version of a mailbox to the next, as the journal keeps it.
 type delta struct {
 	expunged []record // ascending; as they last were
 	flagged  []uint32 // UIDs of older messages whose flags changed, ascending
 	touched  []uint32 // UIDs of older messages of which only the modseq changed, ascending
 
-	// what the version before had
-	uidNext       imap.UID
-	firstRecent   imap.UID
-	highestModSeq uint64
-	keywords      int // number of names
+	limits // of the version before
 }
 
 // size is about what a delta costs in memory, in bytes.
@@ -22,7 +16,7 @@ func (d *delta) size() int {
 
 // deltaFrom notes the limits of the version before.
 func deltaFrom(v *View) *delta {
-	return &delta{uidNext: v.UIDNext, firstRecent: v.FirstRecent, highestModSeq: v.HighestModSeq, keywords: len(v.Keywords)}
+	return &delta{limits: limits{uidNext: v.UIDNext, firstRecent: v.FirstRecent, highestModSeq: v.HighestModSeq, keywords: len(v.Keywords)}}
 }
 
 // changes reports whether the step from v to next is one: whether next has to be a version of its own.

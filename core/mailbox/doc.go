@@ -1,13 +1,33 @@
-// Package mailbox holds the open mailboxes of all sessions: shared, immutable
+// Package mailbox holds the mailboxes that sessions have selected: shared, immutable
 // views, and a journal that takes a session from the version it knows to the
-// newest one.
+// newest one; and, for mailboxes all of whose sessions sleep, a record that all this can be rebuilt from.
 //
 // # Entries
 //
 // A Registry interns (user, namespace, name) to a small id. A session refers to
 // its mailbox by that id and a version number, 12 bytes in its record, and owns
-// nothing else. An entry is freed some time after its last session left
-// (Config.Warm), so that a client which reconnects pays one small call only.
+// nothing else. What is kept of every mailbox is its entry, 128 bytes outside of Go's heap (entry.go): it says whose
+// mailbox it is (a number of core/users and an interned name), what was true of it (UIDVALIDITY, UIDNEXT, number of messages …), the position in
+// storage's history at which that was so, the watch, and whether something may have happened since.
+//
+// # Open and asleep
+//
+// A Mailbox with its views exists while somebody holds it (Open or Wake, until Release: as long as a command runs), and then for Config.Warm:
+// so long it is cheap to go on, also for a client that has gone and comes back. After that, or when the views of all
+// mailboxes exceed Config.ViewCache, it falls asleep: nothing is left but the entry. One timer serves all mailboxes.
+//
+// Asleep it still answers for itself (asleep.go): whether a version is the newest one, STATUS, HIGHESTMODSEQ. An event of its
+// watch marks the entry; nobody is woken but who waits for news (IDLE).
+//
+// To wake it is one call of storage's Open. If the position is the saved one, the view is that of the saved version, and nothing has to be told. Else
+// Changes since the saved position says what has happened, and the old view is the present one, plus what was expunged since, minus what arrived since.
+// It is checked against the saved number of messages; a history that does not fit, or that storage has lost while something
+// changed, costs the sessions that stand there: ErrHistoryGone. (Flags of what was expunged meanwhile are not known: it has none.)
+//
+// Sessions that stand at older versions, and \Recent claims, go into a blob beside the entry (saved.go). So does a position that is longer than an entry has room for.
+//
+// The entry is written whenever a mailbox is let go, so that another process could go on from it: it says which version it describes, and
+// how many the newest one is ahead of that.
 //
 // # Views
 //

@@ -5,3 +5,10 @@ func HoldTurn(m *Mailbox) (release func()) {
 	m.turn <- struct{}{}
 	return func() { <-m.turn }
 }
+
+// Unclaim ends what an owner has claimed.
+func Unclaim(m *Mailbox, owner uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unclaim(owner)
+}

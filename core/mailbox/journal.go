@@ -72,11 +72,12 @@ func (j *journal) between(from, to uint64) []*delta {
 // rebuild returns the view at a version before the current one, cur.
 func (j *journal) rebuild(cur *View, version uint64) *View {
 	steps := j.between(version, cur.Version)
-	limits := steps[0]
+	limits := steps[0].limits
 	old := *cur
 	old.Version = version
 	old.UIDNext, old.FirstRecent, old.HighestModSeq = limits.uidNext, limits.firstRecent, limits.highestModSeq
-	old.Keywords = cur.Keywords[:limits.keywords:limits.keywords]
+	n := min(limits.keywords, len(cur.Keywords))
+	old.Keywords = cur.Keywords[:n:n]
 	old.setChunks(unexpunge(cur, expungedBelow(steps, limits.uidNext), limits.uidNext))
 	return &old
 }

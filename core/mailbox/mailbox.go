@@ -1,24 +1,24 @@
 package mailbox
 
 import (
+	"container/list"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
-// Mailbox is the entry of one mailbox, shared by all its sessions. All methods
-// are safe for concurrent use.
+// Mailbox is an open mailbox: what its entry says, and its views. It is shared by all sessions, and exists as long as somebody
+// holds it (Registry.Open, Wake) or it is warm. All methods are safe for concurrent use, by who holds it.
 type Mailbox struct {
-	r   *Registry
-	id  uint32
-	key key
-	ref atomic.Pointer[backend.MailboxRef] // with the User of the latest login
+	r     *Registry
+	id    uint32
+	e     *entry
+	ref   atomic.Pointer[backend.MailboxRef] // with the User of the latest login
+	table *flagTable
 
-	cur   atomic.Pointer[View] // nil until loaded
-	dirty atomic.Bool          // storage may have something newer
-	// watched: the kernel tells of every change through the watch registered in Registry.watches.
-	watched atomic.Bool
+	cur atomic.Pointer[View] // nil until loaded
 
 	// One refresh at a time; who holds the turn may touch the fields below it.
 	turn   chan struct{} // capacity 1; holding it = having sent
@@ -27,6 +27,7 @@ type Mailbox struct {
 	result error         // this
 	// watchable: the last Open gave a watch. When that is lost, the next refresh opens, to have a new one.
 	watchable bool
+	saved     *saved // what it fell asleep with; nil: nothing, or loaded. Changed by who holds mu too
 
 	mu       sync.Mutex
 	journal  journal
@@ -36,16 +37,16 @@ type Mailbox struct {
 	updates  [4]*Update
 	notes    []memo
 	claims   []claim // who has which \Recent messages, oldest first
+	changed  bool    // the entry does not say all of this
 
 	// guarded by Registry.mu
-	refs      int    // sessions
-	closing   uint64 // generation of the expiry timer
-	watch     int32  // 0 = none
-	watchName string
-	detached  bool // not found by its key any more
+	holds  int           // who works with it
+	queued *list.Element // in Registry.warm; nil while somebody holds it
+	used   time.Time     // when it was put there
+	bytes  int64         // as counted in Registry.bytes
 }
 
-// ID returns the id that Registry.Get takes. It is valid as long as a session refers to the mailbox.
+// ID returns the id that Registry.Wake takes. It is valid as long as a session refers to the mailbox, asleep or not.
 func (m *Mailbox) ID() uint32 { return m.id }
 
 // Ref names the mailbox for storage calls. It is not to be changed.
@@ -64,28 +65,18 @@ func (m *Mailbox) Version() uint64 {
 
 // Dirty reports whether a change was announced that Refresh has not fetched
 // yet. Unlike Clean it asks nobody: a change may be on its way.
-func (m *Mailbox) Dirty() bool { return m.dirty.Load() }
+func (m *Mailbox) Dirty() bool { return m.e.has(bitDirty) }
 
 // Doubt makes the next Refresh ask storage, although no change was announced.
-func (m *Mailbox) Doubt() { m.dirty.Store(true) }
+func (m *Mailbox) Doubt() { m.r.mark(m.e, bitDirty) }
 
 // Clean reports whether Current is known to be the newest state of the mailbox
 // at this moment. Always false for a mailbox without a watch. It does not block.
-func (m *Mailbox) Clean() bool {
-	if !m.watched.Load() || m.dirty.Load() {
-		return false
-	}
-	return m.r.poll() && m.watched.Load() && !m.dirty.Load() && m.cur.Load() != nil
-}
+func (m *Mailbox) Clean() bool { return m.cur.Load() != nil && m.r.clean(m.e) }
 
 // Stale reports whether there is a change that Refresh has not fetched yet, as far as can
 // be known without a call: exactly for a mailbox with a watch, else as announced.
-func (m *Mailbox) Stale() bool {
-	if m.watched.Load() {
-		return !m.Clean()
-	}
-	return m.dirty.Load()
-}
+func (m *Mailbox) Stale() bool { return m.r.stale(m.e) }
 
 // At returns the view of a version that a session stands at.
 func (m *Mailbox) At(version uint64) (*View, error) {
@@ -99,6 +90,9 @@ func (m *Mailbox) At(version uint64) (*View, error) {
 
 func (m *Mailbox) at(version uint64) (*View, error) {
 	cur := m.cur.Load()
+	if cur == nil {
+		return nil, m.goneError()
+	}
 	if cur.Version == version {
 		return cur, nil
 	}
@@ -134,6 +128,9 @@ func (m *Mailbox) Catchup(version uint64, noExpunge bool) (*Update, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	cur := m.cur.Load()
+	if cur == nil {
+		return nil, m.goneError()
+	}
 	if version == cur.Version {
 		if m.lost != nil {
 			return nil, m.lost
@@ -171,23 +168,25 @@ func (m *Mailbox) Advance(from, to uint64) {
 	m.mu.Lock()
 	m.journal.pin(to)
 	m.journal.unpin(from)
+	m.changed = true
 	m.mu.Unlock()
 }
 
-// Close ends a session's use of the mailbox, at the version it stands at.
+// Close ends a session's use of the mailbox, at the version it stands at, and the caller's.
 func (m *Mailbox) Close(version uint64) {
-	m.mu.Lock()
-	m.journal.unpin(version)
-	m.mu.Unlock()
-	m.r.release(m)
+	m.r.Leave(m.id, version, 0)
+	m.Release()
 }
 
-// install makes v the current view. d leads to it from the one before; nil for the first.
+// install makes v the current view. d leads to it from the one before; nil: the journal has nothing to tell of.
 // The caller holds mu.
 func (m *Mailbox) install(v *View, d *delta) {
 	m.cur.Store(v)
+	if m.e.current() != v.Version {
+		m.e.setCurrent(v.Version)
+	}
+	m.changed = true
 	if d == nil {
-		m.journal = newJournal(v.Version, m.r.cfg.JournalBytes)
 		return
 	}
 	m.journal.add(d)

@@ -24,7 +24,7 @@ func BenchmarkOpenMailboxes(b *testing.B) {
 				}
 			}
 			for b.Loop() {
-				r := mailbox.NewRegistry(mailbox.Config{JournalBytes: 1 << 20}, store, func(uint32) {}, discard())
+				r := newRegistry(mailbox.Config{JournalBytes: 1 << 20}, store, func(uint32) {}, discard())
 				before := heap()
 				user := &backend.User{Name: "u"}
 				for i := range n {

@@ -151,6 +151,7 @@ func change(f *fixture, rnd *rand.Rand, most int) {
 		f.inbox.SkipUIDs(uint32(1 + rnd.IntN(5)))
 	default:
 		f.inbox.ForgetHistory()
+		f.forgot = true
 	}
 }
 

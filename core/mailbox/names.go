@@ -10,28 +10,32 @@ import (
 // by now. Sessions that have one of them selected find out with their next command.
 func (r *Registry) Renamed(ref backend.MailboxRef, below bool) {
 	k := keyOf(ref)
+	var doubtful []uint32
 	r.mu.Lock()
 	r.statuses.dropNames(k, below)
-	top := r.byKey[k]
+	if id := r.lookup(ref); id != 0 {
+		doubtful = append(doubtful, id)
+	}
+	if below {
+		doubtful = r.below(doubtful, k)
+	}
 	r.mu.Unlock()
-	if top != nil {
-		r.doubt(top)
-	}
-	if !below {
-		return
-	}
-	for _, m := range r.all() {
-		if m.key.below(k) {
-			r.doubt(m)
+	for _, id := range doubtful {
+		if e := r.at(id); e != nil && e.current() != 0 {
+			r.markDirty(id)
 		}
 	}
 }
 
-// doubt makes the sessions of a mailbox look at it.
-func (r *Registry) doubt(m *Mailbox) {
-	if m.cur.Load() != nil && !m.dirty.Swap(true) {
-		r.onChange(m.id)
+// below appends the mailboxes below a name. The caller holds r.mu.
+func (r *Registry) below(ids []uint32, top key) []uint32 {
+	for id := r.byUser.First(r.users.Hash(top.user)); id != 0; id = r.byUser.Next(id) {
+		e := r.entries.At(id)
+		if namespace, name := r.nameOf(e); r.users.Is(e.user, top.user) && (key{top.user, namespace, name}).below(top) {
+			ids = append(ids, id)
+		}
 	}
+	return ids
 }
 
 func keyOf(ref backend.MailboxRef) key { return key{ref.User.Name, ref.Namespace, ref.Name} }

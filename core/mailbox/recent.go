@@ -128,6 +128,7 @@ func (m *Mailbox) installClaim(c *backend.Changes) {
 func (m *Mailbox) addClaim(c claim) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.changed = true
 	n := len(m.claims)
 	if n > 0 && m.claims[n-1].owner == c.owner && m.claims[n-1].next == c.first {
 		m.claims[n-1].next = c.next
@@ -139,10 +140,8 @@ func (m *Mailbox) addClaim(c claim) {
 	m.claims = append(m.claims, c)
 }
 
-// Unclaim ends what an owner has claimed: its messages are \Recent for nobody.
-func (m *Mailbox) Unclaim(owner uint64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// unclaim ends what an owner has claimed: its messages are \Recent for nobody. The caller holds mu.
+func (m *Mailbox) unclaim(owner uint64) {
 	left := m.claims[:0]
 	for _, c := range m.claims {
 		if c.owner != owner {

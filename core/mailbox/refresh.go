@@ -47,18 +47,24 @@ func (m *Mailbox) fetch(ctx context.Context) (changed bool, err error) {
 	}
 	m.r.poll()
 	before := m.r.watchState()
-	m.dirty.Store(false) // what was announced up to here, the call below finds
+	m.r.unmark(m.e, bitDirty) // what was announced up to here, the call below finds
 	cur := m.cur.Load()
-	if cur == nil || m.r.watcher != nil && !m.watched.Load() && m.watchable {
+	known := cur != nil || m.saved != nil
+	switch {
+	case m.saved != nil:
+		if changed, err = m.awaken(ctx, before); err == nil {
+			m.r.woken(m)
+		}
+	case cur == nil || m.r.watcher != nil && !m.e.has(bitWatched) && m.watchable:
 		changed, err = m.open(ctx, before)
-	} else {
+	default:
 		changed, err = m.changes(ctx)
 	}
 	if err == nil {
 		return changed, nil
 	}
-	m.dirty.Store(true)
-	if cur != nil && (backend.KindOf(err) == backend.KindNotFound || err == ErrReplaced) {
+	m.Doubt()
+	if known && (backend.KindOf(err) == backend.KindNotFound || err == ErrReplaced) {
 		if err != ErrReplaced {
 			err = ErrDeleted
 		}
@@ -80,7 +86,7 @@ func (m *Mailbox) open(ctx context.Context, before watchState) (bool, error) {
 	m.report(s.Damage)
 	changed, err := m.apply(s.Position, func(cur *View) (*View, *delta, error) {
 		if cur == nil {
-			v, err := fromSnapshot(s, new(flagTable), 1)
+			v, err := fromSnapshot(s, m.table, m.journal.current())
 			return v, nil, err
 		}
 		return fromReset(cur, s)
@@ -132,6 +138,7 @@ func (m *Mailbox) apply(position []byte, step func(cur *View) (*View, *delta, er
 	if err != nil {
 		return false, err
 	}
+	m.changed = m.changed || !bytes.Equal(m.position, position)
 	m.position = position
 	if v == cur {
 		return false, nil
@@ -145,13 +152,19 @@ func (m *Mailbox) lose(err error) {
 	m.mu.Lock()
 	m.lost = err
 	m.mu.Unlock()
+	bit := bitDeleted
+	if err == ErrReplaced {
+		bit = bitReplaced
+	}
 	m.r.mu.Lock()
-	m.r.detach(m)
+	m.r.mark(m.e, bit)
+	m.r.detach(m.id)
 	m.r.mu.Unlock()
 }
 
 func (m *Mailbox) report(damage []string) {
 	for _, d := range damage {
-		m.r.log.Error("mailbox is damaged", "user", m.key.user, "namespace", m.key.namespace, "mailbox", m.key.name, "damage", d)
+		ref := m.Ref()
+		m.r.log.Error("mailbox is damaged", "user", ref.User.Name, "namespace", ref.Namespace, "mailbox", ref.Name, "damage", d)
 	}
 }

@@ -1,19 +1,27 @@
 package mailbox
 
 import (
+	"container/list"
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/users"
 )
 
 // Config holds the settings of a Registry.
 type Config struct {
-	// Warm is how long a mailbox without a session stays open.
+	// Warm is how long a mailbox stays open after its last use, [limits] mailbox_warm. Then it sleeps, or is
+	// forgotten if no session refers to it.
 	Warm time.Duration
+	// ViewCache bounds the sum of all views and journals in bytes, [limits] view_cache: beyond it the least recently used
+	// mailboxes sleep at once. Those in use may exceed it. 0 = no bound.
+	ViewCache int64
 	// JournalBytes bounds the journal of one mailbox, [limits] mailbox_journal.
 	JournalBytes int
 	// PollInterval is how often a mailbox without a watch is asked for changes
@@ -24,10 +32,11 @@ type Config struct {
 }
 
 // DefaultConfig is used where nothing else is configured.
-var DefaultConfig = Config{Warm: 5 * time.Second, JournalBytes: 1 << 20, PollInterval: 30 * time.Second, Statuses: 8192}
+var DefaultConfig = Config{Warm: 5 * time.Second, ViewCache: 256 << 20, JournalBytes: 1 << 20, PollInterval: 30 * time.Second, Statuses: 8192}
 
-// Registry holds the open mailboxes.
+// Registry holds the mailboxes that sessions refer to.
 type Registry struct {
+	*tables
 	cfg      Config
 	storage  backend.Storage
 	watcher  backend.Watcher // nil = storage has no watches
@@ -35,16 +44,23 @@ type Registry struct {
 	onChange func(id uint32)
 	pollFunc atomic.Pointer[func()]
 
-	mu    sync.RWMutex
-	byKey map[key]*Mailbox
-	slots []*Mailbox // by id; [0] is never used
-	free  []uint32   // unused ids
+	dirtyCount   atomic.Int64 // entries with bitDirty
+	watchedCount atomic.Int64 // entries with bitWatched
 
-	statuses knownStatuses
-	watches  map[int32][]*Mailbox
-	epoch    uint64     // of the watches; WatchLost begins a new one
-	events   uint64     // how many there were, of which
-	recent   [256]int32 // these were the watches of the last ones: event n in [n % 256]
+	mu                     sync.RWMutex        // guards the entries too
+	open                   map[uint32]*Mailbox // those that do not sleep
+	warm                   list.List           // of *Mailbox: those that nobody holds, the least recently used last
+	bytes                  int64               // of all in warm, and of those held when they were last there
+	timer                  *time.Timer         // of sweep, if
+	armed                  bool                // it runs
+	parked, wakes, evicted uint64              // totals
+
+	statuses  knownStatuses
+	epoch     uint64     // of the watches; WatchLost begins a new one
+	events    uint64     // how many there were, of which
+	recent    [256]int32 // these were the watches of the last ones: event n in [n % 256]
+	back      []int32    // watches to give back, by a goroutine
+	unwatches bool       // that runs
 
 	stop   chan struct{}
 	closed bool
@@ -53,6 +69,7 @@ type Registry struct {
 	cancel context.CancelFunc
 }
 
+// key names a mailbox.
 type key struct{ user, namespace, name string }
 
 // NewRegistry returns an empty registry. onChange is called, from any goroutine
@@ -60,18 +77,22 @@ type key struct{ user, namespace, name string }
 // version, or storage announced a change. It must not block.
 //
 // storage may also implement backend.Watcher; whoever reads its descriptor calls
-// WatchEvent and WatchLost. Close ends the goroutine that NewRegistry starts.
-func NewRegistry(cfg Config, storage backend.Storage, onChange func(id uint32), log *slog.Logger) *Registry {
+// WatchEvent and WatchLost. Close ends the goroutine that NewRegistry starts. It fails if the system refuses memory.
+func NewRegistry(cfg Config, storage backend.Storage, onChange func(id uint32), log *slog.Logger) (*Registry, error) {
+	t, err := newTables()
+	if err != nil {
+		return nil, fmt.Errorf("mailbox: %w", err)
+	}
 	r := &Registry{
+		tables:   t,
 		cfg:      cfg,
 		storage:  storage,
 		log:      log,
 		onChange: onChange,
-		byKey:    map[key]*Mailbox{},
-		slots:    make([]*Mailbox, 1),
-		watches:  map[int32][]*Mailbox{},
+		open:     map[uint32]*Mailbox{},
 		stop:     make(chan struct{}),
 	}
+	runtime.AddCleanup(r, (*tables).close, t) // not in Close: who is late must find the entries
 	r.statuses.init(cfg.Statuses)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	if w, ok := storage.(backend.Watcher); ok && storage.Info().Has(backend.CapWatchFD) {
@@ -81,8 +102,11 @@ func NewRegistry(cfg Config, storage backend.Storage, onChange func(id uint32), 
 		r.wg.Add(1)
 		go r.pollUnwatched() // ends with Close
 	}
-	return r
+	return r, nil
 }
+
+// Users returns the table of users, whose ids the entries refer to.
+func (r *Registry) Users() *users.Users { return r.users }
 
 // Close forgets all mailboxes and waits for what the registry has started.
 func (r *Registry) Close() {
@@ -92,6 +116,9 @@ func (r *Registry) Close() {
 		return
 	}
 	r.closed = true
+	if r.timer != nil {
+		r.timer.Stop()
+	}
 	close(r.stop)
 	r.mu.Unlock()
 	r.cancel()
@@ -99,19 +126,22 @@ func (r *Registry) Close() {
 }
 
 // Open returns a mailbox in its newest state, with the session counted in at the view's
-// version. The caller ends with Mailbox.Close. Errors are those of storage's Open.
+// version. The session ends with Leave, the caller's use of the Mailbox with Release; Mailbox.Close does both. Errors are those of storage's Open.
 func (r *Registry) Open(ctx context.Context, ref backend.MailboxRef) (*Mailbox, *View, error) {
 	for {
-		m := r.acquire(ref)
+		m, err := r.acquire(ref)
+		if err != nil {
+			return nil, nil, &backend.Error{Kind: backend.KindUnavailable, Message: "Too many mailboxes are in use.", Cause: err}
+		}
 		if !r.holdsName(ctx, m) {
 			m.Doubt()
 		}
-		err := m.Refresh(ctx)
-		if err == nil {
+		if err = m.Refresh(ctx); err == nil {
 			m.mu.Lock()
 			v := m.cur.Load()
 			if err = m.lost; err == nil {
 				m.journal.pin(v.Version)
+				m.changed = true
 				m.mu.Unlock()
 				return m, v, nil
 			}
@@ -126,119 +156,76 @@ func (r *Registry) Open(ctx context.Context, ref backend.MailboxRef) (*Mailbox, 
 	}
 }
 
-// Get returns the mailbox with an id, or nil. The caller must be a session that refers to it.
-func (r *Registry) Get(id uint32) *Mailbox {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if int64(id) >= int64(len(r.slots)) {
-		return nil
+// acquire returns the entry of ref, made if need be, with one more reference, awake.
+func (r *Registry) acquire(ref backend.MailboxRef) (*Mailbox, error) {
+	user, err := r.users.Hold(ref.User)
+	if err != nil {
+		return nil, err
 	}
-	return r.slots[id]
-}
-
-// Stats are sums over all mailboxes.
-type Stats struct {
-	Mailboxes    int
-	Statuses     int // remembered
-	Watched      int
-	Messages     uint64
-	JournalBytes uint64
-}
-
-// Stats walks over all mailboxes.
-func (r *Registry) Stats() Stats {
-	var s Stats
-	r.mu.RLock()
-	s.Statuses = r.statuses.recent.Len()
-	r.mu.RUnlock()
-	for _, m := range r.all() {
-		s.Mailboxes++
-		if m.watched.Load() {
-			s.Watched++
-		}
-		if v := m.Current(); v != nil {
-			s.Messages += uint64(v.Len())
-		}
-		m.mu.Lock()
-		s.JournalBytes += uint64(m.journal.bytes)
-		m.mu.Unlock()
+	name, err := r.names.Hold(appendName(nil, ref.Namespace, ref.Name))
+	if err != nil {
+		r.users.Drop(user)
+		return nil, err
 	}
-	return s
-}
-
-// all returns the mailboxes of this moment.
-func (r *Registry) all() []*Mailbox {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	ms := make([]*Mailbox, 0, len(r.slots))
-	for _, m := range r.slots {
-		if m != nil {
-			ms = append(ms, m)
-		}
-	}
-	return ms
-}
-
-// acquire returns the entry of ref, made if need be, with one more reference.
-func (r *Registry) acquire(ref backend.MailboxRef) *Mailbox {
-	k := key{ref.User.Name, ref.Namespace, ref.Name}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := r.byKey[k]
-	if m == nil {
-		m = &Mailbox{r: r, key: k, turn: make(chan struct{}, 1)}
-		if n := len(r.free); n > 0 {
-			m.id, r.free = r.free[n-1], r.free[:n-1]
-			r.slots[m.id] = m
-		} else {
-			m.id = uint32(len(r.slots))
-			r.slots = append(r.slots, m)
+	id := r.find(user, name)
+	if id == 0 {
+		if id, err = r.add(user, name); err != nil {
+			r.users.Drop(user)
+			r.names.Drop(name)
+			return nil, err
 		}
-		r.byKey[k] = m
+	} else {
+		r.names.Drop(name)
+		r.belongsTo(id, user)
 	}
-	m.refs++
-	m.closing++ // an expiry under way is void
+	r.entries.At(id).refs++
+	m := r.hold(id)
 	m.ref.Store(&ref)
-	return m
+	return m, nil
 }
 
-// release gives back one reference. The last one starts the expiry.
+// release takes back what acquire has given.
 func (r *Registry) release(m *Mailbox) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m.refs--; m.refs > 0 {
-		return
-	}
-	m.closing++
-	if m.cur.Load() == nil || m.detached || r.cfg.Warm <= 0 || r.closed {
-		r.remove(m)
-		return
-	}
-	generation := m.closing
-	time.AfterFunc(r.cfg.Warm, func() { r.expire(m, generation) })
+	m.e.refs--
+	r.letGo(m)
 }
 
-// expire frees a mailbox that nobody has used since its expiry was started.
-func (r *Registry) expire(m *Mailbox, generation uint64) {
+// Leave ends a session's use of a mailbox, at the version it stands at. owner is that of its claims.
+func (r *Registry) Leave(id uint32, version, owner uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m.closing == generation && !r.closed {
-		r.remove(m)
+	e := r.at(id)
+	if e == nil || e.refs == 0 {
+		return
+	}
+	e.refs--
+	m := r.open[id]
+	if m == nil {
+		if e.refs > 0 {
+			r.leaveSaved(id, e, version, owner)
+		} else {
+			r.remove(id) // its view is not kept, so it is of no use to who comes next
+		}
+		return
+	}
+	m.mu.Lock()
+	m.journal.unpin(version)
+	m.unclaim(owner)
+	m.changed = true
+	m.mu.Unlock()
+	if m.holds == 0 { // it begins to wait anew
+		m.holds++
+		r.letGo(m)
 	}
 }
 
-// remove frees an entry without references. The caller holds mu.
-func (r *Registry) remove(m *Mailbox) {
-	r.detach(m)
-	r.dropWatch(m)
-	r.slots[m.id] = nil
-	r.free = append(r.free, m.id)
-}
-
-// detach makes that m is not found by its name any more. The caller holds mu.
-func (r *Registry) detach(m *Mailbox) {
-	if !m.detached {
-		m.detached = true
-		delete(r.byKey, m.key)
-	}
+// Get returns the mailbox with an id if it is awake, else nil.
+func (r *Registry) Get(id uint32) *Mailbox {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.open[id]
 }

@@ -26,6 +26,7 @@ type fixture struct {
 	r       *mailbox.Registry
 	mu      sync.Mutex
 	signals []uint32
+	forgot  bool // change has made storage forget its history
 }
 
 var inboxRef = backend.MailboxRef{User: &backend.User{Name: "demo"}, Name: "INBOX"}
@@ -35,7 +36,7 @@ func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, ni
 func newFixture(t *testing.T, watches bool, cfg mailbox.Config) *fixture {
 	f := &fixture{t: t, store: mailboxtest.New(watches)}
 	f.inbox = f.store.Create("demo", "", "INBOX")
-	f.r = mailbox.NewRegistry(cfg, f.store, func(id uint32) {
+	f.r = newRegistry(cfg, f.store, func(id uint32) {
 		f.mu.Lock()
 		f.signals = append(f.signals, id)
 		f.mu.Unlock()
@@ -446,4 +447,13 @@ func TestConcurrentSessions(t *testing.T) {
 		t.Error(diff)
 	}
 	m.Close(v.Version)
+}
+
+// newRegistry is mailbox.NewRegistry, which fails only without memory.
+func newRegistry(cfg mailbox.Config, store backend.Storage, onChange func(uint32), log *slog.Logger) *mailbox.Registry {
+	r, err := mailbox.NewRegistry(cfg, store, onChange, log)
+	if err != nil {
+		panic(err)
+	}
+	return r
 }

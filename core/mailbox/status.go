@@ -91,7 +91,7 @@ func (r *Registry) Status(ctx context.Context, u *backend.User, namespace string
 // mailbox does not tell that; those of a remembered STATUS do.
 func (r *Registry) holdsName(ctx context.Context, m *Mailbox) bool {
 	v, ref := m.Current(), m.Ref()
-	if v == nil || !m.watched.Load() {
+	if v == nil || !m.e.has(bitWatched) {
 		return false // it is asked for its changes in any case
 	}
 	got, err := r.Status(ctx, ref.User, ref.Namespace, []string{ref.Name}, backend.StatusMailboxID)

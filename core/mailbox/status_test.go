@@ -150,7 +150,7 @@ func (m *meddler) Status(ctx context.Context, u *backend.User, namespace string,
 func TestStatusIsNotRememberedIfSomethingHappensMeanwhile(t *testing.T) {
 	store := &meddler{Store: mailboxtest.New(true)}
 	inbox := store.Create("demo", "", "INBOX")
-	r := mailbox.NewRegistry(statusConfig(10), store, func(uint32) {}, discard())
+	r := newRegistry(statusConfig(10), store, func(uint32) {}, discard())
 	t.Cleanup(r.Close)
 	deliver := func() {
 		for _, e := range store.Drain() {

@@ -38,20 +38,18 @@ func (r *Registry) WatchEvent(wd int32, name string, gone bool) {
 	r.recent[r.events%uint64(len(r.recent))] = wd
 	r.events++
 	r.statuses.event(wd, name, gone)
-	for _, m := range r.watches[wd] {
-		if !gone && !means(name, m.watchName) {
-			continue
+	for id := r.byWatch.First(watchHash(wd)); id != 0; {
+		e := r.entries.At(id)
+		next := e.watchNext
+		if e.watch == wd && (gone || r.means(e, name)) {
+			if gone {
+				r.unlist(id)
+			}
+			if !r.mark(e, bitDirty) {
+				signal = append(signal, id)
+			}
 		}
-		if gone {
-			m.watch = 0
-			m.watched.Store(false)
-		}
-		if !m.dirty.Swap(true) {
-			signal = append(signal, m.id)
-		}
-	}
-	if gone {
-		delete(r.watches, wd)
+		id = next
 	}
 	r.mu.Unlock()
 	for _, id := range signal {
@@ -59,14 +57,20 @@ func (r *Registry) WatchEvent(wd int32, name string, gone bool) {
 	}
 }
 
+// means is means for the names that an entry watches for. The caller holds r.mu.
+func (r *Registry) means(e *entry, name string) bool {
+	var buf [128]byte
+	return means(name, string(r.names.Append(buf[:0], e.watchName)))
+}
+
 // Wrote tells that the caller has changed a mailbox in storage. The sessions there learn of it as of a
 // change by somebody else: by the watch's event, or if there is no watch from here.
 func (r *Registry) Wrote(ref backend.MailboxRef) {
 	r.mu.RLock()
-	m := r.byKey[key{ref.User.Name, ref.Namespace, ref.Name}]
+	id := r.lookup(ref)
 	r.mu.RUnlock()
-	if m != nil && !m.watched.Load() && !m.dirty.Swap(true) {
-		r.onChange(m.id)
+	if id != 0 && !r.entries.At(id).has(bitWatched) {
+		r.markDirty(id)
 	}
 }
 
@@ -77,26 +81,28 @@ func means(name, prefix string) bool { return name == "" || strings.HasPrefix(na
 // WatchLost tells that all watches are void: events were lost, or the watcher
 // was restarted. Every mailbox is taken to be changed, and gets a new watch when it is next looked at.
 func (r *Registry) WatchLost() {
-	var signal []uint32
 	r.mu.Lock()
 	r.epoch++
-	clear(r.watches)
 	if back := r.statuses.lost(); len(back) > 0 {
 		r.unwatch(back)
 	}
-	for _, m := range r.slots {
-		if m == nil {
-			continue
-		}
-		m.watch = 0
-		m.watched.Store(false)
-		if !m.dirty.Swap(true) {
-			signal = append(signal, m.id)
-		}
+	for id := uint32(1); id <= r.entries.Slots(); id++ {
+		e := r.entries.At(id)
+		r.names.Drop(e.watchName)
+		e.watch, e.watchName = 0, 0
+		r.unmark(e, bitWatched)
 	}
+	r.byWatch.Clear()
 	r.mu.Unlock()
-	for _, id := range signal {
-		r.onChange(id)
+	r.each(func(id uint32, e *entry) { r.markDirty(id) })
+}
+
+// each calls f for the entries that there are, without a lock.
+func (r *Registry) each(f func(id uint32, e *entry)) {
+	for id := uint32(1); id <= r.entries.Slots(); id++ {
+		if e := r.at(id); e != nil {
+			f(id, e)
+		}
 	}
 }
 
@@ -115,16 +121,23 @@ func (r *Registry) watchState() watchState {
 func (r *Registry) addWatch(m *Mailbox, wd int32, name string, before watchState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unlist(m)
+	e := m.e
+	r.dropWatch(m.id)
 	if wd == 0 || r.watcher == nil || r.epoch != before.epoch {
 		return // a watch of an earlier watcher says nothing
 	}
-	m.watch, m.watchName = wd, name
-	r.watches[wd] = append(r.watches[wd], m)
-	if r.eventSince(wd, before.events) {
-		m.dirty.Store(true)
+	prefix, err := r.names.Hold([]byte(name))
+	if err != nil {
+		r.log.Error("mailbox can not be watched", "error", err)
+		r.unwatch([]int32{wd})
+		return
 	}
-	m.watched.Store(true)
+	e.watch, e.watchName = wd, prefix
+	r.byWatch.Add(m.id)
+	if r.eventSince(wd, before.events) {
+		r.mark(e, bitDirty)
+	}
+	r.mark(e, bitWatched)
 }
 
 // eventSince reports whether there was, or may have been, an event of wd after the first n. The caller holds mu.
@@ -140,19 +153,17 @@ func (r *Registry) eventSince(wd int32, n uint64) bool {
 	return false
 }
 
-// unlist takes m off the list of its watch, which it returns; 0 if there was none. The caller holds mu.
-func (r *Registry) unlist(m *Mailbox) (wd int32) {
-	if m.watch == 0 {
+// unlist takes an entry off the list of its watch, which it returns; 0 if there was none. The caller holds mu.
+func (r *Registry) unlist(id uint32) (wd int32) {
+	e := r.entries.At(id)
+	if e.watch == 0 {
 		return 0
 	}
-	wd = m.watch
-	m.watch = 0
-	m.watched.Store(false)
-	if ms := without(r.watches[wd], m); len(ms) > 0 {
-		r.watches[wd] = ms
-	} else {
-		delete(r.watches, wd)
-	}
+	r.byWatch.Remove(id)
+	r.names.Drop(e.watchName)
+	wd = e.watch
+	e.watch, e.watchName = 0, 0
+	r.unmark(e, bitWatched)
 	return wd
 }
 
@@ -161,15 +172,18 @@ func without[T comparable](s []T, x T) []T {
 	return slices.DeleteFunc(s, func(y T) bool { return y == x })
 }
 
-// dropWatch gives the watch of m back. The caller holds mu.
-func (r *Registry) dropWatch(m *Mailbox) {
-	if wd := r.unlist(m); wd != 0 {
+// dropWatch gives the watch of an entry back. The caller holds mu.
+func (r *Registry) dropWatch(id uint32) {
+	if wd := r.unlist(id); wd != 0 {
 		r.unwatch([]int32{wd})
 	}
 }
 
-// unwatchTimeout bounds the call that takes back watches.
-const unwatchTimeout = 10 * time.Second
+// unwatchTimeout bounds the call that takes back watches, unwatchStep how many it takes.
+const (
+	unwatchTimeout = 10 * time.Second
+	unwatchStep    = 1024
+)
 
 // unwatch gives watches back, in the background, each as often as storage has added it. If it
 // removes one that is used nevertheless, since the same directory was watched anew meanwhile, it
@@ -178,15 +192,33 @@ func (r *Registry) unwatch(wds []int32) {
 	if r.closed {
 		return
 	}
-	r.wg.Add(1)
-	go func() { // ends after one call, with r.ctx at the latest
-		defer r.wg.Done()
-		ctx, cancel := context.WithTimeout(r.ctx, unwatchTimeout)
-		defer cancel()
-		if err := r.watcher.Unwatch(ctx, wds); err != nil {
-			r.log.Debug("unwatch", "watches", wds, "error", err)
+	r.back = append(r.back, wds...)
+	if !r.unwatches {
+		r.unwatches = true
+		r.wg.Add(1)
+		go r.giveBack() // ends when nothing is left, with r.ctx at the latest
+	}
+}
+
+// giveBack makes one call after the other until there are no watches to give back.
+func (r *Registry) giveBack() {
+	defer r.wg.Done()
+	for {
+		r.mu.Lock()
+		n := min(len(r.back), unwatchStep)
+		wds := r.back[:n:n]
+		if r.back = r.back[n:]; n == 0 {
+			r.back, r.unwatches = nil, false
+			r.mu.Unlock()
+			return
 		}
-	}()
+		r.mu.Unlock()
+		ctx, cancel := context.WithTimeout(r.ctx, unwatchTimeout)
+		if err := r.watcher.Unwatch(ctx, wds); err != nil {
+			r.log.Debug("unwatch", "watches", len(wds), "error", err)
+		}
+		cancel()
+	}
 }
 
 // pollUnwatched announces, in each interval, a change of every mailbox without a
@@ -201,13 +233,16 @@ func (r *Registry) pollUnwatched() {
 			return
 		case <-t.C:
 		}
-		for _, m := range r.all() {
-			if !m.watched.Load() {
-				m.dirty.Store(true)
-			}
-			if m.dirty.Load() {
-				r.onChange(m.id)
-			}
+		if r.dirtyCount.Load() == 0 && r.watchedCount.Load() == int64(r.entries.Used()) {
+			continue
 		}
+		r.each(func(id uint32, e *entry) {
+			if !e.has(bitWatched) {
+				r.mark(e, bitDirty)
+			}
+			if e.has(bitDirty) {
+				r.onChange(id)
+			}
+		})
 	}
 }

@@ -51,6 +51,7 @@ func (s *Server) imapConfig() imap.Config {
 	i.Namespaces = c.Namespaces
 	i.Mailboxes = mailbox.Config{
 		Warm:         c.Limits.MailboxWarm,
+		ViewCache:    int64(c.Limits.ViewCache),
 		JournalBytes: c.Limits.MailboxJournal,
 		PollInterval: c.Limits.MailboxPoll,
 		Statuses:     c.Limits.StatusCache,

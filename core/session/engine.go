@@ -30,7 +30,7 @@ type Engine struct {
 
 	slab       *records
 	extras     extraTable
-	lists      lists
+	lists      *lists
 	tasks      tasks
 	spools     spools
 	pool       pool
@@ -78,7 +78,10 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time)
 		return nil, err
 	}
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
-	e.lists.slab, e.tasks.base, e.tasks.grace = e.slab, e.ctx, cfg.HangupGrace
+	if e.lists, err = newLists(e.slab); err != nil {
+		return nil, err
+	}
+	e.tasks.base, e.tasks.grace = e.ctx, cfg.HangupGrace
 	e.handshakes.max = cfg.MaxHandshakes
 	e.spools.dir, e.spools.maxBytes, e.spools.maxFiles = cfg.SpoolDir, cfg.MaxSpool, int64(cfg.MaxSpoolFiles)
 	if err := e.spools.check(); err != nil {

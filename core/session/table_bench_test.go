@@ -20,7 +20,7 @@ func BenchmarkTable(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer s.close()
-			l := &lists{slab: s}
+			l := testLists(b, s)
 			w := &wheel{slab: s, wake: func() {}}
 			for i := range n {
 				slot, r, err := s.take()

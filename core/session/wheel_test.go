@@ -74,7 +74,7 @@ func TestListsAgainstModel(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	const n = 40
 	s := testSlab(t, n)
-	l := &lists{slab: s}
+	l := testLists(t, s)
 	model := map[uint32]uint32{} // slot → mailbox
 	for slot := uint32(1); slot <= n; slot++ {
 		s.at(slot).word.release()
@@ -97,11 +97,20 @@ func TestListsAgainstModel(t *testing.T) {
 	for slot := uint32(1); slot <= n; slot++ {
 		l.move(slot, s.at(slot), 0)
 	}
-	for i := range l.shards {
-		if len(l.shards[i].heads) != 0 {
-			t.Errorf("shard %d has lists of nobody: %v", i, l.shards[i].heads)
+	for id := range uint32(4) {
+		if h := l.head(id*listShards/2, false); h != nil && *h != 0 {
+			t.Errorf("mailbox %d has a list of nobody: %d", id*listShards/2, *h)
 		}
 	}
+}
+
+func testLists(tb testing.TB, s *records) *lists {
+	tb.Helper()
+	l, err := newLists(s)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return l
 }
 
 func TestRecordsOfEndedSessionsAreWiped(t *testing.T) {

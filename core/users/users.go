@@ -40,8 +40,9 @@ type Users struct {
 	seed   maphash.Seed
 	cache  [cacheSize]atomic.Pointer[cached]
 
-	mu    sync.RWMutex // guards the records and what follows
-	index *slab.Index
+	mu       sync.RWMutex // guards the records and what follows
+	index    *slab.Index
+	loggedIn int // entries with sessions
 }
 
 // cached is a decoded user.
@@ -74,7 +75,11 @@ func (u *Users) hash(name string) uint32 { return uint32(maphash.String(u.seed, 
 
 // Login returns the id of a user, which is never 0, with one more session. Logout gives it back.
 func (u *Users) Login(user *backend.User) (uint32, error) {
-	return u.acquire(user, func(r *record) { r.Sessions++ })
+	return u.acquire(user, func(r *record) {
+		if r.Sessions++; r.Sessions == 1 {
+			u.loggedIn++
+		}
+	})
 }
 
 // Hold returns the id of a user with one more reference. Drop gives it back.
@@ -84,7 +89,14 @@ func (u *Users) Hold(user *backend.User) (uint32, error) {
 
 // Logout ends a session of a user; 0 is ignored.
 func (u *Users) Logout(id uint32) {
-	u.release(id, func(r *record) { r.Sessions = max(r.Sessions, 1) - 1 })
+	u.release(id, func(r *record) {
+		if r.Sessions == 0 {
+			return
+		}
+		if r.Sessions--; r.Sessions == 0 {
+			u.loggedIn--
+		}
+	})
 }
 
 // Drop gives back a reference; 0 is ignored.
@@ -213,6 +225,25 @@ func (u *Users) Sessions(name string) int {
 	return n
 }
 
+// SameName reports whether two entries that the caller has references to have one name.
+func (u *Users) SameName(a, b uint32) bool {
+	if a == b {
+		return true
+	}
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	x, y := u.table.At(a), u.table.At(b)
+	return x != nil && y != nil && x.Hash == y.Hash && u.is(y, string(u.blobs.Append(nil, x.Name)))
+}
+
+// Is reports whether an entry that the caller has a reference to has a name.
+func (u *Users) Is(id uint32, name string) bool {
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	r := u.table.At(id)
+	return r != nil && r.Name != 0 && u.is(r, name)
+}
+
 // HashOf returns the hash of the name of an entry that the caller has a reference to.
 func (u *Users) HashOf(id uint32) uint32 {
 	if r := u.table.At(id); r != nil {
@@ -223,6 +254,13 @@ func (u *Users) HashOf(id uint32) uint32 {
 
 // Hash returns what HashOf returns for entries with a name.
 func (u *Users) Hash(name string) uint32 { return u.hash(name) }
+
+// LoggedIn returns the number of entries with sessions.
+func (u *Users) LoggedIn() int {
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	return u.loggedIn
+}
 
 // Len returns the number of entries.
 func (u *Users) Len() int { return u.table.Used() }

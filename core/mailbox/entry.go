@@ -1,0 +1,199 @@
+package mailbox
+
+import (
+	"errors"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/roostmail/roost/core/slab"
+	"github.com/roostmail/roost/core/users"
+)
+
+// entrySize is what a mailbox costs while all its sessions sleep, with its links in indexes and lists.
+const entrySize = 128
+
+// inlinePosition is how long a position may be that is kept in the entry; a longer one is in the extra.
+const inlinePosition = 24
+
+// entry is the record of a mailbox that sessions refer to. Bits and version are atomic; everything else is guarded by Registry.mu.
+//
+//	off  len  field
+//	  0    4  next         in Registry.byKey
+//	  4    4  userNext     in Registry.byUser
+//	  8    4  refs         sessions
+//	 12    4  user         id of users.Users, with a reference
+//	 16    4  name         interned: namespace, zero byte, name
+//	 20    4  watch        0 = none
+//	 24    4  watchName    interned
+//	 28    4  watchNext    in Registry.byWatch
+//	 32    4  bits
+//	 36    4  pins         sessions at the saved version
+//	 40   16  UIDVALIDITY, UIDNEXT, first \Recent UID, number of messages: of the saved version
+//	 56    8  version      the current one, and in the low 8 bits by how many it is ahead of the saved one
+//	 64    8  HIGHESTMODSEQ
+//	 72   16  MailboxID
+//	 88    4  extra        blob: journal, claims, a long position; see saved.go
+//	 92    2  keywords     number of names
+//	 94    1  length of the position; noPosition = it is in the extra
+//	 95    1  where in the position MailboxID was left out; notLeftOut = it was not
+//	 96    2  wakes        how often the mailbox was woken, at most 65535
+//	 98    6  spare
+//	104   24  position
+type entry struct {
+	next, userNext uint32
+	refs           uint32
+	user           uint32
+	name           uint32
+	watch          int32
+	watchName      uint32
+	watchNext      uint32
+	bits           atomic.Uint32
+	pins           uint32
+	uidValidity    uint32
+	uidNext        uint32
+	firstRecent    uint32
+	count          uint32
+	version        atomic.Uint64
+	highestModSeq  uint64
+	mailboxID      [16]byte
+	extra          uint32
+	keywords       uint16
+	positionLen    uint8
+	leftOutAt      uint8
+	wakes          uint16
+	_              [6]byte
+	position       [inlinePosition]byte
+}
+
+// The build fails when the entry's size changes.
+var _ [entrySize]byte = [unsafe.Sizeof(entry{})]byte{}
+
+const (
+	noPosition = 255
+	notLeftOut = 255
+)
+
+// Bits of an entry.
+const (
+	bitLive     uint32 = 1 << iota // the slot is in use
+	bitDirty                       // storage may have something newer
+	bitWatched                     // the kernel tells of every change through entry.watch
+	bitDetached                    // not found by its name any more
+	bitReplaced                    // ErrReplaced
+	bitDeleted                     // ErrDeleted
+)
+
+// unsaved, in the low bits of entry.version: the saved state is none that a session may go on from.
+const unsaved = 255
+
+// current returns the newest version that is known, 0 = none.
+func (e *entry) current() uint64 { return e.version.Load() >> 8 }
+
+// savedVersion returns the version that the record describes; ok is false if it describes none.
+func (e *entry) savedVersion() (version uint64, ok bool) {
+	v := e.version.Load()
+	return v>>8 - v&0xff, v&0xff != unsaved && v != 0
+}
+
+// setCurrent notes a new version. The record describes the one it did before.
+func (e *entry) setCurrent(version uint64) {
+	old := e.version.Load()
+	ahead := uint64(unsaved)
+	if old != 0 && old&0xff != unsaved {
+		ahead = min(old&0xff+version-old>>8, unsaved)
+	}
+	e.version.Store(version<<8 | ahead)
+}
+
+// has reports whether a bit is set.
+func (e *entry) has(bit uint32) bool { return e.bits.Load()&bit != 0 }
+
+// lost returns why the mailbox is detached, or nil.
+func (e *entry) lost() error {
+	switch bits := e.bits.Load(); {
+	case bits&bitReplaced != 0:
+		return ErrReplaced
+	case bits&bitDeleted != 0:
+		return ErrDeleted
+	}
+	return nil
+}
+
+// wipe zeroes an entry.
+func (e *entry) wipe() {
+	e.bits.Store(0)
+	e.version.Store(0)
+	e.next, e.userNext, e.refs, e.user, e.name = 0, 0, 0, 0, 0
+	e.watch, e.watchName, e.watchNext, e.pins, e.extra, e.wakes = 0, 0, 0, 0, 0, 0
+	e.uidValidity, e.uidNext, e.firstRecent, e.count, e.highestModSeq = 0, 0, 0, 0, 0
+	e.mailboxID, e.keywords, e.positionLen, e.leftOutAt, e.position = [16]byte{}, 0, 0, 0, [inlinePosition]byte{}
+}
+
+// maxMailboxes is how many entries there can be.
+const maxMailboxes = 1 << 26
+
+var errFull = errors.New("mailbox: the table is full")
+
+// tables is what is outside of Go's heap.
+type tables struct {
+	users   *users.Users
+	entries *slab.Table[entry]
+	blobs   *slab.Blobs
+	names   *slab.Names
+	byKey   *slab.Index // by user and name; without those that are detached
+	byUser  *slab.Index
+	byWatch *slab.Index
+}
+
+func newTables() (*tables, error) {
+	t := &tables{}
+	var errs [7]error
+	t.users, errs[0] = users.New()
+	t.entries, errs[1] = slab.New[entry]("roost mailboxes", maxMailboxes, 0)
+	t.blobs, errs[2] = slab.NewBlobs("roost mailbox extras", maxMailboxes, 0)
+	if errs[2] == nil {
+		t.names, errs[3] = slab.NewNames("roost mailbox names", maxMailboxes, t.blobs, 0)
+	}
+	t.byKey, errs[4] = slab.NewIndex(maxMailboxes, func(id uint32) (*uint32, uint32) {
+		e := t.entries.At(id)
+		return &e.next, keyHash(t.users.HashOf(e.user), e.name)
+	})
+	t.byUser, errs[5] = slab.NewIndex(maxMailboxes, func(id uint32) (*uint32, uint32) {
+		e := t.entries.At(id)
+		return &e.userNext, t.users.HashOf(e.user)
+	})
+	t.byWatch, errs[6] = slab.NewIndex(maxMailboxes, func(id uint32) (*uint32, uint32) {
+		e := t.entries.At(id)
+		return &e.watchNext, watchHash(e.watch)
+	})
+	return t, errors.Join(errs[:]...)
+}
+
+// keyHash joins the hash of a user's name and the number of a mailbox's.
+func keyHash(user, name uint32) uint32 { return user ^ watchHash(int32(name)) }
+
+// watchHash spreads numbers, which ascend.
+func watchHash(wd int32) uint32 {
+	h := uint32(wd) * 0x9e3779b1
+	return h ^ h>>16
+}
+
+// close gives the memory back.
+func (t *tables) close() {
+	t.users.Close()
+	t.entries.Close()
+	t.names.Close()
+	t.blobs.Close()
+	t.byKey.Close()
+	t.byUser.Close()
+	t.byWatch.Close()
+}
+
+// limits are what a view has besides its messages.
+type limits struct {
+	uidNext, firstRecent imap.UID
+	highestModSeq        uint64
+	keywords             int // number of names
+}
