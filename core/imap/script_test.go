@@ -18,6 +18,7 @@ import (
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/imap"
+	"github.com/roostmail/roost/core/mailbox"
 	"github.com/roostmail/roost/core/mailbox/mailboxtest"
 	"github.com/roostmail/roost/core/session"
 )
@@ -48,7 +49,27 @@ func TestConversations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			runScript(t, file, string(text))
+			runScript(t, file, string(text), testConfig())
+		})
+	}
+}
+
+// TestConversationsAsleep plays the same conversations with mailboxes that fall asleep after each command: clients do not notice.
+func TestConversationsAsleep(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(scriptDir, "*.txt"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts in %s: %v", scriptDir, err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg := testConfig()
+			cfg.Mailboxes.Warm = 0
+			runScript(t, file, string(text), cfg)
 		})
 	}
 }
@@ -67,8 +88,8 @@ type script struct {
 	packet  map[string][]byte // lines to send
 }
 
-func runScript(t *testing.T, file, text string) {
-	sc := &script{t: t, file: file, cfg: testConfig(), watches: true, conns: map[string]*conn{}, packet: map[string][]byte{}}
+func runScript(t *testing.T, file, text string, cfg imap.Config) {
+	sc := &script{t: t, file: file, cfg: cfg, watches: true, conns: map[string]*conn{}, packet: map[string][]byte{}}
 	lines := strings.Split(text, "\n")
 	for i := 0; i < len(lines); i++ {
 		sc.line = i + 1
@@ -180,6 +201,8 @@ func (sc *script) setConfig(f []string) {
 		sc.cfg.Mailboxes.PollInterval = seconds()
 	case "journal":
 		sc.cfg.Mailboxes.JournalBytes, _ = strconv.Atoi(f[1])
+	case "sleeps": // false: the script is not for mailboxes that sleep
+		sc.cfg.Mailboxes.Warm = mailbox.DefaultConfig.Warm
 	case "write":
 		sc.writes = f[1] == "true"
 	case "message":
