@@ -7,9 +7,11 @@ import (
 
 // Limits is [limits]. Whoever refuses something for one of them names its key.
 type Limits struct {
-	Loops       int // event loops; 0 = one per core
-	Workers     int // commands that run at once; 0 = 4 per core
-	MaxSessions int // 0 = as the number of open files allows
+	Loops       int           // event loops; 0 = one per core
+	Workers     int           // commands that run at once; 0 = 4 per core
+	UserWorkers int           // of these, for the commands of one user; 0 = half
+	TimeSlice   time.Duration // of a long command while others wait for a worker
+	MaxSessions int           // 0 = as the number of open files allows
 
 	UnauthenticatedLine    int    // bytes
 	UnauthenticatedLiteral int    // bytes
@@ -59,6 +61,8 @@ func (l *Limits) list() []limit {
 	return []limit{
 		{key: "loops", number: &l.Loops, high: 4096},
 		{key: "workers", number: &l.Workers, high: 1 << 20},
+		{key: "user_workers", number: &l.UserWorkers, high: 1 << 20},
+		{key: "time_slice", time: &l.TimeSlice, def: int64(10 * time.Millisecond), low: int64(time.Millisecond)},
 		{key: "max_sessions", number: &l.MaxSessions, high: 1 << 30},
 		{key: "unauthenticated_line", number: &l.UnauthenticatedLine, bytes: true, def: 8 * kib, low: 256, high: mib},
 		{key: "unauthenticated_literal", number: &l.UnauthenticatedLiteral, bytes: true, def: 4 * kib, low: 1, high: mib},

@@ -94,6 +94,7 @@ func (f *fetch) quick(args *fetchArgs, ranges []mailbox.SeqRange) error {
 			if err := f.out.Commit(); err != nil {
 				return gone(err)
 			}
+			f.out.Breathe()
 			start = len(*b)
 		}
 	}

@@ -31,6 +31,7 @@ func (b *buffer) Commit() error {
 }
 func (b *buffer) Write(p []byte) { b.Commit(); b.all = append(b.all, p...) }
 func (b *buffer) Err() error     { return b.err }
+func (b *buffer) Breathe()       {}
 
 // flaky is a storage that sends bodies in small pieces, answers BODYSTRUCTURE from
 // a cache for every second message, and goes down after some calls of the sink.
@@ -429,6 +430,7 @@ func (d *discard) Buffer() *[]byte { return &d.out }
 func (d *discard) Commit() error   { d.out = d.out[:0]; return nil }
 func (d *discard) Write([]byte)    {}
 func (d *discard) Err() error      { return nil }
+func (d *discard) Breathe()        {}
 
 // columnStore sends the same message again and again.
 type columnStore struct {

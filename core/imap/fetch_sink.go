@@ -19,6 +19,7 @@ type output interface {
 	Commit() error
 	Write(p []byte)
 	Err() error
+	Breathe()
 }
 
 // fetch is a FETCH while it runs: a backend.FetchSink that writes responses.
@@ -85,6 +86,7 @@ func (f *fetch) Message(m *backend.FetchedMessage) error {
 	if f.cur.resumed {
 		return f.resume(m)
 	}
+	f.out.Breathe()
 	for f.next < len(f.uids) && f.uids[f.next] < m.UID {
 		f.failures.expunged++
 		f.next++

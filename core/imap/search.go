@@ -28,7 +28,7 @@ func runSearch(r *request) error {
 		r.enableCondstore() // RFC 7162 §3.1
 	}
 	s := r.srv.newSearch(r.ctx, r.view, r.mbox.Ref(), key)
-	s.recent = r.recent(r.view)
+	s.recent, s.breathe = r.recent(r.view), r.s.Breathe
 	if err := s.run(); err != nil && s.aborted {
 		return err
 	}
@@ -54,7 +54,8 @@ type search struct {
 	key   *searchKey
 	needs searchNeeds
 
-	recent mailbox.Recent
+	recent  mailbox.Recent
+	breathe func() // called between messages
 
 	found   []bool   // by sequence number - 1
 	pending []uint32 // UIDs of messages that are not decided, ascending
@@ -74,7 +75,7 @@ type search struct {
 }
 
 func (srv *Server) newSearch(ctx context.Context, v *mailbox.View, ref *backend.MailboxRef, key *searchKey) *search {
-	s := &search{ctx: ctx, srv: srv, view: v, recent: v.Unclaimed(), ref: ref, key: key, retry: srv.newRetry(), failures: srv.newFailures(ref)}
+	s := &search{ctx: ctx, srv: srv, view: v, recent: v.Unclaimed(), breathe: func() {}, ref: ref, key: key, retry: srv.newRetry(), failures: srv.newFailures(ref)}
 	key.order()
 	key.uses(&s.needs)
 	s.found = make([]bool, v.Len())
@@ -88,9 +89,12 @@ const checkEvery = 1024
 func (s *search) run() error {
 	f := facts{view: s.view, recent: s.recent}
 	for m := range s.view.Messages(s.view.All()) {
-		if m.Seq%checkEvery == 0 && s.ctx.Err() != nil {
-			s.aborted = true
-			return s.ctx.Err()
+		if m.Seq%checkEvery == 0 {
+			if s.ctx.Err() != nil {
+				s.aborted = true
+				return s.ctx.Err()
+			}
+			s.breathe()
 		}
 		f.msg = m
 		switch s.key.eval(&f) {
@@ -162,6 +166,7 @@ func (s *search) Message(m *backend.FetchedMessage) error {
 	if err := s.ctx.Err(); err != nil {
 		return err
 	}
+	s.breathe()
 	for s.next < len(s.pending) && s.pending[s.next] < m.UID {
 		s.next++
 	}

@@ -26,6 +26,7 @@ var figures = []figure{
 	{"sessions_tls", "Sessions that are protected by TLS.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.TLS) }},
 	{"commands_running", "Commands and events that a worker runs.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Running) }},
 	{"commands_waiting", "Commands that wait for a client, without a worker.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Waiting) }},
+	{"commands_paused", "Commands that wait for their next time slice.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Paused) }},
 	{"commands_queued", "Sessions that wait for a worker.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Queued) }},
 	{"tls_handshakes", "TLS handshakes in progress.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Handshakes) }},
 	{"session_extras", "Sleeping sessions with something beside their record.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Extras) }},

@@ -14,6 +14,8 @@ func engineConfig(c *config.Config) session.Config {
 	return session.Config{
 		Loops:             l.Loops,
 		Workers:           l.Workers,
+		UserWorkers:       l.UserWorkers,
+		TimeSlice:         l.TimeSlice,
 		MaxSessions:       l.MaxSessions,
 		MaxLineUnauth:     l.UnauthenticatedLine,
 		MaxLine:           l.Line,

@@ -13,6 +13,8 @@ import (
 type Config struct {
 	Loops             int           // event loops; default one per core
 	Workers           int           // commands running at once, [limits] workers; default 4 per core
+	UserWorkers       int           // of these, for the commands of one user, [limits] user_workers; default half, at least 1
+	TimeSlice         time.Duration // of a long command while others wait for a worker, [limits] time_slice; default 10 ms
 	MaxSessions       int           // connections, [limits] max_sessions; default RLIMIT_NOFILE less MaxSpoolFiles and 256
 	MaxLineUnauth     int           // bytes of a command's lines while State.User is 0, [limits] unauthenticated_line; default 8 KiB
 	MaxLine           int           // the same when it is not, [limits] line; default 64 KiB
@@ -39,6 +41,12 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.Workers <= 0 {
 		c.Workers = 4 * runtime.GOMAXPROCS(0)
+	}
+	if c.UserWorkers <= 0 {
+		c.UserWorkers = max(c.Workers/2, 1)
+	}
+	if c.TimeSlice <= 0 {
+		c.TimeSlice = 10 * time.Millisecond
 	}
 	if c.MaxSpoolFiles <= 0 || c.MaxSessions <= 0 {
 		files, err := fileLimit()

@@ -91,7 +91,8 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time)
 		log.Warn("large messages can not be appended", "setting", limitSpoolDir, "error", err)
 	}
 	e.borrowed.New = func() any { return new(Session) }
-	e.pool = pool{run: e.runTask, make: e.newWorker, slots: cfg.Workers, free: cfg.Workers}
+	e.pool = pool{run: e.runTask, make: e.newWorker, clock: clock, slots: cfg.Workers, free: cfg.Workers,
+		share: min(cfg.UserWorkers, cfg.Workers), slice: cfg.TimeSlice}
 	for range cfg.Loops {
 		l, err := newLoop(e)
 		if err != nil {
@@ -166,7 +167,7 @@ func (e *Engine) signal(h Handle, b bits) bool {
 	case signalStale:
 		return false
 	case signalOwned:
-		e.pool.submit(task{slot: h.slot(), gen: h.gen(), b: b})
+		e.submit(task{slot: h.slot(), gen: h.gen(), b: b})
 	case signalNudge:
 		e.tasks.nudge(h.slot(), b, e.killReason())
 	}
@@ -198,7 +199,7 @@ func (e *Engine) SignalMailbox(id uint32) {
 				continue
 			}
 		}
-		e.pool.submit(task{slot: h.slot(), gen: h.gen(), b: b})
+		e.submit(task{slot: h.slot(), gen: h.gen(), b: b})
 	}
 	*s = Session{}
 }
@@ -211,7 +212,7 @@ func (e *Engine) drive(s *Session, b bits) {
 			return
 		case turnWorker:
 			slot, gen := s.slot, s.gen
-			e.pool.submit(task{slot: slot, gen: gen, x: s.detach()})
+			e.submit(task{slot: slot, gen: gen, x: s.detach()})
 			return
 		}
 		slot, gen := s.slot, s.gen
@@ -221,6 +222,12 @@ func (e *Engine) drive(s *Session, b bits) {
 		}
 		s.attach(e, slot, gen, nil)
 	}
+}
+
+// submit gives a session that the caller owns to a worker.
+func (e *Engine) submit(t task) {
+	t.payer = payerOf(t.slot, &e.slab.at(t.slot).state)
+	e.pool.submit(t)
 }
 
 func (e *Engine) newWorker() *worker {

@@ -98,6 +98,14 @@ func (s *Session) StartTLS() {
 	}
 }
 
+// Breathe lets others have the worker for a while, if the command has run for its time slice and somebody waits. Commands that
+// may take long call it between messages, holding nothing that others wait for. On a loop it does nothing.
+func (s *Session) Breathe() {
+	if s.w != nil {
+		s.e.pool.breathe(s.w)
+	}
+}
+
 // Close flushes what is queued, in bounded time, and closes the connection. Nothing written later is sent.
 func (s *Session) Close() {
 	if s.r.flags&flagClosing == 0 {

@@ -31,6 +31,7 @@ type Stats struct {
 	TLS        int   // of these, protected by crypto/tls state
 	Running    int   // workers that run a command or event
 	Waiting    int   // commands that wait, without a worker's slot, for a client to read or to shake hands
+	Paused     int   // commands whose time slice was used up, which wait for the next one
 	Queued     int   // sessions that wait for a worker
 	Handshakes int   // TLS handshakes in progress
 	Extras     int   // sleeping sessions with something beside their record
@@ -88,13 +89,14 @@ func (f *refusal) count(e *Engine, peer netip.AddrPort, limit string, attrs ...a
 
 // Stats returns the engine's figures.
 func (e *Engine) Stats() Stats {
-	running, waiting, queued := e.pool.load()
+	load := e.pool.load()
 	return Stats{
 		Sessions:   int(e.live.Load()),
 		TLS:        int(e.tlsConns.Load()),
-		Running:    running,
-		Waiting:    waiting,
-		Queued:     queued,
+		Running:    load.running,
+		Waiting:    load.waiting,
+		Paused:     load.paused,
+		Queued:     load.queued,
 		Handshakes: e.handshakes.inProgress(),
 		Extras:     int(e.extras.count.Load()),
 		ExtraBytes: e.extras.bytes.Load(),
@@ -154,7 +156,7 @@ func (e *Engine) info(slot uint32) (Info, bool) {
 		info := Info{Handle: h, Remote: r.remote(), TLS: r.flags&flagTLS != 0, Mailbox: r.mailbox,
 			Received: e.timeOf(r.received), State: r.state}
 		if b |= r.word.release(); b != 0 {
-			e.pool.submit(task{slot: slot, gen: gen, b: b})
+			e.submit(task{slot: slot, gen: gen, b: b})
 		}
 		return info, true
 	}

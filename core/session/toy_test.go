@@ -23,7 +23,8 @@ import (
 //	ECHO x      answered on the loop     RUN x     answered by a worker
 //	SPEW n      n bytes by a worker      LOOP n    n bytes by the loop
 //	HOLD        waits on a worker until the context ends or release is closed
-//	LOGIN       sets State.User          LINES     ModeLine, until the line DONE
+//	LONG        calls Breathe for each step, until release is closed
+//	LOGIN [n]   sets State.User          LINES     ModeLine, until the line DONE
 //	BOX n       SetMailbox               LATE s    SetDeadline(s seconds)
 //	TLS         STARTTLS                 BYE       Close
 //	WAIT s      ModeHold, until the deadline in s seconds
@@ -35,7 +36,9 @@ import (
 //	SPOOLHOLD   the same as SPOOL after HOLD
 type toy struct {
 	started chan struct{} // HOLD has begun
-	release chan struct{} // lets HOLD go on
+	release chan struct{} // lets HOLD go on, and ends LONG
+	step    chan struct{} // LONG calls Breathe
+	stepped chan struct{} // and is back from it
 
 	mu     sync.Mutex
 	causes []error // how HOLD's contexts ended
@@ -51,7 +54,7 @@ type toy struct {
 var bulk = sync.OnceValue(func() []byte { return bytes.Repeat([]byte("0123456789abcdef"), 20<<20/16) })
 
 func newToy() *toy {
-	t := &toy{started: make(chan struct{}, 1000), release: make(chan struct{})}
+	t := &toy{started: make(chan struct{}, 1000), release: make(chan struct{}), step: make(chan struct{}), stepped: make(chan struct{}, 1000)}
 	t.wanted.Store(true)
 	return t
 }
@@ -105,6 +108,20 @@ func (t *toy) hold(ctx context.Context) {
 	}
 }
 
+// long is a command of many steps.
+func (t *toy) long(s *Session) {
+	t.started <- struct{}{}
+	for {
+		select {
+		case <-t.step:
+			s.Breathe()
+			t.stepped <- struct{}{}
+		case <-t.release:
+			return
+		}
+	}
+}
+
 // bodies describes the bodies of a command.
 func (t *toy) bodies(s *Session, cmd []byte) {
 	rest, at := "", 0
@@ -139,7 +156,8 @@ func (t *toy) Quick(s *Session, cmd []byte) bool {
 		s.WriteString(strings.Repeat("x", n))
 		fmt.Fprintf(writer{s}, "%s ok\r\n", tag)
 	case "LOGIN":
-		s.State().User = 1
+		n, _ := strconv.Atoi(arg)
+		s.State().User = uint32(max(n, 1))
 		fmt.Fprintf(writer{s}, "%s ok\r\n", tag)
 	case "LINES":
 		s.SetMode(ModeLine)
@@ -199,6 +217,8 @@ func (t *toy) Run(ctx context.Context, s *Session, cmd []byte) {
 		n, _ := strconv.Atoi(arg)
 		s.WriteString("bulk\r\n")
 		s.Write(bulk()[:n])
+	case "LONG":
+		t.long(s)
 	case "HOLD", "SPOOLHOLD":
 		t.hold(ctx)
 	}

@@ -215,7 +215,7 @@ func (s *Session) runCommand() (more bool, v verdict) {
 // await waits on a worker, without its slot, for bits of mask or the end of the session (s.err).
 func (s *Session) await(mask bits) {
 	s.arm()
-	s.e.pool.yield()
+	s.e.pool.yield(s.w)
 	defer s.e.pool.regain(s.w)
 	if mask&bitRead != 0 {
 		mask |= bitHangup // there is something to read: the end
