@@ -380,6 +380,12 @@ type server struct {
 
 func startServer(t testing.TB, cfg imap.Config, watches bool, setup ...func(*mailboxtest.Store, *session.Config)) *server {
 	t.Helper()
+	return startServerOn(t, cfg, watches, func(s *mailboxtest.Store) backend.Storage { return s }, setup...)
+}
+
+// startServerOn is startServer with what storage makes of the store.
+func startServerOn(t testing.TB, cfg imap.Config, watches bool, storage func(*mailboxtest.Store) backend.Storage, setup ...func(*mailboxtest.Store, *session.Config)) *server {
+	t.Helper()
 	s := &server{t: t, store: mailboxtest.New(watches)}
 	var ec session.Config
 	for _, f := range setup {
@@ -388,7 +394,7 @@ func startServer(t testing.TB, cfg imap.Config, watches bool, setup ...func(*mai
 	ec.MaxSessions = 100
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	var err error
-	if s.imap, err = imap.New(cfg, fakeAuth{}, s.store, log); err != nil {
+	if s.imap, err = imap.New(cfg, fakeAuth{}, storage(s.store), log); err != nil {
 		t.Fatal(err)
 	}
 	e, err := session.New(ec, s.imap, log)

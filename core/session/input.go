@@ -146,6 +146,9 @@ func (s *Session) command(n int) {
 // drop drops the n bytes at the front of the input that are of a command which is done with, and its bodies.
 func (s *Session) drop(n int) {
 	s.consume(n)
+	if len(s.in) == 0 {
+		s.r.todo &^= todoInput // a worker need not look again, perhaps after waiting for its turn
+	}
 	s.dropSpool()
 }
 
