@@ -183,7 +183,7 @@ func (f *Fleet) Await() (Heard, error) {
 // Logins is the function Logins, with o.Clients and o.N shared by the children.
 func (f *Fleet) Logins(o Options, d time.Duration) (LoggedIn, error) {
 	k := min(len(f.children), max(o.Clients, 1))
-	rs, err := all[LoggedIn](f.children[:k], "Logins", func(n int) any { return loggingIn{f.part(o, n, k), d} })
+	rs, err := all[LoggedIn](f.children[:k], "Logins", func(n int) any { return LoggingIn{f.part(o, n, k), d} })
 	var sum LoggedIn
 	for _, r := range rs {
 		sum.N += r.N

@@ -1,6 +1,9 @@
 package herd
 
 import (
+	"net"
+	"net/rpc"
+	"strings"
 	"testing"
 	"time"
 )
@@ -90,5 +93,41 @@ func TestSharesAddUp(t *testing.T) {
 		if sum != n {
 			t.Errorf("%d is shared as %d", n, sum)
 		}
+	}
+}
+
+// TestFleetFindsItsMethods: net/rpc leaves out, with a log line only, methods that it can not serve.
+func TestFleetFindsItsMethods(t *testing.T) {
+	in, out := net.Pipe()
+	served := make(chan error, 1)
+	go func() { served <- Serve(in, in) }()
+	c := rpc.NewClient(out)
+	for _, m := range []string{"Check", "Wake", "Listen", "Await", "Close"} {
+		args := none(0)
+		if m == "Wake" {
+			args = Waking{}
+		}
+		var reply any = &struct{ OK bool }{}
+		switch m {
+		case "Check":
+			reply = &Checked{}
+		case "Wake":
+			reply = &Woken{}
+		case "Await":
+			reply = &Heard{}
+		}
+		if err := c.Call("Herd."+m, args, reply); err == nil || err.Error() != errNoHerd.Error() {
+			t.Errorf("%s without a herd: %v", m, err)
+		}
+	}
+	if err := c.Call("Herd.Logins", LoggingIn{Options: Options{Addr: "nowhere"}}, &LoggedIn{}); err == nil || !strings.Contains(err.Error(), "ip:port") {
+		t.Errorf("Logins: %v", err)
+	}
+	if err := c.Call("Herd.Open", Options{}, &Opened{}); err != nil {
+		t.Errorf("Open of none: %v", err)
+	}
+	c.Close()
+	if err := <-served; err != nil {
+		t.Error(err)
 	}
 }

@@ -28,7 +28,8 @@ type methods struct{ herd *Herd }
 type nothing = struct{ N int }
 type ok = struct{ OK bool }
 
-type loggingIn struct {
+// LoggingIn is what a Fleet passes to the function Logins of a child; it is exported for net/rpc.
+type LoggingIn struct {
 	Options Options
 	For     time.Duration
 }
@@ -58,7 +59,7 @@ func (m *methods) Await(_ nothing, r *Heard) error {
 	return m.with(func(h *Herd) { *r = h.Await() })
 }
 
-func (m *methods) Logins(l loggingIn, r *LoggedIn) (err error) {
+func (m *methods) Logins(l LoggingIn, r *LoggedIn) (err error) {
 	*r, err = Logins(l.Options, l.For)
 	return err
 }

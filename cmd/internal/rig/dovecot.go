@@ -19,7 +19,8 @@ type DovecotOptions struct {
 	Home     string // home directory of every user; may hold %u. Default Dir/mail/%u
 	Location string // mail_location, default "mdbox:~/mdbox"
 	UID      int    // owner of the mail, default MailUID
-	Extra    string // further configuration lines
+	Passwd   string // a passwd-file with users, passwords, uids and homes, used instead of Home, UID and the password "pass" for everybody
+	Extra    string // further configuration lines, which may set what is set before them
 }
 
 // Dovecot is a running private Dovecot. Every user name logs in with the password "pass".
@@ -49,7 +50,7 @@ func startDovecot(o DovecotOptions) (*Dovecot, error) {
 	if o.UID == 0 {
 		o.UID = MailUID
 	}
-	if o.Home == "" {
+	if o.Home == "" && o.Passwd == "" {
 		o.Home = filepath.Join(o.Dir, "mail", "%u")
 		mail := filepath.Join(o.Dir, "mail")
 		if err := os.MkdirAll(mail, 0o755); err != nil {
@@ -83,7 +84,11 @@ func startDovecot(o DovecotOptions) (*Dovecot, error) {
 		Log:     filepath.Join(o.Dir, "dovecot.log"),
 		pidFile: filepath.Join(o.Dir, "run", "master.pid"),
 	}
-	conf := fmt.Sprintf(dovecotConf, o.Dir, cert, key, o.Location, o.UID, o.Home, port, tlsPort, o.Extra)
+	driver, passArgs, userArgs := "static", "password=pass", fmt.Sprintf("uid=%d gid=%d home=%s", o.UID, o.UID, o.Home)
+	if o.Passwd != "" {
+		driver, passArgs, userArgs = "passwd-file", "username_format=%u "+o.Passwd, "username_format=%u "+o.Passwd
+	}
+	conf := fmt.Sprintf(dovecotConf, o.Dir, cert, key, o.Location, driver, passArgs, port, tlsPort, o.Extra, userArgs)
 	if err := os.WriteFile(d.Conf, []byte(conf), 0o644); err != nil {
 		return nil, err
 	}
@@ -114,7 +119,14 @@ func startDovecot(o DovecotOptions) (*Dovecot, error) {
 			return nil, fmt.Errorf("dovecot: %w\n%s", err, lastLines(string(log), 10))
 		}
 	}
-	return d, nil
+	// Its sockets accept before the master has written its pid, without which nobody could stop it.
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := d.PID(); err == nil {
+			return d, nil
+		} else if time.Now().After(end) {
+			return nil, fmt.Errorf("dovecot: %w", err)
+		}
+	}
 }
 
 const dovecotConf = `base_dir = %[1]s/run
@@ -134,12 +146,12 @@ default_process_limit = 2000
 default_client_limit = 15000
 mail_location = %[4]s
 passdb {
-  driver = static
-  args = password=pass
+  driver = %[5]s
+  args = %[6]s
 }
 userdb {
-  driver = static
-  args = uid=%[5]d gid=%[5]d home=%[6]s
+  driver = %[5]s
+  args = %[10]s
 }
 service imap-login {
   service_count = 0

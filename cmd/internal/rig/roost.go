@@ -24,6 +24,7 @@ type RoostOptions struct {
 	Home     string // home directory of every user (%u allowed); becomes userdb field home
 	Location string // mail_location, default "mdbox:~/mdbox"
 	Users    []string
+	Passwd   string // a passwd-file of Dovecot's syntax, used instead of Home and Users
 	Spaces   string // [[namespace]] tables, default one with INBOX, "/" and special uses
 	Storage  string // further lines below [storage], such as options.mail_attachment_dir = "…"
 	Extra    string // further TOML
@@ -72,8 +73,11 @@ func startRoost(o RoostOptions) (*Roost, error) {
 	for _, u := range o.Users {
 		fmt.Fprintf(&users, "%s:{PLAIN}pass:%d:%d::%s\n", u, MailUID, MailUID, strings.ReplaceAll(o.Home, "%u", u))
 	}
-	if err := os.WriteFile(filepath.Join(o.Dir, "users"), []byte(users.String()), 0o600); err != nil {
-		return nil, err
+	if o.Passwd == "" {
+		o.Passwd = filepath.Join(o.Dir, "users")
+		if err := os.WriteFile(o.Passwd, []byte(users.String()), 0o600); err != nil {
+			return nil, err
+		}
 	}
 	r := &Roost{
 		Addr:    fmt.Sprintf("127.0.0.1:%d", ports[0]),
@@ -84,7 +88,7 @@ func startRoost(o RoostOptions) (*Roost, error) {
 	}
 	driver, _, _ := strings.Cut(o.Location, ":") // the plugin has the name of the format
 	r.Storage = driver
-	conf := fmt.Sprintf(roostConf, r.Addr, r.TLSAddr, cert, key, driver, o.Location, o.Storage, o.Spaces, r.Admin, o.Extra)
+	conf := fmt.Sprintf(roostConf, r.Addr, r.TLSAddr, cert, key, o.Passwd, driver, o.Location, o.Storage, o.Spaces, r.Admin, o.Extra)
 	if err := os.WriteFile(r.Config, []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
@@ -122,7 +126,7 @@ cert = %q
 key = %q
 [auth]
 plugin = "passwd-file"
-options.path = "users"
+options.path = %q
 [storage]
 plugin = %q
 options.mail_location = %q

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/roostmail/roost/core/session"
+)
+
+// simulated is the table of sessions without sockets.
+type simulated struct {
+	Sessions   int     `json:"sessions"`
+	Resident   int64   `json:"resident_bytes"` // growth of the process's RSS
+	PerSession float64 `json:"resident_bytes_per_session"`
+	GCCPU      float64 `json:"gc_cpu_ms_per_cycle"`
+	GCWall     float64 `json:"gc_wall_ms_per_cycle"`
+	Before     int     `json:"goroutines_before"`
+	After      int     `json:"goroutines_after"`
+	FilledIn   float64 `json:"filled_in_seconds"`
+}
+
+// simulateCommand is a process of its own, so that nothing but the table is measured.
+func simulateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "simulate N",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			n, err := strconv.Atoi(args[0])
+			if err != nil || n < 1 {
+				return fmt.Errorf("simulate: %q is not a number of sessions", args[0])
+			}
+			s, err := fillTable(n)
+			if err != nil {
+				return err
+			}
+			return json.NewEncoder(os.Stdout).Encode(s)
+		},
+	}
+}
+
+// runSimulate runs simulateCommand.
+func runSimulate(n int) (simulated, error) {
+	var s simulated
+	self, err := os.Executable()
+	if err != nil {
+		return s, err
+	}
+	cmd := exec.Command(self, "simulate", strconv.Itoa(n))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return s, fmt.Errorf("simulate: %w", err)
+	}
+	return s, json.Unmarshal(out, &s)
+}
+
+const simulateCycles = 10
+
+func fillTable(n int) (simulated, error) {
+	s := simulated{Sessions: n, Before: runtime.NumGoroutine()}
+	debug.FreeOSMemory()
+	before, err := resident()
+	if err != nil {
+		return s, err
+	}
+	start := time.Now()
+	table, err := session.Simulate(n)
+	if err != nil {
+		return s, err
+	}
+	defer table.Close()
+	s.FilledIn = time.Since(start).Seconds()
+	debug.FreeOSMemory()
+	after, err := resident()
+	if err != nil {
+		return s, err
+	}
+	s.Resident = after - before
+	s.PerSession = float64(s.Resident) / float64(n)
+	cpu, start := gcCPU(), time.Now()
+	for range simulateCycles {
+		runtime.GC()
+	}
+	s.GCWall = time.Since(start).Seconds() * 1000 / simulateCycles
+	s.GCCPU = (gcCPU() - cpu) * 1000 / simulateCycles
+	s.After = runtime.NumGoroutine()
+	return s, nil
+}
+
+// gcCPU returns the CPU seconds that garbage collections have taken so far.
+func gcCPU() float64 {
+	m := []metrics.Sample{{Name: "/cpu/classes/gc/total:cpu-seconds"}}
+	metrics.Read(m)
+	return m[0].Value.Float64()
+}
+
+// resident returns the process's resident memory, in bytes.
+func resident() (int64, error) {
+	f, err := os.Open("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	sc := bufio.NewScanner(f)
+	for sc.Scan() {
+		if rest, ok := strings.CutPrefix(sc.Text(), "VmRSS:"); ok {
+			kb, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(rest, "kB")), 10, 64)
+			return kb << 10, err
+		}
+	}
+	return 0, fmt.Errorf("no VmRSS in /proc/self/status")
+}
