@@ -8,9 +8,10 @@ import (
 )
 
 // otherCaches begin the names of slab caches that grow with files and processes, not with connections. All others count: SLUB
-// merges caches of one size under one of their names, so that what a socket takes from cannot be named.
+// merges caches of one size under one of their names, so that what a socket takes from cannot be named. Of the dentries each socket
+// has exactly one, which is added again: those of files come and go by the hundred thousand.
 var otherCaches = []string{
-	"ext4_", "btrfs_", "xfs_", "jbd2_", "buffer_head", "extent_status", "radix_tree_node", "inode_cache", "proc_inode_cache", "shmem_inode_cache",
+	"dentry", "ext4_", "btrfs_", "xfs_", "jbd2_", "buffer_head", "extent_status", "radix_tree_node", "inode_cache", "proc_inode_cache", "shmem_inode_cache",
 	"kernfs_", "maple_node", "vm_area_struct", "task_", "mm_struct", "pid", "signal_cache", "sighand_cache", "files_cache", "fs_cache", "cred_jar", "fuse_",
 }
 
@@ -19,6 +20,7 @@ type kernelMemory struct {
 	objects int64 // in use, of all slab caches but otherCaches
 	client  int64 // of these, what only the end that connects has
 	watches int64 // of these, inotify's, which only the server has
+	dentry  int64 // size of one
 	slab    int64 // all slab pages of the machine
 	tcp     int64 // pages with data on its way
 }
@@ -30,6 +32,7 @@ func readKernel() (kernelMemory, error) {
 		return k, err
 	}
 	k.objects, k.client, k.watches = slabObjects(string(slabs))
+	k.dentry = objectSize(string(slabs), "dentry")
 	mem, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		return k, err
@@ -66,6 +69,17 @@ func slabObjects(text string) (all, client, watches int64) {
 	return all, client, watches
 }
 
+// objectSize returns the size of a cache's objects, from /proc/slabinfo; 0 if it is merged with another.
+func objectSize(text, cache string) int64 {
+	for line := range strings.Lines(text) {
+		if w := strings.Fields(line); len(w) > 3 && w[0] == cache {
+			size, _ := strconv.ParseInt(w[3], 10, 64)
+			return size
+		}
+	}
+	return 0
+}
+
 // tcpPages returns the last number of the TCP line of /proc/net/sockstat.
 func tcpPages(text string) int64 {
 	for line := range strings.Lines(text) {
@@ -85,7 +99,7 @@ func tcpPages(text string) int64 {
 func (k kernelMemory) serverShare(before kernelMemory, n int) float64 {
 	watches := k.watches - before.watches
 	both := k.objects - before.objects - (k.client - before.client) - watches + k.tcp - before.tcp
-	return (float64(both)/2 + float64(watches)) / float64(n)
+	return (float64(both)/2+float64(watches))/float64(n) + float64(k.dentry)
 }
 
 // slabShare is half of the growth of all slab memory of the machine: whatever else happens on it is in there too.

@@ -14,7 +14,8 @@ func TestServerShare(t *testing.T) {
 	before.objects, before.client, before.watches = slabObjects(slabs("10 26", "5 32", "7 9", "100 100"))
 	after.objects, after.client, after.watches = slabObjects(slabs("210 260", "105 128", "107 200", "9000 9000"))
 	after.tcp = 200 * 50
-	if got, want := after.serverShare(before, 100), 2368.0+50+80; got != want {
+	after.dentry = objectSize("dentry 486911 527625 192 21 1 : tunables 0 0 0\n", "dentry")
+	if got, want := after.serverShare(before, 100), 2368.0+50+80+192; got != want {
 		t.Errorf("share of 100 connections with 200 sockets: %v bytes, want %v", got, want)
 	}
 }

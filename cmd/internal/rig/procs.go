@@ -31,9 +31,10 @@ func Tree(pid int) []int {
 	return all
 }
 
-// CPUSeconds returns the CPU time that a process tree has used, with that of its ended and reaped children.
+// CPUSeconds returns the CPU time that a process tree has used, with that of its ended and reaped children. A living process's is
+// exact to the nanosecond, since many processes of a few ms each would each lose up to a tick.
 func CPUSeconds(pid int) float64 {
-	var ticks float64
+	var seconds float64
 	for _, p := range Tree(pid) {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p))
 		if err != nil {
@@ -45,12 +46,18 @@ func CPUSeconds(pid int) float64 {
 		if len(f) < 15 {
 			continue
 		}
-		for _, s := range f[11:15] {
-			n, _ := strconv.ParseFloat(s, 64)
-			ticks += n
+		var own, children float64
+		for n, s := range f[11:15] {
+			v, _ := strconv.ParseFloat(s, 64)
+			if n < 2 {
+				own += v / clockTicks
+			} else {
+				children += v / clockTicks
+			}
 		}
+		seconds += max(own, runTime(p).Seconds()) + children
 	}
-	return ticks / clockTicks
+	return seconds
 }
 
 // Memory holds sums over a process tree, in bytes.
@@ -124,13 +131,20 @@ func memoryOf(pid int) (m Memory, err error) {
 func RunTime(pid int) time.Duration {
 	var sum time.Duration
 	for _, p := range Tree(pid) {
-		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p))
-		for _, f := range files {
-			b, _ := os.ReadFile(f)
-			if w := strings.Fields(string(b)); len(w) > 0 {
-				ns, _ := strconv.ParseInt(w[0], 10, 64)
-				sum += time.Duration(ns)
-			}
+		sum += runTime(p)
+	}
+	return sum
+}
+
+// runTime is RunTime of one process.
+func runTime(pid int) time.Duration {
+	var sum time.Duration
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, f := range files {
+		b, _ := os.ReadFile(f)
+		if w := strings.Fields(string(b)); len(w) > 0 {
+			ns, _ := strconv.ParseInt(w[0], 10, 64)
+			sum += time.Duration(ns)
 		}
 	}
 	return sum
