@@ -6,7 +6,7 @@
 //  1. Start runs the command (or makes the in-process plugin), reads the
 //     handshake, asks Info, checks the options against it, and calls Configure. Failure of
 //     any of these fails Start.
-//  2. Storage and Auth return values of the interfaces in core/backend. Their calls go to
+//  2. Storage, Auth and Hibernation return values of the interfaces in core/backend. Their calls go to
 //     whatever process is there at the moment.
 //  3. When the process ends without being asked to, or no longer answers Health, it is started anew, after a pause that
 //     doubles with each failure. Calls made meanwhile wait for it, up to their

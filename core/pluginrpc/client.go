@@ -32,8 +32,8 @@ type client struct {
 	readOnly bool
 }
 
-// New connects the kind that the plugin announces: the result is a *Storage
-// or an *Auth. conn must have been made with DialOptions; it stays the caller's.
+// New connects the kind that the plugin announces: the result is a *Storage,
+// an *Auth or a *Hibernation. conn must have been made with DialOptions; it stays the caller's.
 func New(ctx context.Context, conn grpc.ClientConnInterface, o ClientOptions) (backend.Plugin, error) {
 	c, err := newClient(ctx, conn, o)
 	if err != nil {
@@ -44,6 +44,8 @@ func New(ctx context.Context, conn grpc.ClientConnInterface, o ClientOptions) (b
 		return newStorage(c, conn), nil
 	case backend.KindAuth:
 		return newAuth(c, conn), nil
+	case backend.KindHibernation:
+		return newHibernation(c, conn), nil
 	default:
 		return nil, c.lie("Info", fmt.Errorf("unknown kind %q", c.info.Kind))
 	}

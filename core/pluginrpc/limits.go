@@ -40,6 +40,9 @@ const (
 	// maxDamage is the most elements of SnapshotHeader.damage.
 	maxDamage = 100
 
+	// MaxCandidates is the most mailboxes of one DecideRequest, about 50 bytes each.
+	MaxCandidates = 50_000
+
 	// maxPosition is the most bytes of a position.
 	maxPosition = 64
 )

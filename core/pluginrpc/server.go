@@ -12,6 +12,7 @@ import (
 
 	"github.com/roostmail/roost/core/backend"
 	authv1 "github.com/roostmail/roost/proto/roost/auth/v1"
+	hibernationv1 "github.com/roostmail/roost/proto/roost/hibernation/v1"
 	pluginv1 "github.com/roostmail/roost/proto/roost/plugin/v1"
 	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
 )
@@ -50,6 +51,8 @@ func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
 		_, ok = p.(backend.Storage)
 	case backend.KindAuth:
 		_, ok = p.(backend.Auth)
+	case backend.KindHibernation:
+		_, ok = p.(backend.Hibernation)
 	}
 	if !ok {
 		return nil, fmt.Errorf("pluginrpc: %T does not implement the plugin kind %q that its Info names", p, kind)
@@ -86,6 +89,8 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 		storagev1.RegisterStorageServer(r, &storageServer{s: s, storage: s.plugin.(backend.Storage)})
 	case backend.KindAuth:
 		authv1.RegisterAuthServer(r, &authServer{auth: s.plugin.(backend.Auth)})
+	case backend.KindHibernation:
+		hibernationv1.RegisterHibernationServer(r, &hibernationServer{policy: s.plugin.(backend.Hibernation)})
 	}
 }
 
