@@ -82,8 +82,8 @@ func TestAnUpdateIsMadeOnceForSleepers(t *testing.T) {
 		conns = append(conns, c)
 	}
 	boxes := srv.imap.Mailboxes()
-	for _, cand := range boxes.Candidates(10) {
-		boxes.Park(cand.ID)
+	for _, cand := range boxes.Candidates(10, 0, false) {
+		boxes.Park(cand.ID, cand.Used)
 	}
 	if s := boxes.Stats(); s.Open != 0 {
 		t.Fatalf("awake: %+v", s)

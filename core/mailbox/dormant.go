@@ -27,6 +27,7 @@ func (r *Registry) hold(id uint32) *Mailbox {
 	}
 	if m.holds++; m.holds == 1 {
 		r.unqueue(m)
+		m.e.begin(time.Now())
 	}
 	return m
 }
@@ -82,7 +83,8 @@ func (r *Registry) letGo(m *Mailbox) {
 
 // queue makes m the last one to fall asleep. The caller holds r.mu.
 func (r *Registry) queue(m *Mailbox) {
-	m.used = time.Now()
+	m.used, m.kept = time.Now(), time.Time{}
+	m.e.used = uint32(m.used.Unix())
 	r.bytes -= m.bytes
 	m.bytes = m.size()
 	r.bytes += m.bytes
@@ -104,7 +106,7 @@ func (r *Registry) unqueue(m *Mailbox) {
 
 // arm starts the registry's only timer for the mailbox that falls asleep next, if it does not run. The caller holds r.mu.
 func (r *Registry) arm() {
-	if r.armed || r.closed || r.warm.Len() == 0 {
+	if r.armed || r.closed || r.governed || r.warm.Len() == 0 {
 		return
 	}
 	r.armed = true
@@ -123,7 +125,7 @@ func (r *Registry) sweep() {
 		before := time.Now().Add(-r.cfg.Warm)
 		for n := 0; r.warm.Len() > 0; n++ {
 			m := r.warm.Back().Value.(*Mailbox)
-			if m.used.After(before) || r.closed {
+			if m.used.After(before) || r.closed || r.governed {
 				break
 			}
 			if n == sweepStep {

@@ -34,7 +34,7 @@ func (f *fixture) select_() (id uint32, v *mailbox.View) {
 
 func (f *fixture) park(id uint32) {
 	f.t.Helper()
-	if !f.r.Park(id) || f.r.Get(id) != nil {
+	if !f.r.Park(id, time.Time{}) || f.r.Get(id) != nil {
 		f.t.Fatal("the mailbox does not fall asleep")
 	}
 }
@@ -168,15 +168,15 @@ func TestViewCachePutsTheLeastRecentlyUsedToSleep(t *testing.T) {
 	if s.ViewBytes > 5<<10 || s.Evicted == 0 || s.Mailboxes != 8 || s.Open >= 8 {
 		t.Errorf("stats %+v", s)
 	}
-	cs := f.r.Candidates(100)
+	cs := f.r.Candidates(100, 0, false)
 	if len(cs) != s.Open || cs[len(cs)-1].ID != ids[0] || cs[0].Sessions != 1 || cs[0].Bytes <= 0 {
 		t.Errorf("candidates %+v", cs)
 	}
-	if f.r.Drop(cs[0].ID) {
+	if f.r.Drop(cs[0].ID, cs[0].Used) {
 		t.Error("a mailbox with a session was dropped")
 	}
 	held := f.wake(cs[0].ID)
-	if f.r.Park(cs[0].ID) {
+	if f.r.Park(cs[0].ID, time.Time{}) {
 		t.Error("a mailbox was parked that somebody works with")
 	}
 	held.Release()
@@ -404,7 +404,7 @@ func runSleepModel(t *testing.T, rnd *rand.Rand, start, steps, most int, watches
 		f.r.Leave(id, cl.version, 0)
 	}
 	if f.r.Get(id) != nil {
-		f.r.Drop(id)
+		f.r.Drop(id, time.Time{})
 	}
 	if s := f.r.Stats(); s.Mailboxes != 0 || s.Watched != 0 || s.ViewBytes != 0 {
 		t.Errorf("left: %+v", s)

@@ -2,7 +2,9 @@ package mailbox
 
 import (
 	"errors"
+	"math"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/emersion/go-imap/v2"
@@ -39,7 +41,8 @@ const inlinePosition = 24
 //	 94    1  length of the position; noPosition = it is in the extra
 //	 95    1  where in the position MailboxID was left out; notLeftOut = it was not
 //	 96    2  wakes        how often the mailbox was woken, at most 65535
-//	 98    6  spare
+//	 98    2  gap          seconds between its last two uses that were a second apart or more, at most 65535; 0 = none
+//	100    4  used         UNIX time of the end of its last use
 //	104   24  position
 type entry struct {
 	next, userNext uint32
@@ -63,7 +66,8 @@ type entry struct {
 	positionLen    uint8
 	leftOutAt      uint8
 	wakes          uint16
-	_              [6]byte
+	gap            uint16
+	used           uint32
 	position       [inlinePosition]byte
 }
 
@@ -107,6 +111,13 @@ func (e *entry) setCurrent(version uint64) {
 	e.version.Store(version<<8 | ahead)
 }
 
+// begin notes how long the mailbox was not used. The commands of one burst count as one use.
+func (e *entry) begin(now time.Time) {
+	if gap := now.Unix() - int64(e.used); e.used != 0 && gap > 0 {
+		e.gap = uint16(min(gap, math.MaxUint16))
+	}
+}
+
 // has reports whether a bit is set.
 func (e *entry) has(bit uint32) bool { return e.bits.Load()&bit != 0 }
 
@@ -126,7 +137,7 @@ func (e *entry) wipe() {
 	e.bits.Store(0)
 	e.version.Store(0)
 	e.next, e.userNext, e.refs, e.user, e.name = 0, 0, 0, 0, 0
-	e.watch, e.watchName, e.watchNext, e.pins, e.extra, e.wakes = 0, 0, 0, 0, 0, 0
+	e.watch, e.watchName, e.watchNext, e.pins, e.extra, e.wakes, e.gap, e.used = 0, 0, 0, 0, 0, 0, 0, 0
 	e.uidValidity, e.uidNext, e.firstRecent, e.count, e.highestModSeq = 0, 0, 0, 0, 0
 	e.mailboxID, e.keywords, e.positionLen, e.leftOutAt, e.position = [16]byte{}, 0, 0, 0, [inlinePosition]byte{}
 }

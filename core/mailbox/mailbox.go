@@ -43,6 +43,7 @@ type Mailbox struct {
 	holds  int           // who works with it
 	queued *list.Element // in Registry.warm; nil while somebody holds it
 	used   time.Time     // when it was put there
+	kept   time.Time     // until then Candidates does not offer it
 	bytes  int64         // as counted in Registry.bytes
 }
 

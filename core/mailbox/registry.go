@@ -53,6 +53,7 @@ type Registry struct {
 	bytes                  int64               // of all in warm, and of those held when they were last there
 	timer                  *time.Timer         // of sweep, if
 	armed                  bool                // it runs
+	governed               bool                // somebody else says what falls asleep: see Govern
 	parked, wakes, evicted uint64              // totals
 
 	statuses  knownStatuses

@@ -1,7 +1,5 @@
 package mailbox
 
-import "time"
-
 // Stats are sums over all mailboxes.
 type Stats struct {
 	Mailboxes    int // that sessions refer to, or did a moment ago
@@ -39,49 +37,4 @@ func (r *Registry) Stats() Stats {
 		m.mu.Unlock()
 	}
 	return s
-}
-
-// Candidate is an open mailbox that nobody works with.
-type Candidate struct {
-	ID       uint32
-	Idle     int64  // nanoseconds since its last use
-	Bytes    int64  // what Park gives back, about
-	Sessions uint32 // that refer to it; 0 = it is kept warm for who comes back
-	Wakes    uint16 // how often it was woken so far, at most 65535
-}
-
-// Candidates returns up to that many open mailboxes that can be parked, the least recently used first.
-func (r *Registry) Candidates(most int) []Candidate {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	cs := make([]Candidate, 0, max(0, min(most, r.warm.Len())))
-	now := time.Now()
-	for el := r.warm.Back(); el != nil && len(cs) < most; el = el.Prev() {
-		m := el.Value.(*Mailbox)
-		cs = append(cs, Candidate{ID: m.id, Idle: int64(now.Sub(m.used)), Bytes: m.bytes, Sessions: m.e.refs, Wakes: m.e.wakes})
-	}
-	return cs
-}
-
-// Park puts a mailbox to sleep, or forgets it if no session refers to it. It returns false if somebody works with it, or if it sleeps.
-func (r *Registry) Park(id uint32) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	m := r.open[id]
-	if m == nil || m.holds > 0 {
-		return false
-	}
-	return r.sleep(m)
-}
-
-// Drop forgets a mailbox that no session refers to. It returns false if one does.
-func (r *Registry) Drop(id uint32) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	m := r.open[id]
-	if m == nil || m.holds > 0 || m.e.refs > 0 {
-		return false
-	}
-	r.remove(id)
-	return true
 }

@@ -68,6 +68,9 @@ func (n *Names) Find(b []byte) uint32 {
 	return n.find(b, n.hash(b))
 }
 
+// HashOf returns the hash of a string that the caller has a reference to: equal ones have the same one as long as the process runs.
+func (n *Names) HashOf(id uint32) uint32 { return n.table.At(id).Hash }
+
 // Hold returns the id of b, which is never 0, with one more reference.
 func (n *Names) Hold(b []byte) (uint32, error) {
 	n.mu.Lock()
