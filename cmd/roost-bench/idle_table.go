@@ -50,7 +50,7 @@ func printIdle(w io.Writer, r idleReport) {
 		line(t.What+", "+t.How, t.Server, t.TLS, "%s", text)
 	}
 	if s := r.Simulated; s != nil {
-		line(fmt.Sprintf("table of %s sessions without sockets", human(float64(s.Sessions))), "roost", "–", "**%s** resident, %.0f B a session; GC **%.2f ms** CPU, %.2f ms wall per cycle; goroutines %d / %d; filled in %.1f s",
+		line(fmt.Sprintf("%s sessions without sockets: records, users, mailboxes", human(float64(s.Sessions))), "roost", "–", "**%s** resident, %.0f B a session; GC **%.2f ms** CPU, %.2f ms wall per cycle; goroutines %d / %d; filled in %.1f s",
 			bytesText(float64(s.Resident)), s.PerSession, s.GCCPU, s.GCWall, s.Before, s.After, s.FilledIn)
 	}
 	for _, l := range r.Limits {

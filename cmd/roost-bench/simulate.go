@@ -18,7 +18,7 @@ import (
 	"github.com/roostmail/roost/core/session"
 )
 
-// simulated is the table of sessions without sockets.
+// simulated is what core keeps of sleeping sessions, without sockets: the records of sessions, each of another user with another mailbox.
 type simulated struct {
 	Sessions   int     `json:"sessions"`
 	Resident   int64   `json:"resident_bytes"` // growth of the process's RSS
@@ -81,6 +81,11 @@ func fillTable(n int) (simulated, error) {
 		return s, err
 	}
 	defer table.Close()
+	closeMailboxes, err := simulateMailboxes(n)
+	if err != nil {
+		return s, err
+	}
+	defer closeMailboxes()
 	s.FilledIn = time.Since(start).Seconds()
 	debug.FreeOSMemory()
 	after, err := resident()
