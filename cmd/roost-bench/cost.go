@@ -19,8 +19,8 @@ type cost struct {
 	OpenedPerS float64            `json:"opened_per_second"`
 	User       float64            `json:"user_bytes_per_session"` // PSS of all processes
 	Processes  map[string]float64 `json:"user_bytes_per_session_of_process"`
-	Kernel     float64            `json:"kernel_bytes_per_session,omitempty"`      // see kernelMemory.serverShare
-	Slab       float64            `json:"kernel_slab_bytes_per_session,omitempty"` // see kernelMemory.slabShare
+	Kernel     float64            `json:"kernel_bytes_per_session,omitempty"`        // bareConnection, and inotify's
+	Grown      float64            `json:"kernel_growth_bytes_per_session,omitempty"` // kernelMemory.serverShare with all sessions: whatever else happens on the machine is in there too
 	Before     int                `json:"goroutines_before,omitempty"`
 	After      int                `json:"goroutines_after,omitempty"`
 	Rest       float64            `json:"rest_seconds,omitempty"`
@@ -75,8 +75,7 @@ func (c *cost) grown(before, after memory) {
 	for name, pss := range after.user {
 		c.Processes[name] = (float64(pss) - float64(before.user[name])) / n
 	}
-	c.Kernel = after.kernel.serverShare(before.kernel, c.Sessions)
-	c.Slab = after.kernel.slabShare(before.kernel, c.Sessions)
+	c.Grown = after.kernel.serverShare(before.kernel, c.Sessions)
 }
 
 // roostCase measures roost with sessions of one TLS version; in plaintext its wakes beside Dovecot's.
@@ -110,6 +109,11 @@ func (run *idleRun) roostCase(version string) (err error) {
 		return err
 	}
 	c.grown(before, after)
+	bare, err := bareConnection()
+	if err != nil {
+		return err
+	}
+	c.Kernel = bare + float64(after.kernel.watches-before.kernel.watches)/float64(c.Sessions)
 	if c.After, err = goroutines(r); err != nil {
 		return err
 	}

@@ -178,7 +178,7 @@ func (run *idleRun) dovecotCost(s setup, version string, n int) (err error) {
 		return err
 	}
 	c.grown(before, after)
-	c.Kernel, c.Slab = 0, 0 // processes and inotify instances are not the same at both ends
+	c.Grown = 0 // processes and inotify instances are not the same at both ends
 	progress("%s, TLS %s: %.0f B a session", s, version, c.User)
 	return run.checkAndClose(&c)
 }

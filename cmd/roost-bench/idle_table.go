@@ -21,7 +21,7 @@ func printIdle(w io.Writer, r idleReport) {
 		}
 		line("user-space memory per session ("+note+")", c.Server, c.TLS, "**%s** (%s)", bytesText(c.User), processesText(c.Processes))
 		if c.Kernel != 0 {
-			line("kernel memory per session, the server's share", c.Server, c.TLS, "%s (half of all slab growth: %s)", bytesText(c.Kernel), bytesText(c.Slab))
+			line("kernel memory per session, the server's share", c.Server, c.TLS, "%s (growth with all sessions: %s)", bytesText(c.Kernel), bytesText(c.Grown))
 			line("memory per session, kernel included", c.Server, c.TLS, "**%s**", bytesText(c.User+c.Kernel))
 		}
 		if c.Before != 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -27,15 +28,15 @@ func TestTimingsHaveMedianAndSpread(t *testing.T) {
 
 func TestTableOfCosts(t *testing.T) {
 	c := cost{Server: "roost", TLS: "1.3", Mix: "idle=1", Sessions: 1000}
-	before := memory{user: map[string]uint64{"roost": 5_000_000, "gone": 10}, sum: 6_000_000, kernel: kernelMemory{objects: 1000, slab: 1000}}
-	after := memory{user: map[string]uint64{"roost": 5_300_000, "storage/mdbox": 20_000_000}, sum: 26_300_000, kernel: kernelMemory{objects: 8_001_000, slab: 8_201_000}}
+	before := memory{user: map[string]uint64{"roost": 5_000_000, "gone": 10}, sum: 6_000_000, kernel: kernelMemory{objects: 1000}}
+	after := memory{user: map[string]uint64{"roost": 5_300_000, "storage/mdbox": 20_000_000}, sum: 26_300_000, kernel: kernelMemory{objects: 8_201_000}}
 	c.grown(before, after)
-	c.Rest, c.RestCPU = 30, 3
+	c.Rest, c.RestCPU, c.Kernel = 30, 3, 4000
 	var b strings.Builder
 	printIdle(&b, idleReport{Costs: []cost{c}, Limits: []string{"raise it"}})
 	for _, want := range []string{
 		"| user-space memory per session (1000 sessions: idle=1) | roost | 1.3 | **20.3 KB** (storage/mdbox 20.0 KB, roost 300 B) |",
-		"| kernel memory per session, the server's share | roost | 1.3 | 4000 B (half of all slab growth: 4100 B) |",
+		"| kernel memory per session, the server's share | roost | 1.3 | 4000 B (growth with all sessions: 4100 B) |",
 		"| memory per session, kernel included | roost | 1.3 | **24.3 KB** |",
 		"| CPU of all processes at rest, in 30 s | roost | 1.3 | **3.0 ms** (0.0100 % of a core) |",
 		"limit: raise it",
@@ -69,5 +70,22 @@ func TestSimulatedTableIsMeasured(t *testing.T) {
 	}
 	if s.PerSession < 100 || s.PerSession > 600 || s.GCWall <= 0 || s.After > s.Before+2 {
 		t.Errorf("%+v", s)
+	}
+}
+
+func TestBareConnectionsAreClosedAgain(t *testing.T) {
+	open := func() int {
+		fds, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(fds)
+	}
+	before := open()
+	if _, err := measureBare(); err != nil {
+		t.Fatal(err)
+	}
+	if after := open(); after != before {
+		t.Errorf("%d descriptors are open, before %d", after, before)
 	}
 }

@@ -21,7 +21,6 @@ type kernelMemory struct {
 	client  int64 // of these, what only the end that connects has
 	watches int64 // of these, inotify's, which only the server has
 	dentry  int64 // size of one
-	slab    int64 // all slab pages of the machine
 	tcp     int64 // pages with data on its way
 }
 
@@ -33,11 +32,6 @@ func readKernel() (kernelMemory, error) {
 	}
 	k.objects, k.client, k.watches = slabObjects(string(slabs))
 	k.dentry = objectSize(string(slabs), "dentry")
-	mem, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return k, err
-	}
-	k.slab = int64(meminfo(string(mem))["Slab"]) << 10
 	stat, err := os.ReadFile("/proc/net/sockstat")
 	if err != nil {
 		return k, err
@@ -100,9 +94,4 @@ func (k kernelMemory) serverShare(before kernelMemory, n int) float64 {
 	watches := k.watches - before.watches
 	both := k.objects - before.objects - (k.client - before.client) - watches + k.tcp - before.tcp
 	return (float64(both)/2+float64(watches))/float64(n) + float64(k.dentry)
-}
-
-// slabShare is half of the growth of all slab memory of the machine: whatever else happens on it is in there too.
-func (k kernelMemory) slabShare(before kernelMemory, n int) float64 {
-	return float64(k.slab-before.slab) / 2 / float64(n)
 }
