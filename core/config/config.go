@@ -50,7 +50,14 @@ type IMAP struct {
 type TLS struct {
 	Cert, Key  string // absolute paths of PEM files
 	MinVersion uint16 // tls.VersionTLS12 or tls.VersionTLS13
+	Sleep      string // TLSSleepRecords or TLSSleepHold
 }
+
+// What a session with TLS 1.3 keeps between two commands.
+const (
+	TLSSleepRecords = "records" // 208 bytes, from which core/conn/tls13 goes on
+	TLSSleepHold    = "hold"    // the state of crypto/tls
+)
 
 // Enabled reports whether a certificate is configured.
 func (t TLS) Enabled() bool { return t.Cert != "" }
@@ -166,6 +173,7 @@ func readTLS(t *table) TLS {
 	if t.oneOf("min_version", "1.2", "1.2", "1.3") == "1.3" {
 		c.MinVersion = tls.VersionTLS13
 	}
+	c.Sleep = t.oneOf("sleep", TLSSleepRecords, TLSSleepRecords, TLSSleepHold)
 	switch {
 	case c.Cert != "" && c.Key == "":
 		t.fail("cert", "needs tls.key")

@@ -77,7 +77,7 @@ func mustParse(t *testing.T, text string) *Config {
 
 func TestDesignExample(t *testing.T) {
 	c := mustParse(t, designExample)
-	if want := (TLS{"/etc/roost/cert.pem", "/etc/roost/key.pem", tls.VersionTLS12}); c.TLS != want {
+	if want := (TLS{"/etc/roost/cert.pem", "/etc/roost/key.pem", tls.VersionTLS12, TLSSleepRecords}); c.TLS != want {
 		t.Errorf("tls: %+v", c.TLS)
 	}
 	if !reflect.DeepEqual(c.IMAP.Listen, []string{"127.0.0.1:1143"}) || !reflect.DeepEqual(c.IMAP.IMAPSListen, []string{"127.0.0.1:1993"}) || !c.IMAP.AllowPlaintextAuth {
@@ -115,6 +115,7 @@ idle_notify_interval = "0"
 cert = "/c"
 key = "/k"
 min_version = "1.3"
+sleep = "hold"
 [auth]
 plugin = "passwd-file"
 failure_delay = "500ms"
@@ -155,7 +156,7 @@ start_timeout = "1m"
 	if !reflect.DeepEqual(c.Storage.External, wantExternal) || c.Storage.Bundled || !reflect.DeepEqual(c.Storage.Options, map[string]any{"anything": true}) {
 		t.Errorf("storage: %+v", c.Storage)
 	}
-	if c.TLS.MinVersion != tls.VersionTLS13 || c.IMAP.LoginTimeout != time.Minute || c.IMAP.Autologout != 45*time.Minute || c.IMAP.IdleNotifyInterval != 0 {
+	if c.TLS.MinVersion != tls.VersionTLS13 || c.TLS.Sleep != TLSSleepHold || c.IMAP.LoginTimeout != time.Minute || c.IMAP.Autologout != 45*time.Minute || c.IMAP.IdleNotifyInterval != 0 {
 		t.Errorf("tls %+v imap %+v", c.TLS, c.IMAP)
 	}
 	if c.Limits.Line != 128<<10 || c.Limits.Workers != 7 || c.Limits.MailboxWarm != 0 || c.Limits.Message != 50<<20 ||

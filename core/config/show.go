@@ -33,6 +33,7 @@ func (c *Config) Show(w io.Writer) error {
 		p.set("key", quote(c.TLS.Key))
 	}
 	p.set("min_version", map[uint16]string{tls.VersionTLS12: `"1.2"`, tls.VersionTLS13: `"1.3"`}[c.TLS.MinVersion])
+	p.set("sleep", quote(c.TLS.Sleep))
 	p.section("auth")
 	p.set("failure_delay", duration(c.AuthFailureDelay))
 	p.plugin(c.Auth)

@@ -24,6 +24,8 @@ type figure struct {
 var figures = []figure{
 	{"sessions", "Sessions that are connected.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Sessions) }},
 	{"sessions_tls", "Sessions that are protected by TLS.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.TLS) }},
+	{"sessions_tls_records", "Of these, with TLS 1.3 that sleeps in a slot of 208 bytes.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.TLSRecords) }},
+	{"sessions_tls_held", "Of these, with the state of crypto/tls: TLS 1.2, [tls] sleep = \"hold\", or a handshake.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.TLSHeld) }},
 	{"commands_running", "Commands and events that a worker runs.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Running) }},
 	{"commands_waiting", "Commands that wait for a client, without a worker.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Waiting) }},
 	{"commands_paused", "Commands that wait for their next time slice.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Paused) }},
@@ -33,7 +35,7 @@ var figures = []figure{
 	{"session_extra_bytes", "Bytes of these.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.ExtraBytes) }},
 	{"spools", "Commands with messages in spool files.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Spools) }},
 	{"spool_bytes", "Bytes of these messages, announced.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.SpoolBytes) }},
-	{"session_slab_bytes", "Bytes mapped for session records.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.SlabBytes) }},
+	{"session_slab_bytes", "Bytes mapped for session records and TLS slots.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.SlabBytes) }},
 	{"sessions_accepted_total", "Connections that became sessions.", true, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Accepted) }},
 	{"commands_quick_total", "Commands answered from the session's record.", true, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Quick) }},
 	{"commands_run_total", "Commands run by a worker.", true, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Run) }},

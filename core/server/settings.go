@@ -32,6 +32,7 @@ func engineConfig(c *config.Config) session.Config {
 		HandshakeTimeout:  l.HandshakeTimeout,
 		SlowClientTimeout: l.SlowClientTimeout,
 		HangupGrace:       l.HangupGrace,
+		HoldTLS:           c.TLS.Sleep == config.TLSSleepHold,
 	}
 }
 

@@ -31,6 +31,7 @@ type Config struct {
 	HandshakeTimeout  time.Duration // from accept or STARTTLS to the end of the handshake, [limits] handshake_timeout; default 30 s
 	OutputHighWater   int           // bytes that are collected before Write flushes and may wait; default 32 KiB
 	SlowClientTimeout time.Duration // a client that reads nothing for so long while output waits, or sends nothing of a body that goes to a file, is dropped, [limits] slow_client_timeout; default 5 min
+	HoldTLS           bool          // sessions with TLS 1.3 keep crypto/tls's state, as those with TLS 1.2 do, instead of 208 bytes; [tls] sleep = "hold"
 	HangupGrace       time.Duration // how long a command goes on for a client that has closed its sending side, and may be gone, [limits] hangup_grace; default 10 s
 }
 

@@ -1,5 +1,5 @@
-// Package session is the session engine: it holds what a sleeping session is (a record of 128 bytes and a socket), wakes
-// it when something happens, and lends it what it needs while it is awake. It knows of commands only where
+// Package session is the session engine: it holds what a sleeping session is (a record of 128 bytes, 208 more
+// for TLS 1.3, and a socket), wakes it when something happens, and lends it what it needs while it is awake. It knows of commands only where
 // they end (core/imapwire.Framer); what they mean is the Protocol's.
 //
 //	accept ─▶ Greet ─▶ asleep ──input──▶ loop: frame ─┬─ Quick: answered on the loop ──────────▶ asleep
@@ -19,10 +19,11 @@
 //  3. The descriptor is closed once, in finish, by the owner, before the slot is free; the table entry, the
 //     wheel's and the mailbox's links and the extra with its spool are given back there too. Protocol.Closed is called there once.
 //  4. A sleeping session holds no goroutine and no buffer but what its extra holds: a half-received command, output
-//     that the client does not take (both bounded by Config), crypto/tls state, the protocol's rare state.
-//     Most sessions have none. A half-received command with a body larger than SpoolAbove also holds a file (spool.go).
+//     that the client does not take (both bounded by Config), a part of a TLS record, the protocol's rare state, and the state of
+//     crypto/tls for TLS 1.2. Most sessions have none: TLS 1.3 sleeps in a slot of Engine.tlsSlots (tls_records.go). A
+//     half-received command with a body larger than SpoolAbove also holds a file (spool.go).
 //  5. Input is not read before the input before it is used, nor while output waits for the client: its TCP window holds it back.
-//     Commands of one session run one after the other, in the order they came.
+//     TLS reads up to wireSize bytes of records, but opens none before its turn. Commands of one session run one after the other, in the order they came.
 //  6. A loop never blocks, and writes no files, which may wait for the disk. A worker that waits for a client has given its
 //     slot away (pool.go), so slow clients cost goroutines, bounded in time by SlowClientTimeout and
 //     HandshakeTimeout, but no capacity. A long command gives its slot away between messages (Session.Breathe) when its time

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/roostmail/roost/core/conn"
+	"github.com/roostmail/roost/core/conn/tls13"
+	"github.com/roostmail/roost/core/slab"
 )
 
 // Listener describes a listening socket.
@@ -29,6 +31,7 @@ type Engine struct {
 	start time.Time // second 1 of the engine's clock
 
 	slab       *records
+	tlsSlots   *slab.Table[tls13.State]
 	extras     extraTable
 	lists      *lists
 	tasks      tasks
@@ -77,6 +80,9 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time)
 	if e.slab, err = newRecords(cfg.MaxSessions); err != nil {
 		return nil, err
 	}
+	if e.tlsSlots, err = newTLSSlots(cfg.MaxSessions); err != nil {
+		return nil, err
+	}
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	if e.lists, err = newLists(e.slab); err != nil {
 		return nil, err
@@ -111,7 +117,13 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time)
 
 // SetTLS sets the configuration of new handshakes; nil = STARTTLS is not offered, and implicit TLS fails.
 // cfg must not be changed afterwards.
-func (e *Engine) SetTLS(cfg *tls.Config) { e.tls.Store(cfg) }
+// Its KeyLogWriter is not used unless Config.HoldTLS.
+func (e *Engine) SetTLS(cfg *tls.Config) {
+	if cfg != nil && !e.cfg.HoldTLS {
+		cfg = watched(cfg)
+	}
+	e.tls.Store(cfg)
+}
 
 // Serve accepts connections from ln, a TCP listener that the engine takes over, until the engine drains or
 // closes. It returns at once.

@@ -19,7 +19,9 @@ type extra struct {
 	ready  int             // length of a complete command at the front of in that waits for a worker, 0 = none
 	asked  imapwire.Frame  // the literal that todoLiteral is about
 	spool  *spool          // bodies of the command in in; nil: none
-	tls    *tlsConn        // nil: plaintext
+	tls    *tlsConn        // crypto/tls's state; nil: plaintext, or TLS is in record.tls
+	wire   []byte          // received of the TLS in record.tls: opened data, then records, of which the last may not be complete
+	opened int             // length of that data
 	user   any             // Session.SetExtra
 
 	counted int64 // what is in extraTable.bytes for it
@@ -30,12 +32,12 @@ func (x *extra) unsent() []byte { return x.out[x.sent:] }
 
 // needed reports whether anything in x must outlive the turn.
 func (x *extra) needed() bool {
-	return len(x.in) > 0 || x.sent < len(x.out) || x.tls != nil || x.user != nil || x.spool != nil || x.framer.Midway()
+	return len(x.in) > 0 || len(x.wire) > 0 || x.sent < len(x.out) || x.tls != nil || x.user != nil || x.spool != nil || x.framer.Midway()
 }
 
 // shrink gives up memory that the sleeping session does not need.
 func (x *extra) shrink() {
-	x.in = fit(x.in)
+	x.in, x.wire = fit(x.in), fit(x.wire)
 	if x.sent == len(x.out) {
 		x.out, x.sent = nil, 0
 	} else if x.sent >= len(x.out)/2 {
@@ -56,7 +58,7 @@ func fit(b []byte) []byte {
 
 // bytes is the size of x with its buffers. What tls, user and the system for a spool file hold is not known here.
 func (x *extra) bytes() int64 {
-	n := int64(unsafe.Sizeof(*x)) + int64(cap(x.in)) + int64(cap(x.out))
+	n := int64(unsafe.Sizeof(*x)) + int64(cap(x.in)) + int64(cap(x.out)) + int64(cap(x.wire))
 	if x.spool != nil {
 		n += int64(unsafe.Sizeof(*x.spool)) + int64(cap(x.spool.bodies))*int64(unsafe.Sizeof(Body{}))
 	}

@@ -6,7 +6,7 @@ import "github.com/roostmail/roost/core/conn"
 // here and nowhere else.
 func (s *Session) finish() {
 	e, r := s.e, s.r
-	if s.err == errClosed || s.err == ErrStopping || s.err == errHandshake {
+	if s.err == errClosed || s.err == ErrStopping || s.err == errHandshake || s.err == errRecord {
 		s.farewell()
 	}
 	e.p.Closed(s)
@@ -18,7 +18,11 @@ func (s *Session) finish() {
 		}
 		s.dropExtra()
 	}
-	conn.Close(int(r.fd), s.err == errClosed && r.flags&flagEOF == 0, s.scratch)
+	if r.tls != 0 {
+		s.tls.Attach(nil)
+		e.giveTLS(r.tls)
+	}
+	conn.Close(int(r.fd), (s.err == errClosed || s.err == errRecord) && r.flags&flagEOF == 0, s.scratch)
 	shaking := r.flags&flagStartTLS != 0
 	r.word.end()
 	e.slab.give(s.slot)
@@ -32,7 +36,10 @@ func (s *Session) finish() {
 func (s *Session) farewell() {
 	reason := s.err
 	s.err = nil
-	if s.x != nil && s.x.tls != nil {
+	switch {
+	case s.tls.State != nil:
+		s.sealFarewell(reason)
+	case s.x != nil && s.x.tls != nil:
 		s.x.tls.seal(s)
 		s.x.tls.close()
 	}

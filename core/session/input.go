@@ -2,9 +2,11 @@ package session
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/roostmail/roost/core/conn"
+	"github.com/roostmail/roost/core/conn/tls13"
 	"github.com/roostmail/roost/core/imapwire"
 )
 
@@ -53,17 +55,30 @@ func (s *Session) receive(p []byte) int {
 		s.Close()
 		return 0
 	case err != nil:
-		s.e.log.Debug("session ended by its connection", "remote", s.Remote(), "error", err)
-		s.err = ErrGone
+		s.failed(err)
 		return 0
 	}
 	s.r.received = s.now
 	return n
 }
 
+// failed ends the session because of an error of its connection.
+func (s *Session) failed(err error) {
+	var refused *tls13.Error
+	if errors.As(err, &refused) {
+		s.refused(refused)
+		return
+	}
+	s.e.log.Debug("session ended by its connection", "remote", s.Remote(), "error", err)
+	s.err = ErrGone
+}
+
 // read reads from the connection into p. A plaintext socket that gave less than it was asked for has no more just now.
 func (s *Session) read(p []byte) (int, error) {
-	if s.x != nil && s.x.tls != nil {
+	switch {
+	case s.tls.State != nil:
+		return s.readRecords(p)
+	case s.x != nil && s.x.tls != nil:
 		return s.x.tls.read(p)
 	}
 	n, err := conn.Read(int(s.r.fd), p)

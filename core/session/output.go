@@ -100,7 +100,9 @@ func (s *Session) giveUpCommand() {
 func (s *Session) blocked() bool { return s.x != nil && s.x.sent < len(s.x.out) }
 
 // queued reports whether output has not been offered to the socket yet.
-func (s *Session) queued() bool { return len(s.out) > 0 || len(s.sealed) > 0 }
+func (s *Session) queued() bool {
+	return len(s.out) > 0 || len(s.sealed) > 0 || s.tls.State != nil && s.tls.Owes()
+}
 
 // flush sends what is queued. It returns false, with the rest in x.out, if the socket does not take
 // all of it, or if the connection failed (s.err).
@@ -109,9 +111,16 @@ func (s *Session) flush() bool {
 		return false
 	}
 	wire := &s.out
-	if s.x != nil && s.x.tls != nil {
+	switch {
+	case s.tls.State != nil:
+		s.sealRecords()
+		wire = &s.sealed
+	case s.x != nil && s.x.tls != nil:
 		s.x.tls.seal(s)
 		wire = &s.sealed
+	}
+	if s.err != nil {
+		return false
 	}
 	if s.blocked() && !s.flushRest() {
 		s.keepOutput(*wire)

@@ -30,7 +30,8 @@ const recordSize = 128
 //	 52   16  peer      the owner; IPv4 as IPv4 in IPv6
 //	 68    4  giveUp    the owner; second at which a client that makes no progress (output, handshake, body, close) is dropped, 0 = none
 //	 72   48  state     the protocol, while it owns the session
-//	120    8  spare
+//	120    4  tls       the owner; slot of Engine.tlsSlots, 0 = not protected by TLS 1.3 without crypto/tls
+//	124    4  spare
 type record struct {
 	word      word
 	wheelAt   atomic.Uint32
@@ -50,7 +51,8 @@ type record struct {
 	peer      [16]byte
 	giveUp    uint32
 	state     State
-	_         [8]byte
+	tls       uint32
+	_         [4]byte
 }
 
 // The build fails when the record's size changes.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"crypto/tls"
 	"errors"
 	"net/netip"
 	"time"
@@ -40,6 +41,7 @@ var (
 
 	errClosed    = errors.New("session: closed by the protocol")
 	errHandshake = errors.New("session: TLS handshake failed")
+	errRecord    = errors.New("session: a TLS record was refused")
 )
 
 // Session is a session while it is owned: it may be used only by the goroutine that was given it
@@ -50,7 +52,8 @@ type Session struct {
 	w         *worker // nil on a loop
 	slot, gen uint32
 
-	x      *extra          // nil: none, which says that the session is plaintext
+	x      *extra          // nil: none
+	tls    protection      // TLS without crypto/tls
 	framer imapwire.Framer // where in belongs
 	in     []byte          // input that was received and not used; lies in scratch, or as inX in x.in
 	inX    bool
@@ -75,10 +78,15 @@ func (s *Session) Local() netip.AddrPort { return conn.Local(int(s.r.fd)) }
 // TLS reports whether the connection is protected.
 func (s *Session) TLS() bool { return s.r.flags&flagTLS != 0 }
 
-// TLSInfo returns the TLS version and cipher suite (crypto/tls's numbers), or zeroes.
+// TLSInfo returns the TLS version and cipher suite (crypto/tls's numbers), or zeroes. That is all that can be known of
+// the handshake: what a channel binding needs (tls-exporter, RFC 9266; tls-server-end-point, RFC 5929) would have to be taken and kept
+// before takeOver gives crypto/tls's state up.
 func (s *Session) TLSInfo() (version, cipher uint16) {
 	if !s.TLS() {
 		return 0, 0
+	}
+	if s.tls.State != nil {
+		return tls.VersionTLS13, s.tls.State.Suite()
 	}
 	return s.x.tls.version, s.x.tls.cipher
 }

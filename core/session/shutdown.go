@@ -54,6 +54,7 @@ func (e *Engine) Close() {
 		l.end()
 	}
 	e.slab.close()
+	e.tlsSlots.Close()
 }
 
 // stopAccepting closes the listeners. Afterwards there are no new sessions but those that signalAll sees.

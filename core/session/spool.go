@@ -188,9 +188,10 @@ func (s *Session) spoolPiece() (more bool, v verdict) {
 	return true, 0
 }
 
-// stall gives the client of a body that is not complete a time to send on: others may wait for the room that it takes.
+// stall gives the client of a body or of a TLS record that is not complete a time to send on: others may wait for the room
+// that it takes.
 func (s *Session) stall() {
-	if s.r.giveUp == 0 && s.spooling() {
+	if s.r.giveUp == 0 && (s.spooling() || s.tls.partial()) {
 		s.r.giveUp = s.e.after(s.e.cfg.SlowClientTimeout)
 	}
 }

@@ -28,7 +28,9 @@ const (
 // Stats are the engine's figures at one time. Counters count since the start.
 type Stats struct {
 	Sessions   int   // connected now
-	TLS        int   // of these, protected by crypto/tls state
+	TLS        int   // of these, protected by TLS
+	TLSRecords int   // of these, by TLS 1.3 that sleeps in a TLS slot
+	TLSHeld    int   // of these, by crypto/tls's state: TLS 1.2, Config.HoldTLS, or a handshake in progress
 	Running    int   // workers that run a command or event
 	Waiting    int   // commands that wait, without a worker's slot, for a client to read or to shake hands
 	Paused     int   // commands whose time slice was used up, which wait for the next one
@@ -38,7 +40,7 @@ type Stats struct {
 	ExtraBytes int64 // what they hold in input, output and bookkeeping
 	Spools     int   // commands half-received or running with bodies in a file
 	SpoolBytes int64 // octets of these, announced
-	SlabBytes  int64 // mapped for records, used or not
+	SlabBytes  int64 // mapped for records and TLS slots, used or not
 	Loops      int
 
 	Accepted         uint64 // connections that became sessions
@@ -89,10 +91,13 @@ func (f *refusal) count(e *Engine, peer netip.AddrPort, limit string, attrs ...a
 
 // Stats returns the engine's figures.
 func (e *Engine) Stats() Stats {
+	held, slots := int(e.tlsConns.Load()), e.tlsSlots.Used()
 	load := e.pool.load()
 	return Stats{
 		Sessions:   int(e.live.Load()),
-		TLS:        int(e.tlsConns.Load()),
+		TLS:        held + slots,
+		TLSRecords: slots,
+		TLSHeld:    held,
 		Running:    load.running,
 		Waiting:    load.waiting,
 		Paused:     load.paused,
@@ -102,7 +107,7 @@ func (e *Engine) Stats() Stats {
 		ExtraBytes: e.extras.bytes.Load(),
 		Spools:     int(e.spools.files.Load()),
 		SpoolBytes: e.spools.bytes.Load(),
-		SlabBytes:  e.slab.bytes(),
+		SlabBytes:  e.slab.bytes() + e.tlsSlots.Bytes(),
 		Loops:      len(e.loops),
 
 		Accepted:         e.counts.accepted.Load(),

@@ -11,14 +11,16 @@ import (
 	"github.com/roostmail/roost/core/conn"
 )
 
-// tlsConn is the protection of one session: crypto/tls's state over the session's raw descriptor. It has no goroutine:
+// tlsConn is the protection of one session during its handshake, and of one with TLS 1.2 or Config.HoldTLS to its
+// end: crypto/tls's state over the session's raw descriptor. It has no goroutine:
 // when the descriptor has no input, Read of the transport returns a temporary error, after which a
 // tls.Conn can be read again (even in the middle of a record, whose first part it keeps).
 // A write error would be final, so what the transport is given to write is queued like all output.
 type tlsConn struct {
 	s           *Session // the session's owner; valid during a turn
 	conn        *tls.Conn
-	handshaking bool // the owner is a worker, and Read waits
+	handshaking bool   // the owner is a worker, and Read waits
+	watch       *watch // of the handshake, nil: crypto/tls keeps the session
 	version     uint16
 	cipher      uint16
 }
@@ -45,8 +47,14 @@ func (t transport) Read(p []byte) (int, error) {
 				return 0, s.err
 			}
 		}
+		if t.watch != nil {
+			p = p[:min(len(p), t.watch.room())]
+		}
 		n, err := conn.Read(int(s.r.fd), p)
 		if err != conn.ErrAgain {
+			if t.watch != nil {
+				t.watch.read(p[:n])
+			}
 			return n, err
 		}
 		if !t.handshaking {
@@ -59,6 +67,9 @@ func (t transport) Read(p []byte) (int, error) {
 
 // Write takes p for the next flush.
 func (t transport) Write(p []byte) (int, error) {
+	if t.watch != nil {
+		t.watch.wrote(p)
+	}
 	t.s.sealed = append(t.s.sealed, p...)
 	return len(p), nil
 }
@@ -126,6 +137,9 @@ func (s *Session) handshake() {
 		return
 	}
 	t := &tlsConn{s: s, handshaking: true}
+	if !s.e.cfg.HoldTLS {
+		t.watch = new(watch)
+	}
 	t.conn = tls.Server(transport{t}, cfg)
 	s.extra().tls = t
 	s.e.tlsConns.Add(1)
@@ -146,10 +160,14 @@ func (s *Session) handshake() {
 	state := t.conn.ConnectionState()
 	t.version, t.cipher = state.Version, state.CipherSuite
 	s.r.flags = s.r.flags&^flagStartTLS | flagTLS
-	s.r.todo |= todoRead // what came with the end of the handshake is in the tls.Conn
+	s.r.todo |= todoRead // what came with the end of the handshake is in the socket or the tls.Conn
 	if s.r.flags&flagClosing == 0 {
 		s.r.giveUp = 0
 	}
+	if t.watch != nil && t.version == tls.VersionTLS13 {
+		s.takeOver(t)
+	}
+	t.watch = nil
 }
 
 // passTurn signals h, whose turn it is to shake hands, or if it has ended those after it.

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	mrand "math/rand/v2"
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -64,11 +65,15 @@ func (d dribble) Write(p []byte) (int, error) {
 	return done, nil
 }
 
-// forEachTLS runs a test for both versions, with a handshake at the start and by STARTTLS.
+// forEachTLS runs a test for both versions, and TLS 1.3 with crypto/tls's state too, with a handshake at the start and by STARTTLS.
 func forEachTLS(t *testing.T, cfg Config, test func(t *testing.T, s *server, c *client)) {
-	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+	for _, mode := range []struct {
+		version uint16
+		hold    bool
+	}{{tls.VersionTLS12, false}, {tls.VersionTLS13, false}, {tls.VersionTLS13, true}} {
 		for _, implicit := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s/implicit=%v", tls.VersionName(version), implicit), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s/hold=%v/implicit=%v", tls.VersionName(mode.version), mode.hold, implicit), func(t *testing.T) {
+				cfg.HoldTLS = mode.hold
 				s, imaps := startTLSServer(t, cfg, nil)
 				seed := mrand.Uint64()
 				t.Logf("seed %d", seed)
@@ -86,7 +91,7 @@ func forEachTLS(t *testing.T, cfg Config, test func(t *testing.T, s *server, c *
 					c.send("a TLS\r\nb ECHO injected\r\n")
 					c.want("a ok")
 				}
-				conn := tls.Client(dribble{raw, mrand.New(mrand.NewPCG(seed, 1))}, clientTLS(version))
+				conn := tls.Client(dribble{raw, mrand.New(mrand.NewPCG(seed, 1))}, clientTLS(mode.version))
 				c := newClient(t, conn)
 				if err := conn.Handshake(); err != nil {
 					t.Fatal(err)
@@ -96,6 +101,10 @@ func forEachTLS(t *testing.T, cfg Config, test func(t *testing.T, s *server, c *
 				}
 				c.send("x LOGIN\r\n")
 				c.want("x ok")
+				held := mode.hold || mode.version == tls.VersionTLS12
+				if st := s.Stats(); st.TLS != 1 || (st.TLSHeld == 1) != held || (st.TLSRecords == 1) == held {
+					t.Errorf("TLS is in the wrong place: %+v", st)
+				}
 				test(t, s, c)
 			})
 		}
@@ -208,8 +217,8 @@ func TestDamagedRecordEndsTheSessionOnly(t *testing.T) {
 	c := newClient(t, tls.Client(raw, clientTLS(tls.VersionTLS13)))
 	c.want("hello")
 	raw.Write([]byte("\x17\x03\x03\x00\x20" + string(make([]byte, 32))))
-	if _, err := c.r.ReadString('\n'); err == nil {
-		t.Error("an answer to a damaged record")
+	if _, err := c.r.ReadString('\n'); err == nil || !strings.Contains(err.Error(), "bad record MAC") {
+		t.Errorf("the answer to a damaged record is %v, not an alert", err)
 	}
 	eventually(t, "the session ends", func() bool { return s.Stats().Sessions == 0 })
 	other := newClient(t, mustDialTLS(t, imaps))

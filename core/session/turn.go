@@ -30,6 +30,7 @@ func (s *Session) attach(e *Engine, slot, gen uint32, x *extra) {
 			s.x.tls.s = s
 		}
 	}
+	s.tls.attach(s)
 }
 
 // maxKeptBuffer is the largest output buffer that a loop or worker keeps for its next session.
@@ -46,6 +47,9 @@ func emptied(b []byte) []byte {
 // note turns what happened into what is to be done.
 func (s *Session) note(b bits) {
 	r := s.r
+	if b&(bitRead|bitHangup) != 0 {
+		s.tls.drained = false
+	}
 	if b&bitKill != 0 {
 		s.err = s.e.killReason()
 	}

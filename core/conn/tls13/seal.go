@@ -36,7 +36,9 @@ func (l *Layer) Seal(dst, data []byte) ([]byte, error) {
 }
 
 // Owes reports whether the answer to a KeyUpdate waits for the next Seal.
-func (l *Layer) Owes() bool { return l.State.out.flags&flagOwed != 0 }
+func (l *Layer) Owes() bool {
+	return l.State.out.flags&(flagOwed|flagEnded) == flagOwed && l.State.in.flags&flagBroken == 0
+}
 
 // SealAlert appends an alert to dst. It is the last that is sealed: later calls append nothing and return ErrClosed.
 func (l *Layer) SealAlert(dst []byte, a Alert) ([]byte, error) {
