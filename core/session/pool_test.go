@@ -70,9 +70,8 @@ func TestOneUserDoesNotGetAllWorkers(t *testing.T) {
 	other := s.dial(t)
 	other.send("b RUN before the login\r\nb LOGIN 2\r\nb RUN x\r\n")
 	other.want(`b ran "before the login"`, "b ok", `b ran "x"`)
-	if st := s.Stats(); st.Running != 2 || st.Queued != 98 {
-		t.Fatalf("the others' commands were to leave the user's alone: %+v", st)
-	}
+	// An answer can be read before the worker that gave it is free.
+	eventually(t, "the user's commands are left alone", func() bool { st := s.Stats(); return st.Running == 2 && st.Queued == 98 })
 	close(s.toy.release)
 	for _, c := range greedy {
 		c.want(`a ran ""`)
