@@ -17,7 +17,7 @@ type arrow struct {
 
 var (
 	vocabulary = []string{"core/backend", "core/imapwire", "core/message"}
-	middle     = append([]string{"core/mailbox", "core/users", "core/slab", "core/conn", "core/pluginrpc"}, vocabulary...)
+	middle     = append([]string{"core/mailbox", "core/users", "core/slab", "core/tally", "core/conn", "core/pluginrpc"}, vocabulary...)
 )
 
 var arrows = []arrow{
@@ -33,6 +33,7 @@ var arrows = []arrow{
 	{"core/mailbox", append([]string{"core/slab", "core/users"}, vocabulary...), "views are made of storage answers; who shows them to whom is the session's business"},
 	{"core/slab", nil, "memory for records; knows nothing of what is in them"},
 	{"core/users", []string{"core/slab", "core/backend"}, "a table of users, which sessions and mailboxes refer to by number"},
+	{"core/tally", nil, "counts numbers, whatever they stand for"},
 	{"core/conn", nil, "event loops and TLS records know no IMAP and no plugin"},
 	{"core/pluginrpc", []string{"core/backend", "proto"}, "the only place where Go interfaces and the wire meet"},
 

@@ -31,6 +31,7 @@ type Config struct {
 	Log         Log
 
 	AuthFailureDelay time.Duration // [auth] failure_delay
+	MaxFailureDelay  time.Duration // [auth] failure_delay_max
 
 	external []External // [plugins.NAME] in the order of their names
 }
@@ -146,6 +147,7 @@ func parse(file, dir, text string, bundled Catalog) (*Config, Errors) {
 	r := pluginReader{bundled: bundled, external: c.external}
 	auth := root.sub("auth")
 	c.AuthFailureDelay = auth.duration("failure_delay", 2*time.Second)
+	c.MaxFailureDelay = auth.duration("failure_delay_max", 15*time.Second)
 	c.Auth = r.read(auth, backend.KindAuth, true)
 	c.Storage = r.read(root.sub("storage"), backend.KindStorage, true)
 	c.Hibernation = r.read(root.sub("hibernation"), backend.KindHibernation, false)

@@ -13,6 +13,13 @@ type Limits struct {
 	TimeSlice   time.Duration // of a long command while others wait for a worker
 	MaxSessions int           // 0 = as the number of open files allows
 
+	AddressSessions                int // connections of one address; 0 = any number
+	UnauthenticatedSessions        int // connections that have not logged in; 0 = any number
+	UnauthenticatedAddressSessions int // of these, of one address; 0 = any number
+	UserSessions                   int // sessions of one user; 0 = any number
+	UserAddressSessions            int // of these, from one address; 0 = any number
+	LoginRate                      int // logins of one address in a second; 0 = any number
+
 	UnauthenticatedLine    int    // bytes
 	UnauthenticatedLiteral int    // bytes
 	Line                   int    // bytes
@@ -58,12 +65,19 @@ type limit struct {
 
 func (l *Limits) list() []limit {
 	const kib, mib = 1 << 10, 1 << 20
+	const maxCount = 1<<20 - 1 // tally.Max
 	return []limit{
 		{key: "loops", number: &l.Loops, high: 4096},
 		{key: "workers", number: &l.Workers, high: 1 << 20},
 		{key: "user_workers", number: &l.UserWorkers, high: 1 << 20},
 		{key: "time_slice", time: &l.TimeSlice, def: int64(10 * time.Millisecond), low: int64(time.Millisecond)},
 		{key: "max_sessions", number: &l.MaxSessions, high: 1 << 30},
+		{key: "address_sessions", number: &l.AddressSessions, high: maxCount},
+		{key: "unauthenticated_sessions", number: &l.UnauthenticatedSessions, def: 16384, high: 1 << 30},
+		{key: "unauthenticated_address_sessions", number: &l.UnauthenticatedAddressSessions, def: 1000, high: maxCount},
+		{key: "user_sessions", number: &l.UserSessions, high: 1 << 30},
+		{key: "user_address_sessions", number: &l.UserAddressSessions, def: 100, high: maxCount},
+		{key: "login_rate", number: &l.LoginRate, high: 1 << 20},
 		{key: "unauthenticated_line", number: &l.UnauthenticatedLine, bytes: true, def: 8 * kib, low: 256, high: mib},
 		{key: "unauthenticated_literal", number: &l.UnauthenticatedLiteral, bytes: true, def: 4 * kib, low: 1, high: mib},
 		{key: "line", number: &l.Line, bytes: true, def: 64 * kib, low: 1024, high: 1 << 30},

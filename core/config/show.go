@@ -36,6 +36,7 @@ func (c *Config) Show(w io.Writer) error {
 	p.set("sleep", quote(c.TLS.Sleep))
 	p.section("auth")
 	p.set("failure_delay", duration(c.AuthFailureDelay))
+	p.set("failure_delay_max", duration(c.MaxFailureDelay))
 	p.plugin(c.Auth)
 	p.section("storage")
 	p.plugin(c.Storage)

@@ -21,8 +21,13 @@ type Config struct {
 	// as safe as TLS, as Dovecot does.
 	TrustLocal bool
 
+	UserSessions        int // sessions of one user, [limits] user_sessions; 0 = any number
+	UserAddressSessions int // sessions of one user from one address, [limits] user_address_sessions; 0 = any number
+	LoginRate           int // logins of one address in a second, [limits] login_rate; 0 = any number
+
 	MaxBad           int           // malformed commands in a row before BYE, [limits] bad_commands
-	AuthFailureDelay time.Duration // between a wrong password and the answer
+	AuthFailureDelay time.Duration // between a wrong password and the answer; it doubles with each failure of an address in a row
+	MaxFailureDelay  time.Duration // up to this
 	LoginTimeout     time.Duration // from the connection to the login
 	Autologout       time.Duration // without any input; RFC 3501 §5.4 wants 30 minutes at least
 	IdleKeepalive    time.Duration // between the lines that keep an IDLE's connection open
@@ -47,6 +52,7 @@ func DefaultConfig() Config {
 		MaxBad:           20,
 		KeywordLength:    50,
 		AuthFailureDelay: 2 * time.Second,
+		MaxFailureDelay:  15 * time.Second,
 		LoginTimeout:     3 * time.Minute,
 		Autologout:       30 * time.Minute,
 		IdleKeepalive:    2 * time.Minute,

@@ -47,6 +47,9 @@ func runLogin(r *request) error {
 
 // login checks a password and, if it is right, makes the session authenticated.
 func (r *request) login(user, authz, password string) error {
+	if err := r.srv.mayTry(r.s); err != nil {
+		return err
+	}
 	id, err := r.srv.auth.VerifyPassword(r.ctx, backend.PasswordRequest{
 		User:     user,
 		AuthzID:  authz,
@@ -63,10 +66,11 @@ func (r *request) login(user, authz, password string) error {
 	if err != nil {
 		return r.refuseLogin(user, err)
 	}
-	number, err := r.srv.users.Login(&id.User)
+	number, err := r.srv.admit(r.s, &id.User)
 	if err != nil {
-		return &backend.Error{Kind: backend.KindUnavailable, Message: "Too many users are logged in.", Cause: err}
+		return err
 	}
+	r.srv.doors.attempts.succeed(session.AddressKey(r.s.Remote().Addr()))
 	r.srv.log.Info("login", "user", id.User.Name, "remote", r.s.Remote(), "tls", r.s.TLS())
 	r.st.User = number
 	r.st.Proto = stateAuthenticated
@@ -92,14 +96,15 @@ func (r *request) refuseLogin(user string, err error) error {
 		detail = e.Detail
 	}
 	r.srv.log.Info("login refused", "user", user, "remote", r.s.Remote(), "reason", backend.KindOf(err), "detail", detail)
-	if r.srv.cfg.AuthFailureDelay <= 0 {
+	delay := penalty(r.srv.doors.attempts.fail(session.AddressKey(r.s.Remote().Addr())), r.srv.cfg.AuthFailureDelay, r.srv.cfg.MaxFailureDelay)
+	if delay <= 0 {
 		return err
 	}
 	reply := responseOf(err).append(appendTag(nil, r.tag))
 	change(r.s, func(x *extra) { x.reply = reply })
 	r.st.Flags |= flagDelayed
 	r.s.SetMode(session.ModeHold)
-	r.s.SetDeadline(r.srv.cfg.AuthFailureDelay)
+	r.s.SetDeadline(delay)
 	return errNoReply
 }
 

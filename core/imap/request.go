@@ -232,8 +232,9 @@ func (srv *Server) countBad(s *session.Session) {
 		st.Bad++
 	}
 	if int(st.Bad) > srv.cfg.MaxBad {
+		srv.doors.bad.Hit(s, limitBadCommands)
 		st.Proto = stateLogout
-		s.WriteString("* BYE Too many invalid commands ([limits] bad_commands).\r\n")
+		s.WriteString("* BYE Too many invalid commands (" + limitBadCommands + ").\r\n")
 		s.Close()
 	}
 }

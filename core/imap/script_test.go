@@ -191,6 +191,10 @@ func (sc *script) setConfig(f []string) {
 		sc.cfg.TrustLocal = false
 	case "failure_delay":
 		sc.cfg.AuthFailureDelay = seconds()
+	case "user_sessions":
+		sc.cfg.UserSessions, _ = strconv.Atoi(f[1])
+	case "user_address_sessions":
+		sc.cfg.UserAddressSessions, _ = strconv.Atoi(f[1])
 	case "login_timeout":
 		sc.cfg.LoginTimeout = seconds()
 	case "autologout":

@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/mailbox"
 	"github.com/roostmail/roost/core/session"
+	"github.com/roostmail/roost/core/tally"
 	"github.com/roostmail/roost/core/users"
 )
 
@@ -23,6 +25,7 @@ type Server struct {
 	names   names
 	users   *users.Users
 	boxes   *mailbox.Registry
+	doors   doors
 	signal  atomic.Pointer[func(id uint32)]
 	pool    sync.Pool // of *request
 }
@@ -40,6 +43,7 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 	if w, ok := storage.(backend.Writer); ok && storage.Info().Has(backend.CapWrite) {
 		srv.writer = w
 	}
+	srv.doors = doors{perAddress: tally.New(), attempts: newAttempts(time.Now)}
 	srv.pool.New = func() any { return new(request) }
 	if srv.boxes, err = mailbox.NewRegistry(cfg.Mailboxes, storage, srv.changed, log); err != nil {
 		return nil, fmt.Errorf("imap: %w", err)
@@ -94,10 +98,18 @@ func (srv *Server) Shutdown(s *session.Session) {
 	s.Close()
 }
 
+// Evict implements session.Protocol.
+func (srv *Server) Evict(s *session.Session, limit string) {
+	s.State().Proto = stateLogout
+	s.WriteString("* BYE [UNAVAILABLE] Too many connections that have not logged in (" + limit + ").\r\n")
+	s.Close()
+}
+
 // Closed implements session.Protocol.
 func (srv *Server) Closed(s *session.Session) {
 	srv.closeMailbox(s)
 	st := s.State()
+	srv.left(s)
 	srv.users.Logout(st.User)
 	st.User = 0
 }

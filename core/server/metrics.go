@@ -10,54 +10,74 @@ import (
 
 	"github.com/roostmail/roost/core/admin"
 	"github.com/roostmail/roost/core/host"
+	"github.com/roostmail/roost/core/imap"
 	"github.com/roostmail/roost/core/mailbox"
 	"github.com/roostmail/roost/core/session"
 )
 
-// figure is one number of the engine or of the mailboxes.
+// stats are all figures of a server.
+type stats struct {
+	engine    session.Stats
+	protocol  imap.Stats
+	mailboxes mailbox.Stats
+}
+
+func (s *Server) stats() stats {
+	return stats{s.engine.Stats(), s.protocol.Stats(), s.protocol.Mailboxes().Stats()}
+}
+
+// figure is one number of these.
 type figure struct {
 	name, help string
 	counter    bool
-	value      func(session.Stats, mailbox.Stats) float64
+	value      func(stats) float64
 }
 
 var figures = []figure{
-	{"sessions", "Sessions that are connected.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Sessions) }},
-	{"sessions_tls", "Sessions that are protected by TLS.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.TLS) }},
-	{"sessions_tls_records", "Of these, with TLS 1.3 that sleeps in a slot of 208 bytes.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.TLSRecords) }},
-	{"sessions_tls_held", "Of these, with the state of crypto/tls: TLS 1.2, [tls] sleep = \"hold\", or a handshake.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.TLSHeld) }},
-	{"commands_running", "Commands and events that a worker runs.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Running) }},
-	{"commands_waiting", "Commands that wait for a client, without a worker.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Waiting) }},
-	{"commands_paused", "Commands that wait for their next time slice.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Paused) }},
-	{"commands_queued", "Sessions that wait for a worker.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Queued) }},
-	{"tls_handshakes", "TLS handshakes in progress.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Handshakes) }},
-	{"session_extras", "Sleeping sessions with something beside their record.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Extras) }},
-	{"session_extra_bytes", "Bytes of these.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.ExtraBytes) }},
-	{"spools", "Commands with messages in spool files.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Spools) }},
-	{"spool_bytes", "Bytes of these messages, announced.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.SpoolBytes) }},
-	{"session_slab_bytes", "Bytes mapped for session records and TLS slots.", false, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.SlabBytes) }},
-	{"sessions_accepted_total", "Connections that became sessions.", true, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Accepted) }},
-	{"commands_quick_total", "Commands answered from the session's record.", true, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Quick) }},
-	{"commands_run_total", "Commands run by a worker.", true, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.Run) }},
-	{"tls_handshakes_failed_total", "TLS handshakes that failed.", true, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.HandshakesFailed) }},
-	{"refused_sessions_total", "Connections refused by [limits] max_sessions.", true, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.RefusedSessions) }},
-	{"refused_files_total", "Connections refused for lack of descriptors.", true, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.RefusedFiles) }},
-	{"refused_input_total", "Lines, literals, commands and messages beyond their limits.", true, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.RefusedInput) }},
-	{"refused_spool_total", "Messages for which there was no room, by [limits] spool or spool_files.", true, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.RefusedSpool) }},
-	{"failed_spool_total", "Messages that could not be written to [limits] spool_dir.", true, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.FailedSpool) }},
-	{"dropped_output_total", "Sessions ended by [limits] output.", true, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.DroppedOutput) }},
-	{"dropped_slow_total", "Sessions ended by [limits] slow_client_timeout.", true, func(e session.Stats, _ mailbox.Stats) float64 { return float64(e.DroppedSlow) }},
-	{"mailboxes", "Mailboxes that sessions have selected, or had a moment ago.", false, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.Mailboxes) }},
-	{"mailboxes_open", "Mailboxes of these that have their views; the others sleep.", false, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.Open) }},
-	{"mailbox_view_bytes", "Bytes of the views and journals of open mailboxes, bounded by [limits] view_cache.", false, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.ViewBytes) }},
-	{"mailbox_entry_bytes", "Bytes mapped for the entries of mailboxes and users.", false, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.EntryBytes) }},
-	{"mailboxes_parked_total", "Mailboxes that fell asleep.", true, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.Parked) }},
-	{"mailboxes_woken_total", "Mailboxes that were woken.", true, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.Woken) }},
-	{"mailboxes_evicted_total", "Mailboxes that fell asleep because of [limits] view_cache.", true, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.Evicted) }},
-	{"mailboxes_watched", "Mailboxes of these whose changes the kernel tells.", false, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.Watched) }},
-	{"statuses_remembered", "Mailboxes whose STATUS values are remembered.", false, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.Statuses) }},
-	{"mailbox_messages", "Messages of the open mailboxes.", false, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.Messages) }},
-	{"mailbox_journal_bytes", "Bytes of the journals of open mailboxes.", false, func(_ session.Stats, m mailbox.Stats) float64 { return float64(m.JournalBytes) }},
+	{"sessions", "Sessions that are connected.", false, func(f stats) float64 { return float64(f.engine.Sessions) }},
+	{"sessions_unauthenticated", "Of these, sessions that have not logged in.", false, func(f stats) float64 { return float64(f.engine.Strangers) }},
+	{"sessions_tls", "Sessions that are protected by TLS.", false, func(f stats) float64 { return float64(f.engine.TLS) }},
+	{"sessions_tls_records", "Of these, with TLS 1.3 that sleeps in a slot of 208 bytes.", false, func(f stats) float64 { return float64(f.engine.TLSRecords) }},
+	{"sessions_tls_held", "Of these, with the state of crypto/tls: TLS 1.2, [tls] sleep = \"hold\", or a handshake.", false, func(f stats) float64 { return float64(f.engine.TLSHeld) }},
+	{"commands_running", "Commands and events that a worker runs.", false, func(f stats) float64 { return float64(f.engine.Running) }},
+	{"commands_waiting", "Commands that wait for a client, without a worker.", false, func(f stats) float64 { return float64(f.engine.Waiting) }},
+	{"commands_paused", "Commands that wait for their next time slice.", false, func(f stats) float64 { return float64(f.engine.Paused) }},
+	{"commands_queued", "Sessions that wait for a worker.", false, func(f stats) float64 { return float64(f.engine.Queued) }},
+	{"tls_handshakes", "TLS handshakes in progress.", false, func(f stats) float64 { return float64(f.engine.Handshakes) }},
+	{"session_extras", "Sleeping sessions with something beside their record.", false, func(f stats) float64 { return float64(f.engine.Extras) }},
+	{"session_extra_bytes", "Bytes of these.", false, func(f stats) float64 { return float64(f.engine.ExtraBytes) }},
+	{"spools", "Commands with messages in spool files.", false, func(f stats) float64 { return float64(f.engine.Spools) }},
+	{"spool_bytes", "Bytes of these messages, announced.", false, func(f stats) float64 { return float64(f.engine.SpoolBytes) }},
+	{"session_slab_bytes", "Bytes mapped for session records and TLS slots.", false, func(f stats) float64 { return float64(f.engine.SlabBytes) }},
+	{"sessions_accepted_total", "Connections that became sessions.", true, func(f stats) float64 { return float64(f.engine.Accepted) }},
+	{"commands_quick_total", "Commands answered from the session's record.", true, func(f stats) float64 { return float64(f.engine.Quick) }},
+	{"commands_run_total", "Commands run by a worker.", true, func(f stats) float64 { return float64(f.engine.Run) }},
+	{"tls_handshakes_failed_total", "TLS handshakes that failed.", true, func(f stats) float64 { return float64(f.engine.HandshakesFailed) }},
+	{"refused_sessions_total", "Connections refused by [limits] max_sessions.", true, func(f stats) float64 { return float64(f.engine.RefusedSessions) }},
+	{"refused_address_sessions_total", "Connections refused by [limits] address_sessions.", true, func(f stats) float64 { return float64(f.engine.RefusedAddress) }},
+	{"refused_unauthenticated_address_sessions_total", "Connections refused by [limits] unauthenticated_address_sessions.", true, func(f stats) float64 { return float64(f.engine.RefusedStrangers) }},
+	{"dropped_unauthenticated_total", "Sessions ended by [limits] unauthenticated_sessions.", true, func(f stats) float64 { return float64(f.engine.EvictedStrangers) }},
+	{"refused_user_sessions_total", "Logins refused by [limits] user_sessions.", true, func(f stats) float64 { return float64(f.protocol.RefusedUserSessions) }},
+	{"refused_user_address_sessions_total", "Logins refused by [limits] user_address_sessions.", true, func(f stats) float64 { return float64(f.protocol.RefusedUserAddress) }},
+	{"refused_login_rate_total", "Logins refused by [limits] login_rate.", true, func(f stats) float64 { return float64(f.protocol.RefusedLoginRate) }},
+	{"dropped_bad_commands_total", "Sessions ended by [limits] bad_commands.", true, func(f stats) float64 { return float64(f.protocol.DroppedBad) }},
+	{"refused_files_total", "Connections refused for lack of descriptors.", true, func(f stats) float64 { return float64(f.engine.RefusedFiles) }},
+	{"refused_input_total", "Lines, literals, commands and messages beyond their limits.", true, func(f stats) float64 { return float64(f.engine.RefusedInput) }},
+	{"refused_spool_total", "Messages for which there was no room, by [limits] spool or spool_files.", true, func(f stats) float64 { return float64(f.engine.RefusedSpool) }},
+	{"failed_spool_total", "Messages that could not be written to [limits] spool_dir.", true, func(f stats) float64 { return float64(f.engine.FailedSpool) }},
+	{"dropped_output_total", "Sessions ended by [limits] output.", true, func(f stats) float64 { return float64(f.engine.DroppedOutput) }},
+	{"dropped_slow_total", "Sessions ended by [limits] slow_client_timeout.", true, func(f stats) float64 { return float64(f.engine.DroppedSlow) }},
+	{"mailboxes", "Mailboxes that sessions have selected, or had a moment ago.", false, func(f stats) float64 { return float64(f.mailboxes.Mailboxes) }},
+	{"mailboxes_open", "Mailboxes of these that have their views; the others sleep.", false, func(f stats) float64 { return float64(f.mailboxes.Open) }},
+	{"mailbox_view_bytes", "Bytes of the views and journals of open mailboxes, bounded by [limits] view_cache.", false, func(f stats) float64 { return float64(f.mailboxes.ViewBytes) }},
+	{"mailbox_entry_bytes", "Bytes mapped for the entries of mailboxes and users.", false, func(f stats) float64 { return float64(f.mailboxes.EntryBytes) }},
+	{"mailboxes_parked_total", "Mailboxes that fell asleep.", true, func(f stats) float64 { return float64(f.mailboxes.Parked) }},
+	{"mailboxes_woken_total", "Mailboxes that were woken.", true, func(f stats) float64 { return float64(f.mailboxes.Woken) }},
+	{"mailboxes_evicted_total", "Mailboxes that fell asleep because of [limits] view_cache.", true, func(f stats) float64 { return float64(f.mailboxes.Evicted) }},
+	{"mailboxes_watched", "Mailboxes of these whose changes the kernel tells.", false, func(f stats) float64 { return float64(f.mailboxes.Watched) }},
+	{"statuses_remembered", "Mailboxes whose STATUS values are remembered.", false, func(f stats) float64 { return float64(f.mailboxes.Statuses) }},
+	{"mailbox_messages", "Messages of the open mailboxes.", false, func(f stats) float64 { return float64(f.mailboxes.Messages) }},
+	{"mailbox_journal_bytes", "Bytes of the journals of open mailboxes.", false, func(f stats) float64 { return float64(f.mailboxes.JournalBytes) }},
 }
 
 // collector takes all figures of a server at once when they are asked for.
@@ -83,13 +103,13 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(to chan<- prometheus.Metric) {
-	e, m := c.s.engine.Stats(), c.s.protocol.Mailboxes().Stats()
+	now := c.s.stats()
 	for i, f := range figures {
 		kind := prometheus.GaugeValue
 		if f.counter {
 			kind = prometheus.CounterValue
 		}
-		to <- prometheus.MustNewConstMetric(c.descs[i], kind, f.value(e, m))
+		to <- prometheus.MustNewConstMetric(c.descs[i], kind, f.value(now))
 	}
 }
 
@@ -154,7 +174,7 @@ func (s *Server) components() []admin.Component {
 
 // status returns the figures of the status page.
 func (s *Server) status() []admin.Section {
-	e, m := s.engine.Stats(), s.protocol.Mailboxes().Stats()
+	now := s.stats()
 	server := admin.Section{Title: "roost " + s.opts.Version, Rows: []admin.Row{
 		{Name: "up", Value: time.Since(s.started).Round(time.Second).String()},
 		{Name: "imap", Value: fmt.Sprint(s.imapAddrs)},
@@ -164,7 +184,7 @@ func (s *Server) status() []admin.Section {
 	}}
 	numbers := admin.Section{Title: "Figures"}
 	for _, f := range figures {
-		numbers.Rows = append(numbers.Rows, admin.Row{Name: f.name, Value: strconv.FormatFloat(f.value(e, m), 'f', -1, 64)})
+		numbers.Rows = append(numbers.Rows, admin.Row{Name: f.name, Value: strconv.FormatFloat(f.value(now), 'f', -1, 64)})
 	}
 	return []admin.Section{server, numbers}
 }

@@ -17,6 +17,9 @@ func engineConfig(c *config.Config) session.Config {
 		UserWorkers:       l.UserWorkers,
 		TimeSlice:         l.TimeSlice,
 		MaxSessions:       l.MaxSessions,
+		MaxAddress:        l.AddressSessions,
+		MaxAddressUnauth:  l.UnauthenticatedAddressSessions,
+		MaxUnauth:         l.UnauthenticatedSessions,
 		MaxLineUnauth:     l.UnauthenticatedLine,
 		MaxLine:           l.Line,
 		MaxLiteralUnauth:  l.UnauthenticatedLiteral,
@@ -46,6 +49,10 @@ func (s *Server) imapConfig() imap.Config {
 	i.MaxBad = c.Limits.BadCommands
 	i.KeywordLength = c.Limits.KeywordLength
 	i.AuthFailureDelay = c.AuthFailureDelay
+	i.MaxFailureDelay = c.MaxFailureDelay
+	i.UserSessions = c.Limits.UserSessions
+	i.UserAddressSessions = c.Limits.UserAddressSessions
+	i.LoginRate = c.Limits.LoginRate
 	i.LoginTimeout = c.IMAP.LoginTimeout
 	i.Autologout = c.IMAP.Autologout
 	i.IdleKeepalive = c.IMAP.IdleNotifyInterval

@@ -35,7 +35,15 @@ func (l *loop) accept(n int) {
 func (l *loop) admit(ls *listener, fd int, peer netip.AddrPort) {
 	e := l.e
 	if e.live.Add(1) > int64(e.cfg.MaxSessions) {
-		l.reject(ls, fd, peer)
+		l.reject(ls, fd, peer, &e.refusals.sessions, limitSessions)
+		return
+	}
+	if limit := e.door.knock(peer.Addr()); limit != "" {
+		f := &e.refusals.address
+		if limit == limitAddressUnauth {
+			f = &e.refusals.strangers
+		}
+		l.reject(ls, fd, peer, f, limit)
 		return
 	}
 	slot, r, err := e.slab.take()
@@ -43,7 +51,8 @@ func (l *loop) admit(ls *listener, fd int, peer netip.AddrPort) {
 		if err != nil {
 			e.log.Error("no room for a session", "error", err)
 		}
-		l.reject(ls, fd, peer)
+		e.door.turnedAway(peer.Addr())
+		l.reject(ls, fd, peer, &e.refusals.sessions, limitSessions)
 		return
 	}
 	gen := r.word.create()
@@ -55,19 +64,23 @@ func (l *loop) admit(ls *listener, fd int, peer netip.AddrPort) {
 		r.giveUp = e.after(e.cfg.HandshakeTimeout)
 	}
 	e.counts.accepted.Add(1)
+	evict := e.door.enter(slot, r)
 	l.s.attach(e, slot, gen, nil)
 	if err := e.loop(slot).poller.Add(fd, conn.Key(makeHandle(slot, gen))); err != nil {
 		e.log.Error("cannot watch a connection", "remote", peer, "error", err)
 		l.s.err = ErrGone
 	}
 	e.drive(&l.s, 0)
+	if evict != 0 {
+		e.signal(evict, bitEvict)
+	}
 }
 
-// reject closes a connection for which there is no room.
-func (l *loop) reject(ls *listener, fd int, peer netip.AddrPort) {
-	l.e.refusals.sessions.count(l.e, peer, limitSessions)
+// reject closes a connection that limit leaves no room for.
+func (l *loop) reject(ls *listener, fd int, peer netip.AddrPort, f *refusal, limit string) {
+	f.count(l.e, peer, limit)
 	if !ls.ImplicitTLS {
-		if line := l.e.p.Full(limitSessions); len(line) > 0 {
+		if line := l.e.p.Full(limit); len(line) > 0 {
 			_, _ = conn.Write(fd, line) // as much as a fresh socket takes; the client is not waited for
 		}
 	}

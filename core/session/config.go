@@ -16,6 +16,9 @@ type Config struct {
 	UserWorkers       int           // of these, for the commands of one user, [limits] user_workers; default half, at least 1
 	TimeSlice         time.Duration // of a long command while others wait for a worker, [limits] time_slice; default 10 ms
 	MaxSessions       int           // connections, [limits] max_sessions; default RLIMIT_NOFILE less MaxSpoolFiles and 256
+	MaxAddress        int           // connections of one address (of IPv6, one /64), [limits] address_sessions; 0 = any number
+	MaxAddressUnauth  int           // of these, with State.User 0, [limits] unauthenticated_address_sessions; 0 = any number
+	MaxUnauth         int           // connections with State.User 0; for one more the oldest is ended, [limits] unauthenticated_sessions; 0 = any number
 	MaxLineUnauth     int           // bytes of a command's lines while State.User is 0, [limits] unauthenticated_line; default 8 KiB
 	MaxLine           int           // the same when it is not, [limits] line; default 64 KiB
 	MaxLiteralUnauth  int           // bytes of a literal while State.User is 0, [limits] unauthenticated_literal; default 4 KiB

@@ -38,6 +38,7 @@ type Engine struct {
 	spools     spools
 	pool       pool
 	handshakes gate
+	door       door
 	loops      []*loop
 	tls        atomic.Pointer[tls.Config]
 	borrowed   sync.Pool // of *Session, for EventWanted
@@ -89,6 +90,7 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time)
 	}
 	e.tasks.base, e.tasks.grace = e.ctx, cfg.HangupGrace
 	e.handshakes.max = cfg.MaxHandshakes
+	e.door.init(&e.cfg, e.slab)
 	e.spools.dir, e.spools.maxBytes, e.spools.maxFiles = cfg.SpoolDir, cfg.MaxSpool, int64(cfg.MaxSpoolFiles)
 	if err := e.spools.check(); err != nil {
 		if spoolDir != "" {
@@ -226,6 +228,9 @@ func (e *Engine) drive(s *Session, b bits) {
 			slot, gen := s.slot, s.gen
 			e.submit(task{slot: slot, gen: gen, x: s.detach()})
 			return
+		}
+		if s.r.flags&flagStranger != 0 && s.r.state.User != 0 {
+			e.door.known(s.r)
 		}
 		slot, gen := s.slot, s.gen
 		s.park()

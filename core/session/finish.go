@@ -11,6 +11,7 @@ func (s *Session) finish() {
 	}
 	e.p.Closed(s)
 	s.SetMailbox(0)
+	e.door.left(r)
 	e.wheel(s.slot).remove(s.slot, r)
 	if s.x != nil {
 		if s.x.tls != nil {

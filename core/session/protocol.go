@@ -70,6 +70,10 @@ type Protocol interface {
 	// writes its farewell and calls Close (loop).
 	Shutdown(s *Session)
 
+	// Evict is called for a session that has not logged in (State.User is 0), and is ended because of limit: the protocol writes
+	// its farewell (loop).
+	Evict(s *Session, limit string)
+
 	// Full returns the line that is sent, unencrypted, to a connection for which there is no
 	// room, before it is closed; nil sends nothing. limit names the setting that refused it.
 	// There is no session yet. Safe for concurrent use.

@@ -17,8 +17,8 @@ const recordSize = 128
 //	  8    4  wheelAt   written with the wheel's lock held; read by the owner
 //	 12    4  wheelNext the wheel's lock
 //	 16    4  wheelPrev the wheel's lock
-//	 20    4  mboxNext  the lock of the mailbox's shard; in a free slot the next free one, under the table's lock
-//	 24    4  mboxPrev  the lock of the mailbox's shard
+//	 20    4  mboxNext  the lock of the mailbox's shard, or of door before login; in a free slot the next free one, under the table's lock
+//	 24    4  mboxPrev  the same
 //	 28    4  mailbox   the owner
 //	 32    4  fd        the owner
 //	 36    4  deadline  the owner; seconds of the engine's clock, 0 = none
@@ -67,6 +67,7 @@ const (
 	flagEOF                        // the client sends no more: read to the end, then close
 	flagClosing                    // nothing but output is left to do
 	flagStartTLS                   // a handshake is due, or in progress
+	flagStranger                   // has not logged in, as far as door knows
 )
 
 const (
@@ -78,6 +79,7 @@ const (
 	todoShutdown                   // Protocol.Shutdown is due
 	todoGreet                      // Protocol.Greet is due
 	todoLiteral                    // Protocol.RunLiteral is due (extra.asked)
+	todoEvict                      // it makes room for another one, unless it has logged in
 )
 
 // remote returns the client's address.

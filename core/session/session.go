@@ -37,6 +37,7 @@ var (
 	ErrGone     = errors.New("session: the client is gone")
 	ErrSlow     = errors.New("session: the client does not read, or does not send on")
 	ErrOutput   = errors.New("session: too much output for a client that does not read")
+	ErrEvicted  = errors.New("session: too many sessions have not logged in")
 	ErrStopping = errors.New("session: the server stops")
 
 	errClosed    = errors.New("session: closed by the protocol")
@@ -138,7 +139,12 @@ func (s *Session) SetDeadline(d time.Duration) {
 func (s *Session) State() *State { return &s.r.state }
 
 // SetMailbox lists the session at mailbox id, instead of where it was listed; 0 = at none.
-func (s *Session) SetMailbox(id uint32) { s.e.lists.move(s.slot, s.r, id) }
+func (s *Session) SetMailbox(id uint32) {
+	if id != 0 && s.r.flags&flagStranger != 0 {
+		s.e.door.known(s.r) // the links are the mailbox's from here on
+	}
+	s.e.lists.move(s.slot, s.r, id)
+}
 
 // Mailbox returns the id given to SetMailbox.
 func (s *Session) Mailbox() uint32 { return s.r.mailbox }

@@ -9,6 +9,9 @@ import (
 // The settings that refuse something, as the operator writes them.
 const (
 	limitSessions         = "[limits] max_sessions"
+	limitAddress          = "[limits] address_sessions"
+	limitAddressUnauth    = "[limits] unauthenticated_address_sessions"
+	limitUnauth           = "[limits] unauthenticated_sessions"
 	limitFiles            = "RLIMIT_NOFILE"
 	limitMemory           = "system memory"
 	limitLine             = "[limits] line"
@@ -28,6 +31,7 @@ const (
 // Stats are the engine's figures at one time. Counters count since the start.
 type Stats struct {
 	Sessions   int   // connected now
+	Strangers  int   // of these, not logged in
 	TLS        int   // of these, protected by TLS
 	TLSRecords int   // of these, by TLS 1.3 that sleeps in a TLS slot
 	TLSHeld    int   // of these, by crypto/tls's state: TLS 1.2, Config.HoldTLS, or a handshake in progress
@@ -48,6 +52,9 @@ type Stats struct {
 	Run              uint64 // commands run by a worker
 	HandshakesFailed uint64 // by error or [limits] handshake_timeout
 	RefusedSessions  uint64 // connections turned away by [limits] max_sessions
+	RefusedAddress   uint64 // … by [limits] address_sessions
+	RefusedStrangers uint64 // … by [limits] unauthenticated_address_sessions
+	EvictedStrangers uint64 // sessions ended by [limits] unauthenticated_sessions
 	RefusedFiles     uint64 // … for lack of descriptors
 	RefusedInput     uint64 // lines, literals, commands and messages beyond their limits
 	RefusedSpool     uint64 // bodies for which there was no room ([limits] spool, spool_files)
@@ -63,7 +70,7 @@ type counts struct {
 
 // refusals count what was refused, and write log lines, at most one per kind and second.
 type refusals struct {
-	sessions, files, accepts, input, spool, spoolFailed, output, slow, handshakes refusal
+	sessions, address, strangers, evicted, files, accepts, input, spool, spoolFailed, output, slow, handshakes refusal
 }
 
 // refusal is one kind.
@@ -89,12 +96,22 @@ func (f *refusal) count(e *Engine, peer netip.AddrPort, limit string, attrs ...a
 	e.log.Warn("refused", append([]any{"limit", limit, "remote", peer, "more", f.quiet.Swap(0)}, attrs...)...)
 }
 
+// RefusalCount is a refusal by the protocol: it is counted and logged as the engine's own are. The zero value is ready.
+type RefusalCount struct{ f refusal }
+
+// Hit counts a refusal of the session's by limit, the setting as the operator writes it; attrs go to the log line.
+func (c *RefusalCount) Hit(s *Session, limit string, attrs ...any) { c.f.hit(s, limit, attrs...) }
+
+// Count returns how many there were.
+func (c *RefusalCount) Count() uint64 { return c.f.n.Load() }
+
 // Stats returns the engine's figures.
 func (e *Engine) Stats() Stats {
 	held, slots := int(e.tlsConns.Load()), e.tlsSlots.Used()
 	load := e.pool.load()
 	return Stats{
 		Sessions:   int(e.live.Load()),
+		Strangers:  e.door.listed(),
 		TLS:        held + slots,
 		TLSRecords: slots,
 		TLSHeld:    held,
@@ -115,6 +132,9 @@ func (e *Engine) Stats() Stats {
 		Run:              e.counts.run.Load(),
 		HandshakesFailed: e.refusals.handshakes.n.Load(),
 		RefusedSessions:  e.refusals.sessions.n.Load(),
+		RefusedAddress:   e.refusals.address.n.Load(),
+		RefusedStrangers: e.refusals.strangers.n.Load(),
+		EvictedStrangers: e.refusals.evicted.n.Load(),
 		RefusedFiles:     e.refusals.files.n.Load(),
 		RefusedInput:     e.refusals.input.n.Load(),
 		RefusedSpool:     e.refusals.spool.n.Load(),

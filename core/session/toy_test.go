@@ -276,6 +276,10 @@ func (t *toy) Shutdown(s *Session) {
 	s.Close()
 }
 
+func (t *toy) Evict(s *Session, limit string) {
+	fmt.Fprintf(writer{s}, "evicted %s\r\n", limit)
+}
+
 func (t *toy) Full(limit string) []byte { return []byte("full " + limit + "\r\n") }
 
 func (t *toy) Closed(s *Session) { t.closed.Add(1) }

@@ -69,6 +69,9 @@ func (s *Session) note(b bits) {
 	if b&bitShutdown != 0 {
 		r.todo |= todoShutdown
 	}
+	if b&bitEvict != 0 {
+		r.todo |= todoEvict
+	}
 }
 
 // turn does what is to be done for the session until it can sleep, ends, or needs a worker (or another turn).
@@ -118,6 +121,8 @@ func (s *Session) step() (more bool, v verdict) {
 		return s.timer()
 	case r.flags&flagStartTLS != 0 && r.todo&todoShutdown != 0:
 		s.err = ErrStopping // nothing can be said before the handshake
+	case r.flags&flagStartTLS != 0 && r.todo&todoEvict != 0:
+		s.evicted()
 	case r.flags&flagStartTLS != 0:
 		return s.startTLS()
 	case r.todo&todoGreet != 0:
@@ -135,6 +140,8 @@ func (s *Session) step() (more bool, v verdict) {
 		return s.runCommand()
 	case r.todo&todoLiteral != 0:
 		return s.runLiteral()
+	case r.todo&todoEvict != 0 && (r.mode == ModeHold || r.todo&(todoInput|todoRead) == 0):
+		s.makeRoom()
 	case r.mode == ModeHold:
 		return false, turnSleep // what there is to read stays in todo, for when the mode has changed
 	case s.spooling():
@@ -147,6 +154,22 @@ func (s *Session) step() (more bool, v verdict) {
 		return false, turnSleep
 	}
 	return true, 0
+}
+
+// makeRoom ends a session that still has not logged in, when there are too many of them.
+func (s *Session) makeRoom() {
+	s.r.todo &^= todoEvict
+	if s.r.state.User == 0 {
+		s.e.refusals.evicted.hit(s, limitUnauth)
+		s.e.p.Evict(s, limitUnauth)
+		s.Close()
+	}
+}
+
+// evicted is makeRoom before the end of the handshake, when nothing can be said.
+func (s *Session) evicted() {
+	s.e.refusals.evicted.hit(s, limitUnauth)
+	s.err = ErrEvicted
 }
 
 // expired looks at the deadline of a client that makes no progress, and ends the session if it has passed.
@@ -226,13 +249,16 @@ func (s *Session) await(mask bits) {
 	}
 	watched := mask | bitKill | bitHangup | bitTimer
 	if s.r.flags&flagStartTLS != 0 {
-		watched |= bitShutdown
+		watched |= bitShutdown | bitEvict
 	}
 	for {
 		b := s.r.word.take(watched)
 		s.note(b &^ (bitWrite | bitTimer))
 		if b&bitShutdown != 0 {
 			s.err = ErrStopping // nothing can be said before the handshake
+		}
+		if s.r.todo&todoEvict != 0 && s.r.flags&flagStartTLS != 0 {
+			s.evicted()
 		}
 		if s.err != nil || b&mask != 0 {
 			return

@@ -9,7 +9,7 @@ import "sync/atomic"
 //	 0     busy: somebody owns the record
 //	 1     running: the owner is a worker listed in Engine.tasks, which wants to be nudged about new bits
 //	 2     free: the slot holds no session
-//	 8-14  pending: what has happened since an owner last looked (bits)
+//	 8-15  pending: what has happened since an owner last looked (bits)
 //	32-63  generation, 1 to 2^32-1; a slot's generation changes when its session ends
 //
 // It is the only thing about a record that anybody but its owner may read. Its rules:
@@ -38,7 +38,9 @@ const (
 	bitShutdown bits = 1 << 13 // the server drains
 	bitKill     bits = 1 << 14 // end it: the connection failed, or the engine closes
 
-	pendingMask = 0x7f << 8
+	bitEvict bits = 1 << 15 // too many have not logged in
+
+	pendingMask = 0xff << 8
 	genShift    = 32
 )
 

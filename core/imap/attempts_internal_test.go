@@ -1,0 +1,85 @@
+package imap
+
+import (
+	"testing"
+	"time"
+)
+
+func TestLoginRateIsOfOneSecond(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	a := newAttempts(func() time.Time { return now })
+	for range 3 {
+		for i := range 5 {
+			if got := a.begin(1, 3); got != (i < 3) {
+				t.Fatalf("login %d: %v", i, got)
+			}
+		}
+		if !a.begin(2, 3) {
+			t.Fatal("another address is held responsible")
+		}
+		now = now.Add(time.Second)
+	}
+}
+
+func TestFailuresGrowAndAreForgotten(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	a := newAttempts(func() time.Time { return now })
+	want := func(key uint64, n int) {
+		t.Helper()
+		if got := a.fail(key); got != n {
+			t.Fatalf("failure %d, want %d", got, n)
+		}
+	}
+	want(1, 1)
+	want(1, 2)
+	want(2, 1)
+	now = now.Add(forgetFailures)
+	want(1, 3)
+	a.succeed(1)
+	want(1, 1)
+	want(2, 2)
+	now = now.Add(forgetFailures + time.Second)
+	want(2, 1)
+	a.succeed(99) // never seen
+}
+
+func TestPenalty(t *testing.T) {
+	for n, want := range []time.Duration{0, 2, 4, 8, 15, 15} {
+		if got := penalty(n, 2*time.Second, 15*time.Second); n > 0 && got != want*time.Second {
+			t.Errorf("failure %d: %v, want %ds", n, got, want)
+		}
+	}
+	if got := penalty(1<<30, 0, 15*time.Second); got != 0 {
+		t.Errorf("without a delay: %v", got)
+	}
+	if got := penalty(1<<30, time.Minute, 15*time.Second); got != time.Minute {
+		t.Errorf("with a first delay above the largest: %v", got)
+	}
+}
+
+func TestAttemptsAreBounded(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	a := newAttempts(func() time.Time { return now })
+	for key := range uint64(300_000) {
+		if key%1000 == 0 {
+			now = now.Add(time.Second)
+		}
+		a.fail(key)
+	}
+	entries, old := 0, 0
+	for i := range a.shards {
+		if n := len(a.shards[i].sets); n > attemptSets {
+			t.Fatalf("%d sets", n)
+		}
+		for _, set := range a.shards[i].sets {
+			for _, e := range set {
+				if entries++; e.key < 100_000 {
+					old++
+				}
+			}
+		}
+	}
+	if entries > 65536 || old > 0 {
+		t.Errorf("%d entries, %d of them old", entries, old)
+	}
+}

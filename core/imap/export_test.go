@@ -1,0 +1,16 @@
+package imap
+
+import "time"
+
+// SetLoginClock makes the server take the time of logins from now.
+func (srv *Server) SetLoginClock(now func() time.Time) {
+	a := srv.doors.attempts
+	for i := range a.shards {
+		a.shards[i].mu.Lock()
+		defer a.shards[i].mu.Unlock()
+	}
+	a.now = now
+}
+
+// CountedAddresses returns for how many users and addresses there are counts.
+func (srv *Server) CountedAddresses() int { return srv.doors.perAddress.Len() }
