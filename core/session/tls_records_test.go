@@ -6,9 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/roostmail/roost/core/conn/tls13"
 )
@@ -40,7 +45,11 @@ func wantBare(t testing.TB, s *server) {
 
 func TestSleepsBetweenAnyTwoCommands(t *testing.T) {
 	s, imaps := startTLSServer(t, Config{}, nil)
-	c, _ := dialRecords(t, imaps, clientTLS(tls.VersionTLS13), nil)
+	c, conn := dialRecords(t, imaps, clientTLS(tls.VersionTLS13), nil)
+	suite := tls.CipherSuiteName(conn.ConnectionState().CipherSuite)
+	if want := os.Getenv(suiteEnv); want != "" && suite != want {
+		t.Fatalf("the suite is %s, want %s", suite, want)
+	}
 	c.send("x LOGIN\r\n")
 	c.want("x ok")
 	for i := range 500 {
@@ -64,6 +73,82 @@ func TestSleepsBetweenAnyTwoCommands(t *testing.T) {
 			}
 			c.want(fmt.Sprintf(`a%d ran "40000"`, i))
 		}
+	}
+}
+
+// suiteEnv names the suite that TestSleepsBetweenAnyTwoCommands must have.
+const suiteEnv = "ROOST_TEST_TLS_SUITE"
+
+// Between two of crypto/tls, it is ChaCha20-Poly1305 where the processor has no AES. (It takes AES-256 from others only:
+// TestOtherTLSLibraries, TestKeyUpdates.)
+func TestSleepsWithChaCha20(t *testing.T) {
+	cmd := exec.Command(os.Args[0], "-test.run=^TestSleepsBetweenAnyTwoCommands$", "-test.v")
+	cmd.Env = append(os.Environ(), "GODEBUG=cpu.aes=off,cpu.pclmulqdq=off", suiteEnv+"=TLS_CHACHA20_POLY1305_SHA256")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestSleepsBetweenAnyTwoCommands") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// fdConn is a client's connection that costs this process's heap nothing when it is forgotten, but for its descriptor.
+type fdConn struct {
+	net.Conn // nil
+	fd       int
+}
+
+func (c fdConn) Read(p []byte) (int, error)  { return unix.Read(c.fd, p) }
+func (c fdConn) Write(p []byte) (int, error) { return unix.Write(c.fd, p) }
+
+func TestSleepingTLSCostsItsSlotsOnly(t *testing.T) {
+	s, imaps := startTLSServer(t, Config{}, nil)
+	addr, err := net.ResolveTCPAddr("tcp", imaps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fds := make([]int, 0, 1000)
+	t.Cleanup(func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	})
+	open := func() {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fds = append(fds, fd)
+		if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: addr.AddrPort().Addr().As4(), Port: addr.Port}); err != nil {
+			t.Fatal(err)
+		}
+		conn := tls.Client(fdConn{fd: fd}, clientTLS(tls.VersionTLS13))
+		r := bufio.NewReader(conn)
+		io.WriteString(conn, "a RUN 1\r\n")
+		for _, want := range []string{"hello\r\n", "a ran \"1\"\r\n"} {
+			if line, err := r.ReadString('\n'); err != nil || line != want {
+				t.Fatal(line, err)
+			}
+		}
+	}
+	heap := func() int64 {
+		s.quiet(t)
+		runtime.GC()
+		runtime.GC() // what pools and finalizers held
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	for range 50 {
+		open()
+	}
+	before := heap()
+	const n = 500
+	for range n {
+		open()
+	}
+	grown := float64(heap()-before) / n
+	t.Logf("%.0f bytes of heap per session", grown)
+	if st := s.Stats(); st.TLSRecords != n+50 || st.Extras != 0 || grown > 200 {
+		t.Errorf("%.0f bytes of heap per session: %+v", grown, st)
 	}
 }
 
@@ -97,24 +182,6 @@ func (s *server) own(t testing.TB, f func(w *Session)) {
 	})
 }
 
-// Tickets are the engine's, not those of a handshake, and are counted as records that were sent.
-func TestResumption(t *testing.T) {
-	s, imaps := startTLSServer(t, Config{}, nil)
-	cfg := clientTLS(tls.VersionTLS13)
-	cfg.ClientSessionCache, cfg.ServerName = tls.NewLRUClientSessionCache(4), "localhost"
-	for i := range 3 {
-		c, conn := dialRecords(t, imaps, cfg, nil)
-		if resumed := conn.ConnectionState().DidResume; resumed != (i > 0) {
-			t.Errorf("connection %d resumed: %v", i, resumed)
-		}
-		wantBare(t, s)
-		c.send("a BYE\r\n")
-		c.want("a bye")
-		c.wantEnd()
-		eventually(t, "the session ends", func() bool { return s.Stats().Sessions == 0 })
-	}
-}
-
 func TestSecretsAreWiped(t *testing.T) {
 	s, imaps := startTLSServer(t, Config{}, nil)
 	c, _ := dialRecords(t, imaps, clientTLS(tls.VersionTLS13), nil)
@@ -129,74 +196,6 @@ func TestSecretsAreWiped(t *testing.T) {
 	if *s.tlsSlots.At(1) != (tls13.State{}) {
 		t.Error("secrets are left")
 	}
-}
-
-// cutter sends the first part of what is written, once cut is set, and then the rest in a write of its own.
-type cutter struct {
-	net.Conn
-	cut  int
-	rest []byte
-}
-
-func (c *cutter) Write(p []byte) (int, error) {
-	if c.cut == 0 || c.cut >= len(p) {
-		return c.Conn.Write(p)
-	}
-	c.rest = append([]byte(nil), p[c.cut:]...)
-	_, err := c.Conn.Write(p[:c.cut])
-	c.cut = 0
-	return len(p), err
-}
-
-func TestPartOfARecordIsKeptForATime(t *testing.T) {
-	clock := newClock()
-	s, imaps := startTLSServer(t, Config{SlowClientTimeout: 10 * time.Second}, clock.now)
-	var piece *cutter
-	c, _ := dialRecords(t, imaps, clientTLS(tls.VersionTLS13), func(raw net.Conn) net.Conn {
-		piece = &cutter{Conn: raw}
-		return piece
-	})
-	for i, cut := range []int{1, 4, 5, 6, 20} {
-		wantBare(t, s)
-		piece.cut = cut
-		c.send(fmt.Sprintf("a%d ECHO 1\r\n", i))
-		eventually(t, "the part is kept", func() bool { return s.Stats().Extras == 1 })
-		s.quiet(t)
-		clock.advance(s, 9*time.Second)
-		if st := s.Stats(); st.Sessions != 1 || st.Running+st.Waiting != 0 {
-			t.Fatalf("stats %+v", st)
-		}
-		piece.Conn.Write(piece.rest)
-		c.want(fmt.Sprintf(`a%d "1"`, i))
-	}
-	wantBare(t, s)
-	clock.advance(s, 20*time.Second) // does not matter to a session without a part of a record
-	piece.cut = 7
-	c.send("b ECHO 1\r\n")
-	eventually(t, "the part is kept", func() bool { return s.Stats().Extras == 1 })
-	s.quiet(t)
-	clock.advance(s, 11*time.Second)
-	eventually(t, "the session ends", func() bool { return s.Stats().Sessions == 0 })
-	if st := s.Stats(); st.DroppedSlow != 1 {
-		t.Errorf("stats %+v", st)
-	}
-}
-
-func TestHangupWithinARecord(t *testing.T) {
-	s, imaps := startTLSServer(t, Config{}, nil)
-	var piece *cutter
-	c, _ := dialRecords(t, imaps, clientTLS(tls.VersionTLS13), func(raw net.Conn) net.Conn {
-		piece = &cutter{Conn: raw}
-		return piece
-	})
-	wantBare(t, s)
-	piece.cut = 10
-	c.send("a ECHO 1\r\n")
-	piece.Conn.(*net.TCPConn).CloseWrite()
-	if line, err := c.r.ReadString('\n'); err == nil {
-		t.Errorf("an answer to a half-received record: %q", line)
-	}
-	eventually(t, "the session ends", func() bool { return s.Stats().Sessions == 0 })
 }
 
 // The client's close_notify, or the end of its connection between two records, is the end of its input: what it asked for before is answered, and close_notify comes
@@ -233,60 +232,6 @@ func TestShutdownSaysCloseNotify(t *testing.T) {
 	}
 	c.want("shutdown")
 	c.wantEnd()
-}
-
-func TestRefusedRecordsEndTheSessionWithAnAlert(t *testing.T) {
-	for name, c := range map[string]struct{ wire, alert string }{
-		"change_cipher_spec": {"\x14\x03\x03\x00\x01\x01", "unexpected message"},
-		"plaintext":          {"a NOOP\r\n", "unexpected message"},
-		"too long":           {"\x17\x03\x03\x41\x01", "record overflow"},
-		"empty":              {"\x17\x03\x03\x00\x00", "bad record MAC"},
-		"not sealed":         {"\x17\x03\x03\x00\x20" + strings.Repeat("x", 32), "bad record MAC"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s, imaps := startTLSServer(t, Config{}, nil)
-			other, _ := dialRecords(t, imaps, clientTLS(tls.VersionTLS13), nil)
-			var raw net.Conn
-			cl, _ := dialRecords(t, imaps, clientTLS(tls.VersionTLS13), func(r net.Conn) net.Conn { raw = r; return r })
-			cl.send("a ECHO 1\r\n")
-			cl.want(`a "1"`)
-			io.WriteString(raw, c.wire)
-			if _, err := cl.r.ReadString('\n'); err == nil || !strings.Contains(err.Error(), c.alert) {
-				t.Errorf("the client sees %v, want %s", err, c.alert)
-			}
-			eventually(t, "the session ends", func() bool { return s.Stats().Sessions == 1 })
-			other.send("a ECHO 1\r\n")
-			other.want(`a "1"`)
-		})
-	}
-}
-
-// flipper damages a bit of what is written, once bit is set.
-type flipper struct {
-	net.Conn
-	bit int
-}
-
-func (f *flipper) Write(p []byte) (int, error) {
-	if f.bit > 0 {
-		p = append([]byte(nil), p...)
-		p[f.bit/8] ^= 1 << (f.bit % 8)
-	}
-	return f.Conn.Write(p)
-}
-
-func TestDamagedCommandIsNotRun(t *testing.T) {
-	s, imaps := startTLSServer(t, Config{}, nil)
-	for _, bit := range []int{8 * 5, 8*5 + 7, 8 * 12, 8*20 + 3, 8*1 + 1, 8*2 + 1} {
-		var f *flipper
-		c, _ := dialRecords(t, imaps, clientTLS(tls.VersionTLS13), func(r net.Conn) net.Conn { f = &flipper{Conn: r}; return f })
-		f.bit = bit
-		c.send("a ECHO 1\r\n")
-		if line, err := c.r.ReadString('\n'); err == nil || !strings.Contains(err.Error(), "bad record MAC") {
-			t.Errorf("bit %d: %q, %v", bit, line, err)
-		}
-		eventually(t, "the session ends", func() bool { return s.Stats().Sessions == 0 })
-	}
 }
 
 func TestBlockedOutputIsSealedOnce(t *testing.T) {
@@ -340,163 +285,6 @@ func (g *gather) Write(p []byte) (int, error) {
 	}
 	g.sent = append(g.sent, p...)
 	return len(p), nil
-}
-
-func TestWatchLeavesTheUnexpectedToCryptoTLS(t *testing.T) {
-	secret := make([]byte, 32)
-	for name, w := range map[string]*watch{
-		"long":         {over: true, client: secret, server: secret},
-		"no secrets":   {},
-		"one secret":   {client: secret},
-		"short secret": {client: secret[:3], server: secret},
-		"mid-record":   {client: secret, server: secret, headLen: 2},
-		"part of out":  {client: secret, server: secret, out: []byte{23, 3, 3}},
-		"part of in":   {client: secret, server: secret, in: []byte{23, 3, 3}},
-	} {
-		var state tls13.State
-		if err := w.start(&state, tls.TLS_AES_128_GCM_SHA256); err == nil || state != (tls13.State{}) {
-			t.Errorf("%s: taken over", name)
-		}
-	}
-	if err := (&watch{client: secret, server: secret}).start(new(tls13.State), 0x1304); err == nil {
-		t.Error("an unknown suite")
-	}
-	w := new(watch)
-	for _, line := range []string{"CLIENT_TRAFFIC_SECRET_0 00 zz\n", "CLIENT_TRAFFIC_SECRET_1 00 11\n", "", "SERVER_TRAFFIC_SECRET_0 \n", "EXPORTER_SECRET 00 11\n"} {
-		w.Write([]byte(line))
-	}
-	if len(w.client)+len(w.server) > 0 {
-		t.Errorf("secrets %x %x", w.client, w.server)
-	}
-	w.Write([]byte("SERVER_TRAFFIC_SECRET_0 00 0aff\n"))
-	if string(w.server) != "\x0a\xff" {
-		t.Errorf("secret %x", w.server)
-	}
-	w.keep(&w.in, make([]byte, maxWatched))
-	w.keep(&w.in, []byte{1})
-	if !w.over || len(w.in) > maxWatched {
-		t.Error("a long handshake is kept")
-	}
-}
-
-// A handshake whose secrets do not come is carried on by crypto/tls.
-func TestFallsBackToCryptoTLS(t *testing.T) {
-	s, imaps := startTLSServer(t, Config{}, nil)
-	s.tls.Store(&tls.Config{Certificates: []tls.Certificate{selfSigned(t)}}) // not watched: no secret is told
-	c, _ := dialRecords(t, imaps, clientTLS(tls.VersionTLS13), nil)
-	s.quiet(t)
-	if st := s.Stats(); st.TLSHeld != 1 || st.TLSRecords != 0 {
-		t.Errorf("stats %+v", st)
-	}
-	c.send("a ECHO 1\r\nb BYE\r\n")
-	c.want(`a "1"`, "b bye")
-	c.wantEnd()
-}
-
-// SetTLS asks the callback of its configuration, and an engine with HoldTLS leaves it as it is.
-func TestConfigForClient(t *testing.T) {
-	s, imaps := startTLSServer(t, Config{}, nil)
-	asked := make(chan string, 1)
-	s.SetTLS(&tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
-		asked <- h.ServerName
-		return &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}}, nil
-	}})
-	cfg := clientTLS(tls.VersionTLS13)
-	cfg.ServerName = "mail.example"
-	dialRecords(t, imaps, cfg, nil)
-	if name := <-asked; name != "mail.example" {
-		t.Error(name)
-	}
-	wantBare(t, s)
-}
-
-// startVerbose runs a client whose messages on standard error come with the session.
-func startVerbose(t *testing.T, args ...string) *pipeClient {
-	return startClient(t, "sh", append([]string{"-c", `exec "$@" 2>&1`, "sh"}, args...)...)
-}
-
-func TestKeyUpdates(t *testing.T) {
-	s, imaps := startTLSServer(t, Config{MaxLiteralUnauth: 1 << 20, MaxCommand: 2 << 20}, nil)
-	_, port, err := net.SplitHostPort(imaps)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, suite := range []struct{ openssl, gnutls string }{
-		{"TLS_AES_128_GCM_SHA256", "AES-128-GCM"}, {"TLS_AES_256_GCM_SHA384", "AES-256-GCM"}, {"TLS_CHACHA20_POLY1305_SHA256", "CHACHA20-POLY1305"},
-	} {
-		// s_client's k updates its key, K asks the server to do the same.
-		for _, args := range [][]string{
-			{"openssl", "s_client", "-tls1_3", "-ciphersuites", suite.openssl, "-connect", imaps},
-			{"openssl", "s_client", "-tls1_3", "-ciphersuites", suite.openssl, "-no_ticket", "-connect", imaps},
-		} {
-			t.Run(strings.Join(args, " "), func(t *testing.T) {
-				c := startVerbose(t, args...)
-				c.until("hello")
-				for i, key := range []string{"k", "K", "K", "k", "K"} {
-					c.send(fmt.Sprintf("a%d ECHO 1\n", i))
-					c.until(fmt.Sprintf(`a%d "1"`, i))
-					wantBare(t, s)
-					c.send(key + "\n")
-					c.until("KEYUPDATE")
-				}
-				transfer(t, c)
-				c.send("e BYE\n")
-				c.until("e bye")
-				eventually(t, "the session ends", func() bool { return s.Stats().Sessions == 0 })
-			})
-		}
-		t.Run("gnutls-cli "+suite.gnutls, func(t *testing.T) {
-			c := startVerbose(t, "gnutls-cli", "--insecure", "--inline-commands",
-				"--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+"+suite.gnutls, "-p", port, "127.0.0.1")
-			c.until("hello")
-			for i := range 3 {
-				c.send(fmt.Sprintf("a%d ECHO 1\n", i))
-				c.until(fmt.Sprintf(`a%d "1"`, i))
-				wantBare(t, s)
-				c.send("^rekey^\n")
-				c.until("- Rekey was completed")
-			}
-			transfer(t, c)
-			c.send("e BYE\n")
-			c.until("e bye")
-			eventually(t, "the session ends", func() bool { return s.Stats().Sessions == 0 })
-		})
-	}
-}
-
-// transfer moves some records each way.
-func transfer(t *testing.T, c *pipeClient) {
-	t.Helper()
-	body := strings.Repeat("line of a literal\n", 5000)
-	c.send(fmt.Sprintf("c SUM {%d+}\n%s\n", len(body), body))
-	line, err := c.out.ReadString('\n')
-	if err != nil || !strings.HasPrefix(line, "c 900") {
-		t.Fatalf("after a literal: %q, %v", line, err)
-	}
-	const n = 100 << 10
-	c.send(fmt.Sprintf("d SPEW %d\n", n))
-	got := make([]byte, n)
-	if _, err := io.ReadFull(c.out, got); err != nil {
-		t.Fatal(err)
-	}
-	if string(got[n-16:]) != "0123456789abcdef" {
-		t.Fatal("output is damaged")
-	}
-	c.until(`d ran "102400"`)
-}
-
-// The session ends, and is not confused, when openssl says close_notify (Q) while it sleeps.
-func TestCloseNotifyOfOpenSSL(t *testing.T) {
-	s, imaps := startTLSServer(t, Config{}, nil)
-	c := startVerbose(t, "openssl", "s_client", "-tls1_3", "-connect", imaps)
-	c.until("hello")
-	wantBare(t, s)
-	c.send("Q\n")
-	c.until("DONE")
-	eventually(t, "the session ends", func() bool { return s.Stats().Sessions == 0 })
-	if _, err := io.Copy(io.Discard, bufio.NewReader(c.out)); err != nil {
-		t.Error(err)
-	}
 }
 
 // TestWakingAllocatesCiphersOnly compares with crypto/tls's state, which keeps its ciphers.

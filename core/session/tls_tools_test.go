@@ -153,3 +153,92 @@ func TestStartTLSWithOpenSSL(t *testing.T) {
 	p.until("c bye")
 	<-relayed
 }
+
+// startVerbose runs a client whose messages on standard error come with the session.
+func startVerbose(t *testing.T, args ...string) *pipeClient {
+	return startClient(t, "sh", append([]string{"-c", `exec "$@" 2>&1`, "sh"}, args...)...)
+}
+
+func TestKeyUpdates(t *testing.T) {
+	s, imaps := startTLSServer(t, Config{MaxLiteralUnauth: 1 << 20, MaxCommand: 2 << 20}, nil)
+	_, port, err := net.SplitHostPort(imaps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, suite := range []struct{ openssl, gnutls string }{
+		{"TLS_AES_128_GCM_SHA256", "AES-128-GCM"}, {"TLS_AES_256_GCM_SHA384", "AES-256-GCM"}, {"TLS_CHACHA20_POLY1305_SHA256", "CHACHA20-POLY1305"},
+	} {
+		// s_client's k updates its key, K asks the server to do the same.
+		for _, args := range [][]string{
+			{"openssl", "s_client", "-tls1_3", "-ciphersuites", suite.openssl, "-connect", imaps},
+			{"openssl", "s_client", "-tls1_3", "-ciphersuites", suite.openssl, "-no_ticket", "-connect", imaps},
+		} {
+			t.Run(strings.Join(args, " "), func(t *testing.T) {
+				c := startVerbose(t, args...)
+				c.until("hello")
+				for i, key := range []string{"k", "K", "K", "k", "K"} {
+					c.send(fmt.Sprintf("a%d ECHO 1\n", i))
+					c.until(fmt.Sprintf(`a%d "1"`, i))
+					wantBare(t, s)
+					c.send(key + "\n")
+					c.until("KEYUPDATE")
+				}
+				transfer(t, c)
+				c.send("e BYE\n")
+				c.until("e bye")
+				eventually(t, "the session ends", func() bool { return s.Stats().Sessions == 0 })
+			})
+		}
+		t.Run("gnutls-cli "+suite.gnutls, func(t *testing.T) {
+			c := startVerbose(t, "gnutls-cli", "--insecure", "--inline-commands",
+				"--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+"+suite.gnutls, "-p", port, "127.0.0.1")
+			c.until("hello")
+			for i := range 3 {
+				c.send(fmt.Sprintf("a%d ECHO 1\n", i))
+				c.until(fmt.Sprintf(`a%d "1"`, i))
+				wantBare(t, s)
+				c.send("^rekey^\n")
+				c.until("- Rekey was completed")
+			}
+			transfer(t, c)
+			c.send("e BYE\n")
+			c.until("e bye")
+			eventually(t, "the session ends", func() bool { return s.Stats().Sessions == 0 })
+		})
+	}
+}
+
+// transfer moves some records each way.
+func transfer(t *testing.T, c *pipeClient) {
+	t.Helper()
+	body := strings.Repeat("line of a literal\n", 5000)
+	c.send(fmt.Sprintf("c SUM {%d+}\n%s\n", len(body), body))
+	line, err := c.out.ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "c 900") {
+		t.Fatalf("after a literal: %q, %v", line, err)
+	}
+	const n = 100 << 10
+	c.send(fmt.Sprintf("d SPEW %d\n", n))
+	got := make([]byte, n)
+	if _, err := io.ReadFull(c.out, got); err != nil {
+		t.Fatal(err)
+	}
+	if string(got[n-16:]) != "0123456789abcdef" {
+		t.Fatal("output is damaged")
+	}
+	c.until(`d ran "102400"`)
+}
+
+// The session ends, and is not confused, when openssl says close_notify (Q) while it sleeps.
+func TestCloseNotifyOfOpenSSL(t *testing.T) {
+	s, imaps := startTLSServer(t, Config{}, nil)
+	c := startVerbose(t, "openssl", "s_client", "-tls1_3", "-connect", imaps)
+	c.until("hello")
+	wantBare(t, s)
+	c.send("Q\n")
+	c.until("DONE")
+	eventually(t, "the session ends", func() bool { return s.Stats().Sessions == 0 })
+	if _, err := io.Copy(io.Discard, bufio.NewReader(c.out)); err != nil {
+		t.Error(err)
+	}
+}
