@@ -168,9 +168,7 @@ func TestRecordInPieces(t *testing.T) {
 		c.send(fmt.Sprintf("a%d ECHO 1\r\n", i))
 		c.want(fmt.Sprintf(`a%d "1"`, i))
 	}
-	if st := s.Stats(); st.Running+st.Waiting != 0 {
-		t.Errorf("a sleeping session holds a worker: %+v", st)
-	}
+	eventually(t, "no worker is held", func() bool { st := s.Stats(); return st.Running+st.Waiting == 0 })
 }
 
 // oneByte writes every byte on its own, once slow is set.
