@@ -172,7 +172,7 @@ func TestCloseWithUnreadInputKeepsOutput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	Close(dup, true, make([]byte, 4096))
+	Close(dup, true, false, make([]byte, 4096))
 	if got, err := io.ReadAll(client); string(got) != "bye" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}

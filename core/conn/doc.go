@@ -13,7 +13,8 @@
 //     byte makes a new edge, even if it arrived before this call returned.
 //  2. The 64 bits that epoll keeps for a descriptor are the caller's key: slot and generation of a session.
 //     An event of a descriptor that was closed and reused in the meantime carries the old generation.
-//  3. A descriptor is never duplicated, so that close removes it from epoll.
+//  3. close removes a descriptor from epoll, and ends the connection, as long as it was not duplicated. One of which another
+//     process holds a duplicate (core/keeper) is taken out of epoll (Remove) and shut down before it is closed.
 //  4. Listeners are level-triggered and shared by all loops with EPOLLEXCLUSIVE: a turn that accepts its
 //     quota and leaves the rest is woken again, and one new connection wakes one loop.
 package conn

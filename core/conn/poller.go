@@ -81,7 +81,7 @@ func (p *Poller) add(fd int, key Key, events uint32) error {
 	return nil
 }
 
-// Remove takes a descriptor out that stays open (a listener that pauses).
+// Remove takes a descriptor out that stays open, here (a listener that pauses) or as a duplicate in another process.
 func (p *Poller) Remove(fd int) error {
 	if err := unix.EpollCtl(p.epfd, unix.EPOLL_CTL_DEL, fd, nil); err != nil {
 		return fmt.Errorf("conn: epoll_ctl: %w", err)

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 
@@ -10,6 +11,9 @@ import (
 
 // ErrAgain says that a socket has no input, or takes no output, just now.
 var ErrAgain = errors.New("conn: not ready")
+
+// ErrGone says that a connection has ended.
+var ErrGone = errors.New("conn: not connected")
 
 // Read reads what has arrived into p, which is not empty. It returns ErrAgain when there is
 // nothing, io.EOF when the peer has finished sending, and else the system's error.
@@ -55,7 +59,9 @@ const lingerBytes = 256 << 10
 // Close closes fd. With linger it first takes what input has arrived (at most 256 KiB, into
 // scratch): closing a socket with unread input resets the connection, and the reset would destroy
 // output that the peer has not read yet (RFC 1122 §4.2.2.13).
-func Close(fd int, linger bool, scratch []byte) {
+//
+// shared says that another process has a duplicate of fd, which would keep the connection open: it is shut down.
+func Close(fd int, linger, shared bool, scratch []byte) {
 	if linger && len(scratch) > 0 {
 		_ = unix.Shutdown(fd, unix.SHUT_WR)
 		for total := 0; total < lingerBytes; {
@@ -65,6 +71,9 @@ func Close(fd int, linger bool, scratch []byte) {
 			}
 			total += n
 		}
+	}
+	if shared {
+		_ = unix.Shutdown(fd, unix.SHUT_RDWR) // it fails when the connection is gone
 	}
 	unix.Close(fd)
 }
@@ -104,4 +113,26 @@ func addrPort(sa unix.Sockaddr) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
 	}
 	return netip.AddrPort{}
+}
+
+// Check reports whether fd is the connection with peer. It returns ErrGone if that has ended, and another error if fd is something else.
+func Check(fd int, peer netip.AddrPort) error {
+	for _, o := range [...]struct{ option, want int }{
+		{unix.SO_PROTOCOL, unix.IPPROTO_TCP}, {unix.SO_TYPE, unix.SOCK_STREAM}, {unix.SO_ACCEPTCONN, 0},
+	} {
+		if v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, o.option); err != nil || v != o.want {
+			return fmt.Errorf("conn: descriptor %d is not of a TCP connection", fd)
+		}
+	}
+	sa, err := unix.Getpeername(fd)
+	if err == unix.ENOTCONN {
+		return ErrGone
+	}
+	if err != nil {
+		return fmt.Errorf("conn: getpeername: %w", err)
+	}
+	if got := addrPort(sa); got != peer {
+		return fmt.Errorf("conn: descriptor %d is of the connection with %s, not with %s", fd, got, peer)
+	}
+	return nil
 }

@@ -84,6 +84,6 @@ func (l *loop) reject(ls *listener, fd int, peer netip.AddrPort, f *refusal, lim
 			_, _ = conn.Write(fd, line) // as much as a fresh socket takes; the client is not waited for
 		}
 	}
-	conn.Close(fd, true, l.s.scratch)
+	conn.Close(fd, true, false, l.s.scratch)
 	l.e.ended()
 }

@@ -16,7 +16,7 @@
 //     nanoseconds SignalMailbox and Each.
 //  2. Handles, epoll keys, tasks and timer entries carry slot and generation. The generation is compared in the
 //     same atomic step that takes or signals the session, so nothing stale touches the slot's next session.
-//  3. The descriptor is closed once, in finish, by the owner, before the slot is free; the table entry, the
+//  3. The descriptor is closed once, in finish, by the owner (but see 11), before the slot is free; the table entry, the
 //     wheel's and the mailbox's links and the extra with its spool are given back there too. Protocol.Closed is called there once.
 //  4. A sleeping session holds no goroutine and no buffer but what its extra holds: a half-received command, output
 //     that the client does not take (both bounded by Config), a part of a TLS record, the protocol's rare state, and the state of
@@ -37,4 +37,7 @@
 //     at the announcement, before the client is asked for the body, and given back after its file is closed.
 //  10. Time is in whole seconds of the engine's clock. There is no timer per session: a deadline is a
 //     number in the record, and the session is in the wheel at its next deadline or before it.
+//  11. With a Keeper, the records and small extras are in memory that outlives the process, and the keeper has a duplicate of the descriptor of each
+//     session that has slept for holdDelay. Another process goes on with every session whose word is not busy there (restore.go): the checksum and the busy bit
+//     of the word change in one step. Of a process that gives its sessions away (freeze.go) all words are frozen before.
 package session

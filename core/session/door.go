@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"sync"
 
@@ -136,4 +137,19 @@ func (d *door) listed() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.n
+}
+
+// readmit counts a session that another process has let in, whatever the limits for addresses are now, and lists it if it is a stranger. The result is that of enter.
+func (d *door) readmit(slot uint32, r *record) (evict Handle) {
+	key := tally.Key{Address: AddressKey(r.remote().Addr())}
+	if d.maxAddress > 0 {
+		d.addresses.Add(key, math.MaxInt32)
+	}
+	if r.flags&flagStranger == 0 {
+		return 0
+	}
+	if d.maxAddressStrangers > 0 {
+		d.strangers.Add(key, math.MaxInt32)
+	}
+	return d.enter(slot, r)
 }

@@ -32,6 +32,9 @@ type Engine struct {
 
 	slab       *records
 	tlsSlots   *slab.Table[tls13.State]
+	saved      *slab.Blobs // copies of extras for the next process; nil without a keeper
+	holder     *holder     // nil without a keeper
+	survivor   Survivor
 	extras     extraTable
 	lists      *lists
 	tasks      tasks
@@ -47,6 +50,8 @@ type Engine struct {
 	cancel   context.CancelCauseFunc
 	draining atomic.Bool
 	closing  atomic.Bool
+	freezing atomic.Bool
+	settled  chan struct{} // capacity 1, see settle
 	live     atomic.Int64
 	tlsConns atomic.Int64
 	counts   counts
@@ -68,17 +73,41 @@ type listener struct {
 //
 // It fails on a Config whose limits contradict each other or whose SpoolDir can not be used, or when the system refuses descriptors.
 func New(cfg Config, p Protocol, log *slog.Logger) (*Engine, error) {
-	return newEngine(cfg, p, log, time.Now)
+	return newEngine(cfg, p, log, time.Now, nil)
 }
 
-func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time) (*Engine, error) {
+// Restore is New with the sessions that another process has left, if their records and descriptors are sound; the others
+// are closed. Config.Keeper must be set. Serve follows. It fails as New does, and if the tables are not those of an engine of this Layout: then
+// the descriptors are closed, and live on where there are duplicates.
+func Restore(cfg Config, p Protocol, log *slog.Logger, in Inherited) (*Engine, error) {
+	return newEngine(cfg, p, log, time.Now, &in)
+}
+
+func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time, in *Inherited) (_ *Engine, err error) {
+	if in != nil {
+		defer func() {
+			if err != nil {
+				in.close()
+			}
+		}()
+		if cfg.Keeper == nil {
+			return nil, ErrNoKeeper
+		}
+	}
 	spoolDir := cfg.SpoolDir
-	cfg, err := cfg.complete()
+	cfg, err = cfg.complete()
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, p: p, log: log, clock: clock, start: clock()}
-	if e.slab, err = newRecords(cfg.MaxSessions); err != nil {
+	e := &Engine{cfg: cfg, p: p, log: log, clock: clock, start: clock(), settled: make(chan struct{}, 1)}
+	if in != nil {
+		e.start = e.start.Add(min(in.Start-bootTime(), 0))
+	}
+	var ok bool
+	if e.survivor, ok = p.(Survivor); !ok {
+		e.survivor = plain{}
+	}
+	if err := e.attachTables(in); err != nil {
 		return nil, err
 	}
 	if e.tlsSlots, err = newTLSSlots(cfg.MaxSessions); err != nil {
@@ -111,10 +140,34 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time)
 		}
 		e.loops = append(e.loops, l)
 	}
+	if cfg.Keeper != nil {
+		e.holder = newHolder(e, cfg.Keeper)
+	}
+	var restored []task
+	var evicted []Handle
+	if in != nil {
+		restored, evicted = e.restore(in)
+	}
 	for _, l := range e.loops {
 		l.begin()
 	}
+	for _, t := range restored {
+		e.resume(t)
+	}
+	for _, h := range evicted {
+		e.signal(h, bitEvict)
+	}
 	return e, nil
+}
+
+// resume lets a restored session go on.
+func (e *Engine) resume(t task) {
+	if r := e.slab.at(t.slot); t.b == 0 && r.todo == 0 {
+		if t.b = r.release(); t.b == 0 {
+			return
+		}
+	}
+	e.submit(t)
 }
 
 // SetTLS sets the configuration of new handshakes; nil = STARTTLS is not offered, and implicit TLS fails.
@@ -177,11 +230,11 @@ func (e *Engine) signal(h Handle, b bits) bool {
 	if r == nil {
 		return false
 	}
-	switch out, b := r.word.signal(h.gen(), b); out {
+	switch out, all := r.word.signal(h.gen(), b); out {
 	case signalStale:
 		return false
 	case signalOwned:
-		e.submit(task{slot: h.slot(), gen: h.gen(), b: b})
+		e.submit(task{slot: h.slot(), gen: h.gen(), b: all})
 	case signalNudge:
 		e.tasks.nudge(h.slot(), b, e.killReason())
 	}
@@ -209,7 +262,8 @@ func (e *Engine) SignalMailbox(id uint32) {
 		s.attach(e, h.slot(), h.gen(), nil)
 		b := bitEvent
 		if !e.p.EventWanted(s) {
-			if b = s.r.word.release(); b == 0 {
+			if b = s.r.release(); b == 0 {
+				e.settle()
 				continue
 			}
 		}
@@ -234,7 +288,8 @@ func (e *Engine) drive(s *Session, b bits) {
 		}
 		slot, gen := s.slot, s.gen
 		s.park()
-		if b = s.r.word.release(); b == 0 {
+		if b = s.r.release(); b == 0 {
+			e.settle()
 			return
 		}
 		s.attach(e, slot, gen, nil)

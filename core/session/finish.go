@@ -1,7 +1,5 @@
 package session
 
-import "github.com/roostmail/roost/core/conn"
-
 // finish ends the session: its last call to the protocol, then everything is given back. The descriptor is closed
 // here and nowhere else.
 func (s *Session) finish() {
@@ -23,7 +21,7 @@ func (s *Session) finish() {
 		s.tls.Attach(nil)
 		e.giveTLS(r.tls)
 	}
-	conn.Close(int(r.fd), (s.err == errClosed || s.err == errRecord) && r.flags&flagEOF == 0, s.scratch)
+	s.closeFD((s.err == errClosed || s.err == errRecord) && r.flags&flagEOF == 0)
 	shaking := r.flags&flagStartTLS != 0
 	r.word.end()
 	e.slab.give(s.slot)

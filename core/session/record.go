@@ -1,6 +1,7 @@
 package session
 
 import (
+	"hash/crc32"
 	"net/netip"
 	"sync/atomic"
 	"unsafe"
@@ -31,7 +32,7 @@ const recordSize = 128
 //	 68    4  giveUp    the owner; second at which a client that makes no progress (output, handshake, body, close) is dropped, 0 = none
 //	 72   48  state     the protocol, while it owns the session
 //	120    4  tls       the owner; slot of Engine.tlsSlots, 0 = not protected by TLS 1.3 without crypto/tls
-//	124    4  spare
+//	124    4  saved     the owner; the blob of the extra (saved.go), 0 = none
 type record struct {
 	word      word
 	wheelAt   atomic.Uint32
@@ -52,7 +53,7 @@ type record struct {
 	giveUp    uint32
 	state     State
 	tls       uint32
-	_         [4]byte
+	saved     uint32
 }
 
 // The build fails when the record's size changes.
@@ -68,6 +69,9 @@ const (
 	flagClosing                    // nothing but output is left to do
 	flagStartTLS                   // a handshake is due, or in progress
 	flagStranger                   // has not logged in, as far as door knows
+	flagNoted                      // the holder knows the session
+	flagHeld                       // the keeper has a duplicate of the descriptor
+	flagsKnown   = 1<<iota - 1
 )
 
 const (
@@ -80,9 +84,23 @@ const (
 	todoGreet                      // Protocol.Greet is due
 	todoLiteral                    // Protocol.RunLiteral is due (extra.asked)
 	todoEvict                      // it makes room for another one, unless it has logged in
+	todoKnown    = 1<<iota - 1
 )
 
 // remote returns the client's address.
 func (r *record) remote() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(r.peer).Unmap(), r.port)
 }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sum returns a checksum of what the owner has written: the links, which others change, are made anew by who
+// inherits a table. The owner calls it.
+func (r *record) sum() uint16 {
+	b := unsafe.Slice((*byte)(unsafe.Pointer(r)), recordSize)[unsafe.Offsetof(r.mailbox):]
+	s := crc32.Checksum(b, castagnoli)
+	return uint16(s) ^ uint16(s>>16)
+}
+
+// release is word.release.
+func (r *record) release() bits { return r.word.release(r.sum()) }

@@ -14,8 +14,8 @@ type records struct {
 	use sync.RWMutex // held for reading while somebody may look at any record (hold)
 }
 
-func newRecords(sessions int) (*records, error) {
-	t, err := slab.New[record]("roost sessions", sessions, 0)
+func newRecords(sessions int, o slab.Option) (*records, error) {
+	t, err := slab.New[record](tableSessions, sessions, o)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import "context"
 
 // ended counts a session out.
 func (e *Engine) ended() {
+	defer e.settle()
 	if e.live.Add(-1) == 0 && e.draining.Load() {
 		e.mu.Lock()
 		e.checkEmpty()
@@ -53,8 +54,21 @@ func (e *Engine) Close() {
 	for _, l := range e.loops {
 		l.end()
 	}
+	if e.holder != nil {
+		e.holder.stop()
+		if err := e.holder.finish(nil); err != nil {
+			e.log.Warn("the keeper was not told of the end of all sessions", "error", err)
+		}
+	}
+	e.closeTables()
+}
+
+func (e *Engine) closeTables() {
 	e.slab.close()
 	e.tlsSlots.Close()
+	if e.saved != nil {
+		e.saved.Close()
+	}
 }
 
 // stopAccepting closes the listeners. Afterwards there are no new sessions but those that signalAll sees.

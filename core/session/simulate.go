@@ -13,7 +13,7 @@ type Simulation struct {
 // Simulate fills a table with n sessions. Every one has a mailbox of its own and a deadline within half an hour. It fails when the
 // system refuses the memory. The caller closes the result.
 func Simulate(n int) (*Simulation, error) {
-	s, err := newRecords(n)
+	s, err := newRecords(n, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func Simulate(n int) (*Simulation, error) {
 		r.word.create()
 		sim.lists.move(slot, r, uint32(i+1))
 		sim.wheel.set(slot, r, uint32(1+i%1800))
-		r.word.release()
+		r.release()
 	}
 	return sim, nil
 }

@@ -33,6 +33,15 @@ func (s *Session) park() {
 			s.dropExtra()
 		}
 	}
+	if s.e.holder != nil {
+		if s.r.flags&flagExtra != 0 {
+			s.save(savedAsleep)
+		}
+		if s.r.flags&flagNoted == 0 {
+			s.r.flags |= flagNoted
+			s.e.holder.note(s.Handle())
+		}
+	}
 	s.stall()
 	s.arm()
 }
@@ -42,6 +51,8 @@ func (s *Session) dropExtra() {
 	if s.r.flags&flagExtra != 0 {
 		s.r.flags &^= flagExtra
 		s.e.extras.remove(s.slot)
+		s.e.saved.Free(s.r.saved)
+		s.r.saved = 0
 	}
 	s.dropSpool()
 	s.e.extras.giveBack(s.x)

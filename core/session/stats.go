@@ -61,11 +61,16 @@ type Stats struct {
 	FailedSpool      uint64 // bodies that could not be written
 	DroppedOutput    uint64 // sessions ended by [limits] output
 	DroppedSlow      uint64 // sessions ended by [limits] slow_client_timeout
+
+	Held     int    // descriptors of which the keeper has a duplicate
+	Restored uint64 // sessions that go on from the process before
+	Lost     [losses]uint64
 }
 
 // counts are the engine's counters.
 type counts struct {
-	accepted, quick, run atomic.Uint64
+	accepted, quick, run, restored atomic.Uint64
+	lost                           [losses]atomic.Uint64
 }
 
 // refusals count what was refused, and write log lines, at most one per kind and second.
@@ -109,7 +114,7 @@ func (c *RefusalCount) Count() uint64 { return c.f.n.Load() }
 func (e *Engine) Stats() Stats {
 	held, slots := int(e.tlsConns.Load()), e.tlsSlots.Used()
 	load := e.pool.load()
-	return Stats{
+	st := Stats{
 		Sessions:   int(e.live.Load()),
 		Strangers:  e.door.listed(),
 		TLS:        held + slots,
@@ -141,7 +146,18 @@ func (e *Engine) Stats() Stats {
 		FailedSpool:      e.refusals.spoolFailed.n.Load(),
 		DroppedOutput:    e.refusals.output.n.Load(),
 		DroppedSlow:      e.refusals.slow.n.Load(),
+		Restored:         e.counts.restored.Load(),
 	}
+	if e.holder != nil {
+		st.Held = int(e.holder.held.Load())
+	}
+	if e.saved != nil {
+		st.SlabBytes += e.saved.Bytes()
+	}
+	for i := range st.Lost {
+		st.Lost[i] = e.counts.lost[i].Load()
+	}
+	return st
 }
 
 // Info describes a session for an operator.
@@ -178,12 +194,17 @@ func (e *Engine) info(slot uint32) (Info, bool) {
 	case signalStale:
 		return Info{}, false
 	case signalOwned:
-		info := Info{Handle: h, Remote: r.remote(), TLS: r.flags&flagTLS != 0, Mailbox: r.mailbox,
-			Received: e.timeOf(r.received), State: r.state}
-		if b |= r.word.release(); b != 0 {
+		info := e.infoOf(h, r)
+		if b |= r.release(); b != 0 {
 			e.submit(task{slot: slot, gen: gen, b: b})
 		}
+		e.settle()
 		return info, true
 	}
 	return Info{Handle: h, Busy: true}, true
+}
+
+// infoOf describes a session that the caller owns.
+func (e *Engine) infoOf(h Handle, r *record) Info {
+	return Info{Handle: h, Remote: r.remote(), TLS: r.flags&flagTLS != 0, Mailbox: r.mailbox, Received: e.timeOf(r.received), State: r.state}
 }

@@ -77,6 +77,21 @@ func (w *worker) cause() error {
 	return context.Cause(w.ctx)
 }
 
+// nudgeAll lets every worker that waits look around.
+func (t *tasks) nudgeAll() {
+	for i := range t.shards {
+		sh := &t.shards[i]
+		sh.mu.Lock()
+		for _, w := range sh.m {
+			select {
+			case w.wake <- struct{}{}:
+			default: // it has a token already
+			}
+		}
+		sh.mu.Unlock()
+	}
+}
+
 // nudge tells the worker of the session in slot that b is pending. A client that went ends the call's context; one that
 // has only closed its sending side may wait for the answer, and is given some time for it.
 func (t *tasks) nudge(slot uint32, b bits, reason error) {

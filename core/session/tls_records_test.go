@@ -175,7 +175,7 @@ func (s *server) own(t testing.TB, f func(w *Session)) {
 		var w Session
 		w.attach(s.Engine, 1, gen, nil)
 		f(&w)
-		if b |= r.word.release(); b != 0 {
+		if b |= r.release(); b != 0 {
 			s.submit(task{slot: 1, gen: gen, b: b})
 		}
 		return true

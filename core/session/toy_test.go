@@ -299,7 +299,7 @@ func startServer(t testing.TB, cfg Config, clock func() time.Time) *server {
 		clock = time.Now
 	}
 	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	e, err := newEngine(cfg, p, log, clock)
+	e, err := newEngine(cfg, p, log, clock, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -117,6 +117,8 @@ func (s *Session) step() (more bool, v verdict) {
 	switch {
 	case r.flags&flagClosing != 0:
 		s.err = errClosed
+	case s.e.freezing.Load() && r.todo&todoShutdown == 0:
+		return false, turnSleep // what is to be done is noted in the record, for who has it next
 	case r.todo&todoTimer != 0:
 		return s.timer()
 	case r.flags&flagStartTLS != 0 && r.todo&todoShutdown != 0:
@@ -259,6 +261,9 @@ func (s *Session) await(mask bits) {
 		}
 		if s.r.todo&todoEvict != 0 && s.r.flags&flagStartTLS != 0 {
 			s.evicted()
+		}
+		if s.r.flags&flagStartTLS != 0 && s.e.freezing.Load() {
+			s.err = ErrStopping
 		}
 		if s.err != nil || b&mask != 0 {
 			return

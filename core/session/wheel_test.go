@@ -8,7 +8,7 @@ import (
 // testSlab returns a table with n sessions, in slots 1 to n.
 func testSlab(t testing.TB, n int) *records {
 	t.Helper()
-	s, err := newRecords(n)
+	s, err := newRecords(n, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestListsAgainstModel(t *testing.T) {
 	l := testLists(t, s)
 	model := map[uint32]uint32{} // slot → mailbox
 	for slot := uint32(1); slot <= n; slot++ {
-		s.at(slot).word.release()
+		s.at(slot).word.release(0)
 	}
 	for range 20_000 {
 		slot, mailbox := 1+uint32(rnd.IntN(n)), uint32(rnd.IntN(4))*listShards/2 // two in each of two shards, 0 = none
@@ -86,7 +86,7 @@ func TestListsAgainstModel(t *testing.T) {
 		told := map[uint32]bool{}
 		for _, h := range l.signal(mailbox, nil) {
 			told[h.slot()] = true
-			s.at(h.slot()).word.release()
+			s.at(h.slot()).word.release(0)
 		}
 		for slot, mb := range model {
 			if told[slot] != (mb == mailbox && mailbox != 0) {

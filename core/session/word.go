@@ -9,7 +9,9 @@ import "sync/atomic"
 //	 0     busy: somebody owns the record
 //	 1     running: the owner is a worker listed in Engine.tasks, which wants to be nudged about new bits
 //	 2     free: the slot holds no session
+//	 3     frozen: nobody owns the record, and nobody in this process may any more (freeze.go)
 //	 8-15  pending: what has happened since an owner last looked (bits)
+//	16-31  checksum of the record as the owner left it (record.sum), 0 while it is busy
 //	32-63  generation, 1 to 2^32-1; a slot's generation changes when its session ends
 //
 // It is the only thing about a record that anybody but its owner may read. Its rules:
@@ -18,7 +20,9 @@ import "sync/atomic"
 //     the pending bits at once; else the owner gets them at the latest from release.
 //  2. release gives the record up only when no bit is pending. So no bit is ever lost, and none is seen twice.
 //  3. Every change but create and end compares the generation: a handle of an ended session does nothing.
-//  4. What an owner wrote to the record before release is seen by the next owner (the operations are
+//  4. A process that finds the word busy in a table that another one has left knows that the record may be half-written; else
+//     the checksum is that of the record, since both changed in one step.
+//  5. What an owner wrote to the record before release is seen by the next owner (the operations are
 //     sequentially consistent).
 type word struct{ v atomic.Uint64 }
 
@@ -29,6 +33,7 @@ const (
 	wordBusy    = 1 << 0
 	wordRunning = 1 << 1
 	wordFree    = 1 << 2
+	wordFrozen  = 1 << 3
 
 	bitRead     bits = 1 << 8  // there may be input
 	bitWrite    bits = 1 << 9  // the socket may take output again
@@ -41,6 +46,8 @@ const (
 	bitEvict bits = 1 << 15 // too many have not logged in
 
 	pendingMask = 0xff << 8
+	sumShift    = 16
+	sumMask     = 0xffff << sumShift
 	genShift    = 32
 )
 
@@ -80,6 +87,8 @@ func (w *word) signal(gen uint32, b bits) (outcome, bits) {
 		switch {
 		case uint32(old>>genShift) != gen:
 			return signalStale, 0
+		case old&wordFrozen != 0: // whoever has the record next looks at everything anew
+			return signalStale, 0
 		case old&wordBusy == 0:
 			if w.v.CompareAndSwap(old, uint64(gen)<<genShift|wordBusy) {
 				return signalOwned, bits(old&pendingMask) | b
@@ -108,8 +117,13 @@ func (w *word) take(mask bits) bits {
 func (w *word) run() { w.v.Or(wordRunning) }
 
 // release gives the record up and returns 0, or returns what is pending and leaves the caller the owner.
-// Either way the worker's mark is gone when the record is given up, and stays when it is not.
-func (w *word) release() bits {
+// Either way the worker's mark is gone when the record is given up, and stays when it is not. sum is the record's checksum.
+func (w *word) release(sum uint16) bits { return w.leave(sum, 0) }
+
+// freeze is release, after which nobody can become the owner.
+func (w *word) freeze(sum uint16) bits { return w.leave(sum, wordFrozen) }
+
+func (w *word) leave(sum uint16, mark uint64) bits {
 	for {
 		old := w.v.Load()
 		if p := bits(old) & pendingMask; p != 0 {
@@ -118,7 +132,7 @@ func (w *word) release() bits {
 			}
 			continue
 		}
-		if w.v.CompareAndSwap(old, old&^(wordBusy|wordRunning)) {
+		if w.v.CompareAndSwap(old, old&^(wordBusy|wordRunning|sumMask)|uint64(sum)<<sumShift|mark) {
 			return 0
 		}
 	}
@@ -132,3 +146,20 @@ func (w *word) current() (gen uint32, live bool) {
 	v := w.v.Load()
 	return uint32(v >> genShift), v>>genShift != 0 && v&wordFree == 0
 }
+
+// inherited is what a word says in a table that another process has left.
+type inherited struct {
+	gen  uint32
+	live bool   // the slot holds a session
+	busy bool   // somebody was in the midst of changing the record
+	sum  uint16 // of the record, unless busy
+}
+
+func (w *word) inherit() inherited {
+	v := w.v.Load()
+	gen := uint32(v >> genShift)
+	return inherited{gen: gen, live: gen != 0 && v&wordFree == 0, busy: v&wordBusy != 0, sum: uint16(v >> sumShift)}
+}
+
+// adopt makes the caller the owner of an inherited session, of which nothing is pending.
+func (w *word) adopt() { w.v.Store(w.v.Load()>>genShift<<genShift | wordBusy) }

@@ -104,7 +104,7 @@ func (md *model) turn(rnd *rand.Rand, m *modelSession, b bits, worker bool) {
 			continue
 		}
 		m.parks++
-		if b = md.slots[m.slot].word.release(); b == 0 {
+		if b = md.slots[m.slot].word.release(0); b == 0 {
 			md.tasks.Done()
 			return
 		}

@@ -1,0 +1,576 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// mover is a toy whose sessions can move: users and mailboxes are numbers anyway, and extras are strings.
+type mover struct {
+	*toy
+	surveyed atomic.Int64
+	refuse   atomic.Uint32 // mailbox that is not known any more
+}
+
+func (m *mover) Survey(sessions iter.Seq[Info]) {
+	for range sessions {
+		m.surveyed.Add(1)
+	}
+}
+
+func (m *mover) Survives(s *Session) error {
+	if b := m.refuse.Load(); b != 0 && s.Mailbox() == b {
+		return fmt.Errorf("there is no mailbox %d", b)
+	}
+	return nil
+}
+
+func (m *mover) AppendExtra(b []byte, x any) ([]byte, bool) {
+	s, ok := x.(string)
+	return append(b, s...), ok
+}
+
+func (m *mover) ParseExtra(b []byte) (any, error) { return string(b), nil }
+
+func (m *mover) Quick(s *Session, cmd []byte) bool {
+	switch tag, word, arg := words(cmd); word {
+	case "KEEP":
+		s.SetExtra(arg)
+		fmt.Fprintf(writer{s}, "%s ok\r\n", tag)
+	case "KEPT":
+		fmt.Fprintf(writer{s}, "%s %v user %d mailbox %d\r\n", tag, s.Extra(), s.State().User, s.Mailbox())
+	default:
+		return m.toy.Quick(s, cmd)
+	}
+	return true
+}
+
+// keeper keeps descriptors in this process.
+type keeper struct {
+	mu     sync.Mutex
+	fds    map[Handle]int
+	full   int // Hold takes nothing so many times
+	waited int
+}
+
+func newKeeper(t *testing.T) *keeper {
+	k := &keeper{fds: map[Handle]int{}}
+	t.Cleanup(func() { k.Drop(k.handles()) })
+	return k
+}
+
+func (k *keeper) Hold(held []Held) (int, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.full > 0 {
+		k.full--
+		return 0, nil
+	}
+	for _, h := range held {
+		fd, err := unix.FcntlInt(uintptr(h.FD), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return 0, err
+		}
+		if _, ok := k.fds[h.Session]; ok {
+			return 0, fmt.Errorf("session %x is held twice", h.Session)
+		}
+		k.fds[h.Session] = fd
+	}
+	return len(held), nil
+}
+
+func (k *keeper) Wait() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.waited++
+	return nil
+}
+
+func (k *keeper) Drop(ended []Handle) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, h := range ended {
+		if fd, ok := k.fds[h]; ok {
+			unix.Close(fd)
+			delete(k.fds, h)
+		}
+	}
+	return nil
+}
+
+func (k *keeper) handles() (list []Handle) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for h := range k.fds {
+		list = append(list, h)
+	}
+	return list
+}
+
+// copies are what a next process gets.
+func (k *keeper) copies(t *testing.T) (list []Held) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for h, fd := range k.fds {
+		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, Held{h, dup})
+	}
+	return list
+}
+
+// movable is an engine under test that is not closed as others are: its sessions move.
+type movable struct {
+	*server
+	mover *mover
+	keep  *keeper
+	log   *logLines
+}
+
+// logLines is a log that can be searched.
+type logLines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func startMovable(t *testing.T, cfg Config, k *keeper, clock func() time.Time, in *Inherited) *movable {
+	t.Helper()
+	m := &movable{mover: &mover{toy: newToy()}, keep: k, log: &logLines{}}
+	if clock == nil {
+		clock = time.Now
+	}
+	cfg.Keeper = k
+	e, err := newEngine(cfg, m.mover, slog.New(slog.NewTextHandler(m.log, nil)), clock, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	m.server = &server{Engine: e, toy: m.mover.toy, addr: listen(t, e, Listener{Addr: "test"})}
+	return m
+}
+
+// held waits until the keeper has every session.
+func (m *movable) held(t *testing.T) {
+	t.Helper()
+	eventually(t, "the keeper has all descriptors", func() bool {
+		return len(m.keep.handles()) == m.Stats().Sessions && m.Stats().Held == m.Stats().Sessions
+	})
+}
+
+// left returns what m leaves to a next process. The tables are not m's any more.
+func (m *movable) left(t *testing.T) *Inherited {
+	in := &Inherited{Start: m.Start(), MaxSessions: m.MaxSessions(), Held: m.keep.copies(t)}
+	if m.slab.table.FD() < 0 { // with the race detector
+		in.records, in.saved = m.slab, m.saved
+		return in
+	}
+	for i, table := range m.Tables() {
+		fd, err := unix.FcntlInt(uintptr(table.FD), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		*[]*int{&in.Sessions, &in.Saved}[i] = fd
+	}
+	return in
+}
+
+// move moves all sessions to a new engine.
+func (m *movable) move(t *testing.T, cfg Config, prepare func(in *Inherited)) *movable {
+	t.Helper()
+	if _, err := m.Freeze(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	in := m.left(t)
+	m.abandon()
+	if prepare != nil {
+		prepare(in)
+	}
+	next := startMovable(t, cfg, m.keep, m.clock, in)
+	if m.slab.table.FD() >= 0 {
+		m.closeTables()
+	}
+	return next
+}
+
+func TestSessionsMove(t *testing.T) {
+	goroutines := runtime.NumGoroutine()
+	m := startMovable(t, Config{Loops: 2}, newKeeper(t), nil, nil)
+	var cs [40]*client
+	for i := range cs {
+		cs[i] = m.dial(t)
+	}
+	user, box, lines, half, literal, kept, pipelined, body := cs[0], cs[1], cs[2], cs[3], cs[4], cs[5], cs[6], cs[7]
+	user.send("a LOGIN\r\n")
+	user.want("a ok")
+	box.send("a BOX 7\r\n")
+	box.want("a ok")
+	lines.send("a LINES\r\n")
+	lines.want("+ idling")
+	half.send("a ECHO hal")
+	literal.send("a ECHO {10}\r\n")
+	literal.want("+ OK")
+	literal.send("1234")
+	kept.send("a KEEP something\r\n")
+	kept.want("a ok")
+	body.send("a SPOOL {5}\r\n")
+	body.want("+ OK")
+	body.send("12345 {3}\r\n")
+	body.want("+ OK")
+	body.send("a")
+	m.quiet(t)
+	pipelined.send("a HOLD x\r\n")
+	<-m.toy.started
+	pipelined.send("b ECHO 1\r\nc RUN 2\r\nd ECH")
+	go func() { close(m.toy.release) }() // ends by itself
+	for round := range 3 {
+		m = m.move(t, Config{Loops: 3 - round}, nil)
+		if n := m.mover.surveyed.Load(); n != int64(len(cs)) {
+			t.Errorf("%d sessions were surveyed", n)
+		}
+		if st := m.Stats(); st.Restored != uint64(len(cs)) || st.Sessions != len(cs) || st.Lost != [losses]uint64{} {
+			t.Fatalf("%+v\n%s", st, m.log)
+		}
+		m.quiet(t) // events that meet a freeze would become one
+	}
+	pipelined.want(`a ran "x"`, `b "1"`, `c ran "2"`)
+	pipelined.send("O 3\r\n")
+	pipelined.want(`d "3"`)
+	user.send("b KEPT\r\n")
+	user.want("b <nil> user 1 mailbox 0")
+	box.want("event 7", "event 7", "event 7")
+	m.SignalMailbox(7)
+	box.want("event 7")
+	box.send("b KEPT\r\n")
+	box.want("b <nil> user 0 mailbox 7")
+	lines.send("x\r\nDONE\r\n")
+	lines.want(`line "x\r\n"`, "done")
+	half.send("f\r\n")
+	half.want(`a "half"`)
+	literal.send("567890 x\r\n")
+	literal.want(`a "{10}\r\n1234567890 x"`)
+	kept.send("b KEPT\r\n")
+	kept.want("b something user 0 mailbox 0")
+	body.send("bc\r\n")
+	body.want(`spooled "a SPOOL {5}\r\n# {3}\r\n#\r\n"`, "5 5 cbf53a1c <nil>", "3 3 352441c2 <nil>")
+	for _, c := range cs[8:] {
+		c.send("x ECHO 1\r\n")
+		c.want(`x "1"`)
+		c.send("x BYE\r\n")
+		c.want("x bye")
+		c.wantEnd()
+	}
+	eventually(t, "the keeper drops what has ended", func() bool { return len(m.keep.handles()) == 8 })
+	m.Close()
+	for _, c := range cs[:8] {
+		c.wantEnd()
+	}
+	if n := len(m.keep.handles()); n != 0 {
+		t.Errorf("the keeper has %d descriptors", n)
+	}
+	eventually(t, "all goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines })
+}
+
+// TestMoveWithUnsentOutput: what the client had not taken comes after the move, nothing of it twice, and nothing is missing.
+func TestMoveWithUnsentOutput(t *testing.T) {
+	m := startMovable(t, Config{MaxOutput: 64 << 20}, newKeeper(t), nil, nil)
+	c := m.dial(t)
+	const n = 12 << 20
+	c.send(fmt.Sprintf("a LOOP %d\r\nb ECHO x\r\n", n))
+	eventually(t, "output waits", func() bool { return m.Stats().ExtraBytes > 1<<20 })
+	m = m.move(t, Config{MaxOutput: 64 << 20}, nil)
+	if st := m.Stats(); st.Restored != 1 {
+		t.Fatalf("%+v", st)
+	}
+	got, err := io.ReadAll(io.LimitReader(c.r, n))
+	if err != nil || len(got) != n || strings.Trim(string(got), "x") != "" {
+		t.Fatalf("%d bytes, %v", len(got), err)
+	}
+	c.want("a ok", `b "x"`)
+}
+
+// TestMoveEndsWhatCanNotMove: a command that does not end, and TLS sessions with crypto/tls's state, end; others do not.
+func TestMoveEndsWhatCanNotMove(t *testing.T) {
+	m := startMovable(t, Config{}, newKeeper(t), nil, nil)
+	stuck, fine := m.dial(t), m.dial(t)
+	stuck.send("a HOLD\r\n")
+	<-m.toy.started
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	ended, err := m.Freeze(ctx)
+	if ended != 1 || err != nil {
+		t.Fatalf("%d ended, %v", ended, err)
+	}
+	in := m.left(t)
+	m.abandon()
+	next := startMovable(t, Config{}, m.keep, nil, in)
+	if m.slab.table.FD() >= 0 {
+		m.closeTables()
+	}
+	stuck.want(`a ran ""`) // the toy answers whatever has ended its context
+	stuck.wantEnd()
+	fine.send("a ECHO 1\r\n")
+	fine.want(`a "1"`)
+	if st := next.Stats(); st.Restored != 1 || st.Lost != [losses]uint64{} {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestDeadlinesMove: a deadline is kept in seconds of a clock that goes on.
+func TestDeadlinesMove(t *testing.T) {
+	clock := newClock()
+	m := startMovable(t, Config{}, newKeeper(t), clock.now, nil)
+	clock.advance(m.server, 100*time.Second)
+	a, b := m.dial(t), m.dial(t)
+	a.send("a LATE 10\r\n")
+	a.want("a ok")
+	b.send("a LATE 1000\r\n")
+	b.want("a ok")
+	m = m.move(t, Config{}, nil)
+	b.send("a ECHO 1\r\n")
+	b.want(`a "1"`)
+	clock.advance(m.server, 20*time.Second)
+	a.want("timeout")
+	a.wantEnd()
+	b.send("a ECHO 2\r\n")
+	b.want(`a "2"`)
+	clock.advance(m.server, 1000*time.Second)
+	b.want("timeout")
+	b.wantEnd()
+}
+
+// snapshot copies the table as it is now: what a process that is killed at this moment leaves.
+func (m *movable) snapshot(t *testing.T) *records {
+	t.Helper()
+	s, err := newRecords(m.MaxSessions(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want := uint32(1); want <= m.slab.slots(); want++ {
+		slot, r, err := s.take()
+		if err != nil || slot != want {
+			t.Fatalf("slot %d, %v", slot, err)
+		}
+		from, to := m.slab.at(slot), r
+		size := unsafe.Sizeof(word{})
+		to.word.v.Store(from.word.v.Load())
+		if from.word.inherit().busy {
+			continue // as torn as can be
+		}
+		copy(unsafe.Slice((*byte)(unsafe.Pointer(to)), recordSize)[size:], unsafe.Slice((*byte)(unsafe.Pointer(from)), recordSize)[size:])
+	}
+	return s
+}
+
+// TestBadRecordsEndAlone damages the record of one session at a time, or its descriptor.
+func TestBadRecordsEndAlone(t *testing.T) {
+	damages := []struct {
+		want   Loss
+		damage func(t *testing.T, r *record, h *Held)
+	}{
+		{LossBusy, func(t *testing.T, r *record, h *Held) { r.word.v.Or(wordBusy) }},
+		{LossGeneration, func(t *testing.T, r *record, h *Held) { h.Session += 1 << 32 }},
+		{LossGeneration, func(t *testing.T, r *record, h *Held) { h.Session |= 1 << 31 }},
+		{LossChecksum, func(t *testing.T, r *record, h *Held) { r.state.View++ }},
+		{LossChecksum, func(t *testing.T, r *record, h *Held) { r.port++ }},
+		{LossChecksum, func(t *testing.T, r *record, h *Held) { r.saved = 12345 }},
+		{LossRecord, func(t *testing.T, r *record, h *Held) { r.mode = 77; r.reseal() }},
+		{LossRecord, func(t *testing.T, r *record, h *Held) { r.state.TagLen = 24; r.reseal() }},
+		{LossRecord, func(t *testing.T, r *record, h *Held) { r.flags |= 1 << 15; r.reseal() }},
+		{LossExtra, func(t *testing.T, r *record, h *Held) { r.flags |= flagExtra; r.saved = 12345; r.reseal() }},
+		{LossExtra, func(t *testing.T, r *record, h *Held) { r.flags |= flagExtra; r.reseal() }},
+		{LossExtra, func(t *testing.T, r *record, h *Held) { r.todo |= todoRun; r.reseal() }},
+		{LossTLS, func(t *testing.T, r *record, h *Held) { r.flags |= flagTLS; r.reseal() }},
+		{LossProtocol, func(t *testing.T, r *record, h *Held) { r.mailbox = 666; r.reseal() }},
+		{LossDescriptor, func(t *testing.T, r *record, h *Held) { r.port++; r.reseal() }},
+		{LossDescriptor, func(t *testing.T, r *record, h *Held) {
+			null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := unix.Dup3(null, h.FD, unix.O_CLOEXEC); err != nil {
+				t.Fatal(err)
+			}
+			unix.Close(null)
+		}},
+	}
+	for i, d := range damages {
+		t.Run(fmt.Sprintf("%d %v", i, d.want), func(t *testing.T) {
+			m := startMovable(t, Config{}, newKeeper(t), nil, nil)
+			first, victim, last := m.dial(t), m.dial(t), m.dial(t)
+			m.held(t)
+			if _, err := m.Freeze(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			in := m.left(t)
+			records := m.snapshot(t)
+			in.records, in.saved = records, m.saved
+			port := uint16(victim.LocalAddr().(*net.TCPAddr).Port)
+			for i := range in.Held {
+				if h := &in.Held[i]; m.slab.at(h.Session.slot()).port == port {
+					d.damage(t, records.at(h.Session.slot()), h)
+				}
+			}
+			m.abandon()
+			p := &mover{toy: newToy()}
+			p.refuse.Store(666)
+			log := &logLines{}
+			e, err := newEngine(Config{Keeper: m.keep}, p, slog.New(slog.NewTextHandler(log, nil)), time.Now, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			if d.want != LossDescriptor || i < len(damages)-1 { // that descriptor is not the session's
+				victim.wantEnd()
+			}
+			for _, c := range []*client{first, last} {
+				c.send("a ECHO 1\r\n")
+				c.want(`a "1"`)
+			}
+			st := e.Stats()
+			if st.Restored != 2 || st.Sessions != 2 || st.Lost[d.want] == 0 {
+				t.Errorf("%+v", st)
+			}
+			for l, n := range st.Lost {
+				if n > 0 && Loss(l) != d.want && Loss(l) != LossDescriptor {
+					t.Errorf("lost %d by %v", n, Loss(l))
+				}
+			}
+			if !strings.Contains(log.String(), "reason="+d.want.String()) {
+				t.Errorf("log:\n%s", log)
+			}
+			if e.slab.table.Used() != 2 {
+				t.Errorf("%d slots are in use", e.slab.table.Used())
+			}
+		})
+	}
+}
+
+// reseal makes the checksum fit.
+func (r *record) reseal() {
+	r.word.v.Store(r.word.v.Load()&^sumMask | uint64(r.sum())<<sumShift)
+}
+
+// TestKilledProcessLosesBusySessionsOnly: the table as it is while some sessions work, others sleep.
+func TestKilledProcessLosesBusySessionsOnly(t *testing.T) {
+	m := startMovable(t, Config{Workers: 20}, newKeeper(t), nil, nil)
+	var asleep, busy []*client
+	for i := range 30 {
+		c := m.dial(t)
+		if i%3 == 0 {
+			busy = append(busy, c)
+			continue
+		}
+		c.send("a KEEP x\r\nb ECHO hal")
+		c.want("a ok")
+		asleep = append(asleep, c)
+	}
+	m.held(t)
+	for _, c := range busy {
+		c.send("a HOLD\r\n")
+		<-m.toy.started
+	}
+	eventually(t, "the rest sleeps", func() bool {
+		n := 0
+		m.Each(func(i Info) bool {
+			if i.Busy {
+				n++
+			}
+			return true
+		})
+		return n == len(busy)
+	})
+	in := m.left(t)
+	in.records, in.saved = m.snapshot(t), m.saved
+	for _, l := range m.loops { // a dead process reads nothing
+		l.end()
+	}
+	next := startMovable(t, Config{}, m.keep, nil, in)
+	for _, c := range busy {
+		c.wantEnd()
+	}
+	for _, c := range asleep {
+		c.send("f\r\nc KEPT\r\n")
+		c.want(`b "half"`, "c x user 0 mailbox 0")
+	}
+	if st := next.Stats(); st.Restored != 20 || st.Lost[LossBusy] != 10 {
+		t.Errorf("%+v", st)
+	}
+	// The rest of the dead process: its commands end, and nothing else happens.
+	m.closed = true
+	m.cancel(ErrStopping)
+	m.pool.close()
+	m.holder.stop()
+	for slot := range m.slab.slots() {
+		if r, _ := m.slab.hold(slot + 1); r != nil {
+			unix.Close(int(r.fd))
+		}
+		m.slab.letGo()
+	}
+}
+
+// TestKeeperThatIsFull: descriptors wait until the keeper can take them, and sessions that end meanwhile are not held.
+func TestKeeperThatIsFull(t *testing.T) {
+	k := newKeeper(t)
+	k.full = 5
+	m := startMovable(t, Config{}, k, nil, nil)
+	for range 10 {
+		m.dial(t)
+	}
+	gone := m.dial(t)
+	gone.send("a BYE\r\n")
+	gone.want("a bye")
+	gone.wantEnd()
+	m.held(t)
+	if k.mu.Lock(); k.waited != 5 {
+		t.Errorf("waited %d times", k.waited)
+	}
+	k.mu.Unlock()
+}
+
+// FuzzSavedExtra: whatever is read can be saved again, and is the same then.
+func FuzzSavedExtra(f *testing.F) {
+	p := &mover{toy: newToy()}
+	for _, x := range []*extra{{}, {in: []byte("a ECHO x"), user: "u"}, {out: []byte("xyz"), sent: 1, ready: 0},
+		{in: []byte("a {3}\r\n"), spool: &spool{bodies: []Body{{At: 7, Kept: 0, Size: 0}}}}} {
+		b := x.append(nil, p)
+		f.Add(b[:len(b)-4])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		x, err := parseExtra(seal(b), p)
+		if err != nil {
+			return
+		}
+		saved := x.append(nil, p)
+		y, err := parseExtra(saved, p)
+		if err != nil || string(y.append(nil, p)) != string(saved) {
+			t.Fatalf("%+v became %+v, %v", x, y, err)
+		}
+	})
+}
