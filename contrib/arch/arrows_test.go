@@ -39,6 +39,7 @@ var arrows = []arrow{
 
 	{"core/session", middle, "the engine of sessions is ignorant of the protocol it carries"},
 	{"core/imap", append([]string{"core/session"}, middle...), "the protocol is written against the engine and the views, never against a storage format"},
+	{"core/hibernate", []string{"core/mailbox", "core/backend"}, "says which mailboxes stay warm; it reaches the policy by its interface, and no session"},
 	{"core/host", []string{"core/backend", "core/pluginrpc", "proto"}, "supervises processes; knows no session"},
 	{"core/cluster", append([]string{"core/session", "core/imap", "proto"}, middle...), "carries commands and records between machines"},
 	{"core/admin", []string{"core/backend"}, "is given what to show as functions, so that it can not reach into the server"},

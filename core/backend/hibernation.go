@@ -50,10 +50,10 @@ const (
 
 // HibernationLoad is how the server does, at the time of the question.
 type HibernationLoad struct {
-	MemoryUsed uint64 // bytes of core's memory in use
-	MemoryMark uint64 // [hibernation] memory: beyond it the server is under pressure
+	MemoryUsed uint64 // bytes of core's memory in use, less what was parked and is not collected yet
+	MemoryMark uint64 // [hibernation] memory: beyond it the server is under pressure; 0 = no mark
 	Queued     uint32 // tasks that wait for a worker
-	QueueMark  uint32 // [hibernation] queue: likewise
+	QueueMark  uint32 // [hibernation] queue: likewise; 0 = no mark
 	Running    uint32 // workers that run a command
 	Workers    uint32 // workers that there are
 	Sessions   uint32 // connected
@@ -65,7 +65,9 @@ type HibernationLoad struct {
 }
 
 // Pressed reports whether memory or run queue has passed its mark.
-func (l HibernationLoad) Pressed() bool { return l.MemoryUsed > l.MemoryMark || l.Queued > l.QueueMark }
+func (l HibernationLoad) Pressed() bool {
+	return l.MemoryMark > 0 && l.MemoryUsed > l.MemoryMark || l.QueueMark > 0 && l.Queued > l.QueueMark
+}
 
 // HibernationAction is what becomes of a mailbox. The list is append-only: the numbers travel between processes.
 type HibernationAction uint8
@@ -86,7 +88,7 @@ type HibernationAnswer struct {
 
 	// Warm is how long, from now on, a mailbox rests before core asks about it, at most MaxWarm; 0 = as configured.
 	Warm time.Duration
-	// SoftBytes bounds the views of all mailboxes between this answer and the next: core parks the least
+	// SoftBytes bounds the views of all mailboxes between this answer and the next, for ten intervals at most: core parks the least
 	// recently used ones that exceed it without asking. 0 = no bound.
 	SoftBytes uint64
 }

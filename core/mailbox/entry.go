@@ -191,6 +191,11 @@ func watchHash(wd int32) uint32 {
 	return h ^ h>>16
 }
 
+// bytes returns how much is mapped.
+func (t *tables) bytes() int64 {
+	return t.entries.Bytes() + t.blobs.Bytes() + t.names.Bytes() + t.byKey.Bytes() + t.byUser.Bytes() + t.byWatch.Bytes() + t.users.Bytes()
+}
+
 // close gives the memory back.
 func (t *tables) close() {
 	t.users.Close()

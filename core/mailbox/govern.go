@@ -101,9 +101,17 @@ func (r *Registry) Drop(id uint32, used time.Time) bool {
 	return true
 }
 
-// Usage returns the number of open mailboxes, the bytes of their views, and how often one was woken in total.
-func (r *Registry) Usage() (open int, bytes int64, woken uint64) {
+// Usage is what the registry holds, without a walk over it.
+type Usage struct {
+	Open       int    // mailboxes with views
+	Bytes      int64  // of these views
+	EntryBytes int64  // mapped for entries and users
+	Woken      uint64 // mailboxes, in total
+}
+
+// Usage returns the values of this moment.
+func (r *Registry) Usage() Usage {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return len(r.open), r.bytes, r.wakes
+	return Usage{Open: len(r.open), Bytes: r.bytes, EntryBytes: r.tables.bytes(), Woken: r.wakes}
 }

@@ -67,8 +67,8 @@ func TestGovernedMailboxesAreAwakeUntilTheyAreParked(t *testing.T) {
 		if f.r.Get(id) != nil {
 			t.Error("awake 6 s after its last use, and nobody governs")
 		}
-		if open, bytes, woken := f.r.Usage(); open != 0 || bytes != 0 || woken != 1 {
-			t.Errorf("usage %d, %d, %d", open, bytes, woken)
+		if u := f.r.Usage(); u.Open != 0 || u.Bytes != 0 || u.EntryBytes <= 0 || u.Woken != 1 {
+			t.Errorf("usage %+v", u)
 		}
 	})
 }

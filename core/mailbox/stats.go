@@ -21,7 +21,7 @@ func (r *Registry) Stats() Stats {
 	s := Stats{
 		Mailboxes: r.entries.Used(), Open: len(r.open), Statuses: r.statuses.recent.Len(), Watched: int(r.watchedCount.Load()),
 		ViewBytes: r.bytes, Parked: r.parked, Woken: r.wakes, Evicted: r.evicted,
-		EntryBytes: r.entries.Bytes() + r.blobs.Bytes() + r.names.Bytes() + r.byKey.Bytes() + r.byUser.Bytes() + r.byWatch.Bytes() + r.users.Bytes(),
+		EntryBytes: r.tables.bytes(),
 	}
 	open := make([]*Mailbox, 0, len(r.open))
 	for _, m := range r.open {

@@ -274,11 +274,11 @@ func (x *DecideRequest) GetStates() []byte {
 // Load is how the server does at the time of the question.
 type Load struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Bytes of core's memory in use, and the mark ([hibernation] memory) beyond
-	// which the server is under pressure.
+	// Bytes of core's memory in use, less what was parked and is not collected yet,
+	// and the mark ([hibernation] memory) beyond which the server is under pressure; 0: no mark.
 	MemoryUsed uint64 `protobuf:"varint,1,opt,name=memory_used,json=memoryUsed,proto3" json:"memory_used,omitempty"`
 	MemoryMark uint64 `protobuf:"varint,2,opt,name=memory_mark,json=memoryMark,proto3" json:"memory_mark,omitempty"`
-	// Tasks that wait for a worker, and the mark ([hibernation] queue).
+	// Tasks that wait for a worker, and the mark ([hibernation] queue); 0: no mark.
 	Queued    uint32 `protobuf:"varint,3,opt,name=queued,proto3" json:"queued,omitempty"`
 	QueueMark uint32 `protobuf:"varint,4,opt,name=queue_mark,json=queueMark,proto3" json:"queue_mark,omitempty"`
 	// Workers that run a command, and all of them.
@@ -419,8 +419,9 @@ type DecideResponse struct {
 	// Milliseconds that a mailbox rests, from now on, before core asks about it: at
 	// most 86,400,000, 0 = as core is configured.
 	Warm uint32 `protobuf:"varint,4,opt,name=warm,proto3" json:"warm,omitempty"`
-	// The most bytes of the views of all mailboxes between this answer and the next: core parks the
-	// least recently used ones that exceed it without asking. 0 = no bound.
+	// The most bytes of the views of all mailboxes between this answer and the next, for ten
+	// intervals ([hibernation] interval) at most: core parks the least recently used
+	// ones that exceed it without asking. 0 = no bound.
 	SoftBytes     uint64 `protobuf:"varint,5,opt,name=soft_bytes,json=softBytes,proto3" json:"soft_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
