@@ -39,6 +39,9 @@ type connection struct {
 
 func (c *connection) storage() backend.Storage { return c.plugin.(backend.Storage) }
 func (c *connection) auth() backend.Auth       { return c.plugin.(backend.Auth) }
+func (c *connection) hibernation() backend.Hibernation {
+	return c.plugin.(backend.Hibernation)
+}
 
 // always returns the same configuration for each connection.
 func always(c backend.Config) func(*testing.T) backend.Config {
@@ -128,9 +131,12 @@ func startProcess(t *testing.T, kind backend.Kind, config backend.Config) *conne
 		t.Fatal(err)
 	}
 	c := &connection{process: true, restart: func(t *testing.T) { killProcess(t, p) }}
-	if kind == backend.KindStorage {
+	switch kind {
+	case backend.KindStorage:
 		c.plugin = p.Storage()
-	} else {
+	case backend.KindHibernation:
+		c.plugin = p.Hibernation()
+	default:
 		c.plugin = p.Auth()
 	}
 	return c

@@ -15,7 +15,7 @@
 //	}
 //
 // A plugin that writes also gives StorageFixture.Writable, which makes an empty store for the cases of backend.Writer. They also
-// run without a wire.
+// run without a wire. Auth and Hibernation are the suites of the other kinds.
 //
 // Every case runs on each of two connections: "memory", a gRPC connection inside
 // the test, and "process", the test binary executed again as the plugin. What

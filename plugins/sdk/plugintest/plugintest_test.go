@@ -15,8 +15,11 @@ import (
 
 func TestMain(m *testing.M) {
 	plugintest.Main(m, func() backend.Plugin {
-		if os.Getenv("PLUGINTEST_KIND") == "auth" {
+		switch os.Getenv("PLUGINTEST_KIND") {
+		case "auth":
 			return &memoryAuth{}
+		case "hibernation":
+			return &lazyPolicy{}
 		}
 		return &memoryStorage{}
 	})
@@ -39,6 +42,25 @@ func TestAuth(t *testing.T) {
 		Denied:  []plugintest.Login{{User: "locked", Password: "secret"}},
 		Expired: []plugintest.Login{{User: "old", Password: "secret"}},
 	})
+}
+
+func TestHibernation(t *testing.T) {
+	t.Setenv("PLUGINTEST_KIND", "hibernation")
+	plugintest.Hibernation(t, plugintest.HibernationFixture{New: func() backend.Plugin { return &lazyPolicy{} }})
+}
+
+// lazyPolicy leaves everything to core.
+type lazyPolicy struct{ nothing }
+
+func (lazyPolicy) Info() backend.Info {
+	return backend.Info{Kind: backend.KindHibernation, Name: "lazy", Version: "1.0.0", Description: "decides nothing"}
+}
+
+func (lazyPolicy) Decide(ctx context.Context, b *backend.HibernationBatch) (*backend.HibernationAnswer, error) {
+	if err := b.Check(); err != nil {
+		return nil, backend.Errorf(backend.KindInvalidArgument, "%v", err)
+	}
+	return &backend.HibernationAnswer{}, nil
 }
 
 // nothing is the part of a plugin that has nothing to do.
