@@ -1,0 +1,21 @@
+package adaptive
+
+import (
+	"testing"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/plugins/sdk/plugintest"
+)
+
+func TestMain(m *testing.M) {
+	plugintest.Main(m, func() backend.Plugin { return New() })
+}
+
+// TestConformance runs the suite of hibernation plugins, in this process and over gRPC to one of its own.
+func TestConformance(t *testing.T) {
+	plugintest.Hibernation(t, plugintest.HibernationFixture{
+		New:    func() backend.Plugin { return New() },
+		Config: backend.Config{Options: map[string]any{"warm": "5s"}},
+		Parks:  defaults.warm,
+	})
+}
