@@ -23,7 +23,7 @@ type Config struct {
 	TLS         TLS
 	Auth        Plugin
 	Storage     Plugin
-	Hibernation Plugin // Name "" = none
+	Hibernation Hibernation
 	Notify      Plugin // Name "" = none
 	Namespaces  []backend.Namespace
 	Admin       Admin
@@ -150,11 +150,12 @@ func parse(file, dir, text string, bundled Catalog) (*Config, Errors) {
 	c.MaxFailureDelay = auth.duration("failure_delay_max", 15*time.Second)
 	c.Auth = r.read(auth, backend.KindAuth, true)
 	c.Storage = r.read(root.sub("storage"), backend.KindStorage, true)
-	c.Hibernation = r.read(root.sub("hibernation"), backend.KindHibernation, false)
+	hibernation := root.sub("hibernation")
 	c.Notify = r.read(root.sub("notify"), backend.KindNotify, false)
 	c.Namespaces = readNamespaces(root.subs("namespace"))
 	c.Admin = readAdmin(root.sub("admin"))
 	c.Limits = readLimits(root.sub("limits"))
+	c.Hibernation = readHibernation(hibernation, r, c.Limits)
 	c.Log = readLog(root.sub("log"))
 	root.done()
 	d.errs.sort()

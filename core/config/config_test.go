@@ -32,6 +32,9 @@ var bundled = Catalog{
 		{Name: "list_index", Type: backend.OptionBool, Default: "true"},
 		{Name: "interval", Type: backend.OptionDuration, Default: "1d"},
 	}},
+	{Kind: backend.KindHibernation, Name: "adaptive", Options: []backend.Option{
+		{Name: "warm", Type: backend.OptionDuration, Default: `"7s"`},
+	}},
 }
 
 // designExample is the smallest roost.toml of the design.
@@ -93,6 +96,9 @@ func TestDesignExample(t *testing.T) {
 	}
 	if c.Hibernation.Name != "adaptive" || c.Notify.Name != "local" || c.Admin.Listen != "127.0.0.1:1180" {
 		t.Errorf("hibernation %+v, notify %+v, admin %+v", c.Hibernation, c.Notify, c.Admin)
+	}
+	if h := c.Hibernation; !h.Bundled || h.Warm != 5*time.Second || h.Interval != time.Second || h.Timeout != 500*time.Millisecond || h.Batch != 4096 || h.Memory != 0 || h.Queue != 0 {
+		t.Errorf("hibernation %+v", h)
 	}
 	if c.Limits.UnauthenticatedLine != 8192 || c.Limits.SlowClientTimeout != 5*time.Minute || c.Limits.BadCommands != 20 {
 		t.Errorf("limits: %+v", c.Limits)
@@ -216,6 +222,13 @@ func TestMistakes(t *testing.T) {
 		{"special use", "[[namespace]]\ninbox = true\nmailbox = [{name = 'a', special_use = 'Sent'}]", 3, `unknown attribute "Sent"`},
 		{"auto", "[[namespace]]\ninbox = true\nmailbox = [{name = 'a', auto = 'yes'}]", 3, `must be one of "no", "create", "subscribe"`},
 		{"mailbox twice", "[[namespace]]\ninbox = true\nmailbox = [{name = 'a'}, {name = 'a'}]", 3, "more than once"},
+		{"hibernation plugin", "[hibernation]\nplugin = 'adaptiv'", 2, `hibernation.plugin: there is no hibernation plugin "adaptiv", did you mean "adaptive"?`},
+		{"hibernation options without a plugin", "[hibernation]\noptions.warm = '5s'", 1, `hibernation: needs plugin, one of "adaptive"`},
+		{"hibernation key", "[hibernation]\nintervall = '5s'", 2, `hibernation.intervall: unknown key, did you mean "hibernation.interval"?`},
+		{"hibernation interval", "[hibernation]\ninterval = '1ms'", 2, "hibernation.interval: must be 100ms at least"},
+		{"hibernation timeout", "[hibernation]\ntimeout = '0s'", 2, "hibernation.timeout: must be 1ms at least"},
+		{"hibernation batch", "[hibernation]\nbatch = 50001", 2, "hibernation.batch: must be from 1 to 50000, not 50001"},
+		{"hibernation memory", "[hibernation]\nmemory = 'much'", 2, `hibernation.memory: "much" is not a size`},
 		{"syntax", "[log]\nlevel = = 5", 2, "expected"},
 		{"duplicate", "[log]\nlevel = 'info'\nlevel = 'info'", 3, "has already been defined"},
 	}
@@ -282,6 +295,28 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// TestWarm: how long mailboxes stay warm where the policy does not say.
+func TestWarm(t *testing.T) {
+	const external = "[plugins.mine]\nkind = 'hibernation'\ncommand = ['/mine']\n"
+	for _, tt := range []struct {
+		text string
+		want time.Duration
+	}{
+		{"", 5 * time.Second},
+		{"[limits]\nmailbox_warm = '9s'\n", 9 * time.Second},
+		{"[hibernation]\ninterval = '2s'\nmemory = '1G'\nqueue = 7\n[limits]\nmailbox_warm = '9s'\n", 9 * time.Second},
+		{"[hibernation]\nplugin = 'adaptive'\n[limits]\nmailbox_warm = '9s'\n", 7 * time.Second},
+		{"[hibernation]\nplugin = 'adaptive'\noptions.warm = '2 min'\n", 2 * time.Minute},
+		{"[hibernation]\nplugin = 'mine'\noptions.warm = '3s'\n" + external, 3 * time.Second},
+		{"[hibernation]\nplugin = 'mine'\noptions.warm = 'very'\n" + external, 5 * time.Second},
+		{"[hibernation]\nplugin = 'mine'\noptions.warm = true\n" + external, 5 * time.Second},
+	} {
+		if c := mustParse(t, minimal+tt.text); c.Hibernation.Warm != tt.want {
+			t.Errorf("%s\n%v, want %v", tt.text, c.Hibernation.Warm, tt.want)
+		}
+	}
+}
+
 // TestShowIsRead: what Show writes is the same configuration again, but for masked secrets.
 func TestShowIsRead(t *testing.T) {
 	for _, text := range []string{minimal, designExample, minimal + "[plugins.x]\nkind = 'state'\ncommand = ['/x', \"a\\\"\\u0007\"]\nuser = 'u'\n"} {
@@ -292,7 +327,7 @@ func TestShowIsRead(t *testing.T) {
 		}
 		again := mustParse(t, shown.String())
 		// Defaults are options now.
-		for _, p := range []*Plugin{&c.Auth, &c.Storage, &again.Auth, &again.Storage} {
+		for _, p := range []*Plugin{&c.Auth, &c.Storage, &c.Hibernation.Plugin, &again.Auth, &again.Storage, &again.Hibernation.Plugin} {
 			p.Options = nil
 		}
 		if diff := cmp.Diff(c, again, cmp.AllowUnexported(Config{}, Plugin{}), cmpopts.EquateEmpty()); diff != "" {

@@ -119,8 +119,8 @@ func (r pluginReader) read(t *table, kind backend.Kind, required bool) Plugin {
 	case bundled:
 		p.Bundled, p.schema = true, info.Options
 		p.Options = readOptions(options, info.Options)
-	case kind == backend.KindHibernation || kind == backend.KindNotify:
-		// Accepted ahead of the plugins themselves: the names and options of these kinds are not final.
+	case kind == backend.KindNotify:
+		// Accepted ahead of the plugins themselves: the names and options of this kind are not final.
 		p.Options = untyped(options)
 	default:
 		t.fail("plugin", "there is no %s plugin %q%s", kind, p.Name, suggestPlugin(p.Name, r.names(kind)))

@@ -43,11 +43,11 @@ func (c *Config) Show(w io.Writer) error {
 	for _, n := range c.Namespaces {
 		p.namespace(n)
 	}
-	for _, optional := range []Plugin{c.Hibernation, c.Notify} {
-		if optional.Name != "" {
-			p.section(string(optional.Kind))
-			p.plugin(optional)
-		}
+	p.section("hibernation")
+	p.hibernation(c.Hibernation)
+	if c.Notify.Name != "" {
+		p.section("notify")
+		p.plugin(c.Notify)
 	}
 	p.section("admin")
 	p.set("listen", quote(c.Admin.Listen))

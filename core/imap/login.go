@@ -71,6 +71,7 @@ func (r *request) login(user, authz, password string) error {
 		return err
 	}
 	r.srv.doors.attempts.succeed(session.AddressKey(r.s.Remote().Addr()))
+	r.srv.logins.Add(1)
 	r.srv.log.Info("login", "user", id.User.Name, "remote", r.s.Remote(), "tls", r.s.TLS())
 	r.st.User = number
 	r.st.Proto = stateAuthenticated

@@ -27,6 +27,7 @@ type Server struct {
 	boxes   *mailbox.Registry
 	doors   doors
 	signal  atomic.Pointer[func(id uint32)]
+	logins  atomic.Uint64
 	pool    sync.Pool // of *request
 }
 
@@ -61,6 +62,9 @@ func (srv *Server) Mailboxes() *mailbox.Registry { return srv.boxes }
 
 // Users returns the number of different users that are logged in.
 func (srv *Server) Users() int { return srv.users.LoggedIn() }
+
+// Logins returns how many times a client has logged in since the start.
+func (srv *Server) Logins() uint64 { return srv.logins.Load() }
 
 // SessionsOf returns how many sessions of a user are logged in.
 func (srv *Server) SessionsOf(user string) int { return srv.users.Sessions(user) }

@@ -36,16 +36,27 @@ func (b Bundle) New(kind backend.Kind, name string, log *slog.Logger) backend.Pl
 // self is this process's program, whatever has become of its file since.
 const self = "/proc/self/exe"
 
-// startPlugins starts auth and storage.
-func (s *Server) startPlugins(ctx context.Context) (auth, storage *host.Plugin, err error) {
+// plugins are those that a server uses.
+type plugins struct {
+	auth, storage *host.Plugin
+	hibernation   *host.Plugin // nil = none
+}
+
+// startPlugins starts the plugins that are configured.
+func (s *Server) startPlugins(ctx context.Context) (ps plugins, err error) {
 	c := s.opts.Config
-	if auth, err = s.host.Start(ctx, s.hostConfig(c.Auth)); err != nil {
-		return nil, nil, fmt.Errorf("server: [auth] plugin %s: %w", c.Auth.Name, err)
+	for _, p := range []struct {
+		config config.Plugin
+		to     **host.Plugin
+	}{{c.Auth, &ps.auth}, {c.Storage, &ps.storage}, {c.Hibernation.Plugin, &ps.hibernation}} {
+		if p.config.Name == "" {
+			continue
+		}
+		if *p.to, err = s.host.Start(ctx, s.hostConfig(p.config)); err != nil {
+			return ps, fmt.Errorf("server: [%s] plugin %s: %w", p.config.Kind, p.config.Name, err)
+		}
 	}
-	if storage, err = s.host.Start(ctx, s.hostConfig(c.Storage)); err != nil {
-		return nil, nil, fmt.Errorf("server: [storage] plugin %s: %w", c.Storage.Name, err)
-	}
-	return auth, storage, nil
+	return ps, nil
 }
 
 // hostConfig says how a plugin is started.

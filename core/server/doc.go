@@ -6,7 +6,7 @@
 //  2. the plugins are started and configured (core/host), each in its own process or, with
 //     isolation "inproc", here;
 //  3. the protocol (core/imap) and the session engine (core/session) are made and tied together;
-//  4. the reader of the storage plugin's inotify descriptor starts (watcher.go);
+//  4. the reader of the storage plugin's inotify descriptor starts (watcher.go), and what puts mailboxes to sleep (core/hibernate);
 //  5. the listeners are served, the admin pages too, and "msg=ready" is logged.
 //
 // The end, in the reverse order: Drain stops accepting, lets commands finish and says

@@ -91,7 +91,7 @@ func (s *Server) registerMetrics() {
 	for _, f := range figures {
 		c.descs = append(c.descs, prometheus.NewDesc("roost_"+f.name, f.help, nil, nil))
 	}
-	s.registry.MustRegister(c, pluginCollector{s.host}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.registry.MustRegister(c, hibernationCollector{s.governor}, pluginCollector{s.host}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
 // Describe implements prometheus.Collector.
@@ -181,6 +181,7 @@ func (s *Server) status() []admin.Section {
 		{Name: "imaps", Value: fmt.Sprint(s.imapsAddrs)},
 		{Name: "auth", Value: s.opts.Config.Auth.Name},
 		{Name: "storage", Value: s.opts.Config.Storage.Name},
+		{Name: "hibernation", Value: s.hibernationStatus()},
 	}}
 	numbers := admin.Section{Title: "Figures"}
 	for _, f := range figures {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/roostmail/roost/core/admin"
 	"github.com/roostmail/roost/core/config"
+	"github.com/roostmail/roost/core/hibernate"
 	"github.com/roostmail/roost/core/host"
 	"github.com/roostmail/roost/core/imap"
 	"github.com/roostmail/roost/core/session"
@@ -41,6 +42,7 @@ type Server struct {
 	protocol *imap.Server
 	engine   *session.Engine
 	watcher  *watcher // nil = storage can not be watched
+	governor *hibernate.Governor
 	admin    *admin.Server
 	registry *prometheus.Registry
 
@@ -104,11 +106,11 @@ func (s *Server) startEngine(ctx context.Context) error {
 		return err
 	}
 	s.host = h
-	auth, storage, err := s.startPlugins(ctx)
+	ps, err := s.startPlugins(ctx)
 	if err != nil {
 		return err
 	}
-	s.protocol, err = imap.New(s.imapConfig(), auth.Auth(), storage.Storage(), s.log)
+	s.protocol, err = imap.New(s.imapConfig(), ps.auth.Auth(), ps.storage.Storage(), s.log)
 	if err != nil {
 		return err
 	}
@@ -120,7 +122,8 @@ func (s *Server) startEngine(ctx context.Context) error {
 	if s.cert != nil {
 		s.engine.SetTLS(s.cert.config(c.TLS.MinVersion))
 	}
-	s.watcher = startWatcher(storage, s.protocol.Mailboxes(), s.log)
+	s.watcher = startWatcher(ps.storage, s.protocol.Mailboxes(), s.log)
+	s.governor = hibernate.Start(s.hibernateConfig(ps.hibernation), s.protocol.Mailboxes(), s.sample, s.log)
 	return nil
 }
 
@@ -173,6 +176,9 @@ func (s *Server) Close() error {
 	}
 	if s.engine != nil {
 		s.engine.Close()
+	}
+	if s.governor != nil {
+		s.governor.Close()
 	}
 	if s.watcher != nil {
 		s.watcher.close()

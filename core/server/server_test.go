@@ -128,6 +128,10 @@ func (f *fixture) bundle(storageFails error) server.Bundle {
 		func(*slog.Logger) backend.Plugin {
 			return fakeStorage{plugin: plugin{info: backend.Info{Kind: backend.KindStorage, Name: "fake"}, configure: storageFails, closed: &f.closed}}
 		},
+		func(*slog.Logger) backend.Plugin {
+			return fakePolicy{plugin{info: backend.Info{Kind: backend.KindHibernation, Name: "fake",
+				Options: []backend.Option{{Name: "warm", Type: backend.OptionDuration}}}, closed: &f.closed}}
+		},
 	}
 }
 
@@ -142,7 +146,12 @@ func newFixture(t *testing.T) *fixture {
 
 func (f *fixture) start(t *testing.T, storageFails error) error {
 	t.Helper()
-	f.config = f.load(t, "")
+	return f.startWith(t, "", storageFails)
+}
+
+func (f *fixture) startWith(t *testing.T, extra string, storageFails error) error {
+	t.Helper()
+	f.config = f.load(t, extra)
 	var err error
 	f.Server, err = server.Start(context.Background(), server.Options{
 		Config: f.config, Bundle: f.bundle(storageFails), Version: "1.2.3", Level: f.level,

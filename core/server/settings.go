@@ -60,7 +60,7 @@ func (s *Server) imapConfig() imap.Config {
 	i.Limits = imapwire.Limits{Depth: c.Limits.Nesting, Items: c.Limits.ListItems}
 	i.Namespaces = c.Namespaces
 	i.Mailboxes = mailbox.Config{
-		Warm:         c.Limits.MailboxWarm,
+		Warm:         c.Hibernation.Warm,
 		ViewCache:    int64(c.Limits.ViewCache),
 		JournalBytes: c.Limits.MailboxJournal,
 		PollInterval: c.Limits.MailboxPoll,

@@ -35,6 +35,7 @@ type Stats struct {
 	TLS        int   // of these, protected by TLS
 	TLSRecords int   // of these, by TLS 1.3 that sleeps in a TLS slot
 	TLSHeld    int   // of these, by crypto/tls's state: TLS 1.2, Config.HoldTLS, or a handshake in progress
+	Workers    int   // workers that there are
 	Running    int   // workers that run a command or event
 	Waiting    int   // commands that wait, without a worker's slot, for a client to read or to shake hands
 	Paused     int   // commands whose time slice was used up, which wait for the next one
