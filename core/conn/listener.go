@@ -68,10 +68,10 @@ func (l *Listener) Addr() netip.AddrPort { return l.addr }
 // Errors of the connection itself, which died while it waited, are passed over.
 func (l *Listener) Accept() (fd int, peer netip.AddrPort, err error) {
 	for {
-		fd, sa, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, peer, err := accept(l.fd)
 		switch err {
 		case nil:
-			return fd, addrPort(sa), nil
+			return fd, peer, nil
 		case unix.EAGAIN:
 			return -1, netip.AddrPort{}, ErrAgain
 		case unix.EMFILE, unix.ENFILE:

@@ -95,26 +95,6 @@ func setOptions(fd int) error {
 	return nil
 }
 
-// Local returns the address that the peer of fd connected to, or the zero address.
-func Local(fd int) netip.AddrPort {
-	sa, err := unix.Getsockname(fd)
-	if err != nil {
-		return netip.AddrPort{}
-	}
-	return addrPort(sa)
-}
-
-// addrPort converts an address; IPv4 in IPv6 becomes IPv4.
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
-	}
-	return netip.AddrPort{}
-}
-
 // Check reports whether fd is the connection with peer. It returns ErrGone if that has ended, and another error if fd is something else.
 func Check(fd int, peer netip.AddrPort) error {
 	for _, o := range [...]struct{ option, want int }{
@@ -124,14 +104,14 @@ func Check(fd int, peer netip.AddrPort) error {
 			return fmt.Errorf("conn: descriptor %d is not of a TCP connection", fd)
 		}
 	}
-	sa, err := unix.Getpeername(fd)
+	got, err := name(unix.SYS_GETPEERNAME, fd)
 	if err == unix.ENOTCONN {
 		return ErrGone
 	}
 	if err != nil {
 		return fmt.Errorf("conn: getpeername: %w", err)
 	}
-	if got := addrPort(sa); got != peer {
+	if got != peer {
 		return fmt.Errorf("conn: descriptor %d is of the connection with %s, not with %s", fd, got, peer)
 	}
 	return nil

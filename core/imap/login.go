@@ -3,6 +3,7 @@ package imap
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
@@ -16,8 +17,10 @@ func (srv *Server) mayLogin(s *session.Session) bool {
 
 // secured reports whether nobody can listen in on the connection.
 func (srv *Server) secured(s *session.Session) bool {
-	return s.TLS() || srv.cfg.TrustLocal && s.Remote().Addr().IsValid() && s.Remote().Addr() == s.Local().Addr()
+	return s.TLS() || srv.cfg.TrustLocal && sameHost(s.Remote().Addr(), s.Local().Addr())
 }
+
+func sameHost(remote, local netip.Addr) bool { return remote.IsValid() && remote == local }
 
 // errPrivacy refuses a password over a connection without TLS (RFC 5530 §3: PRIVACYREQUIRED).
 var errPrivacy = no("PRIVACYREQUIRED", "Plaintext authentication is not allowed without TLS.")
@@ -50,14 +53,15 @@ func (r *request) login(user, authz, password string) error {
 	if err := r.srv.mayTry(r.s); err != nil {
 		return err
 	}
+	remote, local := r.s.Remote().Addr(), r.s.Local().Addr()
 	id, err := r.srv.auth.VerifyPassword(r.ctx, backend.PasswordRequest{
 		User:     user,
 		AuthzID:  authz,
 		Password: password,
 		Service:  "imap",
-		Remote:   r.s.Remote().Addr(),
-		Local:    r.s.Local().Addr(),
-		Secured:  r.srv.secured(r.s),
+		Remote:   remote,
+		Local:    local,
+		Secured:  r.s.TLS() || r.srv.cfg.TrustLocal && sameHost(remote, local),
 		Session:  fmt.Sprintf("%016x", uint64(r.s.Handle())),
 	})
 	if err == nil && id == nil {
