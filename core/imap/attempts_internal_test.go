@@ -60,7 +60,7 @@ func TestPenalty(t *testing.T) {
 func TestAttemptsAreBounded(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	a := newAttempts(func() time.Time { return now })
-	for key := range uint64(300_000) {
+	for key := range uint64(600_000) {
 		if key%1000 == 0 {
 			now = now.Add(time.Second)
 		}
