@@ -72,8 +72,11 @@ func (c *cost) grown(before, after memory) {
 	n := float64(c.Sessions)
 	c.User = (float64(after.sum) - float64(before.sum)) / n
 	c.Processes = map[string]float64{}
+	for name, pss := range before.user {
+		c.Processes[name] -= float64(pss) / n
+	}
 	for name, pss := range after.user {
-		c.Processes[name] = (float64(pss) - float64(before.user[name])) / n
+		c.Processes[name] += float64(pss) / n
 	}
 	c.Grown = after.kernel.serverShare(before.kernel, c.Sessions)
 }

@@ -28,16 +28,16 @@ func TestTimingsHaveMedianAndSpread(t *testing.T) {
 
 func TestTableOfCosts(t *testing.T) {
 	c := cost{Server: "roost", TLS: "1.3", Mix: "idle=1", Sessions: 1000}
-	before := memory{user: map[string]uint64{"roost": 5_000_000, "gone": 10}, sum: 6_000_000, kernel: kernelMemory{objects: 1000}}
-	after := memory{user: map[string]uint64{"roost": 5_300_000, "storage/mdbox": 20_000_000}, sum: 26_300_000, kernel: kernelMemory{objects: 8_201_000}}
+	before := memory{user: map[string]uint64{"roost": 5_000_000, "gone": 1_000_000}, sum: 6_000_000, kernel: kernelMemory{objects: 1000}}
+	after := memory{user: map[string]uint64{"roost": 5_300_000, "storage/mdbox": 20_000_000}, sum: 25_300_000, kernel: kernelMemory{objects: 8_201_000}}
 	c.grown(before, after)
 	c.Rest, c.RestCPU, c.Kernel = 30, 3, 4000
 	var b strings.Builder
 	printIdle(&b, idleReport{Costs: []cost{c}, Limits: []string{"raise it"}})
 	for _, want := range []string{
-		"| user-space memory per session (1000 sessions: idle=1) | roost | 1.3 | **20.3 KB** (storage/mdbox 20.0 KB, roost 300 B) |",
+		"| user-space memory per session (1000 sessions: idle=1) | roost | 1.3 | **19.3 KB** (storage/mdbox 20.0 KB, roost 300 B, gone -1000 B) |",
 		"| kernel memory per session, the server's share | roost | 1.3 | 4000 B (growth with all sessions: 4100 B) |",
-		"| memory per session, kernel included | roost | 1.3 | **24.3 KB** |",
+		"| memory per session, kernel included | roost | 1.3 | **23.3 KB** |",
 		"| CPU of all processes at rest, in 30 s | roost | 1.3 | **3.0 ms** (0.0100 % of a core) |",
 		"limit: raise it",
 	} {
