@@ -2,6 +2,7 @@ package session
 
 import (
 	"crypto/tls"
+	"net"
 	"testing"
 
 	"github.com/roostmail/roost/core/conn/tls13"
@@ -120,5 +121,40 @@ func TestConfigForClient(t *testing.T) {
 	if name := <-asked; name != "mail.example" {
 		t.Error(name)
 	}
+	wantBare(t, s)
+}
+
+// afterHello is a gather that is on from the second write: the end of the handshake goes out with what follows.
+type afterHello struct {
+	gather
+	begun bool
+}
+
+func (a *afterHello) Write(p []byte) (int, error) {
+	a.on, a.begun = a.begun, true
+	return a.gather.Write(p)
+}
+
+func TestCommandsInOnePacketWithTheHandshake(t *testing.T) {
+	s, imaps := startTLSServer(t, Config{}, nil)
+	raw, err := net.Dial("tcp", imaps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &afterHello{gather: gather{Conn: raw}}
+	conn := tls.Client(a, clientTLS(tls.VersionTLS13))
+	c := newClient(t, conn)
+	if err := conn.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	c.send("a ECHO 1\r\n")
+	c.send("b RUN 2\r\n")
+	if len(a.sent) == 0 {
+		t.Fatal("the handshake ended before")
+	}
+	if _, err := raw.Write(a.sent); err != nil {
+		t.Fatal(err)
+	}
+	c.want("hello", `a "1"`, `b ran "2"`)
 	wantBare(t, s)
 }
