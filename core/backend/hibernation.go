@@ -60,8 +60,8 @@ type HibernationLoad struct {
 	Warm       uint32 // mailboxes with views, at rest or in use
 	WarmBytes  uint64 // of these views
 
-	WakesPerSecond  float64 // mailboxes that were loaded again after they were parked, since the last question
-	LoginsPerSecond float64 // since the last question
+	WakesPerSecond  float64 // mailboxes that were loaded again after they were parked, in the last interval
+	LoginsPerSecond float64 // in the last interval
 }
 
 // Pressed reports whether memory or run queue has passed its mark.

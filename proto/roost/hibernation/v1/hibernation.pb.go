@@ -289,8 +289,8 @@ type Load struct {
 	// Mailboxes with views, at rest or in use, and the bytes of these.
 	Warm      uint32 `protobuf:"varint,8,opt,name=warm,proto3" json:"warm,omitempty"`
 	WarmBytes uint64 `protobuf:"varint,9,opt,name=warm_bytes,json=warmBytes,proto3" json:"warm_bytes,omitempty"`
-	// Mailboxes that were loaded again after they had been parked, and logins: since the
-	// last question, per second.
+	// Mailboxes that were loaded again after they had been parked, and logins: per
+	// second, in the last interval ([hibernation] interval).
 	WakesPerSecond  float64 `protobuf:"fixed64,10,opt,name=wakes_per_second,json=wakesPerSecond,proto3" json:"wakes_per_second,omitempty"`
 	LoginsPerSecond float64 `protobuf:"fixed64,11,opt,name=logins_per_second,json=loginsPerSecond,proto3" json:"logins_per_second,omitempty"`
 	unknownFields   protoimpl.UnknownFields
