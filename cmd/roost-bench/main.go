@@ -15,7 +15,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(opsCommand(), idleCommand(), herdCommand(), simulateCommand())
+	root.AddCommand(opsCommand(), fairCommand(), idleCommand(), herdCommand(), simulateCommand())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "roost-bench:", err)
 		os.Exit(1)
