@@ -17,7 +17,7 @@ type arrow struct {
 
 var (
 	vocabulary = []string{"core/backend", "core/imapwire", "core/message"}
-	middle     = append([]string{"core/mailbox", "core/users", "core/slab", "core/tally", "core/conn", "core/pluginrpc"}, vocabulary...)
+	middle     = append([]string{"core/mailbox", "core/users", "core/slab", "core/quiet", "core/tally", "core/conn", "core/pluginrpc"}, vocabulary...)
 )
 
 var arrows = []arrow{
@@ -32,10 +32,11 @@ var arrows = []arrow{
 
 	{"core/mailbox", append([]string{"core/slab", "core/users"}, vocabulary...), "views are made of storage answers; who shows them to whom is the session's business"},
 	{"core/slab", nil, "memory for records; knows nothing of what is in them"},
+	{"core/quiet", nil, "a timer; knows nothing of what is quiet"},
 	{"core/users", []string{"core/slab", "core/backend"}, "a table of users, which sessions and mailboxes refer to by number"},
 	{"core/tally", nil, "counts numbers, whatever they stand for"},
 	{"core/conn", nil, "event loops and TLS records know no IMAP and no plugin"},
-	{"core/pluginrpc", []string{"core/backend", "proto"}, "the only place where Go interfaces and the wire meet"},
+	{"core/pluginrpc", []string{"core/backend", "core/quiet", "proto"}, "the only place where Go interfaces and the wire meet"},
 
 	{"core/session", middle, "the engine of sessions is ignorant of the protocol it carries"},
 	{"core/imap", append([]string{"core/session"}, middle...), "the protocol is written against the engine and the views, never against a storage format"},

@@ -68,6 +68,7 @@ func (srv *Server) Quick(s *session.Session, cmd []byte) bool {
 
 // Run implements session.Protocol.
 func (srv *Server) Run(ctx context.Context, s *session.Session, cmd []byte) {
+	srv.quiet.Touch()
 	r := srv.request(s, cmd)
 	r.ctx = ctx
 	defer srv.free(r)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/mailbox"
+	"github.com/roostmail/roost/core/quiet"
 	"github.com/roostmail/roost/core/session"
 	"github.com/roostmail/roost/core/tally"
 	"github.com/roostmail/roost/core/users"
@@ -29,7 +31,11 @@ type Server struct {
 	signal  atomic.Pointer[func(id uint32)]
 	logins  atomic.Uint64
 	pool    sync.Pool // of *request
+	quiet   *quiet.Watch
 }
+
+// quietAfter is for how long no command has needed a worker when the server gives back the memory that its work has left behind.
+const quietAfter = 7 * time.Second
 
 var _ session.Protocol = (*Server)(nil)
 
@@ -45,6 +51,11 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 		srv.writer = w
 	}
 	srv.doors = doors{perAddress: tally.New(), attempts: newAttempts(time.Now)}
+	// When the mailboxes that the last commands have used sleep, too.
+	srv.quiet = quiet.NewWatch(cfg.Mailboxes.Warm+quietAfter, func() {
+		srv.boxes.Trim()
+		debug.FreeOSMemory()
+	})
 	srv.pool.New = func() any { return new(request) }
 	if srv.boxes, err = mailbox.NewRegistry(cfg.Mailboxes, storage, srv.changed, log); err != nil {
 		return nil, fmt.Errorf("imap: %w", err)

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"maps"
 	"math"
 	"time"
 
@@ -179,6 +180,14 @@ func (r *Registry) forget(m *Mailbox) {
 	r.unqueue(m)
 	r.bytes -= m.bytes
 	delete(r.open, m.id)
+}
+
+// Trim drops what is kept to be fast, and made anew when it is needed.
+func (r *Registry) Trim() {
+	r.users.ForgetDecoded()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open = maps.Clone(r.open) // a map does not shrink
 }
 
 // woken counts that m has got its views again. The caller holds no lock.

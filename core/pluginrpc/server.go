@@ -7,10 +7,12 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/quiet"
 	authv1 "github.com/roostmail/roost/proto/roost/auth/v1"
 	hibernationv1 "github.com/roostmail/roost/proto/roost/hibernation/v1"
 	pluginv1 "github.com/roostmail/roost/proto/roost/plugin/v1"
@@ -21,8 +23,12 @@ import (
 type Server struct {
 	plugin backend.Plugin
 	opts   ServerOptions
+	quiet  *quiet.Watch
 	state  atomic.Int32 // stateNew …
 }
+
+// quietAfter is how long a plugin has had no call when it gives back the memory that its work has left behind.
+const quietAfter = 12 * time.Second
 
 // States of a plugin. A plugin whose Configure failed stays new.
 const (
@@ -63,7 +69,7 @@ func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Server{plugin: p, opts: o}, nil
+	return &Server{plugin: p, opts: o, quiet: quiet.FreeMemory(quietAfter)}, nil
 }
 
 // GRPCOptions returns the options with which the gRPC server must be made.
@@ -109,6 +115,7 @@ func (s *Server) admit(method string) error {
 	if !strings.HasPrefix(method, "/roost.") || strings.HasPrefix(method, "/roost.plugin.v1.") {
 		return nil
 	}
+	s.quiet.Touch()
 	switch s.state.Load() {
 	case stateReady:
 		return nil

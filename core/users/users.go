@@ -201,6 +201,14 @@ func (u *Users) Get(id uint32) *backend.User {
 	return user
 }
 
+// ForgetDecoded drops the decoded users that are kept. Few of them, spread over the heap that a burst of logins has left, would
+// keep most of it from being given back.
+func (u *Users) ForgetDecoded() {
+	for i := range u.cache {
+		u.cache[i].Store(nil)
+	}
+}
+
 // IDs calls f with the id of each entry with a name, until it returns false. f must not call other methods.
 func (u *Users) IDs(name string, f func(id uint32) bool) {
 	u.mu.RLock()

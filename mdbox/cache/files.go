@@ -93,6 +93,15 @@ func (s *Files) Close() error {
 	return nil
 }
 
+// CloseIdle closes the files that nobody uses, and those in use after their last use. They are opened again when they are asked for.
+func (s *Files) CloseIdle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.recent.Len() > 0 {
+		s.evict(s.recent.Back().Value.(*File))
+	}
+}
+
 func (s *Files) lookup(path string) *File {
 	s.mu.Lock()
 	defer s.mu.Unlock()

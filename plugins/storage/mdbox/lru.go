@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"errors"
 	"sync"
+	"time"
 )
 
 // resource is what an lru keeps: something that is opened once, used by several
@@ -18,12 +19,16 @@ type resource interface {
 type lru[K comparable, V resource] struct {
 	maxCount int
 	maxBytes int64
+	idle     time.Duration // what was not used for so long is closed; 0 = only the limits count
+	emptied  func()        // called when nothing is left because of that; may be nil
 
 	mu      sync.Mutex
 	entries map[K]*lruEntry[K, V]
 	recent  list.List // of *lruEntry, most recently used first
 	bytes   int64     // sum of entry.bytes
 	closed  bool
+	timer   *time.Timer // of sweep, if
+	armed   bool        // it runs
 }
 
 type lruEntry[K comparable, V resource] struct {
@@ -34,6 +39,7 @@ type lruEntry[K comparable, V resource] struct {
 
 	// Guarded by lru.mu.
 	users int
+	used  time.Time     // the last end of a use
 	elem  *list.Element // nil: no longer in the lru
 	bytes int64
 }
@@ -83,6 +89,8 @@ func (l *lru[K, V]) release(e *lruEntry[K, V], drop bool) {
 		l.bytes += bytes - e.bytes
 		e.bytes = bytes
 		l.recent.MoveToFront(e.elem)
+		e.used = time.Now()
+		l.arm()
 	}
 	if drop {
 		l.remove(e)
@@ -135,10 +143,53 @@ func (l *lru[K, V]) shrink(victims []*lruEntry[K, V]) []*lruEntry[K, V] {
 	return victims
 }
 
+// arm starts the timer for what was not used for the longest time, if it does not run. l.mu is held.
+func (l *lru[K, V]) arm() {
+	if l.idle <= 0 || l.armed || l.closed || l.recent.Len() == 0 {
+		return
+	}
+	wait := l.idle
+	if e := l.recent.Back().Value.(*lruEntry[K, V]); e.users == 0 {
+		wait = time.Until(e.used.Add(l.idle))
+	}
+	l.armed = true
+	l.timer = time.AfterFunc(wait, l.sweep)
+}
+
+// sweep closes what was not used for idle.
+func (l *lru[K, V]) sweep() {
+	l.mu.Lock()
+	l.armed = false
+	var victims []*lruEntry[K, V]
+	before := time.Now().Add(-l.idle)
+	for el := l.recent.Back(); el != nil; {
+		e := el.Value.(*lruEntry[K, V])
+		el = el.Prev()
+		if e.users > 0 {
+			continue
+		}
+		if e.used.After(before) {
+			break
+		}
+		l.remove(e)
+		victims = append(victims, e)
+	}
+	l.arm()
+	empty := l.recent.Len() == 0
+	l.mu.Unlock()
+	closeAll(victims)
+	if empty && l.emptied != nil {
+		l.emptied()
+	}
+}
+
 // close forgets everything and refuses further use. What is in use is closed by its last release.
 func (l *lru[K, V]) close() {
 	l.mu.Lock()
 	l.closed = true
+	if l.timer != nil {
+		l.timer.Stop()
+	}
 	var victims []*lruEntry[K, V]
 	for _, e := range l.entries {
 		l.remove(e)

@@ -27,6 +27,7 @@ var options = []backend.Option{
 	{Name: "max_open_stores", Type: backend.OptionInt, Default: "1000", Help: "users whose mailbox list and map are kept in memory"},
 	{Name: "max_open_files", Type: backend.OptionInt, Default: "256", Help: "mail and cache files kept open, of all users together"},
 	{Name: "max_mailboxes", Type: backend.OptionInt, Default: "100000", Help: "mailboxes of one user that are listed"},
+	{Name: "close_idle", Type: backend.OptionDuration, Default: "5s", Help: "mailboxes, stores and files that were not used for so long are closed; 0 = only the limits count"},
 	{Name: "cache_bytes", Type: backend.OptionSize, Default: "256M", Help: "memory for the state of mailboxes and stores"},
 	{Name: "max_message_size", Type: backend.OptionSize, Default: "1G", Help: "largest message that is read, after decompression"},
 
@@ -85,7 +86,7 @@ type settings struct {
 	maxFiles, maxTree           int
 	cacheBytes, maxMessage      int64
 	write                       mdbox.Writing
-	purgeInterval               time.Duration
+	purgeInterval, closeIdle    time.Duration
 }
 
 // parseSettings checks all options of a format. Its error names the option.
@@ -115,6 +116,7 @@ func parseSettings(f mdbox.Format, opts map[string]any) (settings, error) {
 	s.uid = p.id("mail_uid", values["mail_uid"].(string), userID)
 	s.gid = p.id("mail_gid", values["mail_gid"].(string), groupID)
 	s.purgeInterval = values["purge_interval"].(time.Duration)
+	s.closeIdle = values["close_idle"].(time.Duration)
 	if p.err == nil {
 		s.write = p.parseWriting(values)
 	}

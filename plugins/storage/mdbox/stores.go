@@ -59,7 +59,7 @@ func (f storeFiles) MemoryBytes() int64 { return 0 }
 // newStores divides cache_bytes: half for mailboxes, a quarter for maps, and a quarter
 // for dovecot.index.cache files. Half of max_open_files are m.N files, half caches.
 func newStores(set settings, namespaces map[string]*namespace, log *slog.Logger) *stores {
-	return &stores{
+	c := &stores{
 		settings:   set,
 		namespaces: namespaces,
 		write:      &set.write,
@@ -69,6 +69,9 @@ func newStores(set settings, namespaces map[string]*namespace, log *slog.Logger)
 		mailboxes:  newLRU[mailboxKey, *openMailbox](set.maxMailboxes, set.cacheBytes/2),
 		files:      newLRU[place, storeFiles](max(1, set.maxFiles/2/filesPerStore), 0),
 	}
+	c.stores.idle, c.mailboxes.idle, c.files.idle = set.closeIdle, set.closeIdle, set.closeIdle
+	c.mailboxes.emptied = c.cache.CloseIdle
+	return c
 }
 
 func (c *stores) close() {

@@ -29,11 +29,11 @@ type watches struct {
 	limits sync.Once
 
 	mu   sync.Mutex
-	refs map[int32]int
+	refs map[int32]uint32 // without pointers: there is one for each mailbox that a session sleeps at
 }
 
 func newWatches(log *slog.Logger) *watches {
-	w := &watches{log: log, refs: map[int32]int{}}
+	w := &watches{log: log, refs: map[int32]uint32{}}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		log.Warn("no inotify instance: changes are found by asking", "err", err, "limit", "fs.inotify.max_user_instances")
