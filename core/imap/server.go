@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,7 +53,7 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 	// When the mailboxes that the last commands have used sleep, too.
 	srv.quiet = quiet.NewWatch(cfg.Mailboxes.Warm+quietAfter, func() {
 		srv.boxes.Trim()
-		debug.FreeOSMemory()
+		quiet.FreeMemory()
 	})
 	srv.pool.New = func() any { return new(request) }
 	if srv.boxes, err = mailbox.NewRegistry(cfg.Mailboxes, storage, srv.changed, log); err != nil {

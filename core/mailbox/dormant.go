@@ -187,7 +187,9 @@ func (r *Registry) Trim() {
 	r.users.ForgetDecoded()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.open = maps.Clone(r.open) // a map does not shrink
+	open := make(map[uint32]*Mailbox, len(r.open)) // a map does not shrink, nor does its clone
+	maps.Copy(open, r.open)
+	r.open = open
 }
 
 // woken counts that m has got its views again. The caller holds no lock.

@@ -69,7 +69,7 @@ func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Server{plugin: p, opts: o, quiet: quiet.FreeMemory(quietAfter)}, nil
+	return &Server{plugin: p, opts: o, quiet: quiet.NewWatch(quietAfter, quiet.FreeMemory)}, nil
 }
 
 // GRPCOptions returns the options with which the gRPC server must be made.

@@ -3,6 +3,7 @@
 package quiet
 
 import (
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -19,8 +20,11 @@ type Watch struct {
 // NewWatch returns a Watch that calls do, on a goroutine of its own, when after, or up to twice as long, has passed since the last Touch. There must be a Touch before each call.
 func NewWatch(after time.Duration, do func()) *Watch { return &Watch{after: after, do: do} }
 
-// FreeMemory returns a Watch that collects garbage and gives the free memory back to the system.
-func FreeMemory(after time.Duration) *Watch { return NewWatch(after, debug.FreeOSMemory) }
+// FreeMemory collects garbage and gives the free memory back to the system.
+func FreeMemory() {
+	runtime.GC() // what pools hold (sync.Pool) is free after the second collection only
+	debug.FreeOSMemory()
+}
 
 // Touch tells that there is work. It is cheap, and safe for concurrent use.
 func (w *Watch) Touch() {

@@ -1,10 +1,10 @@
 package slab
 
 // bucketLoad is how many entries a bucket has on average, after which one more is made.
-const bucketLoad = 2
+const bucketLoad = 4
 
 // Index finds records of a table by a hash: a hash table with chains that run through the records themselves, so an
-// entry costs its link and two bytes. It grows by one bucket at a time (linear hashing), so no insertion has to wait for
+// entry costs its link and one or two bytes. It grows by one bucket at a time (linear hashing), so no insertion has to wait for
 // all the others to move. It is not kept in a memfd: who has attached a table adds its records anew. The caller locks.
 type Index struct {
 	heads   *Table[uint32] // bucket b is in slot b+1

@@ -2,6 +2,7 @@ package users
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"hash/maphash"
 	"sync"
@@ -22,15 +23,21 @@ const (
 // ErrFull: there are too many different users at a time.
 var ErrFull = errors.New("users: the table is full")
 
-// record is an entry.
+// inlineName is how long a name may be that is kept in the record.
+const inlineName = 27
+
+// record is an entry, 48 bytes.
 type record struct {
 	Next     uint32 // in the index
 	Hash     uint32 // of the name, by the seed of this process
-	Name     uint32 // blob
-	Fields   uint32 // interned
+	Fields   uint32 // interned; 0 = the slot is free
 	Sessions uint32 // that are logged in
 	Holds    uint32 // other references
+	NameLen  uint8  // longName: the name is a blob, whose id is in Name
+	Name     [inlineName]byte
 }
+
+const longName = 255
 
 // Users is the table. The methods are safe for concurrent use.
 type Users struct {
@@ -58,7 +65,7 @@ func New() (*Users, error) {
 	if u.table, err = slab.New[record]("roost users", maxUsers, 0); err != nil {
 		return nil, err
 	}
-	if u.blobs, err = slab.NewBlobs("roost user names", maxUsers*cellsPerUser, 0); err != nil {
+	if u.blobs, err = slab.NewBlobs("roost user texts", maxUsers*cellsPerUser, 0); err != nil {
 		return nil, err
 	}
 	if u.fields, err = slab.NewNames("roost user fields", maxUsers, u.blobs, 0); err != nil {
@@ -128,13 +135,13 @@ func (u *Users) acquire(user *backend.User, count func(r *record)) (uint32, erro
 
 // add makes an entry. The caller holds mu.
 func (u *Users) add(hash uint32, name string, fields []byte) (uint32, *record, error) {
-	blob, err := u.blobs.Put([]byte(name))
-	if err != nil {
+	made := record{Hash: hash}
+	if err := u.setName(&made, name); err != nil {
 		return 0, nil, err
 	}
-	f, err := u.fields.Hold(fields)
-	if err != nil {
-		u.blobs.Free(blob)
+	var err error
+	if made.Fields, err = u.fields.Hold(fields); err != nil {
+		u.freeName(&made)
 		return 0, nil, err
 	}
 	id, r, err := u.table.Take()
@@ -142,13 +149,38 @@ func (u *Users) add(hash uint32, name string, fields []byte) (uint32, *record, e
 		err = ErrFull
 	}
 	if err != nil {
-		u.blobs.Free(blob)
-		u.fields.Drop(f)
+		u.freeName(&made)
+		u.fields.Drop(made.Fields)
 		return 0, nil, err
 	}
-	*r = record{Hash: hash, Name: blob, Fields: f}
+	*r = made
 	u.index.Add(id)
 	return id, r, nil
+}
+
+func (u *Users) setName(r *record, name string) error {
+	if len(name) <= inlineName {
+		r.NameLen = uint8(copy(r.Name[:], name))
+		return nil
+	}
+	blob, err := u.blobs.Put([]byte(name))
+	r.NameLen = longName
+	binary.LittleEndian.PutUint32(r.Name[:], blob)
+	return err
+}
+
+// appendName appends the name of an entry.
+func (u *Users) appendName(b []byte, r *record) []byte {
+	if r.NameLen <= inlineName {
+		return append(b, r.Name[:r.NameLen]...)
+	}
+	return u.blobs.Append(b, binary.LittleEndian.Uint32(r.Name[:]))
+}
+
+func (u *Users) freeName(r *record) {
+	if r.NameLen > inlineName {
+		u.blobs.Free(binary.LittleEndian.Uint32(r.Name[:]))
+	}
 }
 
 func (u *Users) release(id uint32, count func(r *record)) {
@@ -158,14 +190,14 @@ func (u *Users) release(id uint32, count func(r *record)) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	r := u.table.At(id)
-	if r == nil || r.Name == 0 {
+	if r == nil || r.Fields == 0 {
 		return
 	}
 	if count(r); r.Sessions != 0 || r.Holds != 0 {
 		return
 	}
 	u.index.Remove(id)
-	u.blobs.Free(r.Name)
+	u.freeName(r)
 	u.fields.Drop(r.Fields)
 	*r = record{}
 	if c := &u.cache[id%cacheSize]; c.Load() != nil && c.Load().id == id {
@@ -177,7 +209,7 @@ func (u *Users) release(id uint32, count func(r *record)) {
 // is reports whether an entry is of a name. The caller holds mu.
 func (u *Users) is(r *record, name string) bool {
 	var buf [128]byte
-	return string(u.blobs.Append(buf[:0], r.Name)) == name
+	return string(u.appendName(buf[:0], r)) == name
 }
 
 // Get returns the user with an id that the caller has a reference to, nil for 0. It is not to be changed.
@@ -189,10 +221,10 @@ func (u *Users) Get(id uint32) *backend.User {
 	u.mu.RLock()
 	defer u.mu.RUnlock()
 	r := u.table.At(id)
-	if r == nil || r.Name == 0 {
+	if r == nil || r.Fields == 0 {
 		return nil
 	}
-	user := &backend.User{Name: string(u.blobs.Append(nil, r.Name))}
+	user := &backend.User{Name: string(u.appendName(nil, r))}
 	var err error
 	if user.Fields, err = decodeFields(u.fields.Append(nil, r.Fields), user.Name); err != nil {
 		return nil
@@ -241,7 +273,7 @@ func (u *Users) SameName(a, b uint32) bool {
 	u.mu.RLock()
 	defer u.mu.RUnlock()
 	x, y := u.table.At(a), u.table.At(b)
-	return x != nil && y != nil && x.Hash == y.Hash && u.is(y, string(u.blobs.Append(nil, x.Name)))
+	return x != nil && y != nil && x.Hash == y.Hash && u.is(y, string(u.appendName(nil, x)))
 }
 
 // Is reports whether an entry that the caller has a reference to has a name.
@@ -249,7 +281,7 @@ func (u *Users) Is(id uint32, name string) bool {
 	u.mu.RLock()
 	defer u.mu.RUnlock()
 	r := u.table.At(id)
-	return r != nil && r.Name != 0 && u.is(r, name)
+	return r != nil && r.Fields != 0 && u.is(r, name)
 }
 
 // HashOf returns the hash of the name of an entry that the caller has a reference to.

@@ -100,6 +100,7 @@ func (s *Files) CloseIdle() {
 	for s.recent.Len() > 0 {
 		s.evict(s.recent.Back().Value.(*File))
 	}
+	s.open = make(map[string]*File) // a map does not shrink
 }
 
 func (s *Files) lookup(path string) *File {

@@ -176,6 +176,9 @@ func (l *lru[K, V]) sweep() {
 	}
 	l.arm()
 	empty := l.recent.Len() == 0
+	if empty {
+		l.entries = map[K]*lruEntry[K, V]{} // a map does not shrink
+	}
 	l.mu.Unlock()
 	closeAll(victims)
 	if empty && l.emptied != nil {
