@@ -29,11 +29,11 @@ type watches struct {
 	limits sync.Once
 
 	mu   sync.Mutex
-	refs map[int32]uint32 // without pointers: there is one for each mailbox that a session sleeps at
+	refs watchCounts
 }
 
 func newWatches(log *slog.Logger) *watches {
-	w := &watches{log: log, refs: map[int32]uint32{}}
+	w := &watches{log: log, refs: newWatchCounts()}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		log.Warn("no inotify instance: changes are found by asking", "err", err, "limit", "fs.inotify.max_user_instances")
@@ -57,12 +57,12 @@ func (w *watches) add(dir string) int32 {
 	})
 	switch {
 	case err == nil:
-		w.refs[int32(wd)]++
+		w.refs.add(int32(wd))
 		return int32(wd)
 	case errors.Is(err, unix.ENOSPC):
 		w.limits.Do(func() {
 			w.log.Warn("no more inotify watches: changes of further mailboxes are found by asking",
-				"limit", "fs.inotify.max_user_watches", "watches", len(w.refs), "dir", dir)
+				"limit", "fs.inotify.max_user_watches", "watches", w.refs.watches, "dir", dir)
 		})
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, os.ErrClosed):
 		w.log.Warn("cannot watch a mailbox", "dir", dir, "err", err)
@@ -78,18 +78,14 @@ func (w *watches) remove(ids []int32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, id := range ids {
-		switch n := w.refs[id]; n {
-		case 0:
-		case 1:
-			delete(w.refs, id)
-			// EINVAL: the directory is gone, and the kernel has removed the watch itself.
-			_ = w.control(func(fd int) error {
-				_, err := unix.InotifyRmWatch(fd, uint32(id))
-				return err
-			})
-		default:
-			w.refs[id] = n - 1
+		if !w.refs.remove(id) {
+			continue
 		}
+		// EINVAL: the directory is gone, and the kernel has removed the watch itself.
+		_ = w.control(func(fd int) error {
+			_, err := unix.InotifyRmWatch(fd, uint32(id))
+			return err
+		})
 	}
 }
 
