@@ -31,6 +31,7 @@ type Config struct {
 	MaxSpoolFiles     int           // commands with bodies in a file, [limits] spool_files; default a 16th of RLIMIT_NOFILE, at most 4096
 	MaxOutput         int           // bytes kept for a client that does not read, [limits] output; default 1 MiB
 	MaxHandshakes     int           // TLS handshakes in progress at once; the rest wait their turn, [limits] handshakes; default 1024
+	MaxCompressed     int           // sessions that compress (at most some 33 KiB each), [limits] compressed_sessions; default 65536
 	HandshakeTimeout  time.Duration // from accept or STARTTLS to the end of the handshake, [limits] handshake_timeout; default 30 s
 	OutputHighWater   int           // bytes that are collected before Write flushes and may wait; default 32 KiB
 	SlowClientTimeout time.Duration // a client that reads nothing for so long while output waits, or sends nothing of a body that goes to a file, is dropped, [limits] slow_client_timeout; default 5 min
@@ -81,7 +82,7 @@ func (c Config) complete() (Config, error) {
 		value int
 	}{
 		{&c.MaxLineUnauth, 8 << 10}, {&c.MaxLine, 64 << 10}, {&c.MaxLiteralUnauth, 4 << 10}, {&c.MaxLiteral, 1 << 20},
-		{&c.MaxCommand, 2 << 20}, {&c.SpoolAbove, 64 << 10}, {&c.MaxOutput, 1 << 20}, {&c.MaxHandshakes, 1024}, {&c.OutputHighWater, 32 << 10},
+		{&c.MaxCommand, 2 << 20}, {&c.SpoolAbove, 64 << 10}, {&c.MaxOutput, 1 << 20}, {&c.MaxHandshakes, 1024}, {&c.MaxCompressed, 1 << 16}, {&c.OutputHighWater, 32 << 10},
 	} {
 		if *d.v <= 0 {
 			*d.v = d.value

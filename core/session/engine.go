@@ -46,16 +46,18 @@ type Engine struct {
 	tls        atomic.Pointer[tls.Config]
 	borrowed   sync.Pool // of *Session, for EventWanted
 
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
-	draining atomic.Bool
-	closing  atomic.Bool
-	freezing atomic.Bool
-	settled  chan struct{} // capacity 1, see settle
-	live     atomic.Int64
-	tlsConns atomic.Int64
-	counts   counts
-	refusals refusals
+	ctx        context.Context
+	cancel     context.CancelCauseFunc
+	draining   atomic.Bool
+	closing    atomic.Bool
+	freezing   atomic.Bool
+	settled    chan struct{} // capacity 1, see settle
+	live       atomic.Int64
+	tlsConns   atomic.Int64
+	compressed atomic.Int64 // sessions
+	flowBytes  atomic.Int64 // of their flows
+	counts     counts
+	refusals   refusals
 
 	mu        sync.Mutex // guards what follows
 	listeners []*listener

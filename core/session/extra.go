@@ -9,7 +9,7 @@ import (
 )
 
 // extra is what a session has beside its record, while it has it: a half-received command with its spool file, output that
-// the client does not take, TLS, and the protocol's rare state. Its owner is the session's owner. Between two
+// the client does not take, TLS, compression, and the protocol's rare state. Its owner is the session's owner. Between two
 // turns it is in the side table if there is something in it, else it is given up.
 type extra struct {
 	in     []byte          // input that was received and not used
@@ -22,6 +22,7 @@ type extra struct {
 	tls    *tlsConn        // crypto/tls's state; nil: plaintext, or TLS is in record.tls
 	wire   []byte          // received of the TLS in record.tls: opened data, then records, of which the last may not be complete
 	opened int             // length of that data
+	flow   flow            // nil: not compressed
 	user   any             // Session.SetExtra
 
 	counted int64 // what is in extraTable.bytes for it
@@ -32,7 +33,7 @@ func (x *extra) unsent() []byte { return x.out[x.sent:] }
 
 // needed reports whether anything in x must outlive the turn.
 func (x *extra) needed() bool {
-	return len(x.in) > 0 || len(x.wire) > 0 || x.sent < len(x.out) || x.tls != nil || x.user != nil || x.spool != nil || x.framer.Midway()
+	return len(x.in) > 0 || len(x.wire) > 0 || x.sent < len(x.out) || x.tls != nil || x.flow != nil || x.user != nil || x.spool != nil || x.framer.Midway()
 }
 
 // shrink gives up memory that the sleeping session does not need.
@@ -58,7 +59,7 @@ func fit(b []byte) []byte {
 
 // bytes is the size of x with its buffers. What tls, user and the system for a spool file hold is not known here.
 func (x *extra) bytes() int64 {
-	n := int64(unsafe.Sizeof(*x)) + int64(cap(x.in)) + int64(cap(x.out)) + int64(cap(x.wire))
+	n := int64(unsafe.Sizeof(*x)) + int64(cap(x.in)) + int64(cap(x.out)) + int64(cap(x.wire)) + int64(cap(x.flow))
 	if x.spool != nil {
 		n += int64(unsafe.Sizeof(*x.spool)) + int64(cap(x.spool.bodies))*int64(unsafe.Sizeof(Body{}))
 	}

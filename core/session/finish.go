@@ -7,6 +7,7 @@ func (s *Session) finish() {
 	if s.err == errClosed || s.err == ErrStopping || s.err == errHandshake || s.err == errRecord {
 		s.farewell()
 	}
+	s.endCompression()
 	e.p.Closed(s)
 	s.SetMailbox(0)
 	e.door.left(r)
@@ -35,6 +36,7 @@ func (s *Session) finish() {
 func (s *Session) farewell() {
 	reason := s.err
 	s.err = nil
+	s.endStream((reason == errClosed || reason == ErrStopping) && s.r.flags&flagEOF == 0)
 	switch {
 	case s.tls.State != nil:
 		s.sealFarewell(reason)

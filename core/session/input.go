@@ -45,7 +45,7 @@ func (s *Session) fill() {
 
 // receive reads into p, and notes it when there is nothing more to read now, or ever. It returns how much it has read.
 func (s *Session) receive(p []byte) int {
-	n, err := s.read(p)
+	n, err := s.readStream(p)
 	switch {
 	case err == conn.ErrAgain:
 		s.r.todo &^= todoRead
@@ -71,6 +71,14 @@ func (s *Session) failed(err error) {
 	}
 	s.e.log.Debug("session ended by its connection", "remote", s.Remote(), "error", err)
 	s.err = ErrGone
+}
+
+// readStream reads into p, decompressed if the stream is compressed.
+func (s *Session) readStream(p []byte) (int, error) {
+	if s.deflating() {
+		return s.inflate(p)
+	}
+	return s.read(p)
 }
 
 // read reads from the connection into p. A plaintext socket that gave less than it was asked for has no more just now.
@@ -167,12 +175,13 @@ func (s *Session) drop(n int) {
 	s.dropSpool()
 }
 
-// used drops a command that has been answered. After STARTTLS what follows it is dropped too.
+// used drops a command that has been answered. After STARTTLS what follows it is dropped too, and after COMPRESS it is compressed.
 func (s *Session) used(n int) {
 	s.drop(n)
 	if s.r.flags&flagStartTLS != 0 {
 		s.in = s.in[:0]
 	}
+	s.beginCompression()
 }
 
 // literal lets the protocol and the limits decide about a literal.

@@ -7,7 +7,7 @@ import (
 // Write queues p. On a worker it flushes at the high-water mark, and waits, without its slot, while the socket is full;
 // on a loop what the socket does not take is bounded by MaxOutput. Errors show in Err.
 func (s *Session) Write(p []byte) {
-	if s.w != nil && !s.TLS() && len(p) >= s.e.cfg.OutputHighWater && s.writable() {
+	if s.w != nil && !s.TLS() && !s.deflating() && len(p) >= s.e.cfg.OutputHighWater && s.writable() {
 		s.writeThrough(p)
 		return
 	}
@@ -71,7 +71,7 @@ func (s *Session) pushFull() {
 	s.giveUpCommand()
 }
 
-// writeThrough sends what is queued and then p, on a worker and unencrypted, without copying p.
+// writeThrough sends what is queued and then p, on a worker, neither encrypted nor compressed, without copying p.
 func (s *Session) writeThrough(p []byte) {
 	for !s.flush() && s.err == nil {
 		s.await(bitWrite)
@@ -109,6 +109,9 @@ func (s *Session) queued() bool {
 func (s *Session) flush() bool {
 	if s.err != nil {
 		return false
+	}
+	if s.deflating() {
+		s.deflate()
 	}
 	wire := &s.out
 	switch {

@@ -71,6 +71,7 @@ const (
 	flagStranger                   // has not logged in, as far as door knows
 	flagNoted                      // the holder knows the session
 	flagHeld                       // the keeper has a duplicate of the descriptor
+	flagDeflate                    // compressed, or it will be after the command that is answered
 	flagsKnown   = 1<<iota - 1
 )
 

@@ -224,18 +224,25 @@ func (e *Engine) revive(s *Session, h Held, badSaved []uint32) error {
 			e.saved.Free(r.saved)
 			return lost(LossExtra, "%w", err)
 		}
+		if r.flags&flagDeflate != 0 {
+			e.compressed.Add(1)
+		}
+		e.flowBytes.Add(int64(cap(x.flow)))
 		r.flags |= flagExtra
 		e.extras.account(x)
 		e.extras.put(slot, x)
 	}
 	s.attach(e, slot, h.Session.gen(), nil)
 	err := e.survivor.Survives(s)
-	if err != nil {
+	if (r.flags&flagDeflate != 0) != s.deflating() {
+		err = lost(LossExtra, "its compressed stream was not saved")
+	} else if err != nil {
 		err = lost(LossProtocol, "%w", err)
 	} else if addErr := e.loop(slot).poller.Add(h.FD, conn.Key(h.Session)); addErr != nil {
 		err = lost(LossDescriptor, "%w", addErr)
 	}
 	if err != nil && s.x != nil {
+		s.endCompression()
 		s.dropExtra()
 	}
 	return err
@@ -304,7 +311,7 @@ func (e *Engine) Tables() []Table {
 }
 
 // Layout is what records, and what they refer to, look like. Processes with different ones can not take over each other's sessions.
-const Layout = "sessions 1: record 128, extra 1"
+const Layout = "sessions 1: record 128, extra 2"
 
 // close closes what an engine could not take over.
 func (in *Inherited) close() {

@@ -226,7 +226,7 @@ func TestSessionsMove(t *testing.T) {
 	for i := range cs {
 		cs[i] = m.dial(t)
 	}
-	user, box, lines, half, literal, kept, pipelined, body := cs[0], cs[1], cs[2], cs[3], cs[4], cs[5], cs[6], cs[7]
+	user, box, lines, half, literal, kept, pipelined, body, zip := cs[0], cs[1], cs[2], cs[3], cs[4], cs[5], cs[6], cs[7], cs[8]
 	user.send("a LOGIN\r\n")
 	user.want("a ok")
 	box.send("a BOX 7\r\n")
@@ -244,6 +244,9 @@ func TestSessionsMove(t *testing.T) {
 	body.send("12345 {3}\r\n")
 	body.want("+ OK")
 	body.send("a")
+	zip.compress("ZIP")
+	zip.send("a ECHO 1\r\nb EC")
+	zip.want(`a "1"`)
 	m.quiet(t)
 	pipelined.send("a HOLD x\r\n")
 	<-m.toy.started
@@ -279,16 +282,21 @@ func TestSessionsMove(t *testing.T) {
 	kept.want("b something user 0 mailbox 0")
 	body.send("bc\r\n")
 	body.want(`spooled "a SPOOL {5}\r\n# {3}\r\n#\r\n"`, "5 5 cbf53a1c <nil>", "3 3 352441c2 <nil>")
-	for _, c := range cs[8:] {
+	zip.send("HO 2\r\nc ZIP\r\n")
+	zip.want(`b "2"`, "c already")
+	if st := m.Stats(); st.Compressed != 1 || st.FlowBytes == 0 {
+		t.Errorf("%+v", st)
+	}
+	for _, c := range cs[9:] {
 		c.send("x ECHO 1\r\n")
 		c.want(`x "1"`)
 		c.send("x BYE\r\n")
 		c.want("x bye")
 		c.wantEnd()
 	}
-	eventually(t, "the keeper drops what has ended", func() bool { return len(m.keep.handles()) == 8 })
+	eventually(t, "the keeper drops what has ended", func() bool { return len(m.keep.handles()) == 9 })
 	m.Close()
-	for _, c := range cs[:8] {
+	for _, c := range cs[:9] {
 		c.wantEnd()
 	}
 	if n := len(m.keep.handles()); n != 0 {
@@ -406,6 +414,7 @@ func TestBadRecordsEndAlone(t *testing.T) {
 		{LossExtra, func(t *testing.T, r *record, h *Held) { r.flags |= flagExtra; r.saved = 12345; r.reseal() }},
 		{LossExtra, func(t *testing.T, r *record, h *Held) { r.flags |= flagExtra; r.reseal() }},
 		{LossExtra, func(t *testing.T, r *record, h *Held) { r.todo |= todoRun; r.reseal() }},
+		{LossExtra, func(t *testing.T, r *record, h *Held) { r.flags |= flagDeflate; r.reseal() }},
 		{LossTLS, func(t *testing.T, r *record, h *Held) { r.flags |= flagTLS; r.reseal() }},
 		{LossProtocol, func(t *testing.T, r *record, h *Held) { r.mailbox = 666; r.reseal() }},
 		{LossDescriptor, func(t *testing.T, r *record, h *Held) { r.port++; r.reseal() }},
@@ -487,6 +496,13 @@ func TestKilledProcessLosesBusySessionsOnly(t *testing.T) {
 			busy = append(busy, c)
 			continue
 		}
+		if i%3 == 1 { // with a stream that has more than savedAsleep
+			c.compress("ZIP")
+			c.send(fmt.Sprintf("z SUM {4000+}\r\n%s{4000+}\r\n%s\r\n", message(4000), message(4000)))
+			if _, err := c.r.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
 		c.send("a KEEP x\r\nb ECHO hal")
 		c.want("a ok")
 		asleep = append(asleep, c)
@@ -558,7 +574,7 @@ func TestKeeperThatIsFull(t *testing.T) {
 func FuzzSavedExtra(f *testing.F) {
 	p := &mover{toy: newToy()}
 	for _, x := range []*extra{{}, {in: []byte("a ECHO x"), user: "u"}, {out: []byte("xyz"), sent: 1, ready: 0},
-		{in: []byte("a {3}\r\n"), spool: &spool{bodies: []Body{{At: 7, Kept: 0, Size: 0}}}}} {
+		{in: []byte("a {3}\r\n"), spool: &spool{bodies: []Body{{At: 7, Kept: 0, Size: 0}}}}, {flow: newFlow([]byte("raw"))}} {
 		b := x.append(nil, p)
 		f.Add(b[:len(b)-4])
 	}

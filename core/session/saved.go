@@ -10,7 +10,8 @@ import (
 
 // savedAsleep is the largest extra, in bytes, that is also kept outside of Go's heap while its session sleeps. Larger ones are half-received
 // commands or answers on their way; writing them anew whenever a piece has come or gone would cost more than they are worth. They
-// are saved when the sessions move to another process (Freeze), but a killed process takes them along.
+// are saved when the sessions move to another process (Freeze), but a killed process takes them along. A compressed stream does not count:
+// its session has it all the time.
 const savedAsleep = 4 << 10
 
 // A saved extra:
@@ -22,9 +23,10 @@ const savedAsleep = 4 << 10
 //	uvarint  length of in, and in
 //	uvarint  length of the unsent output, and it
 //	uvarint  1 + number of bodies, 0 = no spool; of each body At, Kept, Size
+//	uvarint  1 + length of the flow (compress.go), 0 = not compressed, and it
 //	uvarint  1 + length of the protocol's part, 0 = none, and it
 //	4 bytes  CRC-32 (Castagnoli, little-endian) of what is before
-const savedVersion = 1
+const savedVersion = 2
 
 var errSaved = errors.New("session: not a saved extra")
 
@@ -80,6 +82,11 @@ func (x *extra) append(b []byte, p Survivor) []byte {
 			}
 		}
 	}
+	if x.flow == nil {
+		b = append(b, 0)
+	} else {
+		b = append(binary.AppendUvarint(b, uint64(1+len(x.flow))), x.flow...)
+	}
 	if x.user == nil {
 		b = append(b, 0)
 	} else {
@@ -109,6 +116,10 @@ func (r *savedReader) number(most uint64) uint64 {
 }
 
 func (r *savedReader) bytes(n uint64) []byte {
+	if n > uint64(len(r.b)) {
+		r.b, r.bad = nil, true
+		return nil
+	}
 	p := r.b[:n]
 	r.b = r.b[n:]
 	return append([]byte(nil), p...)
@@ -141,6 +152,12 @@ func parseExtra(b []byte, p Survivor) (*extra, error) {
 				r.bad = true
 			}
 			x.spool.bodies = append(x.spool.bodies, body)
+		}
+	}
+	if n := r.number(uint64(1 + len(r.b))); n > 0 {
+		x.flow = r.bytes(min(n-1, uint64(len(r.b))))
+		if _, _, _, ok := x.flow.input(); !ok {
+			r.bad = true
 		}
 	}
 	if n := r.number(uint64(1 + len(r.b))); n > 0 && !r.bad {

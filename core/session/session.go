@@ -58,13 +58,15 @@ type Session struct {
 	framer imapwire.Framer // where in belongs
 	in     []byte          // input that was received and not used; lies in scratch, or as inX in x.in
 	inX    bool
-	out    []byte // output that was not offered to the socket, before encryption
+	out    []byte // output that was not offered to the socket, before compression and encryption
+	packed []byte // where it is compressed
 	sealed []byte // the same after it
 	err    error  // why the session ends, at the end of this turn
 
-	scratch []byte // the owner's read buffer
-	now     uint32 // second of the engine's clock, at the start of the turn
-	jobs    int    // calls that needed a worker in this turn
+	inflater *inflater // nil: none, what it would have is in x.flow
+	scratch  []byte    // the owner's read buffer
+	now      uint32    // second of the engine's clock, at the start of the turn
+	jobs     int       // calls that needed a worker in this turn
 }
 
 // Handle returns the session's handle.

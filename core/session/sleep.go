@@ -4,6 +4,7 @@ package session
 // that is not in the side table.
 func (s *Session) detach() *extra {
 	s.keepInput()
+	s.giveInflater()
 	s.tls.detach(s)
 	if s.x != nil {
 		s.x.framer = s.framer

@@ -25,6 +25,7 @@ const (
 	limitSpoolDir         = "[limits] spool_dir"
 	limitOutput           = "[limits] output"
 	limitSlowClient       = "[limits] slow_client_timeout"
+	limitCompressed       = "[limits] compressed_sessions"
 	limitHandshakeTimeout = "[limits] handshake_timeout"
 )
 
@@ -45,6 +46,8 @@ type Stats struct {
 	ExtraBytes int64 // what they hold in input, output and bookkeeping
 	Spools     int   // commands half-received or running with bodies in a file
 	SpoolBytes int64 // octets of these, announced
+	Compressed int   // sessions whose stream is compressed
+	FlowBytes  int64 // what is kept of these streams; in ExtraBytes too while the session sleeps
 	SlabBytes  int64 // mapped for records and TLS slots, used or not
 	Loops      int
 
@@ -60,6 +63,8 @@ type Stats struct {
 	RefusedInput     uint64 // lines, literals, commands and messages beyond their limits
 	RefusedSpool     uint64 // bodies for which there was no room ([limits] spool, spool_files)
 	FailedSpool      uint64 // bodies that could not be written
+	RefusedCompress  uint64 // COMPRESS commands refused by [limits] compressed_sessions
+	BadStreams       uint64 // sessions ended by compressed input that is invalid
 	DroppedOutput    uint64 // sessions ended by [limits] output
 	DroppedSlow      uint64 // sessions ended by [limits] slow_client_timeout
 
@@ -70,13 +75,13 @@ type Stats struct {
 
 // counts are the engine's counters.
 type counts struct {
-	accepted, quick, run, restored atomic.Uint64
-	lost                           [losses]atomic.Uint64
+	accepted, quick, run, restored, badStreams atomic.Uint64
+	lost                                       [losses]atomic.Uint64
 }
 
 // refusals count what was refused, and write log lines, at most one per kind and second.
 type refusals struct {
-	sessions, address, strangers, evicted, files, accepts, input, spool, spoolFailed, output, slow, handshakes refusal
+	sessions, address, strangers, evicted, files, accepts, input, spool, spoolFailed, output, slow, handshakes, compress refusal
 }
 
 // refusal is one kind.
@@ -130,6 +135,8 @@ func (e *Engine) Stats() Stats {
 		ExtraBytes: e.extras.bytes.Load(),
 		Spools:     int(e.spools.files.Load()),
 		SpoolBytes: e.spools.bytes.Load(),
+		Compressed: int(e.compressed.Load()),
+		FlowBytes:  e.flowBytes.Load(),
 		SlabBytes:  e.slab.bytes() + e.tlsSlots.Bytes(),
 		Loops:      len(e.loops),
 
@@ -145,6 +152,8 @@ func (e *Engine) Stats() Stats {
 		RefusedInput:     e.refusals.input.n.Load(),
 		RefusedSpool:     e.refusals.spool.n.Load(),
 		FailedSpool:      e.refusals.spoolFailed.n.Load(),
+		RefusedCompress:  e.refusals.compress.n.Load(),
+		BadStreams:       e.counts.badStreams.Load(),
 		DroppedOutput:    e.refusals.output.n.Load(),
 		DroppedSlow:      e.refusals.slow.n.Load(),
 		Restored:         e.counts.restored.Load(),
@@ -163,13 +172,14 @@ func (e *Engine) Stats() Stats {
 
 // Info describes a session for an operator.
 type Info struct {
-	Handle   Handle
-	Busy     bool // in a command; only Handle is known
-	Remote   netip.AddrPort
-	TLS      bool
-	Mailbox  uint32
-	Received time.Time // the last input, in whole seconds
-	State    State
+	Handle     Handle
+	Busy       bool // in a command; only Handle is known
+	Remote     netip.AddrPort
+	TLS        bool
+	Compressed bool
+	Mailbox    uint32
+	Received   time.Time // the last input, in whole seconds
+	State      State
 }
 
 // Each calls f for every session, until f returns false. It looks at one session at a time, so the
@@ -207,5 +217,6 @@ func (e *Engine) info(slot uint32) (Info, bool) {
 
 // infoOf describes a session that the caller owns.
 func (e *Engine) infoOf(h Handle, r *record) Info {
-	return Info{Handle: h, Remote: r.remote(), TLS: r.flags&flagTLS != 0, Mailbox: r.mailbox, Received: e.timeOf(r.received), State: r.state}
+	return Info{Handle: h, Remote: r.remote(), TLS: r.flags&flagTLS != 0, Compressed: r.flags&flagDeflate != 0, Mailbox: r.mailbox,
+		Received: e.timeOf(r.received), State: r.state}
 }

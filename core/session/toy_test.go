@@ -27,6 +27,8 @@ import (
 //	LOGIN [n]   sets State.User          LINES     ModeLine, until the line DONE
 //	BOX n       SetMailbox               LATE s    SetDeadline(s seconds)
 //	TLS         STARTTLS                 BYE       Close
+//	ZIP         Compress                 ZIPRUN    the same by a worker
+//	DAMAGE n    damages what is kept of the compressed stream
 //	WAIT s      ModeHold, until the deadline in s seconds
 //	BULK n      n bytes in one Write by a worker
 //	SUM x       length and CRC-32 of the command, by a worker
@@ -182,6 +184,8 @@ func (t *toy) Quick(s *Session, cmd []byte) bool {
 		}
 		fmt.Fprintf(writer{s}, "%s ok\r\n", tag)
 		s.StartTLS()
+	case "ZIP":
+		t.zip(s, tag)
 	case "BYE":
 		fmt.Fprintf(writer{s}, "%s bye\r\n", tag)
 		s.Close()
@@ -190,6 +194,17 @@ func (t *toy) Quick(s *Session, cmd []byte) bool {
 		return false
 	}
 	return true
+}
+
+// zip compresses what follows.
+func (t *toy) zip(s *Session, tag string) {
+	answer := " already"
+	if !s.Compressed() {
+		if answer = " ok"; s.Compress() != "" {
+			answer = " too many"
+		}
+	}
+	s.WriteString(tag + answer + "\r\n")
 }
 
 type writer struct{ s *Session }
@@ -219,6 +234,14 @@ func (t *toy) Run(ctx context.Context, s *Session, cmd []byte) {
 		s.Write(bulk()[:n])
 	case "LONG":
 		t.long(s)
+	case "DAMAGE":
+		n, _ := strconv.Atoi(arg)
+		before := cap(s.x.flow)
+		damages[n](s.x)
+		s.e.flowBytes.Add(int64(cap(s.x.flow) - before))
+	case "ZIPRUN":
+		t.zip(s, tag)
+		return
 	case "HOLD", "SPOOLHOLD":
 		t.hold(ctx)
 	}
@@ -308,7 +331,7 @@ func startServer(t testing.TB, cfg Config, clock func() time.Time) *server {
 		if g, c := p.closed.Load(), int64(e.counts.accepted.Load()); g != c {
 			t.Errorf("Closed was called %d times for %d sessions", g, c)
 		}
-		if st := e.Stats(); st.Sessions != 0 || st.Extras != 0 || st.ExtraBytes != 0 || st.TLS != 0 || st.SlabBytes != 0 || st.Spools != 0 || st.SpoolBytes != 0 {
+		if st := e.Stats(); st.Sessions != 0 || st.Extras != 0 || st.ExtraBytes != 0 || st.TLS != 0 || st.SlabBytes != 0 || st.Spools != 0 || st.SpoolBytes != 0 || st.Compressed != 0 || st.FlowBytes != 0 {
 			t.Errorf("something is left: %+v", st)
 		}
 		eventually(t, "all goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines })

@@ -18,6 +18,7 @@ const turnCommands = 128
 func (s *Session) attach(e *Engine, slot, gen uint32, x *extra) {
 	s.e, s.slot, s.gen, s.r, s.x = e, slot, gen, e.slab.at(slot), x
 	s.in, s.inX, s.out, s.sealed, s.err, s.jobs = nil, false, emptied(s.out), emptied(s.sealed), nil, 0
+	s.packed, s.inflater = emptied(s.packed), nil
 	s.now = e.seconds()
 	if s.x == nil && s.r.flags&flagExtra != 0 {
 		s.x = e.extras.get(slot)
@@ -214,6 +215,7 @@ func (s *Session) job(what flags, call func(ctx context.Context)) (more bool, v 
 	}
 	s.jobs++
 	s.r.todo &^= what
+	s.giveInflater() // the call may take long
 	ctx := s.e.tasks.begin(s.slot, s.w)
 	if b := s.r.word.take(bitKill | bitHangup); b != 0 { // happened before there was a context to end
 		s.note(b)
