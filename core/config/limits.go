@@ -36,6 +36,8 @@ type Limits struct {
 	BadCommands            int    // malformed commands in a row before BYE
 	KeywordLength          int    // bytes of a keyword that a client sets
 
+	CompressedSessions int // sessions that have issued COMPRESS; each keeps at most some 33 KiB
+
 	Handshakes        int // TLS handshakes in progress
 	HandshakeTimeout  time.Duration
 	SlowClientTimeout time.Duration // of a client that reads nothing while output waits, or stops in the middle of a large message
@@ -93,6 +95,7 @@ func (l *Limits) list() []limit {
 		{key: "list_items", number: &l.ListItems, def: 16384, low: 1, high: 1 << 24},
 		{key: "keyword_length", number: &l.KeywordLength, def: 50, low: 1, high: 4096},
 		{key: "bad_commands", number: &l.BadCommands, def: 20, low: 1, high: 1 << 20},
+		{key: "compressed_sessions", number: &l.CompressedSessions, def: 1 << 16, low: 1, high: 1 << 30},
 		{key: "handshakes", number: &l.Handshakes, def: 1024, low: 1, high: 1 << 20},
 		{key: "handshake_timeout", time: &l.HandshakeTimeout, def: int64(30 * time.Second), low: int64(time.Second)},
 		{key: "slow_client_timeout", time: &l.SlowClientTimeout, def: int64(5 * time.Minute), low: int64(time.Second)},

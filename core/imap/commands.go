@@ -51,6 +51,7 @@ func init() {
 		{name: "AUTHENTICATE", states: inNotAuthenticated, quick: quickAuthenticate, run: runAuthenticate},
 		{name: "LOGIN", states: inNotAuthenticated, quick: quickLogin, run: runLogin},
 
+		{name: "COMPRESS", states: inAuthenticated, quick: quickCompress},
 		{name: "ENABLE", states: inAuthenticated, quick: quickEnable},
 		{name: "NAMESPACE", states: inAuthenticated, quick: quickNamespace},
 		{name: "LIST", states: inAuthenticated, run: runList, sync: syncAll},

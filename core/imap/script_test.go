@@ -2,6 +2,8 @@ package imap_test
 
 import (
 	"bufio"
+	"bytes"
+	"compress/flate"
 	"context"
 	"fmt"
 	"io"
@@ -30,6 +32,7 @@ import (
 //	1< a OK …                   the next line that connection 1 gets; … stands for anything
 //	1<~ * LIST …                one of several lines in any order: a run of such lines is matched as a set
 //	1<EOF                       connection 1 is closed by the server
+//	1<DEFLATE                   what follows on connection 1 is compressed, both ways (RFC 4978)
 //	! append INBOX \Seen,work text of the message     changes the store (see storeOps), and tells its watches
 //	!quiet append …             the same, but nobody reads the watches' events before somebody asks
 //	config name value           before the first other line: see setConfig
@@ -106,6 +109,9 @@ func runScript(t *testing.T, file, text string, cfg imap.Config) {
 		case rest[0] == '>':
 			sc.conn(who)
 			sc.packet[who] = append(append(sc.packet[who], unescape(sc, rest[1:])...), '\r', '\n')
+		case rest == "<DEFLATE":
+			sc.flush()
+			sc.conn(who).deflate()
 		case rest == "<EOF":
 			sc.flush()
 			sc.conn(who).wantEOF()
@@ -212,6 +218,8 @@ func (sc *script) setConfig(f []string) {
 	case "message":
 		sc.engine.MaxMessage, _ = strconv.ParseInt(f[1], 10, 64)
 		sc.cfg.AppendLimit = uint64(sc.engine.MaxMessage)
+	case "compressed_sessions":
+		sc.engine.MaxCompressed, _ = strconv.Atoi(f[1])
 	case "spool":
 		sc.engine.MaxSpool, _ = strconv.ParseInt(f[1], 10, 64)
 	case "spool_above":
@@ -449,9 +457,11 @@ func (fakeAuth) VerifyPassword(_ context.Context, r backend.PasswordRequest) (*b
 
 // conn is a client's end.
 type conn struct {
-	sc *script
-	c  net.Conn
-	r  *bufio.Reader
+	sc   *script
+	c    net.Conn
+	z    *flate.Writer // into zbuf; nil: what is sent is not compressed
+	zbuf bytes.Buffer
+	r    *bufio.Reader
 }
 
 func (s *server) dial(sc *script) *conn {
@@ -464,7 +474,19 @@ func (s *server) dial(sc *script) *conn {
 	return &conn{sc: sc, c: c, r: bufio.NewReader(c)}
 }
 
+// deflate compresses what follows.
+func (c *conn) deflate() {
+	c.z, _ = flate.NewWriter(&c.zbuf, flate.BestSpeed) // an error says that there is no such level
+	c.r = bufio.NewReader(flate.NewReader(c.r))
+}
+
 func (c *conn) send(p []byte) {
+	if c.z != nil {
+		c.z.Write(p) // the buffer has no errors
+		c.z.Flush()
+		p = c.zbuf.Bytes() // in one packet: a command may be answered before the end of its flush
+		c.zbuf.Reset()
+	}
 	if _, err := c.c.Write(p); err != nil {
 		c.sc.fail("%v", err)
 	}

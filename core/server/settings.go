@@ -32,6 +32,7 @@ func engineConfig(c *config.Config) session.Config {
 		MaxSpoolFiles:     l.SpoolFiles,
 		MaxOutput:         l.Output,
 		MaxHandshakes:     l.Handshakes,
+		MaxCompressed:     l.CompressedSessions,
 		HandshakeTimeout:  l.HandshakeTimeout,
 		SlowClientTimeout: l.SlowClientTimeout,
 		HangupGrace:       l.HangupGrace,

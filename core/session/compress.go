@@ -60,11 +60,17 @@ func (f flow) input() (raw, state []byte, more, ok bool) {
 
 // sent returns the octets of output that are known.
 func (f flow) sent() []byte {
+	if len(f) < flowRaw {
+		return nil // damaged; input tells
+	}
 	return f[flowSent:flowRaw][:min(binary.LittleEndian.Uint16(f[2:]), sentKept)]
 }
 
 // remember takes p, which is sent, for the history.
 func (f flow) remember(p []byte) {
+	if len(f) < flowRaw {
+		return
+	}
 	last, n := f[flowSent:flowRaw], len(f.sent())
 	p = p[max(0, len(p)-sentKept):]
 	if over := n + len(p) - sentKept; over > 0 {
@@ -191,7 +197,7 @@ func (s *Session) giveInflater() {
 		f.state = f.decoder.AppendState(append(f.state[:0], f.raw...)) // raw may be in the flow
 		need := flowRaw + len(f.state)
 		if before := cap(x.flow); before < need || before > 2*need {
-			grown := append(make(flow, 0, need+need/8), x.flow[:flowRaw]...)
+			grown := append(make(flow, 0, need+need/8), x.flow[:flowRaw]...) // as long as that: it was good when f was lent
 			s.e.flowBytes.Add(int64(cap(grown) - before))
 			x.flow = grown
 		}

@@ -20,25 +20,30 @@ import (
 type zconn struct {
 	net.Conn
 	w *flate.Writer
+	b *bytes.Buffer // what w has written
 	r io.Reader
 }
 
 func newZconn(c net.Conn, plain io.Reader) zconn {
-	w, err := flate.NewWriter(c, 6)
+	b := new(bytes.Buffer)
+	w, err := flate.NewWriter(b, 6)
 	if err != nil {
 		panic(err)
 	}
-	return zconn{c, w, flate.NewReader(plain)}
+	return zconn{c, w, b, flate.NewReader(plain)}
 }
 
 func (z zconn) Read(p []byte) (int, error) { return z.r.Read(p) }
 
+// Write writes once: a command may be answered, and be the last one, before the end of its flush.
 func (z zconn) Write(p []byte) (int, error) {
-	n, err := z.w.Write(p)
-	if err == nil {
-		err = z.w.Flush()
+	z.w.Write(p) // the buffer has no errors
+	z.w.Flush()
+	defer z.b.Reset()
+	if n, err := z.Conn.Write(z.b.Bytes()); err != nil {
+		return min(n, len(p)), err
 	}
-	return n, err
+	return len(p), nil
 }
 
 // compress makes the connection compressed by the command.
@@ -217,6 +222,7 @@ func TestEndOfCompressedInput(t *testing.T) {
 	z := c.Conn.(zconn)
 	z.w.Write([]byte("a RUN x\r\nb ECHO y\r\nc EC"))
 	z.w.Close()
+	z.b.WriteTo(z.Conn) // an error shows in what is read
 	z.Conn.Write([]byte("d ECHO plain\r\n"))
 	c.want(`a ran "x"`, `b "y"`)
 	c.wantEnd()
@@ -254,7 +260,10 @@ func TestInvalidStreamEndsTheSessionOnly(t *testing.T) {
 		c := s.dial(t)
 		c.compress("ZIP")
 		c.send(fmt.Sprintf("a DAMAGE %d\r\n", i))
-		ended()
+		eventually(t, "the session ends with its next input", func() bool {
+			io.WriteString(c, "b ECHO x\r\n") // an error says the same
+			return s.Stats().Sessions == 1
+		})
 	}
 	other.send("a ECHO x\r\n")
 	other.want(`a "x"`)
@@ -358,6 +367,10 @@ func FuzzFlow(f *testing.F) {
 		fl := append(flow(nil), b...)
 		raw, state, _, ok := fl.input()
 		if !ok {
+			fl.remember(sent)
+			if got := fl.sent(); len(b) < flowRaw && got != nil {
+				t.Fatalf("remembered %q", got)
+			}
 			return
 		}
 		if len(raw)+len(state) != len(b)-flowRaw {

@@ -19,7 +19,8 @@
 //  3. The descriptor is closed once, in finish, by the owner (but see 11), before the slot is free; the table entry, the
 //     wheel's and the mailbox's links and the extra with its spool are given back there too. Protocol.Closed is called there once.
 //  4. A sleeping session holds no goroutine and no buffer but what its extra holds: a half-received command, output
-//     that the client does not take (both bounded by Config), a part of a TLS record, the protocol's rare state, and the state of
+//     that the client does not take (both bounded by Config), a part of a TLS record, a compressed stream (at most some 33 KiB,
+//     compress.go), the protocol's rare state, and the state of
 //     crypto/tls for TLS 1.2. Most sessions have none: TLS 1.3 sleeps in a slot of Engine.tlsSlots (tls_records.go). A
 //     half-received command with a body larger than SpoolAbove also holds a file (spool.go).
 //  5. Input is not read before the input before it is used, nor while output waits for the client: its TCP window holds it back.
