@@ -14,6 +14,7 @@ const (
 	limitUserAddressSessions = "[limits] user_address_sessions"
 	limitLoginRate           = "[limits] login_rate"
 	limitBadCommands         = "[limits] bad_commands"
+	limitLoginTimeout        = "[imap] login_timeout"
 )
 
 // doors are the limits on logins.
@@ -22,7 +23,7 @@ type doors struct {
 	perAddress *tally.Table // sessions by user and address; unused without Config.UserAddressSessions
 	attempts   *attempts
 
-	userSessions, userAddress, rate, bad session.RefusalCount
+	userSessions, userAddress, rate, bad, late session.RefusalCount
 }
 
 // Stats are the protocol's figures. Counters count since the start.
@@ -33,6 +34,7 @@ type Stats struct {
 	RefusedUserAddress  uint64 // … by [limits] user_address_sessions
 	RefusedLoginRate    uint64 // … by [limits] login_rate
 	DroppedBad          uint64 // sessions ended by [limits] bad_commands
+	DroppedLate         uint64 // … by [imap] login_timeout
 }
 
 // Stats returns the protocol's figures.
@@ -44,6 +46,7 @@ func (srv *Server) Stats() Stats {
 		RefusedUserAddress:  d.userAddress.Count(),
 		RefusedLoginRate:    d.rate.Count(),
 		DroppedBad:          d.bad.Count(),
+		DroppedLate:         d.late.Count(),
 	}
 }
 

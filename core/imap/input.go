@@ -121,7 +121,8 @@ func (srv *Server) Timeout(ctx context.Context, s *session.Session) {
 	case st.Flags&flagDelayed != 0:
 		srv.answerDelayed(s)
 	case st.Proto == stateNotAuthenticated:
-		srv.bye(s, "Not logged in for too long.")
+		srv.doors.late.Hit(s, limitLoginTimeout)
+		srv.bye(s, "Not logged in for too long ("+limitLoginTimeout+").")
 	case st.Flags&flagIdle != 0:
 		srv.keepIdle(ctx, s)
 	default:
