@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/roostmail/roost/cmd/internal/rig"
 )
@@ -69,16 +70,25 @@ func (c *client) run(format string, args ...any) (lines [][]byte, final string, 
 		lines, answer, err = c.conn.Until(tag)
 	}
 	if err != nil {
+		c.trace(text, err.Error())
 		c.lost(name, err)
 		return lines, "", errLost
 	}
 	final = string(answer)
+	c.trace(text, final)
 	if strings.HasPrefix(final, "OK") {
 		c.ledger.count(name, "")
 		return lines, final, nil
 	}
 	c.refused(name, text, final)
 	return lines, final, &rig.Refused{Command: text, Answer: final}
+}
+
+// trace writes what was asked and answered to Config.Trace.
+func (c *client) trace(command, answer string) {
+	if c.cfg.Trace != nil {
+		fmt.Fprintf(c.cfg.Trace, "%s %s %q %.2000q: %.200q\n", time.Now().Format("15:04:05.000000"), c.id, c.box, command, answer)
+	}
 }
 
 // lost notes the end of a connection, which is right only when the server said why, or when processes are killed.

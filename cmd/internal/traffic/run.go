@@ -3,6 +3,7 @@ package traffic
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -21,6 +22,8 @@ type Config struct {
 	Tolerant bool
 	// DiskFull: commands may be refused with [OVERQUOTA].
 	DiskFull bool
+	// Trace gets a line of each command when it is answered; it is safe for concurrent use. nil: nobody looks.
+	Trace io.Writer
 }
 
 // Server is a server and the number of its clients.

@@ -92,6 +92,12 @@ func work(t *testing.T, d time.Duration, cfg traffic.Config) *traffic.Ledger {
 	cfg.User, cfg.Seed = storeUser, seed()
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
+	if name := os.Getenv("ROOST_TRACE"); name != "" { // for who wants to see what went wrong
+		f, err := os.Create(name) // each line is one write
+		must(t, err)
+		defer f.Close()
+		cfg.Trace = f
+	}
 	l, err := traffic.Run(ctx, cfg)
 	must(t, err)
 	for name, n := range l.Done {
