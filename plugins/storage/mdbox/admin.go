@@ -14,7 +14,7 @@ func (s *Storage) OpenStore(u *backend.User, namespace string, report func(error
 	if err != nil {
 		return nil, nil, err
 	}
-	fsys, err := p.owner.files()
+	fsys, err := p.owner.files(&s.stores.groups)
 	if err != nil {
 		return nil, nil, toBackend(err)
 	}

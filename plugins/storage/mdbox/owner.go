@@ -3,7 +3,6 @@ package mdbox
 import (
 	"errors"
 	"fmt"
-	"os/user"
 	"strconv"
 
 	"github.com/roostmail/roost/core/backend"
@@ -37,29 +36,11 @@ func number(s string, lookup func(string) (string, error)) (int, error) {
 }
 
 // files returns the file system as the owner sees it. A process that may not take the identity says so, and does nothing in its own name.
-func (o owner) files() (vfs.FS, error) {
-	fsys, err := vfs.As(vfs.OS, o.uid, o.gid, o.groups())
+func (o owner) files(groups *groupCache) (vfs.FS, error) {
+	fsys, err := vfs.As(vfs.OS, o.uid, o.gid, groups.of(o))
 	if errors.Is(err, vfs.ErrIdentity) {
 		return nil, &backend.Error{Kind: backend.KindNoPermission, Message: "Mail storage can not be used under the user's identity",
 			Detail: err.Error() + "; run the plugin as root, or as the owner of the mail", Cause: err}
 	}
 	return fsys, err
-}
-
-// groups returns the supplementary groups that the system knows of the user, none if it does not know the user.
-func (o owner) groups() (groups []int) {
-	u, err := user.LookupId(strconv.Itoa(o.uid))
-	if err != nil {
-		return nil
-	}
-	ids, err := u.GroupIds()
-	if err != nil {
-		return nil
-	}
-	for _, id := range ids {
-		if n, err := strconv.Atoi(id); err == nil && n != o.gid {
-			groups = append(groups, n)
-		}
-	}
-	return groups
 }

@@ -22,6 +22,7 @@ const recoverTimeout = 5 * time.Second
 // stores keeps what was read, within the limits of the settings.
 type stores struct {
 	settings   settings
+	groups     groupCache
 	namespaces map[string]*namespace
 	log        *slog.Logger
 	diskFull   atomic.Int64   // Unix time in seconds of the last report that a disk is full
@@ -84,7 +85,7 @@ func (c *stores) close() {
 // store returns the store at p until release is called.
 func (c *stores) store(p place) (s *mdbox.Store, release func(), err error) {
 	return c.stores.acquire(p, func() (*mdbox.Store, error) {
-		fsys, err := p.owner.files()
+		fsys, err := p.owner.files(&c.groups)
 		if err != nil {
 			return nil, err
 		}
