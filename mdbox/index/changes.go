@@ -74,6 +74,11 @@ type walk struct {
 	touched       []bool // by message number
 	firstAppended uint32 // the lowest UID that was appended, or next_uid
 	expunged      []uint32
+
+	onlyExpunges bool // only ranges is wanted: what was expunged with a modseq above
+	above        uint64
+	modseq       uint64 // after the record that was read last
+	ranges       []translog.UIDRange
 }
 
 func newWalk(s *State) *walk {
@@ -92,8 +97,12 @@ func (w *walk) walk(segments []translog.Segment, to translog.Pos) error {
 		if seq == to.FileSeq {
 			stop = min(stop, int64(to.Offset))
 		}
+		read := w.record
+		if w.onlyExpunges {
+			w.modseq, read = seg.File.Header.InitialModSeq, func(r *translog.Record) error { return w.expunge(r, seg.File.Header.MinorVersion) }
+		}
 		var err error
-		if end, err = seg.File.Scan(seg.From, stop, w.record); err != nil {
+		if end, err = seg.File.Scan(seg.From, stop, read); err != nil {
 			return err
 		}
 		if seg.Exact && int64(end.Offset) != stop {
@@ -143,6 +152,32 @@ func (w *walk) record(r *translog.Record) error {
 			if u.UID != 0 {
 				w.touch(translog.UIDRange{First: u.UID, Last: u.UID})
 			}
+		}
+	}
+	return nil
+}
+
+// expunge collects the ranges of an expunge record. Segments begin at the start of their files, whose headers say the modseq there.
+func (w *walk) expunge(r *translog.Record, minorVersion uint8) error {
+	w.modseq = translog.NextModSeq(w.modseq, r, minorVersion)
+	if w.modseq <= w.above || !r.Header.External {
+		return nil
+	}
+	switch r.Header.Type {
+	case translog.TypeExpunge, translog.TypeExpungeGUID:
+	default:
+		return nil
+	}
+	p, err := r.Decode(0)
+	if err != nil {
+		return err
+	}
+	switch p := p.(type) {
+	case translog.Expunges:
+		w.ranges = append(w.ranges, p...)
+	case translog.ExpungeGUIDs:
+		for _, e := range p {
+			w.ranges = append(w.ranges, translog.UIDRange{First: e.UID, Last: e.UID})
 		}
 	}
 	return nil
