@@ -24,6 +24,8 @@ const (
 	// CapWrite: storage implements Writer. Info is asked before Configure: with Config.ReadOnly the plugin
 	// refuses writes (KindReadOnly), and core takes CapWrite as not announced.
 	CapWrite = "write"
+	// CapModSeqs: storage implements ModSeqs.
+	CapModSeqs = "modseqs"
 	// CapUserLookup: auth implements UserLookup.
 	CapUserLookup = "user-lookup"
 )

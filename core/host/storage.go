@@ -8,7 +8,7 @@ import (
 )
 
 // Storage returns the plugin as backend.Storage, nil if it is of another kind. The
-// value also implements backend.Watcher and backend.Writer; without CapWatchFD and CapWrite their methods fail with KindUnsupported.
+// value also implements backend.Watcher, backend.Writer and backend.ModSeqs; without CapWatchFD, CapWrite and CapModSeqs their methods fail with KindUnsupported.
 func (p *Plugin) Storage() backend.Storage {
 	if p.c.Kind != backend.KindStorage {
 		return nil

@@ -31,7 +31,7 @@ type liar struct {
 }
 
 func (l *liar) Info(context.Context, *pluginv1.InfoRequest) (*pluginv1.InfoResponse, error) {
-	return &pluginv1.InfoResponse{Kind: l.kind, Name: "liar", Capabilities: []string{backend.CapWatchFD, backend.CapWrite}}, nil
+	return &pluginv1.InfoResponse{Kind: l.kind, Name: "liar", Capabilities: []string{backend.CapWatchFD, backend.CapWrite, backend.CapModSeqs}}, nil
 }
 
 // sendEach sends all messages of a stream.

@@ -20,6 +20,9 @@ type liarWrites struct {
 	copied  []*storagev1.CopyResponse
 	removed []*storagev1.ExpungeResponse
 	claimed []*storagev1.ClaimRecentResponse
+
+	vanished []*storagev1.ExpungedResponse
+	enabled  []*storagev1.EnableModSeqsResponse
 }
 
 // drain reads a request to its end, as far as the liar is patient.

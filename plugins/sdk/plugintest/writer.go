@@ -83,6 +83,7 @@ func testWrites(t *testing.T, f StorageFixture) {
 		s.storeCases(t)
 		s.copyCases(t)
 		s.expungeCases(t)
+		s.modSeqCases(t)
 		s.treeCases(t)
 		s.killCases(t)
 	}

@@ -61,7 +61,7 @@ func (s *Storage) Info() backend.Info {
 		Name:         string(s.format),
 		Version:      Version,
 		Description:  "reads and writes Dovecot's " + string(s.format) + " mailstores",
-		Capabilities: []string{backend.CapWatchFD, backend.CapWrite},
+		Capabilities: []string{backend.CapWatchFD, backend.CapWrite, backend.CapModSeqs},
 		Options:      optionsOf(s.format),
 	}
 }

@@ -3216,6 +3216,333 @@ func (*SubscribeResponse) Descriptor() ([]byte, []int) {
 	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{45}
 }
 
+type EnableModSeqsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mailbox       *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	MailboxId     []byte                 `protobuf:"bytes,2,opt,name=mailbox_id,json=mailboxId,proto3" json:"mailbox_id,omitempty"`
+	RequestId     []byte                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Since         []byte                 `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnableModSeqsRequest) Reset() {
+	*x = EnableModSeqsRequest{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableModSeqsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableModSeqsRequest) ProtoMessage() {}
+
+func (x *EnableModSeqsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableModSeqsRequest.ProtoReflect.Descriptor instead.
+func (*EnableModSeqsRequest) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *EnableModSeqsRequest) GetMailbox() *MailboxRef {
+	if x != nil {
+		return x.Mailbox
+	}
+	return nil
+}
+
+func (x *EnableModSeqsRequest) GetMailboxId() []byte {
+	if x != nil {
+		return x.MailboxId
+	}
+	return nil
+}
+
+func (x *EnableModSeqsRequest) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+func (x *EnableModSeqsRequest) GetSince() []byte {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+// EnableModSeqsResponse: each has one of these.
+type EnableModSeqsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Header        *EnableModSeqsHeader   `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Changes       *ChangesResponse       `protobuf:"bytes,2,opt,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnableModSeqsResponse) Reset() {
+	*x = EnableModSeqsResponse{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableModSeqsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableModSeqsResponse) ProtoMessage() {}
+
+func (x *EnableModSeqsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableModSeqsResponse.ProtoReflect.Descriptor instead.
+func (*EnableModSeqsResponse) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *EnableModSeqsResponse) GetHeader() *EnableModSeqsHeader {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *EnableModSeqsResponse) GetChanges() *ChangesResponse {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+type EnableModSeqsHeader struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnableModSeqsHeader) Reset() {
+	*x = EnableModSeqsHeader{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableModSeqsHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableModSeqsHeader) ProtoMessage() {}
+
+func (x *EnableModSeqsHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableModSeqsHeader.ProtoReflect.Descriptor instead.
+func (*EnableModSeqsHeader) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{48}
+}
+
+type ExpungedRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Mailbox *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	// As in FetchRequest.
+	MailboxId     []byte `protobuf:"bytes,2,opt,name=mailbox_id,json=mailboxId,proto3" json:"mailbox_id,omitempty"`
+	ModSeq        uint64 `protobuf:"varint,3,opt,name=mod_seq,json=modSeq,proto3" json:"mod_seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpungedRequest) Reset() {
+	*x = ExpungedRequest{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpungedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpungedRequest) ProtoMessage() {}
+
+func (x *ExpungedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpungedRequest.ProtoReflect.Descriptor instead.
+func (*ExpungedRequest) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ExpungedRequest) GetMailbox() *MailboxRef {
+	if x != nil {
+		return x.Mailbox
+	}
+	return nil
+}
+
+func (x *ExpungedRequest) GetMailboxId() []byte {
+	if x != nil {
+		return x.MailboxId
+	}
+	return nil
+}
+
+func (x *ExpungedRequest) GetModSeq() uint64 {
+	if x != nil {
+		return x.ModSeq
+	}
+	return 0
+}
+
+// ExpungedResponse: the first has header, the others have ranges.
+type ExpungedResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *ExpungedHeader        `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// Column of uint32, two elements for each range: its first and its last UID. Ranges ascend over all responses and do not overlap. There
+	// may be UIDs in them that never belonged to a message, but none in use.
+	Ranges        []byte `protobuf:"bytes,2,opt,name=ranges,proto3" json:"ranges,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpungedResponse) Reset() {
+	*x = ExpungedResponse{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpungedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpungedResponse) ProtoMessage() {}
+
+func (x *ExpungedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpungedResponse.ProtoReflect.Descriptor instead.
+func (*ExpungedResponse) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *ExpungedResponse) GetHeader() *ExpungedHeader {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *ExpungedResponse) GetRanges() []byte {
+	if x != nil {
+		return x.Ranges
+	}
+	return nil
+}
+
+type ExpungedHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The ranges are all that was expunged. Not set: the history does not reach back so far; there are no ranges.
+	Known bool `protobuf:"varint,1,opt,name=known,proto3" json:"known,omitempty"`
+	// How many ranges follow, exactly.
+	RangeCount    uint32 `protobuf:"varint,2,opt,name=range_count,json=rangeCount,proto3" json:"range_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpungedHeader) Reset() {
+	*x = ExpungedHeader{}
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpungedHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpungedHeader) ProtoMessage() {}
+
+func (x *ExpungedHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_storage_v1_storage_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpungedHeader.ProtoReflect.Descriptor instead.
+func (*ExpungedHeader) Descriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ExpungedHeader) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+func (x *ExpungedHeader) GetRangeCount() uint32 {
+	if x != nil {
+		return x.RangeCount
+	}
+	return 0
+}
+
 var File_roost_storage_v1_storage_proto protoreflect.FileDescriptor
 
 const file_roost_storage_v1_storage_proto_rawDesc = "" +
@@ -3448,7 +3775,30 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\n" +
 	"subscribed\x18\x03 \x01(\bR\n" +
 	"subscribed\"\x13\n" +
-	"\x11SubscribeResponse*\x90\x02\n" +
+	"\x11SubscribeResponse\"\xa2\x01\n" +
+	"\x14EnableModSeqsRequest\x126\n" +
+	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1d\n" +
+	"\n" +
+	"mailbox_id\x18\x02 \x01(\fR\tmailboxId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\fR\trequestId\x12\x14\n" +
+	"\x05since\x18\x04 \x01(\fR\x05since\"\x93\x01\n" +
+	"\x15EnableModSeqsResponse\x12=\n" +
+	"\x06header\x18\x01 \x01(\v2%.roost.storage.v1.EnableModSeqsHeaderR\x06header\x12;\n" +
+	"\achanges\x18\x02 \x01(\v2!.roost.storage.v1.ChangesResponseR\achanges\"\x15\n" +
+	"\x13EnableModSeqsHeader\"\x81\x01\n" +
+	"\x0fExpungedRequest\x126\n" +
+	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1d\n" +
+	"\n" +
+	"mailbox_id\x18\x02 \x01(\fR\tmailboxId\x12\x17\n" +
+	"\amod_seq\x18\x03 \x01(\x04R\x06modSeq\"d\n" +
+	"\x10ExpungedResponse\x128\n" +
+	"\x06header\x18\x01 \x01(\v2 .roost.storage.v1.ExpungedHeaderR\x06header\x12\x16\n" +
+	"\x06ranges\x18\x02 \x01(\fR\x06ranges\"G\n" +
+	"\x0eExpungedHeader\x12\x14\n" +
+	"\x05known\x18\x01 \x01(\bR\x05known\x12\x1f\n" +
+	"\vrange_count\x18\x02 \x01(\rR\n" +
+	"rangeCount*\x90\x02\n" +
 	"\n" +
 	"StatusItem\x12\x14\n" +
 	"\x10STATUS_ITEM_NONE\x10\x00\x12\x18\n" +
@@ -3473,7 +3823,7 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\tStoreMode\x12\x16\n" +
 	"\x12STORE_MODE_REPLACE\x10\x00\x12\x12\n" +
 	"\x0eSTORE_MODE_ADD\x10\x01\x12\x15\n" +
-	"\x11STORE_MODE_REMOVE\x10\x022\xaf\v\n" +
+	"\x11STORE_MODE_REMOVE\x10\x022\xe8\f\n" +
 	"\aStorage\x12b\n" +
 	"\rListMailboxes\x12&.roost.storage.v1.ListMailboxesRequest\x1a'.roost.storage.v1.ListMailboxesResponse0\x01\x12K\n" +
 	"\x06Status\x12\x1f.roost.storage.v1.StatusRequest\x1a .roost.storage.v1.StatusResponse\x12G\n" +
@@ -3491,7 +3841,9 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\rCreateMailbox\x12&.roost.storage.v1.CreateMailboxRequest\x1a'.roost.storage.v1.CreateMailboxResponse\x12`\n" +
 	"\rDeleteMailbox\x12&.roost.storage.v1.DeleteMailboxRequest\x1a'.roost.storage.v1.DeleteMailboxResponse\x12`\n" +
 	"\rRenameMailbox\x12&.roost.storage.v1.RenameMailboxRequest\x1a'.roost.storage.v1.RenameMailboxResponse\x12T\n" +
-	"\tSubscribe\x12\".roost.storage.v1.SubscribeRequest\x1a#.roost.storage.v1.SubscribeResponseB=Z;github.com/roostmail/roost/proto/roost/storage/v1;storagev1b\x06proto3"
+	"\tSubscribe\x12\".roost.storage.v1.SubscribeRequest\x1a#.roost.storage.v1.SubscribeResponse\x12b\n" +
+	"\rEnableModSeqs\x12&.roost.storage.v1.EnableModSeqsRequest\x1a'.roost.storage.v1.EnableModSeqsResponse0\x01\x12S\n" +
+	"\bExpunged\x12!.roost.storage.v1.ExpungedRequest\x1a\".roost.storage.v1.ExpungedResponse0\x01B=Z;github.com/roostmail/roost/proto/roost/storage/v1;storagev1b\x06proto3"
 
 var (
 	file_roost_storage_v1_storage_proto_rawDescOnce sync.Once
@@ -3506,7 +3858,7 @@ func file_roost_storage_v1_storage_proto_rawDescGZIP() []byte {
 }
 
 var file_roost_storage_v1_storage_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_roost_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_roost_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_roost_storage_v1_storage_proto_goTypes = []any{
 	(StatusItem)(0),               // 0: roost.storage.v1.StatusItem
 	(FetchItem)(0),                // 1: roost.storage.v1.FetchItem
@@ -3557,16 +3909,22 @@ var file_roost_storage_v1_storage_proto_goTypes = []any{
 	(*RenameMailboxResponse)(nil), // 46: roost.storage.v1.RenameMailboxResponse
 	(*SubscribeRequest)(nil),      // 47: roost.storage.v1.SubscribeRequest
 	(*SubscribeResponse)(nil),     // 48: roost.storage.v1.SubscribeResponse
-	(*v1.User)(nil),               // 49: roost.plugin.v1.User
-	(*v1.Error)(nil),              // 50: roost.plugin.v1.Error
+	(*EnableModSeqsRequest)(nil),  // 49: roost.storage.v1.EnableModSeqsRequest
+	(*EnableModSeqsResponse)(nil), // 50: roost.storage.v1.EnableModSeqsResponse
+	(*EnableModSeqsHeader)(nil),   // 51: roost.storage.v1.EnableModSeqsHeader
+	(*ExpungedRequest)(nil),       // 52: roost.storage.v1.ExpungedRequest
+	(*ExpungedResponse)(nil),      // 53: roost.storage.v1.ExpungedResponse
+	(*ExpungedHeader)(nil),        // 54: roost.storage.v1.ExpungedHeader
+	(*v1.User)(nil),               // 55: roost.plugin.v1.User
+	(*v1.Error)(nil),              // 56: roost.plugin.v1.Error
 }
 var file_roost_storage_v1_storage_proto_depIdxs = []int32{
-	49, // 0: roost.storage.v1.MailboxRef.user:type_name -> roost.plugin.v1.User
-	49, // 1: roost.storage.v1.ListMailboxesRequest.user:type_name -> roost.plugin.v1.User
+	55, // 0: roost.storage.v1.MailboxRef.user:type_name -> roost.plugin.v1.User
+	55, // 1: roost.storage.v1.ListMailboxesRequest.user:type_name -> roost.plugin.v1.User
 	6,  // 2: roost.storage.v1.ListMailboxesResponse.mailboxes:type_name -> roost.storage.v1.MailboxInfo
-	49, // 3: roost.storage.v1.StatusRequest.user:type_name -> roost.plugin.v1.User
+	55, // 3: roost.storage.v1.StatusRequest.user:type_name -> roost.plugin.v1.User
 	9,  // 4: roost.storage.v1.StatusResponse.mailboxes:type_name -> roost.storage.v1.MailboxStatus
-	50, // 5: roost.storage.v1.MailboxStatus.error:type_name -> roost.plugin.v1.Error
+	56, // 5: roost.storage.v1.MailboxStatus.error:type_name -> roost.plugin.v1.Error
 	10, // 6: roost.storage.v1.MailboxStatus.watches:type_name -> roost.storage.v1.Watch
 	3,  // 7: roost.storage.v1.OpenRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
 	13, // 8: roost.storage.v1.OpenResponse.header:type_name -> roost.storage.v1.SnapshotHeader
@@ -3579,7 +3937,7 @@ var file_roost_storage_v1_storage_proto_depIdxs = []int32{
 	14, // 15: roost.storage.v1.ChangesResponse.reset_messages:type_name -> roost.storage.v1.Columns
 	3,  // 16: roost.storage.v1.FetchRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
 	20, // 17: roost.storage.v1.FetchResponse.errors:type_name -> roost.storage.v1.FetchError
-	50, // 18: roost.storage.v1.FetchError.error:type_name -> roost.plugin.v1.Error
+	56, // 18: roost.storage.v1.FetchError.error:type_name -> roost.plugin.v1.Error
 	26, // 19: roost.storage.v1.AppendRequest.header:type_name -> roost.storage.v1.AppendHeader
 	27, // 20: roost.storage.v1.AppendRequest.messages:type_name -> roost.storage.v1.AppendMessage
 	3,  // 21: roost.storage.v1.AppendHeader.mailbox:type_name -> roost.storage.v1.MailboxRef
@@ -3600,45 +3958,54 @@ var file_roost_storage_v1_storage_proto_depIdxs = []int32{
 	3,  // 36: roost.storage.v1.DeleteMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
 	3,  // 37: roost.storage.v1.RenameMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
 	3,  // 38: roost.storage.v1.SubscribeRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	4,  // 39: roost.storage.v1.Storage.ListMailboxes:input_type -> roost.storage.v1.ListMailboxesRequest
-	7,  // 40: roost.storage.v1.Storage.Status:input_type -> roost.storage.v1.StatusRequest
-	11, // 41: roost.storage.v1.Storage.Open:input_type -> roost.storage.v1.OpenRequest
-	15, // 42: roost.storage.v1.Storage.Changes:input_type -> roost.storage.v1.ChangesRequest
-	18, // 43: roost.storage.v1.Storage.Fetch:input_type -> roost.storage.v1.FetchRequest
-	18, // 44: roost.storage.v1.Storage.FetchMany:input_type -> roost.storage.v1.FetchRequest
-	21, // 45: roost.storage.v1.Storage.WatchFile:input_type -> roost.storage.v1.WatchFileRequest
-	23, // 46: roost.storage.v1.Storage.Unwatch:input_type -> roost.storage.v1.UnwatchRequest
-	25, // 47: roost.storage.v1.Storage.Append:input_type -> roost.storage.v1.AppendRequest
-	29, // 48: roost.storage.v1.Storage.Store:input_type -> roost.storage.v1.StoreRequest
-	32, // 49: roost.storage.v1.Storage.Copy:input_type -> roost.storage.v1.CopyRequest
-	35, // 50: roost.storage.v1.Storage.Expunge:input_type -> roost.storage.v1.ExpungeRequest
-	38, // 51: roost.storage.v1.Storage.ClaimRecent:input_type -> roost.storage.v1.ClaimRecentRequest
-	41, // 52: roost.storage.v1.Storage.CreateMailbox:input_type -> roost.storage.v1.CreateMailboxRequest
-	43, // 53: roost.storage.v1.Storage.DeleteMailbox:input_type -> roost.storage.v1.DeleteMailboxRequest
-	45, // 54: roost.storage.v1.Storage.RenameMailbox:input_type -> roost.storage.v1.RenameMailboxRequest
-	47, // 55: roost.storage.v1.Storage.Subscribe:input_type -> roost.storage.v1.SubscribeRequest
-	5,  // 56: roost.storage.v1.Storage.ListMailboxes:output_type -> roost.storage.v1.ListMailboxesResponse
-	8,  // 57: roost.storage.v1.Storage.Status:output_type -> roost.storage.v1.StatusResponse
-	12, // 58: roost.storage.v1.Storage.Open:output_type -> roost.storage.v1.OpenResponse
-	16, // 59: roost.storage.v1.Storage.Changes:output_type -> roost.storage.v1.ChangesResponse
-	19, // 60: roost.storage.v1.Storage.Fetch:output_type -> roost.storage.v1.FetchResponse
-	19, // 61: roost.storage.v1.Storage.FetchMany:output_type -> roost.storage.v1.FetchResponse
-	22, // 62: roost.storage.v1.Storage.WatchFile:output_type -> roost.storage.v1.WatchFileResponse
-	24, // 63: roost.storage.v1.Storage.Unwatch:output_type -> roost.storage.v1.UnwatchResponse
-	28, // 64: roost.storage.v1.Storage.Append:output_type -> roost.storage.v1.AppendResponse
-	30, // 65: roost.storage.v1.Storage.Store:output_type -> roost.storage.v1.StoreResponse
-	33, // 66: roost.storage.v1.Storage.Copy:output_type -> roost.storage.v1.CopyResponse
-	36, // 67: roost.storage.v1.Storage.Expunge:output_type -> roost.storage.v1.ExpungeResponse
-	39, // 68: roost.storage.v1.Storage.ClaimRecent:output_type -> roost.storage.v1.ClaimRecentResponse
-	42, // 69: roost.storage.v1.Storage.CreateMailbox:output_type -> roost.storage.v1.CreateMailboxResponse
-	44, // 70: roost.storage.v1.Storage.DeleteMailbox:output_type -> roost.storage.v1.DeleteMailboxResponse
-	46, // 71: roost.storage.v1.Storage.RenameMailbox:output_type -> roost.storage.v1.RenameMailboxResponse
-	48, // 72: roost.storage.v1.Storage.Subscribe:output_type -> roost.storage.v1.SubscribeResponse
-	56, // [56:73] is the sub-list for method output_type
-	39, // [39:56] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	3,  // 39: roost.storage.v1.EnableModSeqsRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	51, // 40: roost.storage.v1.EnableModSeqsResponse.header:type_name -> roost.storage.v1.EnableModSeqsHeader
+	16, // 41: roost.storage.v1.EnableModSeqsResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	3,  // 42: roost.storage.v1.ExpungedRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	54, // 43: roost.storage.v1.ExpungedResponse.header:type_name -> roost.storage.v1.ExpungedHeader
+	4,  // 44: roost.storage.v1.Storage.ListMailboxes:input_type -> roost.storage.v1.ListMailboxesRequest
+	7,  // 45: roost.storage.v1.Storage.Status:input_type -> roost.storage.v1.StatusRequest
+	11, // 46: roost.storage.v1.Storage.Open:input_type -> roost.storage.v1.OpenRequest
+	15, // 47: roost.storage.v1.Storage.Changes:input_type -> roost.storage.v1.ChangesRequest
+	18, // 48: roost.storage.v1.Storage.Fetch:input_type -> roost.storage.v1.FetchRequest
+	18, // 49: roost.storage.v1.Storage.FetchMany:input_type -> roost.storage.v1.FetchRequest
+	21, // 50: roost.storage.v1.Storage.WatchFile:input_type -> roost.storage.v1.WatchFileRequest
+	23, // 51: roost.storage.v1.Storage.Unwatch:input_type -> roost.storage.v1.UnwatchRequest
+	25, // 52: roost.storage.v1.Storage.Append:input_type -> roost.storage.v1.AppendRequest
+	29, // 53: roost.storage.v1.Storage.Store:input_type -> roost.storage.v1.StoreRequest
+	32, // 54: roost.storage.v1.Storage.Copy:input_type -> roost.storage.v1.CopyRequest
+	35, // 55: roost.storage.v1.Storage.Expunge:input_type -> roost.storage.v1.ExpungeRequest
+	38, // 56: roost.storage.v1.Storage.ClaimRecent:input_type -> roost.storage.v1.ClaimRecentRequest
+	41, // 57: roost.storage.v1.Storage.CreateMailbox:input_type -> roost.storage.v1.CreateMailboxRequest
+	43, // 58: roost.storage.v1.Storage.DeleteMailbox:input_type -> roost.storage.v1.DeleteMailboxRequest
+	45, // 59: roost.storage.v1.Storage.RenameMailbox:input_type -> roost.storage.v1.RenameMailboxRequest
+	47, // 60: roost.storage.v1.Storage.Subscribe:input_type -> roost.storage.v1.SubscribeRequest
+	49, // 61: roost.storage.v1.Storage.EnableModSeqs:input_type -> roost.storage.v1.EnableModSeqsRequest
+	52, // 62: roost.storage.v1.Storage.Expunged:input_type -> roost.storage.v1.ExpungedRequest
+	5,  // 63: roost.storage.v1.Storage.ListMailboxes:output_type -> roost.storage.v1.ListMailboxesResponse
+	8,  // 64: roost.storage.v1.Storage.Status:output_type -> roost.storage.v1.StatusResponse
+	12, // 65: roost.storage.v1.Storage.Open:output_type -> roost.storage.v1.OpenResponse
+	16, // 66: roost.storage.v1.Storage.Changes:output_type -> roost.storage.v1.ChangesResponse
+	19, // 67: roost.storage.v1.Storage.Fetch:output_type -> roost.storage.v1.FetchResponse
+	19, // 68: roost.storage.v1.Storage.FetchMany:output_type -> roost.storage.v1.FetchResponse
+	22, // 69: roost.storage.v1.Storage.WatchFile:output_type -> roost.storage.v1.WatchFileResponse
+	24, // 70: roost.storage.v1.Storage.Unwatch:output_type -> roost.storage.v1.UnwatchResponse
+	28, // 71: roost.storage.v1.Storage.Append:output_type -> roost.storage.v1.AppendResponse
+	30, // 72: roost.storage.v1.Storage.Store:output_type -> roost.storage.v1.StoreResponse
+	33, // 73: roost.storage.v1.Storage.Copy:output_type -> roost.storage.v1.CopyResponse
+	36, // 74: roost.storage.v1.Storage.Expunge:output_type -> roost.storage.v1.ExpungeResponse
+	39, // 75: roost.storage.v1.Storage.ClaimRecent:output_type -> roost.storage.v1.ClaimRecentResponse
+	42, // 76: roost.storage.v1.Storage.CreateMailbox:output_type -> roost.storage.v1.CreateMailboxResponse
+	44, // 77: roost.storage.v1.Storage.DeleteMailbox:output_type -> roost.storage.v1.DeleteMailboxResponse
+	46, // 78: roost.storage.v1.Storage.RenameMailbox:output_type -> roost.storage.v1.RenameMailboxResponse
+	48, // 79: roost.storage.v1.Storage.Subscribe:output_type -> roost.storage.v1.SubscribeResponse
+	50, // 80: roost.storage.v1.Storage.EnableModSeqs:output_type -> roost.storage.v1.EnableModSeqsResponse
+	53, // 81: roost.storage.v1.Storage.Expunged:output_type -> roost.storage.v1.ExpungedResponse
+	63, // [63:82] is the sub-list for method output_type
+	44, // [44:63] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_roost_storage_v1_storage_proto_init() }
@@ -3653,7 +4020,7 @@ func file_roost_storage_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_roost_storage_v1_storage_proto_rawDesc), len(file_roost_storage_v1_storage_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   46,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

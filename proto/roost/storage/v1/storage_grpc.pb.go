@@ -47,6 +47,8 @@ const (
 	Storage_DeleteMailbox_FullMethodName = "/roost.storage.v1.Storage/DeleteMailbox"
 	Storage_RenameMailbox_FullMethodName = "/roost.storage.v1.Storage/RenameMailbox"
 	Storage_Subscribe_FullMethodName     = "/roost.storage.v1.Storage/Subscribe"
+	Storage_EnableModSeqs_FullMethodName = "/roost.storage.v1.Storage/EnableModSeqs"
+	Storage_Expunged_FullMethodName      = "/roost.storage.v1.Storage/Expunged"
 )
 
 // StorageClient is the client API for Storage service.
@@ -134,6 +136,13 @@ type StorageClient interface {
 	// Subscribe adds a name to the subscriptions, or removes it. The mailbox need not exist. It succeeds
 	// if the name is in the wanted state already.
 	Subscribe(ctx context.Context, in *SubscribeRequest, opts ...grpc.CallOption) (*SubscribeResponse, error)
+	// EnableModSeqs makes the mailbox keep a modseq for each message from now on, if it does not. Messages that are there get the
+	// mailbox's highest_mod_seq, which they were said to have before (Columns.mod_seqs empty). It is a write, with the rules for these, but
+	// core may repeat it, and makes it whether or not "write" is announced. Responses: one with header, and the changes.
+	EnableModSeqs(ctx context.Context, in *EnableModSeqsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EnableModSeqsResponse], error)
+	// Expunged tells what was expunged with a modseq above that of the request. Responses: one with header, and the ranges.
+	// Failures as in Open; NOT_FOUND also if the name is now that of another mailbox than mailbox_id.
+	Expunged(ctx context.Context, in *ExpungedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExpungedResponse], error)
 }
 
 type storageClient struct {
@@ -374,6 +383,44 @@ func (c *storageClient) Subscribe(ctx context.Context, in *SubscribeRequest, opt
 	return out, nil
 }
 
+func (c *storageClient) EnableModSeqs(ctx context.Context, in *EnableModSeqsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EnableModSeqsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Storage_ServiceDesc.Streams[10], Storage_EnableModSeqs_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[EnableModSeqsRequest, EnableModSeqsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_EnableModSeqsClient = grpc.ServerStreamingClient[EnableModSeqsResponse]
+
+func (c *storageClient) Expunged(ctx context.Context, in *ExpungedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExpungedResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Storage_ServiceDesc.Streams[11], Storage_Expunged_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExpungedRequest, ExpungedResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_ExpungedClient = grpc.ServerStreamingClient[ExpungedResponse]
+
 // StorageServer is the server API for Storage service.
 // All implementations must embed UnimplementedStorageServer
 // for forward compatibility.
@@ -459,6 +506,13 @@ type StorageServer interface {
 	// Subscribe adds a name to the subscriptions, or removes it. The mailbox need not exist. It succeeds
 	// if the name is in the wanted state already.
 	Subscribe(context.Context, *SubscribeRequest) (*SubscribeResponse, error)
+	// EnableModSeqs makes the mailbox keep a modseq for each message from now on, if it does not. Messages that are there get the
+	// mailbox's highest_mod_seq, which they were said to have before (Columns.mod_seqs empty). It is a write, with the rules for these, but
+	// core may repeat it, and makes it whether or not "write" is announced. Responses: one with header, and the changes.
+	EnableModSeqs(*EnableModSeqsRequest, grpc.ServerStreamingServer[EnableModSeqsResponse]) error
+	// Expunged tells what was expunged with a modseq above that of the request. Responses: one with header, and the ranges.
+	// Failures as in Open; NOT_FOUND also if the name is now that of another mailbox than mailbox_id.
+	Expunged(*ExpungedRequest, grpc.ServerStreamingServer[ExpungedResponse]) error
 	mustEmbedUnimplementedStorageServer()
 }
 
@@ -519,6 +573,12 @@ func (UnimplementedStorageServer) RenameMailbox(context.Context, *RenameMailboxR
 }
 func (UnimplementedStorageServer) Subscribe(context.Context, *SubscribeRequest) (*SubscribeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Subscribe not implemented")
+}
+func (UnimplementedStorageServer) EnableModSeqs(*EnableModSeqsRequest, grpc.ServerStreamingServer[EnableModSeqsResponse]) error {
+	return status.Error(codes.Unimplemented, "method EnableModSeqs not implemented")
+}
+func (UnimplementedStorageServer) Expunged(*ExpungedRequest, grpc.ServerStreamingServer[ExpungedResponse]) error {
+	return status.Error(codes.Unimplemented, "method Expunged not implemented")
 }
 func (UnimplementedStorageServer) mustEmbedUnimplementedStorageServer() {}
 func (UnimplementedStorageServer) testEmbeddedByValue()                 {}
@@ -757,6 +817,28 @@ func _Storage_Subscribe_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Storage_EnableModSeqs_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(EnableModSeqsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StorageServer).EnableModSeqs(m, &grpc.GenericServerStream[EnableModSeqsRequest, EnableModSeqsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_EnableModSeqsServer = grpc.ServerStreamingServer[EnableModSeqsResponse]
+
+func _Storage_Expunged_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExpungedRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StorageServer).Expunged(m, &grpc.GenericServerStream[ExpungedRequest, ExpungedResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Storage_ExpungedServer = grpc.ServerStreamingServer[ExpungedResponse]
+
 // Storage_ServiceDesc is the grpc.ServiceDesc for Storage service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -846,6 +928,16 @@ var Storage_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ClaimRecent",
 			Handler:       _Storage_ClaimRecent_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "EnableModSeqs",
+			Handler:       _Storage_EnableModSeqs_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Expunged",
+			Handler:       _Storage_Expunged_Handler,
 			ServerStreams: true,
 		},
 	},
