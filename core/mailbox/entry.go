@@ -87,6 +87,7 @@ const (
 	bitDetached                    // not found by its name any more
 	bitReplaced                    // ErrReplaced
 	bitDeleted                     // ErrDeleted
+	bitModSeqs                     // messages have modseqs of their own
 )
 
 // unsaved, in the low bits of entry.version: the saved state is none that a session may go on from.

@@ -94,6 +94,7 @@ func (m *Mailbox) open(ctx context.Context, before watchState) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	m.sawModSeqs(&s.Messages)
 	m.r.addWatch(m, s.Watch, s.WatchName, before)
 	m.watchable = s.Watch != 0
 	return changed, nil
@@ -120,7 +121,9 @@ func (m *Mailbox) take(c *backend.Changes) (changed bool, err error) {
 	if c.Reset != nil {
 		position = c.Reset.Position
 		m.report(c.Reset.Damage)
+		m.sawModSeqs(&c.Reset.Messages)
 	}
+	m.sawModSeqs(&c.Updated)
 	return m.apply(position, func(cur *View) (*View, *delta, error) {
 		if c.Reset == nil {
 			return fromChanges(cur, c)

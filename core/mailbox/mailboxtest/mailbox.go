@@ -26,6 +26,10 @@ type Mailbox struct {
 
 	log     []entry // what happened
 	logBase int     // entries that were forgotten
+
+	noModSeqs bool          // messages have no modseqs of their own yet
+	vanished  []vanishedUID // oldest first
+	forgotten uint64        // modseq up to which vanished was forgotten
 }
 
 type message struct {
@@ -104,7 +108,7 @@ func (m *Mailbox) Expunge(uid imap.UID) {
 	if i := m.index(uid); i >= 0 {
 		m.modseq++
 		m.messages = slices.Delete(slices.Clone(m.messages), i, i+1)
-		m.happened(uid, expunged)
+		m.vanish(uid)
 	}
 }
 
@@ -137,6 +141,7 @@ func (m *Mailbox) ForgetHistory() {
 	defer m.lock()()
 	m.logBase += len(m.log) + 1
 	m.log = nil
+	m.vanished, m.forgotten = nil, m.modseq
 }
 
 // UIDs returns the UIDs of all messages.
@@ -197,13 +202,16 @@ func (m *Mailbox) position() []byte {
 	return binary.BigEndian.AppendUint64(p, uint64(m.logBase+len(m.log)))
 }
 
-func columns(ms []*message) backend.Columns {
+func (m *Mailbox) columns(ms []*message) backend.Columns {
 	c := backend.Columns{KeywordWords: 1, ModSeqs: []uint64{}}
-	for _, m := range ms {
-		c.UIDs = append(c.UIDs, uint32(m.uid))
-		c.Flags = append(c.Flags, m.flags)
-		c.Keywords = append(c.Keywords, m.kw)
-		c.ModSeqs = append(c.ModSeqs, m.modseq)
+	for _, msg := range ms {
+		c.UIDs = append(c.UIDs, uint32(msg.uid))
+		c.Flags = append(c.Flags, msg.flags)
+		c.Keywords = append(c.Keywords, msg.kw)
+		c.ModSeqs = append(c.ModSeqs, msg.modseq)
+	}
+	if m.noModSeqs {
+		c.ModSeqs = nil
 	}
 	return c
 }
@@ -216,7 +224,7 @@ func (m *Mailbox) snapshot() *backend.Snapshot {
 		FirstRecentUID: m.firstRecent,
 		HighestModSeq:  m.modseq,
 		Keywords:       slices.Clone(m.keywords),
-		Messages:       columns(m.messages),
+		Messages:       m.columns(m.messages),
 		Position:       m.position(),
 	}
 	if m.s.watches {
@@ -270,7 +278,7 @@ func (m *Mailbox) changes(log []entry) *backend.Changes {
 		}
 	}
 	slices.Sort(c.Expunged)
-	c.Updated, c.Appended = columns(updated), columns(appended)
+	c.Updated, c.Appended = m.columns(updated), m.columns(appended)
 	return c
 }
 

@@ -1,6 +1,6 @@
 // Package mailboxtest has a storage in memory, for tests of what stands above storage.
 //
-// Store implements backend.Storage, backend.Watcher and backend.Writer as simply as can be: a
+// Store implements backend.Storage, backend.Watcher, backend.Writer and backend.ModSeqs as simply as can be: a
 // mailbox is a slice of messages and a log of what happened to it. A test changes mailboxes through
 // Mailbox's methods, as another program would, or through Writer's; Store's answers follow from them.
 package mailboxtest
@@ -30,6 +30,7 @@ type Store struct {
 	watches   bool
 	writable  bool
 	noChanged bool
+	noModSeqs bool
 }
 
 type boxKey struct{ user, namespace, name string }
@@ -133,6 +134,9 @@ func (s *Store) Info() backend.Info {
 	i := backend.Info{Kind: backend.KindStorage, Name: "memory"}
 	if s.watches {
 		i.Capabilities = append(i.Capabilities, backend.CapWatchFD)
+	}
+	if !s.noModSeqs {
+		i.Capabilities = append(i.Capabilities, backend.CapModSeqs)
 	}
 	if s.writable {
 		i.Capabilities = append(i.Capabilities, backend.CapWrite)

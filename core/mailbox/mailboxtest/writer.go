@@ -206,7 +206,7 @@ func (m *Mailbox) remove(uids []uint32) {
 		return ok
 	})
 	for _, uid := range uids {
-		m.happened(imap.UID(uid), expunged)
+		m.vanish(imap.UID(uid))
 	}
 }
 
