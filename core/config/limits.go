@@ -34,6 +34,7 @@ type Limits struct {
 	Nesting                int    // parentheses within parentheses
 	ListItems              int    // elements of a list, ranges of a sequence set
 	BadCommands            int    // malformed commands in a row before BYE
+	SavedResult            int    // bytes of what SEARCH RETURN (SAVE) keeps for a session
 	KeywordLength          int    // bytes of a keyword that a client sets
 
 	CompressedSessions int // sessions that have issued COMPRESS; each keeps at most some 33 KiB
@@ -93,6 +94,7 @@ func (l *Limits) list() []limit {
 		{key: "output", number: &l.Output, bytes: true, def: mib, low: 4 * kib, high: 1 << 30},
 		{key: "nesting", number: &l.Nesting, def: 32, low: 1, high: 1024},
 		{key: "list_items", number: &l.ListItems, def: 16384, low: 1, high: 1 << 24},
+		{key: "saved_result", number: &l.SavedResult, bytes: true, def: 64 * kib, low: 64, high: 1 << 30},
 		{key: "keyword_length", number: &l.KeywordLength, def: 50, low: 1, high: 4096},
 		{key: "bad_commands", number: &l.BadCommands, def: 20, low: 1, high: 1 << 20},
 		{key: "compressed_sessions", number: &l.CompressedSessions, def: 1 << 16, low: 1, high: 1 << 30},

@@ -67,6 +67,54 @@ func TestAnsweredAsleep(t *testing.T) {
 	c.want("* 4 RECENT")
 }
 
+// TestExtensionsAsleep: a session with QRESYNC and a saved search result sleeps, answers from its record, and goes on where it was.
+func TestExtensionsAsleep(t *testing.T) {
+	cfg := testConfig()
+	cfg.Mailboxes.Warm = 0
+	srv := startServer(t, cfg, true)
+	inbox := srv.store.Create("demo", "", "INBOX")
+	for range 5 {
+		inbox.Append("Subject: x\r\n\r\nx", 0)
+	}
+	c := srv.dial(&script{t: t, file: "extensions"})
+	run := func(cmd string) { t.Helper(); wantOK(t, c, cmd) }
+	run("LOGIN demo secret")
+	run("ENABLE QRESYNC")
+	run("EXAMINE INBOX")
+	run("UID SEARCH RETURN (SAVE) 2,4:5")
+	if n := srv.imap.Stats().SavedBytes; n != 4 {
+		t.Errorf("%d bytes are saved, want 4", n)
+	}
+	ran, woken := srv.engine.Stats().Run, srv.imap.Mailboxes().Stats().Woken
+	for _, cmd := range []string{"NOOP", "CHECK", "ENABLE CONDSTORE QRESYNC", "STATUS INBOX (HIGHESTMODSEQ)"} {
+		run(cmd)
+	}
+	c.send([]byte("i IDLE\r\n"))
+	c.want("+ idling")
+	if now := srv.engine.Stats().Run; now != ran {
+		t.Errorf("%d commands on a worker", now-ran)
+	}
+	if s := srv.imap.Mailboxes().Stats(); s.Open != 0 || s.Woken != woken {
+		t.Errorf("the mailbox does not sleep: %+v", s)
+	}
+	inbox.Expunge(2)
+	inbox.SetFlags(5, backend.FlagSeen)
+	srv.poll()
+	c.want(`* 5 FETCH (UID 5 MODSEQ (8) FLAGS (\Seen \Recent))`)
+	c.want("* VANISHED 2")
+	c.want("* 4 RECENT")
+	c.send([]byte("DONE\r\n"))
+	c.want("i OK IDLE completed.")
+	c.send([]byte("j UID FETCH $ (FLAGS)\r\n"))
+	c.want(`* 3 FETCH (UID 4 FLAGS (\Recent))`)
+	c.want(`* 4 FETCH (UID 5 FLAGS (\Seen \Recent))`)
+	c.want("j OK UID FETCH completed.")
+	run("UNSELECT")
+	if n := srv.imap.Stats().SavedBytes; n != 0 {
+		t.Errorf("%d bytes are saved without a mailbox", n)
+	}
+}
+
 // TestAnUpdateIsMadeOnceForSleepers: many sessions in IDLE at one mailbox that sleeps cost one waking.
 func TestAnUpdateIsMadeOnceForSleepers(t *testing.T) {
 	cfg := testConfig()

@@ -52,7 +52,7 @@ func init() {
 		{name: "LOGIN", states: inNotAuthenticated, quick: quickLogin, run: runLogin},
 
 		{name: "COMPRESS", states: inAuthenticated, quick: quickCompress},
-		{name: "ENABLE", states: inAuthenticated, quick: quickEnable},
+		{name: "ENABLE", states: inAuthenticated, quick: quickEnable, run: runEnable},
 		{name: "NAMESPACE", states: inAuthenticated, quick: quickNamespace},
 		{name: "LIST", states: inAuthenticated, run: runList, sync: syncAll},
 		{name: "LSUB", states: inAuthenticated, run: runLsub, sync: syncAll},

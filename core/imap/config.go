@@ -32,6 +32,7 @@ type Config struct {
 	Autologout       time.Duration // without any input; RFC 3501 §5.4 wants 30 minutes at least
 	IdleKeepalive    time.Duration // between the lines that keep an IDLE's connection open
 
+	SavedResult   int // bytes of what SEARCH RETURN (SAVE) keeps for a session, [limits] saved_result; 0 = any
 	KeywordLength int // bytes of a keyword that a client sets, [limits] keyword_length; 0 = any
 
 	// AppendLimit is the size in bytes of the largest message that the session engine takes (session.Config.MaxMessage), 0 = not told.
@@ -51,6 +52,7 @@ func DefaultConfig() Config {
 		TrustLocal:       true,
 		MaxBad:           20,
 		KeywordLength:    50,
+		SavedResult:      64 << 10,
 		AuthFailureDelay: 2 * time.Second,
 		MaxFailureDelay:  15 * time.Second,
 		LoginTimeout:     3 * time.Minute,

@@ -29,7 +29,7 @@ func runMove(r *request) error {
 // copy copies or moves messages. code is COPYUID, "" if there was nothing to copy.
 func (r *request) copy(move bool) (code string, err error) {
 	r.d.SP()
-	set := r.d.NumSet()
+	set := r.numSet()
 	r.d.SP()
 	raw := r.d.Mailbox()
 	if err := r.end(); err != nil {

@@ -35,6 +35,8 @@ type Stats struct {
 	RefusedLoginRate    uint64 // … by [limits] login_rate
 	DroppedBad          uint64 // sessions ended by [limits] bad_commands
 	DroppedLate         uint64 // … by [imap] login_timeout
+	SavedBytes          int64  // of all saved search results
+	RefusedSaved        uint64 // search results that were not saved because of [limits] saved_result
 }
 
 // Stats returns the protocol's figures.
@@ -47,6 +49,8 @@ func (srv *Server) Stats() Stats {
 		RefusedLoginRate:    d.rate.Count(),
 		DroppedBad:          d.bad.Count(),
 		DroppedLate:         d.late.Count(),
+		SavedBytes:          srv.savedBytes.Load(),
+		RefusedSaved:        srv.savedRefused.Count(),
 	}
 }
 

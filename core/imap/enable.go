@@ -1,47 +1,65 @@
 package imap
 
+import "slices"
+
+// enables are the extensions that ENABLE knows, and what each turns on.
+var enables = map[string]uint8{
+	"CONDSTORE": enabledCondstore,
+	"QRESYNC":   enabledQresync | enabledCondstore, // RFC 7162 §3.2.3
+}
+
 // ENABLE (RFC 5161 §3.1): "ENABLE" 1*(SP capability). What is not known is
 // ignored; the ENABLED response names what is on now of what was asked for.
 func quickEnable(r *request) (bool, error) {
-	condstore := false
+	names, bits, err := r.parseEnable()
+	if err != nil {
+		return true, err
+	}
+	if bits&enabledCondstore != 0 && r.mustWait() {
+		return false, nil
+	}
+	r.enable(names, bits)
+	return true, nil
+}
+
+func runEnable(r *request) error {
+	names, bits, err := r.parseEnable()
+	if err == nil {
+		r.enable(names, bits)
+	}
+	return err
+}
+
+// parseEnable reads the command: what is known of it, and what that turns on.
+func (r *request) parseEnable() (names []string, bits uint8, err error) {
 	for r.d.OK() {
 		r.d.SP()
-		if r.d.Word() == "CONDSTORE" {
-			condstore = true
+		word := r.d.Word()
+		if b := enables[word]; b != 0 && r.srv.canEnable(b) && !slices.Contains(names, word) {
+			names, bits = append(names, word), bits|b
 		}
 		if r.d.AtEnd() {
 			break
 		}
 	}
-	if err := r.end(); err != nil {
-		return true, err
-	}
-	if !condstore {
-		r.s.WriteString("* ENABLED\r\n")
-		return true, nil
-	}
-	r.enableCondstore()
-	r.s.WriteString("* ENABLED CONDSTORE\r\n")
-	return true, nil
+	return names, bits, r.end()
 }
 
-// enableCondstore turns CONDSTORE on for the rest of the session: by ENABLE, by
-// SELECT or EXAMINE with the parameter, STATUS (HIGHESTMODSEQ), FETCH or SEARCH
-// MODSEQ, or FETCH CHANGEDSINCE. If a mailbox is selected, its HIGHESTMODSEQ is
-// told, since SELECT may not have (RFC 7162 §3.1).
-func (r *request) enableCondstore() {
-	if r.st.Enabled&enabledCondstore != 0 {
-		return
+// canEnable reports whether the server has an extension at all.
+func (srv *Server) canEnable(bits uint8) bool {
+	return bits&enabledCondstore == 0 || srv.modseqs != nil
+}
+
+func (r *request) enable(names []string, bits uint8) {
+	if bits&enabledCondstore != 0 {
+		r.enableCondstore()
 	}
-	r.st.Enabled |= enabledCondstore
-	if r.st.Proto != stateSelected {
-		return
-	}
-	modseq, ok := r.srv.boxes.ModSeqAt(r.s.Mailbox(), r.st.View)
-	if !ok {
-		return // the next command that looks at the mailbox tells
-	}
+	r.st.Enabled |= bits
 	b := r.s.Buffer()
-	*b = appendCode(*b, "HIGHESTMODSEQ", modseq, "Highest")
+	*b = append(*b, "* ENABLED"...)
+	for _, name := range names {
+		*b = append(append(*b, ' '), name...)
+	}
+	*b = append(*b, '\r', '\n')
 	r.s.Commit()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/roostmail/roost/core/backend"
-	"github.com/roostmail/roost/core/imapwire"
 	"github.com/roostmail/roost/core/mailbox"
 )
 
@@ -20,8 +19,11 @@ import (
 // in; a body goes through piece by piece, unless it has to be taken apart. seen.go sets \Seen.
 func runFetch(r *request) error {
 	r.d.SP()
-	set := r.d.NumSet()
+	set := r.numSet()
 	args, err := parseFetch(&r.d, r.cmd.uid)
+	if err == nil {
+		err = args.check(r)
+	}
 	if err != nil {
 		return err
 	}
@@ -31,6 +33,14 @@ func runFetch(r *request) error {
 	}
 	if args.has(fetchModSeq) {
 		r.enableCondstore() // RFC 7162 §3.1
+		if r.enabled(enabledQresync) {
+			r.told = r.view.HighestOf(ranges, args.changedSince)
+		}
+	}
+	if args.vanished {
+		if err := r.vanished(r.view, knownUIDs(r.view, set.NumSet), args.changedSince, 0); err != nil {
+			return err
+		}
 	}
 	f := r.srv.newFetch(r.ctx, r.view, r.mbox.Ref(), r.s)
 	f.recent = r.recent(r.view)
@@ -62,19 +72,6 @@ func (f *fetch) execute(args *fetchArgs, ranges []mailbox.SeqRange) error {
 		}
 	}
 	return f.run()
-}
-
-// messages resolves a message set of the command. A sequence number that no message has is an
-// error of the client's; a UID is not (RFC 3501 §6.4.8).
-func (r *request) messages(set imapwire.NumSet) ([]mailbox.SeqRange, error) {
-	if r.cmd.uid {
-		return r.view.UIDs(set), nil
-	}
-	ranges, ok := r.view.Seqs(set)
-	if !ok {
-		return nil, bad("Invalid messageset.")
-	}
-	return ranges, nil
 }
 
 // fetchFlush is how many bytes of responses are made before they are handed over.

@@ -73,6 +73,7 @@ type fetchArgs struct {
 	items        []fetchItem // those with first() first, otherwise in the order of the command
 	changedSince uint64      // only messages with a larger modseq
 	conditional  bool        // there is a changedSince
+	vanished     bool        // and expunged messages are wanted
 	seen         bool        // an item sets \Seen
 }
 
@@ -135,6 +136,9 @@ func parseFetch(d *imapwire.Decoder, uid bool) (*fetchArgs, error) {
 	if d.TrySP() {
 		d.List(func() { a.modifier(d, d.Name()) })
 	}
+	if a.vanished && (!uid || !a.conditional) { // RFC 7162 §3.2.6
+		d.Fail("VANISHED needs UID FETCH and CHANGEDSINCE")
+	}
 	d.End()
 	return a, d.Err()
 }
@@ -158,13 +162,27 @@ func (a *fetchArgs) item(d *imapwire.Decoder, name string) {
 
 // modifier reads the rest of a modifier, after its name.
 func (a *fetchArgs) modifier(d *imapwire.Decoder, name string) {
-	if name != "CHANGEDSINCE" { // RFC 7162 §3.1.4.1
+	switch name {
+	case "CHANGEDSINCE": // RFC 7162 §3.1.4.1
+		d.SP()
+		a.changedSince, a.conditional = d.Number64(), true
+		a.addWord("MODSEQ")
+	case "VANISHED": // RFC 7162 §3.2.6
+		a.vanished = true
+	default:
 		d.Failf("unknown FETCH modifier %.40q", name)
-		return
 	}
-	d.SP()
-	a.changedSince, a.conditional = d.Number64(), true
-	a.addWord("MODSEQ")
+}
+
+// check refuses what the command's grammar allows, and its meaning does not.
+func (a *fetchArgs) check(r *request) error {
+	switch {
+	case a.vanished && !r.enabled(enabledQresync): // RFC 7162 §3.2.6
+		return bad("QRESYNC is not enabled.")
+	case a.has(fetchModSeq):
+		return r.needModSeqs()
+	}
+	return nil
 }
 
 // parseSection reads "[" section "]" ["<" offset "." length ">"], after BODY or BODY.PEEK.

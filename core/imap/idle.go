@@ -32,6 +32,7 @@ func runIdle(r *request) error {
 			return err
 		}
 	}
+	r.tellHighest()
 	r.beginIdle()
 	return errNoReply
 }
@@ -72,7 +73,9 @@ func (r *request) runDone() {
 
 // idleUpdate tells an idling session what has happened.
 func (r *request) idleUpdate() {
-	if err := r.follow(false); err != nil {
+	err := r.follow(false)
+	r.tellHighest()
+	if err != nil {
 		r.srv.log.Debug("idle ends", "error", err)
 	}
 }

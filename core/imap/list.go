@@ -162,7 +162,7 @@ func (r *request) list(o *listOptions) error {
 	for _, m := range matched {
 		*b = o.append(*b, m)
 		if st := status[m]; st != nil { // RFC 5819 §2: after its LIST response
-			*b = appendStatus(*b, imapwire.AppendUTF7(nil, m.name), o.status, st)
+			*b = r.appendStatus(*b, imapwire.AppendUTF7(nil, m.name), o.status, st)
 		}
 		if err := r.s.Commit(); err != nil {
 			return errNoReply

@@ -31,6 +31,9 @@ type request struct {
 	// fresh: the command has looked at the mailbox already, and sync need not.
 	fresh bool
 	own   *ownChange // what the command itself did to flags, nil = nothing
+
+	told    uint64 // the highest modseq that the command has told of a message
+	highest uint64 // HIGHESTMODSEQ that a client with QRESYNC is still to be told, 0 = none
 }
 
 // request returns a request for a command on a loop; a worker sets its ctx.
@@ -191,6 +194,10 @@ func (r *request) finish(err error) {
 		return
 	}
 	resp := &r.ok
+	if err == nil && resp.code == "" && r.highest != 0 { // RFC 7162 §3.2.7
+		resp.code, r.highest = string(imapwire.AppendNumber([]byte("HIGHESTMODSEQ "), r.highest)), 0
+	}
+	r.tellHighest()
 	if err != nil {
 		resp = responseOf(err)
 		r.logError(err)
@@ -209,6 +216,17 @@ func (r *request) finish(err error) {
 	if r.then != nil {
 		r.then()
 	}
+}
+
+// tellHighest tells HIGHESTMODSEQ in a response of its own, if it is still to be told.
+func (r *request) tellHighest() {
+	if r.highest == 0 {
+		return
+	}
+	b := r.s.Buffer()
+	*b = appendCode(*b, "HIGHESTMODSEQ", r.highest, "Highest")
+	r.highest = 0
+	r.s.Commit()
 }
 
 // write writes a response with the command's tag.

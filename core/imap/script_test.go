@@ -85,6 +85,7 @@ type script struct {
 	cfg     imap.Config
 	watches bool
 	writes  bool           // storage can write
+	modseqs bool           // storage keeps modseqs
 	engine  session.Config // but for MaxSessions
 	srv     *server
 	conns   map[string]*conn
@@ -92,7 +93,7 @@ type script struct {
 }
 
 func runScript(t *testing.T, file, text string, cfg imap.Config) {
-	sc := &script{t: t, file: file, cfg: cfg, watches: true, conns: map[string]*conn{}, packet: map[string][]byte{}}
+	sc := &script{t: t, file: file, cfg: cfg, watches: true, modseqs: true, conns: map[string]*conn{}, packet: map[string][]byte{}}
 	lines := strings.Split(text, "\n")
 	for i := 0; i < len(lines); i++ {
 		sc.line = i + 1
@@ -215,6 +216,10 @@ func (sc *script) setConfig(f []string) {
 		sc.cfg.Mailboxes.Warm = mailbox.DefaultConfig.Warm
 	case "write":
 		sc.writes = f[1] == "true"
+	case "modseqs":
+		sc.modseqs = f[1] == "true"
+	case "saved_result":
+		sc.cfg.SavedResult, _ = strconv.Atoi(f[1])
 	case "message":
 		sc.engine.MaxMessage, _ = strconv.ParseInt(f[1], 10, 64)
 		sc.cfg.AppendLimit = uint64(sc.engine.MaxMessage)
@@ -245,6 +250,9 @@ func (sc *script) server() *server {
 		sc.srv = startServer(sc.t, sc.cfg, sc.watches, func(store *mailboxtest.Store, engine *session.Config) {
 			if sc.writes {
 				store.AllowWrites()
+			}
+			if !sc.modseqs {
+				store.WithoutModSeqs()
 			}
 			*engine = sc.engine
 		})
@@ -285,10 +293,11 @@ var storeOps = map[string]func(sc *script, ns, name, arg string){
 		}
 		sc.box(ns, name).Damage(parseUID(uid), err)
 	},
-	"recent": func(sc *script, ns, name, arg string) { sc.box(ns, name).SetFirstRecent(parseUID(arg)) },
-	"forget": func(sc *script, ns, name, arg string) { sc.box(ns, name).ForgetHistory() },
-	"create": func(sc *script, ns, name, arg string) { sc.server().store.Create("demo", ns, name) },
-	"delete": func(sc *script, ns, name, arg string) { sc.server().store.Delete("demo", ns, name) },
+	"recent":    func(sc *script, ns, name, arg string) { sc.box(ns, name).SetFirstRecent(parseUID(arg)) },
+	"nomodseqs": func(sc *script, ns, name, arg string) { sc.box(ns, name).DisableModSeqs() },
+	"forget":    func(sc *script, ns, name, arg string) { sc.box(ns, name).ForgetHistory() },
+	"create":    func(sc *script, ns, name, arg string) { sc.server().store.Create("demo", ns, name) },
+	"delete":    func(sc *script, ns, name, arg string) { sc.server().store.Delete("demo", ns, name) },
 	"damaged": func(sc *script, ns, name, arg string) {
 		sc.server().store.Fail(backend.Errorf(backend.KindCorrupted, ""))
 	},

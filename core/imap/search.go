@@ -11,8 +11,10 @@ import (
 	"github.com/roostmail/roost/core/message"
 )
 
-// SEARCH and UID SEARCH (RFC 3501 §6.4.4, §6.4.8; MODSEQ: RFC 7162 §3.1.5).
+// SEARCH and UID SEARCH (RFC 3501 §6.4.4, §6.4.8; MODSEQ: RFC 7162 §3.1.5): [SP "RETURN" SP options] search program.
 //
+//	search_return.go RETURN and the ESEARCH response (RFC 4731)
+//	search_save.go   the saved result, "$" (RFC 5182)
 //	search_key.go    the search program
 //	search_parse.go  its grammar
 //	search_match.go  what a key is worth for a message
@@ -20,11 +22,24 @@ import (
 // What the view knows is compared first; then come sizes and dates, header fields, and bodies, one call of storage
 // each, and each only for messages that are not decided by then.
 func runSearch(r *request) error {
-	key, err := parseSearch(&r.d, r.view)
+	options := parseSearchReturn(&r.d)
+	err := r.search(options)
+	if err != nil && options.save && !isBad(err) { // RFC 5182 §2.1
+		r.srv.setResult(r.s, nil)
+	}
+	return err
+}
+
+// search runs the command behind its options.
+func (r *request) search(options searchReturn) error {
+	key, err := parseSearch(&r.d, r.view, r.savedResult().NumSet)
 	if err != nil {
 		return err
 	}
 	if key.hasModSeq() {
+		if err := r.needModSeqs(); err != nil {
+			return err
+		}
 		r.enableCondstore() // RFC 7162 §3.1
 	}
 	s := r.srv.newSearch(r.ctx, r.view, r.mbox.Ref(), key)
@@ -32,7 +47,15 @@ func runSearch(r *request) error {
 	if err := s.run(); err != nil && s.aborted {
 		return err
 	}
-	return errorsOf(s.failures.outcome("searched"), s.answer(r.s, r.cmd.uid))
+	outcome := s.failures.outcome("searched")
+	if !options.extended {
+		return errorsOf(outcome, s.answer(r.s, r.cmd.uid))
+	}
+	result := s.result(options, r.cmd.uid)
+	if outcome == nil && options.save {
+		outcome = r.saveResult(result.saved)
+	}
+	return errorsOf(outcome, result.write(r.s, r.tag, r.cmd.uid))
 }
 
 // errorsOf returns the first error.

@@ -13,13 +13,15 @@ import (
 
 // searchParser reads search programs. View resolves message sets and keywords.
 type searchParser struct {
-	d    *imapwire.Decoder
-	view *mailbox.View
+	d     *imapwire.Decoder
+	view  *mailbox.View
+	saved imapwire.NumSet // UIDs of "$"
 }
 
 // parseSearch reads [SP "CHARSET" SP charset] 1*(SP search-key) (RFC 3501 §9: search). The keys are one searchAnd.
-func parseSearch(d *imapwire.Decoder, v *mailbox.View) (*searchKey, error) {
-	p := searchParser{d, v}
+// saved are the UIDs that "$" stands for.
+func parseSearch(d *imapwire.Decoder, v *mailbox.View, saved imapwire.NumSet) (*searchKey, error) {
+	p := searchParser{d, v, saved}
 	d.SP()
 	if d.TryWord("CHARSET") {
 		d.SP()
@@ -71,6 +73,8 @@ func (p *searchParser) key() searchKey {
 			d.Fail("expected search key")
 		}
 		return k
+	case c == '$': // RFC 5182 §2.1
+		return p.savedKey()
 	case c == '*' || '0' <= c && c <= '9':
 		ranges, _ := p.view.Seqs(d.NumSet())
 		return searchKey{op: searchSet, ranges: ranges}
@@ -90,6 +94,12 @@ func (p *searchParser) key() searchKey {
 		return searchKey{op: op, day: dayOf(d.Date()), sent: strings.HasPrefix(word, "SENT")}
 	}
 	return p.otherKey(word)
+}
+
+// savedKey reads "$": the messages that SEARCH has saved.
+func (p *searchParser) savedKey() searchKey {
+	p.d.Byte('$')
+	return searchKey{op: searchSet, ranges: p.view.UIDs(p.saved)}
 }
 
 func not(k searchKey) searchKey { return searchKey{op: searchNot, keys: []searchKey{k}} }
@@ -112,6 +122,9 @@ func (p *searchParser) otherKey(word string) searchKey {
 		return not(p.keywordKey())
 	case "UID":
 		d.SP()
+		if d.Peek() == '$' {
+			return p.savedKey()
+		}
 		return searchKey{op: searchSet, ranges: p.view.UIDs(d.NumSet())}
 	case "NOT":
 		return not(p.nested())

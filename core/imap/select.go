@@ -7,23 +7,32 @@ import (
 )
 
 // SELECT and EXAMINE (RFC 3501 §6.3.1, §6.3.2): mailbox [SP "(" select-param *(SP select-param) ")"]
-// (RFC 4466 §2.1), with the parameter CONDSTORE (RFC 7162 §3.1.8). SELECT opens the mailbox
+// (RFC 4466 §2.1), with the parameters CONDSTORE (RFC 7162 §3.1.8) and QRESYNC (qresync.go). SELECT opens the mailbox
 // READ-WRITE if storage can write it.
 func runSelect(r *request) error {
 	r.d.SP()
 	raw := r.d.Mailbox()
 	condstore := false
+	var resync *resync
 	if r.d.TrySP() {
 		r.d.List(func() {
-			at := r.d.Pos()
-			if r.d.Word() != "CONDSTORE" && r.d.OK() {
-				r.d.FailAt(at, "unknown parameter "+quote(r.d.Since(at)))
+			switch at := r.d.Pos(); r.d.Word() {
+			case "CONDSTORE":
+				condstore = true
+			case "QRESYNC":
+				resync = r.parseResync()
+			default:
+				if r.d.OK() {
+					r.d.FailAt(at, "unknown parameter "+quote(r.d.Since(at)))
+				}
 			}
-			condstore = true
 		})
 	}
 	if err := r.end(); err != nil {
 		return err
+	}
+	if resync != nil && !r.enabled(enabledQresync) { // RFC 7162 §3.2.5
+		return bad("QRESYNC is not enabled.")
 	}
 	// Whatever comes of this, no mailbox is selected before (RFC 3501 §6.3.1).
 	if r.st.Proto == stateSelected {
@@ -57,9 +66,21 @@ func runSelect(r *request) error {
 			}
 		}
 	}
+	if r.enabled(enabledCondstore) {
+		r.keepModSeqs()
+		if now, err := m.At(r.st.View); err == nil {
+			v = now
+		}
+	}
 	b := r.s.Buffer()
-	*b = appendSelected(*b, v, r.recent(v), r.mayWrite())
+	*b = appendSelected(*b, v, r.recent(v), r.mayWrite(), r.srv.modseqs != nil)
 	r.s.Commit()
+	if resync != nil && resync.uidValidity == v.UIDValidity {
+		if err := r.resync(v, resync); err != nil { // a client that went on would believe itself in step
+			r.srv.closeMailbox(r.s)
+			return err
+		}
+	}
 	return nil
 }
 
@@ -76,7 +97,7 @@ func (r *request) openToWrite(m *mailbox.Mailbox, v *mailbox.View) bool {
 }
 
 // appendSelected appends the untagged data of SELECT in Dovecot's order.
-func appendSelected(b []byte, v *mailbox.View, recent mailbox.Recent, mayWrite bool) []byte {
+func appendSelected(b []byte, v *mailbox.View, recent mailbox.Recent, mayWrite, modseqs bool) []byte {
 	b = appendFlagsLines(b, v, mayWrite)
 	b = appendCount(b, v.Len(), " EXISTS\r\n")
 	b = appendCount(b, recent.Count(v), " RECENT\r\n")
@@ -85,6 +106,9 @@ func appendSelected(b []byte, v *mailbox.View, recent mailbox.Recent, mayWrite b
 	}
 	b = appendCode(b, "UIDVALIDITY", uint64(v.UIDValidity), "UIDs valid")
 	b = appendCode(b, "UIDNEXT", uint64(v.UIDNext), "Predicted next UID")
+	if !modseqs { // RFC 7162 §3.1.2.2
+		return append(b, "* OK [NOMODSEQ] No permanent mod-sequences\r\n"...)
+	}
 	return appendCode(b, "HIGHESTMODSEQ", v.HighestModSeq, "Highest") // RFC 7162 §3.1.2.1
 }
 

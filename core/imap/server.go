@@ -21,7 +21,8 @@ type Server struct {
 	cfg     Config
 	auth    backend.Auth
 	storage backend.Storage
-	writer  backend.Writer // nil: storage only reads
+	writer  backend.Writer  // nil: storage only reads
+	modseqs backend.ModSeqs // nil: storage keeps no modseqs
 	log     *slog.Logger
 	names   names
 	users   *users.Users
@@ -31,6 +32,9 @@ type Server struct {
 	logins  atomic.Uint64
 	pool    sync.Pool // of *request
 	quiet   *quiet.Watch
+
+	savedBytes   atomic.Int64 // of all saved search results
+	savedRefused session.RefusalCount
 }
 
 // quietAfter is for how long no command has needed a worker when the server gives back the memory that its work has left behind.
@@ -55,6 +59,9 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 		srv.boxes.Trim()
 		quiet.FreeMemory()
 	})
+	if m, ok := storage.(backend.ModSeqs); ok && storage.Info().Has(backend.CapModSeqs) {
+		srv.modseqs = m
+	}
 	srv.pool.New = func() any { return new(request) }
 	if srv.boxes, err = mailbox.NewRegistry(cfg.Mailboxes, storage, srv.changed, log); err != nil {
 		return nil, fmt.Errorf("imap: %w", err)
@@ -135,6 +142,7 @@ func (srv *Server) closeMailbox(s *session.Session) {
 		return
 	}
 	s.SetMailbox(0)
+	srv.setResult(s, nil) // RFC 5182 §2.1
 	srv.boxes.Leave(id, st.View, owner(s))
 	st.View = 0
 	st.Flags &^= flagReadWrite | flagRecent

@@ -24,13 +24,20 @@ const (
 const flagSASL = flagSASLPlain | flagSASLUser | flagSASLPass
 
 // State.Enabled.
-const enabledCondstore uint8 = 1 << iota // RFC 7162 §3.1
+const (
+	enabledCondstore uint8 = 1 << iota // RFC 7162 §3.1
+	enabledQresync                     // RFC 7162 §3.2.3; never without enabledCondstore
+)
+
+// enabled reports whether the client has turned an extension on.
+func (r *request) enabled(bit uint8) bool { return r.st.Enabled&bit != 0 }
 
 // extra is the rare state of a session, freed when it is empty.
 type extra struct {
 	tag   string // of IDLE or AUTHENTICATE, if it is too long for State.Tag
 	user  string // of AUTHENTICATE LOGIN
 	reply []byte // answer to a refused login, which waits
+	found []byte // UIDs that "$" stands for (search_save.go)
 }
 
 // change changes the session's extra.
@@ -40,7 +47,7 @@ func change(s *session.Session, f func(x *extra)) {
 		x = &extra{}
 	}
 	f(x)
-	if x.tag == "" && x.user == "" && x.reply == nil {
+	if x.tag == "" && x.user == "" && x.reply == nil && x.found == nil {
 		s.SetExtra(nil)
 		return
 	}

@@ -29,7 +29,7 @@ func quickStatus(r *request) (bool, error) {
 	if err != nil {
 		return true, err
 	}
-	if r.st.Proto == stateSelected && !r.upToDate() {
+	if r.st.Proto == stateSelected && !r.upToDate() || items&backend.StatusHighestModSeq != 0 && r.mustWait() {
 		return false, nil
 	}
 	if r.st.Proto == stateSelected {
@@ -69,7 +69,7 @@ func (r *request) status() (raw []byte, items backend.StatusItems, ref backend.M
 func (r *request) writeStatus(raw []byte, items backend.StatusItems, st *backend.MailboxStatus) {
 	r.statusEnables(items)
 	b := r.s.Buffer()
-	*b = appendStatus(*b, raw, items, st)
+	*b = r.appendStatus(*b, raw, items, st)
 	r.s.Commit()
 }
 
@@ -117,8 +117,12 @@ func (r *request) statusEnables(items backend.StatusItems) {
 	}
 }
 
-// appendStatus appends a STATUS response (RFC 3501 §7.2.4). name is in modified UTF-7.
-func appendStatus(b []byte, name []byte, items backend.StatusItems, st *backend.MailboxStatus) []byte {
+// appendStatus appends a STATUS response (RFC 3501 §7.2.4). name is as the client knows it.
+func (r *request) appendStatus(b []byte, name []byte, items backend.StatusItems, st *backend.MailboxStatus) []byte {
+	if r.srv.modseqs == nil { // RFC 7162 §3.1.7
+		none := *st
+		none.HighestModSeq, st = 0, &none
+	}
 	b = append(b, "* STATUS "...)
 	b = imapwire.AppendAString(b, name)
 	sep := byte('(')

@@ -16,7 +16,7 @@ import (
 // The FETCH responses are sync's (ownChange): what the command did is told together with what others did meanwhile.
 func runStore(r *request) error {
 	r.d.SP()
-	set := r.d.NumSet()
+	set := r.numSet()
 	args, err := r.parseStore()
 	if err != nil {
 		return err
@@ -26,6 +26,9 @@ func runStore(r *request) error {
 		return err
 	}
 	if args.conditional {
+		if err := r.needModSeqs(); err != nil {
+			return err
+		}
 		r.enableCondstore() // RFC 7162 §3.1
 	}
 	uids := r.view.UIDsOf(ranges)

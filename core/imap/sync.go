@@ -2,6 +2,7 @@ package imap
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/roostmail/roost/core/imapwire"
 	"github.com/roostmail/roost/core/mailbox"
@@ -52,12 +53,21 @@ func (r *request) sync(noExpunge bool) error {
 		}
 	}
 	if u.From == u.To && r.own == nil {
+		if r.enabled(enabledQresync) {
+			r.highest = highest(r.told, u.To.HighestModSeq, u.To.HighestModSeq, false)
+		}
 		return nil
 	}
 	recent := r.recent(u.To)
-	t := updateText{u: u, condstore: r.st.Enabled&enabledCondstore != 0, mayWrite: r.mayWrite(), recent: recent}
+	t := updateText{u: u, condstore: r.enabled(enabledCondstore), qresync: r.enabled(enabledQresync), mayWrite: r.mayWrite(), recent: recent}
+	t.uid = t.condstore // RFC 7162 §3.2.4
 	if r.own != nil {
-		t.own, t.uid = r.own.story(m, u), r.cmd.uid
+		t.own = r.own.story(m, u)
+		t.uid = t.uid || r.cmd.uid
+	}
+	if t.qresync {
+		always := len(u.Expunged) > 0 && r.cmd != nil && strings.HasSuffix(r.cmd.name, "EXPUNGE") // RFC 7162 §3.2.7, §3.2.9
+		r.highest = highest(max(r.told, t.told()), u.From.HighestModSeq, u.To.HighestModSeq, always)
 	}
 	if t.shared() {
 		r.s.Write(m.Memo(t.key(), t.render))

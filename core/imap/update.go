@@ -10,12 +10,12 @@ import (
 // updateText makes the untagged responses of an update, all but RECENT, for one session. It is the same
 // for all who differ neither in the settings nor in what is \Recent of the messages that changed.
 type updateText struct {
-	u                   *mailbox.Update
-	condstore, mayWrite bool
-	recent              mailbox.Recent
+	u                            *mailbox.Update
+	condstore, qresync, mayWrite bool
+	recent                       mailbox.Recent
 
 	own *ownStory // nil: the command has changed no flags
-	uid bool      // FETCH responses have the UID (RFC 3501 §6.4.8)
+	uid bool      // FETCH responses have the UID (RFC 3501 §6.4.8); if own is nil it is the same as condstore
 }
 
 // shared reports whether other sessions may get the same text.
@@ -38,6 +38,9 @@ func (t *updateText) key() mailbox.MemoKey {
 	if t.mayWrite {
 		k.Kind |= 2
 	}
+	if t.qresync {
+		k.Kind |= 4
+	}
 	return k
 }
 
@@ -49,21 +52,58 @@ func (t *updateText) render() []byte {
 	if u.NewKeywords() {
 		b = appendFlagsLines(b, u.To, t.mayWrite)
 	}
-	changed := u.Changed
-	if t.own != nil {
-		changed = t.own.merge(u)
-	}
-	for _, c := range changed {
+	for _, c := range t.changed() {
 		flags, modseq := t.say(c)
 		b = t.appendFetch(b, c.Message, flags, modseq)
 	}
-	for _, seq := range slices.Backward(u.Expunged) {
-		b = appendCount(b, uint32(seq), " EXPUNGE\r\n")
+	if t.qresync { // RFC 7162 §3.2.10
+		b = t.appendVanished(b)
+	} else {
+		b = t.appendExpunged(b)
 	}
 	if u.Appended() > 0 {
 		b = appendCount(b, u.To.Len(), " EXISTS\r\n")
 	}
 	return b
+}
+
+// changed returns the messages of which something may have to be told.
+func (t *updateText) changed() []mailbox.Changed {
+	if t.own != nil {
+		return t.own.merge(t.u)
+	}
+	return t.u.Changed
+}
+
+// told returns the highest modseq of a message that the text tells.
+func (t *updateText) told() (modseq uint64) {
+	for _, c := range t.changed() {
+		if _, ok := t.say(c); ok {
+			modseq = max(modseq, c.ModSeq)
+		}
+	}
+	return modseq
+}
+
+func (t *updateText) appendExpunged(b []byte) []byte {
+	for _, seq := range slices.Backward(t.u.Expunged) {
+		b = appendCount(b, uint32(seq), " EXPUNGE\r\n")
+	}
+	return b
+}
+
+func (t *updateText) appendVanished(b []byte) []byte {
+	if len(t.u.Expunged) == 0 {
+		return b
+	}
+	uids := make([]uint32, 0, len(t.u.Expunged))
+	for _, seq := range t.u.Expunged {
+		m, _ := t.u.From.Message(seq)
+		uids = append(uids, uint32(m.UID))
+	}
+	b = append(b, "* VANISHED "...)
+	b = imapwire.AppendNumSet(b, imapwire.RangesOf(uids))
+	return append(b, '\r', '\n')
 }
 
 // say decides what is told of a message.

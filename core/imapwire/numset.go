@@ -108,6 +108,14 @@ func joinRanges(rs []NumRange) []NumRange {
 	return rs[:n]
 }
 
+// Count returns how many different numbers the set has. "*" counts for nothing.
+func (s NumSet) Count() (n uint64) {
+	for _, r := range s.Ranges(0) {
+		n += uint64(r.Stop-r.Start) + 1
+	}
+	return n
+}
+
 // RangesOf returns ascending numbers as ranges, as AppendNumSet takes them. None of the numbers is 0.
 func RangesOf(numbers []uint32) []NumRange {
 	var rs []NumRange

@@ -64,6 +64,8 @@ var figures = []figure{
 	{"refused_login_rate_total", "Logins refused by [limits] login_rate.", true, func(f stats) float64 { return float64(f.protocol.RefusedLoginRate) }},
 	{"dropped_bad_commands_total", "Sessions ended by [limits] bad_commands.", true, func(f stats) float64 { return float64(f.protocol.DroppedBad) }},
 	{"dropped_login_timeout_total", "Sessions ended by [imap] login_timeout.", true, func(f stats) float64 { return float64(f.protocol.DroppedLate) }},
+	{"saved_results_bytes", "Bytes of the saved results of SEARCH of all sessions.", false, func(f stats) float64 { return float64(f.protocol.SavedBytes) }},
+	{"refused_saved_result_total", "Results of SEARCH that were not saved because of [limits] saved_result.", true, func(f stats) float64 { return float64(f.protocol.RefusedSaved) }},
 	{"refused_files_total", "Connections refused for lack of descriptors.", true, func(f stats) float64 { return float64(f.engine.RefusedFiles) }},
 	{"refused_input_total", "Lines, literals, commands and messages beyond their limits.", true, func(f stats) float64 { return float64(f.engine.RefusedInput) }},
 	{"refused_spool_total", "Messages for which there was no room, by [limits] spool or spool_files.", true, func(f stats) float64 { return float64(f.engine.RefusedSpool) }},

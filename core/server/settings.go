@@ -48,6 +48,7 @@ func (s *Server) imapConfig() imap.Config {
 	i.Version = s.opts.Version
 	i.AllowPlaintextAuth = c.IMAP.AllowPlaintextAuth
 	i.MaxBad = c.Limits.BadCommands
+	i.SavedResult = c.Limits.SavedResult
 	i.KeywordLength = c.Limits.KeywordLength
 	i.AuthFailureDelay = c.AuthFailureDelay
 	i.MaxFailureDelay = c.MaxFailureDelay
