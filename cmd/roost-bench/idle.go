@@ -59,7 +59,7 @@ What each figure is, and the command for it: docs/bench.md. Needs root, and the 
 	fl.IntVar(&f.sessions, "sessions", 0, "sessions (default: as many as the system allows)")
 	fl.IntVar(&f.clients, "clients", 2, "client processes over which the sessions are spread")
 	fl.StringVar(&f.users, "users", "own", "own: every session is another user's and has that user's mailbox selected; one: all are one user's")
-	fl.StringVar(&f.mix, "mix", "selected,idle", "states of the sessions with weights, such as selected=3,idle: unauthenticated, authenticated, selected, idle, command and literal (half received), unsent (output that the client does not take)")
+	fl.StringVar(&f.mix, "mix", "selected,idle", "states of the sessions with weights, such as selected=3,idle: unauthenticated, authenticated, selected, idle, command and literal (half received), unsent (output that the client does not take), compressed (selected, with COMPRESS)")
 	fl.StringSliceVar(&f.tls, "tls", []string{"none", "1.3"}, "one run for each of: none, 1.3, 1.2, mix (a third each)")
 	fl.DurationVar(&f.settle, "settle", 30*time.Second, "how long to wait at most until memory does not change any more")
 	fl.DurationVar(&f.rest, "rest", 30*time.Second, "how long to measure the processor's time at rest; 0 = not")

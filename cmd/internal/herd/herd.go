@@ -116,7 +116,7 @@ func (h *Herd) open(s *session, i int, addrs [2]netip.AddrPort, scratch []byte) 
 			return fmt.Errorf("LOGIN: %w", err)
 		}
 	}
-	if s.state == Selected || s.state == Idle || s.state == HalfCommand {
+	if s.state == Selected || s.state == Idle || s.state == HalfCommand || s.state == Compressed {
 		if err := s.command(&h.traffic, scratch, "SELECT "+h.o.Mailbox); err != nil {
 			return fmt.Errorf("SELECT: %w", err)
 		}

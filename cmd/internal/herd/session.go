@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"strconv"
 	"sync/atomic"
 
@@ -12,20 +13,29 @@ import (
 
 // session is one connection. It is used by one goroutine at a time, but for wakeAtRate, where one sends and one reads.
 type session struct {
-	stream stream
-	tls    *tls.Conn
-	state  State
-	tags   uint32       // used
-	idle   string       // tag of the running IDLE
-	sent   atomic.Int64 // wakeAtRate: when the command went out, ns of the monotonic clock; 0 = none is out
-	buf    []byte       // received and not yet used
-	err    error        // the session is lost
+	stream  stream
+	tls     *tls.Conn
+	inflate io.Reader // nil: not compressed
+	state   State
+	tags    uint32       // used
+	idle    string       // tag of the running IDLE
+	sent    atomic.Int64 // wakeAtRate: when the command went out, ns of the monotonic clock; 0 = none is out
+	buf     []byte       // received and not yet used
+	err     error        // the session is lost
 }
 
 // traffic counts the bytes of a herd, without those of TLS.
 type traffic struct{ in, out atomic.Int64 }
 
 func (s *session) read(t *traffic, b []byte) (n int, err error) {
+	if s.inflate != nil {
+		return s.inflate.Read(b)
+	}
+	return s.readWire(t, b)
+}
+
+// readWire reads what is not decompressed.
+func (s *session) readWire(t *traffic, b []byte) (n int, err error) {
 	if s.tls != nil {
 		n, err = s.tls.Read(b)
 	} else {
@@ -36,13 +46,19 @@ func (s *session) read(t *traffic, b []byte) (n int, err error) {
 }
 
 func (s *session) send(t *traffic, text string) error {
+	b := []byte(text)
 	var err error
-	if s.tls != nil {
-		_, err = s.tls.Write([]byte(text))
-	} else {
-		_, err = s.stream.Write([]byte(text))
+	if s.inflate != nil {
+		if b, err = deflate(text); err != nil {
+			return err
+		}
 	}
-	t.out.Add(int64(len(text)))
+	if s.tls != nil {
+		_, err = s.tls.Write(b)
+	} else {
+		_, err = s.stream.Write(b)
+	}
+	t.out.Add(int64(len(b)))
 	return err
 }
 
@@ -130,6 +146,8 @@ func (s *session) settle(t *traffic, scratch []byte) error {
 		}
 		_, err := s.until(t, scratch, "+")
 		return err
+	case Compressed:
+		return s.compress(t, scratch)
 	case HalfCommand:
 		return s.send(t, s.tag()+" NO")
 	case HalfLiteral:
@@ -188,6 +206,6 @@ func (s *session) check(t *traffic, scratch []byte) error {
 func (s *session) close() {
 	if s.stream.fd > 0 {
 		unix.Close(s.stream.fd)
-		s.stream.fd, s.tls, s.buf = 0, nil, nil
+		s.stream.fd, s.tls, s.inflate, s.buf = 0, nil, nil, nil
 	}
 }

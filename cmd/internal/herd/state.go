@@ -18,10 +18,11 @@ const (
 	HalfCommand // selected, and in the middle of a command line
 	HalfLiteral // authenticated, and in the middle of a literal
 	Unsent      // authenticated, and does not read what it has asked for
+	Compressed  // selected, with COMPRESS, after some 2 KB of commands
 	states
 )
 
-var stateNames = [states]string{"unauthenticated", "authenticated", "selected", "idle", "command", "literal", "unsent"}
+var stateNames = [states]string{"unauthenticated", "authenticated", "selected", "idle", "command", "literal", "unsent", "compressed"}
 
 func (s State) String() string { return stateNames[s] }
 

@@ -39,7 +39,7 @@ func openHerd(t *testing.T, o herd.Options) *herd.Herd {
 
 func everyState(t *testing.T) herd.Mix {
 	t.Helper()
-	m, err := herd.ParseMix("unauthenticated,authenticated,selected,idle,command,literal,unsent")
+	m, err := herd.ParseMix("unauthenticated,authenticated,selected,idle,command,literal,unsent,compressed")
 	must(t, err)
 	return m
 }
@@ -48,12 +48,12 @@ func everyState(t *testing.T) herd.Mix {
 // afterwards, go on with what they were doing, and are alive again.
 func TestHerdOfEveryState(t *testing.T) {
 	r := startForHerd(t, 1)
-	h := openHerd(t, herd.Options{Addr: r.Addr, TLSAddr: r.TLSAddr, Users: "u0", N: 300, TLS: "mix", Mix: everyState(t)})
-	waitFor(t, "more than a record kept for the 3 in 7 with a command, a literal or output that waits", func() bool {
-		return metric(t, r, "roost_session_extras") >= 3*42
+	h := openHerd(t, herd.Options{Addr: r.Addr, TLSAddr: r.TLSAddr, Users: "u0", N: 344, TLS: "mix", Mix: everyState(t)})
+	waitFor(t, "more than a record kept for the 4 in 8 with a command, a literal, output that waits, or compression", func() bool {
+		return metric(t, r, "roost_session_extras") >= 4*42 && metric(t, r, "roost_sessions_compressed") >= 42
 	})
 	for range 2 {
-		if c := h.Check(); c.Lost != 0 || c.Alive != 300 {
+		if c := h.Check(); c.Lost != 0 || c.Alive != 344 {
 			t.Fatalf("%d alive, %d lost %v: %s", c.Alive, c.Lost, c.LostIn, c.Error)
 		}
 	}
