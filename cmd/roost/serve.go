@@ -5,11 +5,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/roostmail/roost/core/config"
+	"github.com/roostmail/roost/core/keeper"
 	"github.com/roostmail/roost/core/server"
 )
 
@@ -30,11 +32,63 @@ SIGHUP reads FILE again and takes over the certificate and the log level.`,
 			if err != nil {
 				return err
 			}
+			if c.Keeper.Enabled {
+				return keep(c)
+			}
 			return run(cmd.Context(), c, nil)
 		},
 	}
 	configFlag(c, &file)
 	return c
+}
+
+// coreCommand is what the keeper runs.
+func coreCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:    "core --config FILE",
+		Short:  "serve, started by roost serve",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := config.Load(file, bundle.Catalog())
+			if err != nil {
+				return err
+			}
+			return run(cmd.Context(), c, nil)
+		},
+	}
+	configFlag(c, &file)
+	return c
+}
+
+// keep runs core as a child process, whose sessions outlive it.
+func keep(c *config.Config) error {
+	file, err := filepath.Abs(c.File)
+	if err != nil {
+		return err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	log, _ := server.NewLogger(c.Log, os.Stderr)
+	code, err := keeper.Run(keeper.Options{
+		Program:         program,
+		Args:            []string{"core", "--config", file},
+		Control:         c.Keeper.Control,
+		Log:             log,
+		PrepareTimeout:  c.Keeper.PrepareTimeout,
+		HandoverTimeout: c.Keeper.HandoverTimeout,
+		Signals:         signals,
+	})
+	if err != nil || code == 0 {
+		return err
+	}
+	return &exitCode{code: code} // core has said why
 }
 
 // configFlag adds the required flag --config.
@@ -52,8 +106,16 @@ func run(ctx context.Context, c *config.Config, ready func(*server.Server) error
 	defer signal.Stop(signals)
 	log, level := server.NewLogger(c.Log, os.Stderr)
 	slog.SetDefault(log)
+	client, err := keeper.Connect()
+	if err != nil {
+		return err
+	}
+	var freeze <-chan struct{} // never, without a keeper
+	if client != nil {
+		freeze = client.Freeze
+	}
 	startCtx, started := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
-	s, err := server.Start(startCtx, server.Options{Config: c, Bundle: bundle, Version: version, Log: log, Level: level})
+	s, err := server.Start(startCtx, server.Options{Config: c, Bundle: bundle, Version: version, Log: log, Level: level, Keeper: client})
 	started()
 	if err != nil {
 		return err
@@ -64,15 +126,19 @@ func run(ctx context.Context, c *config.Config, ready func(*server.Server) error
 			return err
 		}
 	}
-	for sig := range signals {
-		if sig == syscall.SIGHUP {
-			reload(s, c.File, log)
-			continue
+	for {
+		select {
+		case <-freeze:
+			return s.HandOver(ctx)
+		case sig := <-signals:
+			if sig == syscall.SIGHUP {
+				reload(s, c.File, log)
+				continue
+			}
+			log.Info("ending", "signal", sig)
+			return drain(ctx, s, signals)
 		}
-		log.Info("ending", "signal", sig)
-		return drain(ctx, s, signals)
 	}
-	return nil
 }
 
 // reload reads the configuration again. A mistake in it is logged, and the server goes on as before.

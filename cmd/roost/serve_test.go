@@ -42,7 +42,11 @@ func TestServe(t *testing.T) {
 			if err := json.Unmarshal([]byte(line), &ready); err != nil || len(ready.IMAP) != 1 || len(ready.IMAPS) != 1 || ready.Admin == "" {
 				t.Fatalf("%v: %s", err, line)
 			}
-			if n, want := len(children(t, r.cmd.Process.Pid)), map[string]int{"process": 3, "inproc": 0}[isolation]; n != want {
+			core := children(t, r.cmd.Process.Pid)
+			if len(core) != 1 {
+				t.Fatalf("the keeper has %d children", len(core))
+			}
+			if n, want := len(children(t, core[0])), map[string]int{"process": 3, "inproc": 0}[isolation]; n != want {
 				t.Errorf("%d child processes, want %d", n, want)
 			}
 			c, err := rig.DialTLS(ready.IMAPS[0])

@@ -43,6 +43,7 @@ var arrows = []arrow{
 	{"core/hibernate", []string{"core/mailbox", "core/backend"}, "says which mailboxes stay warm; it reaches the policy by its interface, and no session"},
 	{"core/host", []string{"core/backend", "core/pluginrpc", "proto"}, "supervises processes; knows no session"},
 	{"core/cluster", append([]string{"core/session", "core/imap", "proto"}, middle...), "carries commands and records between machines"},
+	{"core/keeper", nil, "holds descriptors and memory that it does not understand, so that it has no reason to die"},
 	{"core/admin", []string{"core/backend"}, "is given what to show as functions, so that it can not reach into the server"},
 
 	{"core/server", []string{"core", "notifier"}, "puts the parts of core together; plugins reach it only as values of core/backend, passed in by cmd"},
@@ -55,7 +56,7 @@ var arrows = []arrow{
 	{"plugins/notify", []string{"plugins/sdk", "core/backend"}, "plugins see the SDK and the interfaces, never core or each other"},
 	{"plugins/state", []string{"plugins/sdk", "core/backend"}, "plugins see the SDK and the interfaces, never core or each other"},
 
-	{"cmd", []string{"core/server", "core/config", "core/backend", "plugins", "mdbox/dump", "mdbox"}, "flags, wiring and signals: the one place that knows both core and the bundled plugins"},
+	{"cmd", []string{"core/server", "core/keeper", "core/config", "core/backend", "plugins", "mdbox/dump", "mdbox"}, "flags, wiring and signals: the one place that knows both core and the bundled plugins"},
 	{"cmd/roost-bench", []string{"cmd/internal", "core/session", "core/mailbox", "core/backend"}, "drives servers from outside, like any client; core's tables it fills directly, at sizes for which no machine has descriptors"},
 	{"contrib", []string{"plugins/sdk", "core/backend"}, "examples see what a plugin's author sees"},
 }

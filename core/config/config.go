@@ -29,6 +29,7 @@ type Config struct {
 	Admin       Admin
 	Limits      Limits
 	Log         Log
+	Keeper      Keeper
 
 	AuthFailureDelay time.Duration // [auth] failure_delay
 	MaxFailureDelay  time.Duration // [auth] failure_delay_max
@@ -157,6 +158,7 @@ func parse(file, dir, text string, bundled Catalog) (*Config, Errors) {
 	c.Limits = readLimits(root.sub("limits"))
 	c.Hibernation = readHibernation(hibernation, r, c.Limits)
 	c.Log = readLog(root.sub("log"))
+	c.Keeper = readKeeper(root.sub("keeper"))
 	root.done()
 	d.errs.sort()
 	return c, d.errs

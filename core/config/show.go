@@ -65,6 +65,11 @@ func (c *Config) Show(w io.Writer) error {
 			p.set(l.key, *l.number)
 		}
 	}
+	p.section("keeper")
+	p.set("enabled", c.Keeper.Enabled)
+	p.set("control", quote(c.Keeper.Control))
+	p.set("prepare_timeout", duration(c.Keeper.PrepareTimeout))
+	p.set("handover_timeout", duration(c.Keeper.HandoverTimeout))
 	p.section("log")
 	p.set("level", quote(strings.ToLower(c.Log.Level.String())))
 	p.set("format", quote(c.Log.Format))

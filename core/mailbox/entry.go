@@ -150,6 +150,7 @@ var errFull = errors.New("mailbox: the table is full")
 
 // tables is what is outside of Go's heap.
 type tables struct {
+	option  slab.Option
 	users   *users.Users
 	entries *slab.Table[entry]
 	blobs   *slab.Blobs
@@ -159,28 +160,33 @@ type tables struct {
 	byWatch *slab.Index
 }
 
-func newTables() (*tables, error) {
-	t := &tables{}
-	var errs [7]error
-	t.users, errs[0] = users.New()
-	t.entries, errs[1] = slab.New[entry]("roost mailboxes", maxMailboxes, 0)
-	t.blobs, errs[2] = slab.NewBlobs("roost mailbox extras", maxMailboxes, 0)
+func newTables(o slab.Option) (*tables, error) {
+	t := &tables{option: o}
+	var errs [4]error
+	t.users, errs[0] = users.New(o)
+	t.entries, errs[1] = slab.New[entry](tableMailboxes, maxMailboxes, o)
+	t.blobs, errs[2] = slab.NewBlobs(tableExtras, maxMailboxes, o)
 	if errs[2] == nil {
-		t.names, errs[3] = slab.NewNames("roost mailbox names", maxMailboxes, t.blobs, 0)
+		t.names, errs[3] = slab.NewNames(tableNames, maxMailboxes, t.blobs, o)
 	}
-	t.byKey, errs[4] = slab.NewIndex(maxMailboxes, func(id uint32) (*uint32, uint32) {
+	return t, errors.Join(append(errs[:], t.newIndexes())...)
+}
+
+func (t *tables) newIndexes() error {
+	var errs [3]error
+	t.byKey, errs[0] = slab.NewIndex(maxMailboxes, func(id uint32) (*uint32, uint32) {
 		e := t.entries.At(id)
 		return &e.next, keyHash(t.users.HashOf(e.user), e.name)
 	})
-	t.byUser, errs[5] = slab.NewIndex(maxMailboxes, func(id uint32) (*uint32, uint32) {
+	t.byUser, errs[1] = slab.NewIndex(maxMailboxes, func(id uint32) (*uint32, uint32) {
 		e := t.entries.At(id)
 		return &e.userNext, t.users.HashOf(e.user)
 	})
-	t.byWatch, errs[6] = slab.NewIndex(maxMailboxes, func(id uint32) (*uint32, uint32) {
+	t.byWatch, errs[2] = slab.NewIndex(maxMailboxes, func(id uint32) (*uint32, uint32) {
 		e := t.entries.At(id)
 		return &e.watchNext, watchHash(e.watch)
 	})
-	return t, errors.Join(errs[:]...)
+	return errors.Join(errs[:]...)
 }
 
 // keyHash joins the hash of a user's name and the number of a mailbox's.

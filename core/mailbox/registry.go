@@ -29,6 +29,11 @@ type Config struct {
 	PollInterval time.Duration
 	// Statuses is of how many mailboxes STATUS values are remembered, [limits] status_cache. 0 = none.
 	Statuses int
+
+	// Shared keeps the entries in memory that outlives the process; Tables are memfds of another process, by name: New takes its own over, and out of the map, and
+	// Inherit must follow.
+	Shared bool
+	Tables map[string]int
 }
 
 // DefaultConfig is used where nothing else is configured.
@@ -56,6 +61,8 @@ type Registry struct {
 	governed               bool                // somebody else says what falls asleep: see Govern
 	parked, wakes, evicted uint64              // totals
 
+	attached *attached // tables of another process, until Inherit has been called
+
 	statuses  knownStatuses
 	epoch     uint64     // of the watches; WatchLost begins a new one
 	events    uint64     // how many there were, of which
@@ -80,12 +87,13 @@ type key struct{ user, namespace, name string }
 // storage may also implement backend.Watcher; whoever reads its descriptor calls
 // WatchEvent and WatchLost. Close ends the goroutine that NewRegistry starts. It fails if the system refuses memory.
 func NewRegistry(cfg Config, storage backend.Storage, onChange func(id uint32), log *slog.Logger) (*Registry, error) {
-	t, err := newTables()
+	t, attached, err := openTables(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("mailbox: %w", err)
 	}
 	r := &Registry{
 		tables:   t,
+		attached: attached,
 		cfg:      cfg,
 		storage:  storage,
 		log:      log,

@@ -14,10 +14,10 @@ type listeners struct {
 }
 
 // bind opens every address of the configuration, or none.
-func bind(c *config.Config) (*listeners, error) {
+func bind(c *config.Config, e *estate) (*listeners, error) {
 	ls := &listeners{}
-	add := func(address string) (net.Listener, error) {
-		l, err := net.Listen("tcp", address)
+	add := func(kind, address string) (net.Listener, error) {
+		l, err := e.listen(kind, address)
 		if err != nil {
 			ls.close()
 			return nil, fmt.Errorf("server: %w", err)
@@ -25,21 +25,21 @@ func bind(c *config.Config) (*listeners, error) {
 		return l, nil
 	}
 	for _, a := range c.IMAP.Listen {
-		l, err := add(a)
+		l, err := add("imap", a)
 		if err != nil {
 			return nil, err
 		}
 		ls.imap = append(ls.imap, l)
 	}
 	for _, a := range c.IMAP.IMAPSListen {
-		l, err := add(a)
+		l, err := add("imaps", a)
 		if err != nil {
 			return nil, err
 		}
 		ls.imaps = append(ls.imaps, l)
 	}
 	if c.Admin.Listen != "" {
-		l, err := add(c.Admin.Listen)
+		l, err := add("admin", c.Admin.Listen)
 		if err != nil {
 			return nil, err
 		}

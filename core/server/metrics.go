@@ -51,6 +51,8 @@ var figures = []figure{
 	{"sessions_compressed", "Sessions that are compressed (COMPRESS), bounded by [limits] compressed_sessions.", false, func(f stats) float64 { return float64(f.engine.Compressed) }},
 	{"session_compression_bytes", "Bytes that are kept of their compressed streams.", false, func(f stats) float64 { return float64(f.engine.FlowBytes) }},
 	{"session_slab_bytes", "Bytes mapped for session records and TLS slots.", false, func(f stats) float64 { return float64(f.engine.SlabBytes) }},
+	{"keeper_descriptors", "Sessions whose descriptor the keeper has too: they outlive core.", false, func(f stats) float64 { return float64(f.engine.Held) }},
+	{"sessions_restored_total", "Sessions that go on from the core before.", true, func(f stats) float64 { return float64(f.engine.Restored) }},
 	{"sessions_accepted_total", "Connections that became sessions.", true, func(f stats) float64 { return float64(f.engine.Accepted) }},
 	{"commands_quick_total", "Commands answered from the session's record.", true, func(f stats) float64 { return float64(f.engine.Quick) }},
 	{"commands_run_total", "Commands run by a worker.", true, func(f stats) float64 { return float64(f.engine.Run) }},
@@ -98,7 +100,7 @@ func (s *Server) registerMetrics() {
 	for _, f := range figures {
 		c.descs = append(c.descs, prometheus.NewDesc("roost_"+f.name, f.help, nil, nil))
 	}
-	s.registry.MustRegister(c, hibernationCollector{s.governor}, pluginCollector{s.host}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.registry.MustRegister(c, lostCollector{s.engine}, hibernationCollector{s.governor}, pluginCollector{s.host}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
 // Describe implements prometheus.Collector.
@@ -117,6 +119,22 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 			kind = prometheus.CounterValue
 		}
 		to <- prometheus.MustNewConstMetric(c.descs[i], kind, f.value(now))
+	}
+}
+
+var descLost = prometheus.NewDesc("roost_sessions_lost_total", "Sessions of the core before that could not go on.", []string{"reason"}, nil)
+
+// lostCollector takes the figures of sessions that did not outlive the core before.
+type lostCollector struct{ e *session.Engine }
+
+// Describe implements prometheus.Collector.
+func (c lostCollector) Describe(to chan<- *prometheus.Desc) { to <- descLost }
+
+// Collect implements prometheus.Collector.
+func (c lostCollector) Collect(to chan<- prometheus.Metric) {
+	st := c.e.Stats()
+	for _, l := range session.Losses() {
+		to <- prometheus.MustNewConstMetric(descLost, prometheus.CounterValue, float64(st.Lost[l]), l.String())
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/roostmail/roost/core/hibernate"
 	"github.com/roostmail/roost/core/host"
 	"github.com/roostmail/roost/core/imap"
+	"github.com/roostmail/roost/core/keeper"
 	"github.com/roostmail/roost/core/session"
 )
 
@@ -27,6 +28,8 @@ type Options struct {
 	Executable string
 	Version    string
 	Log        *slog.Logger
+	// Keeper is the process that goes on when this one ends; nil = none.
+	Keeper *keeper.Client
 	// Level is the level of Log, set by Reload. It may be nil.
 	Level *slog.LevelVar
 }
@@ -38,6 +41,7 @@ type Server struct {
 	started time.Time
 
 	cert     *certificate // nil = no TLS
+	estate   *estate      // nil = no keeper
 	host     *host.Host
 	protocol *imap.Server
 	engine   *session.Engine
@@ -70,7 +74,12 @@ func (s *Server) start(ctx context.Context) error {
 			return err
 		}
 	}
-	ls, err := bind(c)
+	var err error
+	if s.estate, err = newEstate(s.opts.Keeper); err != nil {
+		return err
+	}
+	defer s.estate.close() // listeners that are not configured any more
+	ls, err := bind(c, s.estate)
 	if err != nil {
 		return err
 	}
@@ -81,12 +90,15 @@ func (s *Server) start(ctx context.Context) error {
 	if err := s.serve(ls); err != nil {
 		return err
 	}
+	if s.estate != nil && s.estate.inherits { // the log has said "ready" for all of them
+		return s.estate.ready(s.engine)
+	}
 	admin := ""
 	if s.adminAddr != nil {
 		admin = s.adminAddr.String()
 	}
 	s.log.Info("ready", "version", s.opts.Version, "imap", texts(s.imapAddrs), "imaps", texts(s.imapsAddrs), "admin", admin)
-	return nil
+	return s.estate.ready(s.engine)
 }
 
 // texts returns addresses as they are written in the configuration.
@@ -110,12 +122,7 @@ func (s *Server) startEngine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.protocol, err = imap.New(s.imapConfig(), ps.auth.Auth(), ps.storage.Storage(), s.log)
-	if err != nil {
-		return err
-	}
-	s.engine, err = session.New(engineConfig(c), s.protocol, s.log)
-	if err != nil {
+	if err := s.startSessions(ps.auth.Auth(), ps.storage.Storage()); err != nil {
 		return err
 	}
 	s.protocol.Attach(s.engine.SignalMailbox)
@@ -155,6 +162,11 @@ func (s *Server) serve(ls *listeners) error {
 func (s *Server) Drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Config.Limits.DrainTimeout)
 	defer cancel()
+	if s.estate != nil {
+		if err := s.estate.client.Stopping(); err != nil {
+			s.log.Warn("the keeper does not know that the server ends", "error", err)
+		}
+	}
 	s.log.Info("draining", "sessions", s.engine.Stats().Sessions)
 	if err := s.engine.Drain(ctx); err != nil {
 		return fmt.Errorf("server: sessions are left after [limits] drain_timeout: %w", err)

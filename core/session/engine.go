@@ -112,9 +112,6 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time,
 	if err := e.attachTables(in); err != nil {
 		return nil, err
 	}
-	if e.tlsSlots, err = newTLSSlots(cfg.MaxSessions); err != nil {
-		return nil, err
-	}
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())
 	if e.lists, err = newLists(e.slab); err != nil {
 		return nil, err

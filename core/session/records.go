@@ -15,7 +15,7 @@ type records struct {
 }
 
 func newRecords(sessions int, o slab.Option) (*records, error) {
-	t, err := slab.New[record](tableSessions, sessions, o)
+	t, err := slab.New[record](TableSessions, sessions, o)
 	if err != nil {
 		return nil, err
 	}

@@ -9,19 +9,21 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/roostmail/roost/core/conn"
+	"github.com/roostmail/roost/core/conn/tls13"
 	"github.com/roostmail/roost/core/slab"
 )
 
 // Inherited is what another process, which has ended or whose sessions are frozen, has left.
 type Inherited struct {
-	Sessions, Saved int           // memfds (Tables), which the engine takes over; -1 = none
-	Start           time.Duration // Engine.Start of that process
-	MaxSessions     int           // Engine.MaxSessions of that process
-	Held            []Held        // descriptors that the keeper had, which the engine takes over
+	Sessions, Saved, TLS int           // memfds (Tables), which the engine takes over
+	Start                time.Duration // Engine.Start of that process
+	MaxSessions          int           // Engine.MaxSessions of that process
+	Held                 []Held        // descriptors that the keeper had, which the engine takes over
 
 	// In place of the memfds, where tables are not in any (slab.Table.FD): those of that process, which does not use them any more.
 	records *records
 	saved   *slab.Blobs
+	tls     *slab.Table[tls13.State]
 }
 
 // Loss is why an inherited session could not go on.
@@ -77,20 +79,29 @@ func (e *Engine) attachTables(in *Inherited) (err error) {
 	case in == nil:
 		e.slab, err = newRecords(sessions, options)
 	case in.records != nil:
-		e.slab, e.saved = in.records, in.saved
+		e.slab, e.saved, e.tlsSlots = in.records, in.saved, in.tls
 		return nil
 	default:
 		var t *slab.Table[record]
 		t, err = slab.Attach[record](in.Sessions, max(sessions, in.MaxSessions), options)
 		e.slab = &records{table: t}
 	}
+	if err != nil {
+		return err
+	}
+	options |= slab.Secret // from here on
+	if in == nil {
+		e.tlsSlots, err = slab.New[tls13.State](TableTLS, sessions, options)
+	} else {
+		e.tlsSlots, err = slab.Attach[tls13.State](in.TLS, max(sessions, in.MaxSessions), options)
+	}
 	if err != nil || e.cfg.Keeper == nil {
 		return err
 	}
 	if in == nil {
-		e.saved, err = slab.NewBlobs(tableSaved, maxSavedCells, slab.Shared|slab.Secret) // there may be passwords in it
+		e.saved, err = slab.NewBlobs(TableSaved, maxSavedCells, options) // there may be passwords in it
 	} else {
-		e.saved, err = slab.AttachBlobs(in.Saved, maxSavedCells, slab.Shared|slab.Secret)
+		e.saved, err = slab.AttachBlobs(in.Saved, maxSavedCells, options)
 	}
 	return err
 }
@@ -111,13 +122,6 @@ func (e *Engine) restore(in *Inherited) (tasks []task, evicted []Handle) {
 		}
 		e.loseHeld(h, err)
 	}
-	e.survivor.Survey(func(yield func(Info) bool) {
-		for _, h := range good {
-			if !yield(e.infoOf(h.Session, e.slab.at(h.Session.slot()))) {
-				return
-			}
-		}
-	})
 	bad := e.saved.Restore(func(yield func(uint32) bool) {
 		for _, h := range good {
 			if id := e.slab.at(h.Session.slot()).saved; id != 0 && !yield(id) {
@@ -126,15 +130,46 @@ func (e *Engine) restore(in *Inherited) (tasks []task, evicted []Handle) {
 		}
 	})
 	var s Session
-	good = slices.DeleteFunc(good, func(h Held) bool {
-		r := e.slab.at(h.Session.slot())
-		r.word.adopt()
-		err := e.revive(&s, h, bad)
-		if err != nil {
-			held[h.Session.slot()/64] &^= 1 << (h.Session.slot() % 64)
-			e.loseHeld(h, err)
+	filter := func(f func(h Held) error) {
+		good = slices.DeleteFunc(good, func(h Held) bool {
+			err := f(h)
+			if err != nil {
+				held[h.Session.slot()/64] &^= 1 << (h.Session.slot() % 64)
+				e.loseHeld(h, err)
+			}
+			return err != nil
+		})
+	}
+	tlsUsed := make([]uint64, e.tlsSlots.Slots()/64+1)
+	filter(func(h Held) error { return e.revive(h, bad, tlsUsed) })
+	e.tlsSlots.Restore(func(slot uint32, state *tls13.State) bool {
+		used := tlsUsed[slot/64]>>(slot%64)&1 != 0
+		if !used {
+			state.Wipe()
 		}
-		return err != nil
+		return used
+	})
+	e.survivor.Survey(func(yield func(Info) bool) {
+		for _, h := range good {
+			if !yield(e.infoOf(h.Session, e.slab.at(h.Session.slot()))) {
+				return
+			}
+		}
+	})
+	filter(func(h Held) error {
+		s.attach(e, h.Session.slot(), h.Session.gen(), nil)
+		err := e.survivor.Survives(&s)
+		if err == nil {
+			return nil
+		}
+		s.endCompression()
+		if s.x != nil {
+			s.dropExtra()
+		}
+		if s.r.tls != 0 {
+			e.giveTLS(s.r.tls)
+		}
+		return lost(LossProtocol, "%w", err)
 	})
 	e.slab.table.Restore(func(slot uint32, r *record) bool {
 		if held[slot/64]>>(slot%64)&1 != 0 {
@@ -158,6 +193,12 @@ func (e *Engine) restore(in *Inherited) (tasks []task, evicted []Handle) {
 		}
 		s.attach(e, h.Session.slot(), h.Session.gen(), nil)
 		s.arm()
+		// What has arrived meanwhile is reported at once. Its errors are those of a wrong descriptor, which Check has excluded, and want of memory.
+		if err := e.loop(h.Session.slot()).poller.Add(h.FD, conn.Key(h.Session)); err != nil {
+			e.log.Error("cannot watch a connection", "remote", r.remote(), "error", err)
+			tasks = append(tasks, task{slot: h.Session.slot(), gen: h.Session.gen(), b: bitKill})
+			continue
+		}
 		t := task{slot: h.Session.slot(), gen: h.Session.gen()}
 		if r.mailbox != 0 {
 			t.b = bitEvent // it may have changed meanwhile
@@ -200,20 +241,21 @@ func (e *Engine) sound(h Held, held []uint64) error {
 }
 
 // revive makes the session of a sound record one that can be run.
-func (e *Engine) revive(s *Session, h Held, badSaved []uint32) error {
+func (e *Engine) revive(h Held, badSaved []uint32, tlsUsed []uint64) error {
 	slot := h.Session.slot()
 	r := e.slab.at(slot)
+	r.word.adopt()
 	r.fd = int32(h.FD)
 	r.wheelNext, r.wheelPrev, r.mboxNext, r.mboxPrev = 0, 0, 0, 0
 	r.wheelAt.Store(0)
 	r.flags |= flagNoted | flagHeld
 	hadExtra := r.flags&flagExtra != 0
 	r.flags &^= flagExtra
-	if hadExtra != (r.saved != 0) || r.todo&(todoRun|todoLiteral) != 0 && !hadExtra {
+	if hadExtra != (r.saved != 0) || (r.todo&(todoRun|todoLiteral) != 0 || r.flags&flagDeflate != 0) && !hadExtra {
 		return lost(LossExtra, "it was not saved")
 	}
-	if r.flags&flagTLS != 0 {
-		return lost(LossTLS, "its state was not saved")
+	if err := e.checkTLS(r, tlsUsed); err != nil {
+		return err
 	}
 	if hadExtra {
 		if slices.Contains(badSaved, r.saved) {
@@ -224,7 +266,11 @@ func (e *Engine) revive(s *Session, h Held, badSaved []uint32) error {
 			e.saved.Free(r.saved)
 			return lost(LossExtra, "%w", err)
 		}
-		if r.flags&flagDeflate != 0 {
+		if (r.flags&flagDeflate != 0) != (x.flow != nil) {
+			e.saved.Free(r.saved)
+			return lost(LossExtra, "its compressed stream was not saved")
+		}
+		if x.flow != nil {
 			e.compressed.Add(1)
 		}
 		e.flowBytes.Add(int64(cap(x.flow)))
@@ -232,20 +278,26 @@ func (e *Engine) revive(s *Session, h Held, badSaved []uint32) error {
 		e.extras.account(x)
 		e.extras.put(slot, x)
 	}
-	s.attach(e, slot, h.Session.gen(), nil)
-	err := e.survivor.Survives(s)
-	if (r.flags&flagDeflate != 0) != s.deflating() {
-		err = lost(LossExtra, "its compressed stream was not saved")
-	} else if err != nil {
-		err = lost(LossProtocol, "%w", err)
-	} else if addErr := e.loop(slot).poller.Add(h.FD, conn.Key(h.Session)); addErr != nil {
-		err = lost(LossDescriptor, "%w", addErr)
+	if r.tls != 0 {
+		tlsUsed[r.tls/64] |= 1 << (r.tls % 64)
 	}
-	if err != nil && s.x != nil {
-		s.endCompression()
-		s.dropExtra()
+	return nil
+}
+
+// checkTLS checks that the session's protection can be taken up, if it has one.
+func (e *Engine) checkTLS(r *record, used []uint64) error {
+	switch {
+	case r.flags&flagTLS == 0 && r.tls == 0:
+		return nil
+	case r.flags&flagTLS == 0 || r.tls == 0:
+		return lost(LossTLS, "its state was not saved")
+	case r.tls > e.tlsSlots.Slots() || used[r.tls/64]>>(r.tls%64)&1 != 0:
+		return lost(LossTLS, "its state is another session's")
 	}
-	return err
+	if err := e.tlsSlots.At(r.tls).Check(); err != nil {
+		return lost(LossTLS, "%w", err)
+	}
+	return nil
 }
 
 // unheld says why a session is lost of which the keeper has no descriptor.
@@ -292,8 +344,9 @@ func (e *Engine) MaxSessions() int { return e.cfg.MaxSessions }
 
 // Names of the tables.
 const (
-	tableSessions = "roost sessions"
-	tableSaved    = "roost session extras"
+	TableSessions = "roost sessions"
+	TableSaved    = "roost session extras"
+	TableTLS      = "roost TLS"
 )
 
 // Table is a table that outlives the process.
@@ -307,11 +360,11 @@ func (e *Engine) Tables() []Table {
 	if e.cfg.Keeper == nil {
 		return nil
 	}
-	return []Table{{tableSessions, e.slab.table.FD()}, {tableSaved, e.saved.FD()}}
+	return []Table{{TableSessions, e.slab.table.FD()}, {TableSaved, e.saved.FD()}, {TableTLS, e.tlsSlots.FD()}}
 }
 
 // Layout is what records, and what they refer to, look like. Processes with different ones can not take over each other's sessions.
-const Layout = "sessions 1: record 128, extra 2"
+const Layout = "sessions 1: record 128, extra 2, TLS 1.3 208"
 
 // close closes what an engine could not take over.
 func (in *Inherited) close() {

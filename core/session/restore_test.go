@@ -188,7 +188,7 @@ func (m *movable) held(t *testing.T) {
 func (m *movable) left(t *testing.T) *Inherited {
 	in := &Inherited{Start: m.Start(), MaxSessions: m.MaxSessions(), Held: m.keep.copies(t)}
 	if m.slab.table.FD() < 0 { // with the race detector
-		in.records, in.saved = m.slab, m.saved
+		in.records, in.saved, in.tls = m.slab, m.saved, m.tlsSlots
 		return in
 	}
 	for i, table := range m.Tables() {
@@ -196,7 +196,7 @@ func (m *movable) left(t *testing.T) *Inherited {
 		if err != nil {
 			t.Fatal(err)
 		}
-		*[]*int{&in.Sessions, &in.Saved}[i] = fd
+		*[]*int{&in.Sessions, &in.Saved, &in.TLS}[i] = fd
 	}
 	return in
 }
@@ -309,6 +309,9 @@ func TestSessionsMove(t *testing.T) {
 func TestMoveWithUnsentOutput(t *testing.T) {
 	m := startMovable(t, Config{MaxOutput: 64 << 20}, newKeeper(t), nil, nil)
 	c := m.dial(t)
+	if err := c.Conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil { // so that the sockets take much less than n
+		t.Fatal(err)
+	}
 	const n = 12 << 20
 	c.send(fmt.Sprintf("a LOOP %d\r\nb ECHO x\r\n", n))
 	eventually(t, "output waits", func() bool { return m.Stats().ExtraBytes > 1<<20 })
@@ -439,7 +442,7 @@ func TestBadRecordsEndAlone(t *testing.T) {
 			}
 			in := m.left(t)
 			records := m.snapshot(t)
-			in.records, in.saved = records, m.saved
+			in.records, in.saved, in.tls = records, m.saved, m.tlsSlots
 			port := uint16(victim.LocalAddr().(*net.TCPAddr).Port)
 			for i := range in.Held {
 				if h := &in.Held[i]; m.slab.at(h.Session.slot()).port == port {
@@ -523,7 +526,7 @@ func TestKilledProcessLosesBusySessionsOnly(t *testing.T) {
 		return n == len(busy)
 	})
 	in := m.left(t)
-	in.records, in.saved = m.snapshot(t), m.saved
+	in.records, in.saved, in.tls = m.snapshot(t), m.saved, m.tlsSlots
 	for _, l := range m.loops { // a dead process reads nothing
 		l.end()
 	}

@@ -22,6 +22,7 @@ const savedAsleep = 4 << 10
 //	uvarints asked: kind, N, head, size, 1 = non-synchronizing
 //	uvarint  length of in, and in
 //	uvarint  length of the unsent output, and it
+//	uvarint  length of wire, and it; then opened
 //	uvarint  1 + number of bodies, 0 = no spool; of each body At, Kept, Size
 //	uvarint  1 + length of the flow (compress.go), 0 = not compressed, and it
 //	uvarint  1 + length of the protocol's part, 0 = none, and it
@@ -34,8 +35,6 @@ var errSaved = errors.New("session: not a saved extra")
 func (s *Session) movable() bool {
 	x := s.x
 	switch {
-	case s.r.tls != 0:
-		return false
 	case x == nil:
 		return true
 	case x.tls != nil, x.spool != nil && (x.spool.file != nil || x.spool.reserved != 0):
@@ -51,7 +50,7 @@ func (s *Session) movable() bool {
 func (s *Session) save(limit int) {
 	old := s.r.saved
 	s.r.saved = 0
-	if x := s.x; x != nil && s.r.flags&flagExtra != 0 && len(x.in)+len(x.unsent()) <= limit && s.movable() {
+	if x := s.x; x != nil && s.r.flags&flagExtra != 0 && len(x.in)+len(x.unsent())+len(x.wire) <= limit && s.movable() {
 		// Without room the session works as before; it is not there for a next process.
 		s.r.saved, _ = s.e.saved.Put(x.append(nil, s.e.survivor))
 	}
@@ -69,9 +68,10 @@ func (x *extra) append(b []byte, p Survivor) []byte {
 	for _, v := range [...]uint64{uint64(x.asked.Kind), uint64(x.asked.N), uint64(x.asked.Head), x.asked.Size, nonSync} {
 		b = binary.AppendUvarint(b, v)
 	}
-	for _, p := range [...][]byte{x.in, x.unsent()} {
+	for _, p := range [...][]byte{x.in, x.unsent(), x.wire} {
 		b = append(binary.AppendUvarint(b, uint64(len(p))), p...)
 	}
+	b = binary.AppendUvarint(b, uint64(x.opened))
 	if x.spool == nil {
 		b = append(b, 0)
 	} else {
@@ -144,6 +144,8 @@ func parseExtra(b []byte, p Survivor) (*extra, error) {
 		Size: r.number(1<<63 - 1), NonSync: r.number(1) == 1}
 	x.in = r.bytes(r.number(uint64(len(r.b))))
 	x.out = r.bytes(r.number(uint64(len(r.b))))
+	x.wire = r.bytes(r.number(uint64(len(r.b))))
+	x.opened = int(r.number(uint64(len(x.wire))))
 	if n := r.number(uint64(len(r.b))); n > 0 {
 		x.spool = new(spool)
 		for range n - 1 {

@@ -9,10 +9,10 @@ import (
 // memory too, and found again by it before the engine is made. Of a Protocol that is none, only sessions go on that are
 // not logged in, have no mailbox and no protocol extra.
 type Survivor interface {
-	// Survey is called once, before the first session goes on, with every session whose record is sound: the place to count
-	// who refers to what. Some of them may yet be lost: then Survives, or if that was called Closed, is not called for them.
+	// Survey is called once, before the first session goes on, with every session that can go on as far as the engine knows: the place to count
+	// who refers to what.
 	Survey(sessions iter.Seq[Info])
-	// Survives is called for every session that is about to go on, the owner of which the caller is. An error ends the session; Closed is not called for it.
+	// Survives is then called for each of them. An error ends the session; Closed is not called for it.
 	// Nothing can be written. Extra is what ParseExtra returned.
 	Survives(s *Session) error
 	// AppendExtra appends what SetExtra was given. false: it can not be moved, and neither can its session.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/roostmail/roost/core/conn"
 	"github.com/roostmail/roost/core/conn/tls13"
-	"github.com/roostmail/roost/core/slab"
 )
 
 // wireSize is the room for records that are read from the socket: one of the largest, and something.
@@ -22,11 +21,6 @@ type protection struct {
 	drained     bool   // the socket has no more just now
 	alert       tls13.Alert
 	buf         []byte // the owner's, for wire
-}
-
-// newTLSSlots returns the table of the states of sleeping sessions.
-func newTLSSlots(sessions int) (*slab.Table[tls13.State], error) {
-	return slab.New[tls13.State]("roost TLS", sessions, slab.Secret)
 }
 
 // attach takes up the session's protection at the start of a turn.

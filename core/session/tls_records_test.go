@@ -237,6 +237,7 @@ func TestShutdownSaysCloseNotify(t *testing.T) {
 func TestBlockedOutputIsSealedOnce(t *testing.T) {
 	s, imaps := startTLSServer(t, Config{MaxOutput: 64 << 20}, nil)
 	c, _ := dialRecords(t, imaps, clientTLS(tls.VersionTLS13), nil)
+	wantBare(t, s) // the worker of the handshake would wait for the client
 	const n = 8 << 20
 	c.send(fmt.Sprintf("a LOOP %d\r\nb ECHO 2\r\n", n)) // more than the socket takes
 	eventually(t, "output waits", func() bool { return s.Stats().ExtraBytes > 1<<20 })

@@ -3,6 +3,7 @@ package slab
 import (
 	"bytes"
 	"hash/maphash"
+	"slices"
 	"sync"
 )
 
@@ -185,4 +186,22 @@ func (n *Names) Each(f func(blob uint32) bool) {
 func (s *Blobs) equal(id uint32, b []byte) bool {
 	var buf [256]byte
 	return bytes.Equal(s.Append(buf[:0], id), b)
+}
+
+// Discard forgets, after AttachNames, the names whose blobs are damaged (Blobs.Restore). Whoever refers to one must forget it too.
+func (n *Names) Discard(damaged []uint32) (ids []uint32) {
+	if len(damaged) == 0 {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for id := uint32(1); id <= n.table.Slots(); id++ {
+		if r := n.table.At(id); r.Refs != 0 && slices.Contains(damaged, r.Blob) {
+			n.index.Remove(id)
+			*r = name{}
+			n.table.Give(id)
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }

@@ -44,6 +44,7 @@ type Users struct {
 	table  *slab.Table[record]
 	blobs  *slab.Blobs
 	fields *slab.Names
+	option slab.Option
 	seed   maphash.Seed
 	cache  [cacheSize]atomic.Pointer[cached]
 
@@ -58,24 +59,28 @@ type cached struct {
 	user *backend.User
 }
 
-// New returns an empty table.
-func New() (*Users, error) {
-	u := &Users{seed: maphash.MakeSeed()}
+// New returns an empty table. slab.Shared keeps it in memory that outlives the process.
+func New(o slab.Option) (*Users, error) {
+	u := &Users{seed: maphash.MakeSeed(), option: o}
 	var err error
-	if u.table, err = slab.New[record]("roost users", maxUsers, 0); err != nil {
+	if u.table, err = slab.New[record](tableUsers, maxUsers, o); err != nil {
 		return nil, err
 	}
-	if u.blobs, err = slab.NewBlobs("roost user texts", maxUsers*cellsPerUser, 0); err != nil {
+	if u.blobs, err = slab.NewBlobs(tableTexts, maxUsers*cellsPerUser, o); err != nil {
 		return nil, err
 	}
-	if u.fields, err = slab.NewNames("roost user fields", maxUsers, u.blobs, 0); err != nil {
+	if u.fields, err = slab.NewNames(tableFields, maxUsers, u.blobs, o); err != nil {
 		return nil, err
 	}
+	return u, u.newIndex()
+}
+
+func (u *Users) newIndex() (err error) {
 	u.index, err = slab.NewIndex(maxUsers, func(slot uint32) (*uint32, uint32) {
 		r := u.table.At(slot)
 		return &r.Next, r.Hash
 	})
-	return u, err
+	return err
 }
 
 func (u *Users) hash(name string) uint32 { return uint32(maphash.String(u.seed, name)) }

@@ -12,7 +12,7 @@ import (
 
 func newUsers(t *testing.T) *users.Users {
 	t.Helper()
-	u, err := users.New()
+	u, err := users.New(0)
 	if err != nil {
 		t.Fatal(err)
 	}

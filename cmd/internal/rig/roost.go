@@ -173,8 +173,20 @@ func (r *Roost) Log() string {
 	return r.log.String()
 }
 
-// PID returns core's process id.
+// PID returns the process id of the keeper, which all other processes of roost descend from.
 func (r *Roost) PID() int { return r.cmd.Process.Pid }
+
+// CorePIDs returns the process ids of the keeper's children: one core, or two in a reload.
+func (r *Roost) CorePIDs() []int {
+	var cores []int
+	for _, p := range Tree(r.PID()) {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p))
+		if f := strings.Split(string(b), "\x00"); len(f) > 1 && f[1] == "core" {
+			cores = append(cores, p)
+		}
+	}
+	return cores
+}
 
 // Metric returns the value of a metric without labels.
 func (r *Roost) Metric(name string) (float64, error) {
@@ -220,7 +232,7 @@ func (r *Roost) Stop() error {
 	}
 }
 
-// Kill ends core with SIGKILL and returns after it ended.
+// Kill ends the keeper, and so core, with SIGKILL and returns after it ended.
 func (r *Roost) Kill() {
 	r.cmd.Process.Kill()
 	<-r.done

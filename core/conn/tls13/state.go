@@ -1,6 +1,7 @@
 package tls13
 
 import (
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"unsafe"
@@ -122,4 +123,27 @@ func (h *half) nonce(n *[12]byte) {
 	for i := range 8 {
 		n[4+i] ^= byte(h.seq >> (56 - 8*i))
 	}
+}
+
+var errState = errors.New("tls13: a state that is none")
+
+// Check reports whether the state, which another process may have left, is one that Start has made and Layer has used: keys that follow from the secrets.
+func (s *State) Check() error {
+	c := s.in.parts()
+	if c == nil || s.in.suite != s.out.suite || s.in.fragment > 4 {
+		return errState
+	}
+	for _, h := range [...]*half{&s.in, &s.out} {
+		want := *h
+		want.key = [len(want.key)]byte{} // a short key leaves zeroes
+		if err := want.derive(c); err != nil {
+			return errState
+		}
+		same := subtle.ConstantTimeCompare(want.key[:], h.key[:]) & subtle.ConstantTimeCompare(want.iv[:], h.iv[:])
+		want = half{}
+		if same != 1 {
+			return errState
+		}
+	}
+	return nil
 }
