@@ -15,7 +15,7 @@
 // # A command
 //
 // Quick runs on the event loop and answers what needs neither plugin nor waiting.
-// NOOP is among these when the kernel vouches that the mailbox has not changed (mailbox.Mailbox.Clean).
+// NOOP is among these when the kernel vouches that the mailbox has not changed (mailbox.Registry.UpToDate), whether that sleeps or not.
 // Everything else is Run on a worker:
 //
 //	parse tag and name ▸ check the state ▸ pin the view ▸ command.run ▸ untagged updates ▸ tagged response
