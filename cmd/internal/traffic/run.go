@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/roostmail/roost/cmd/internal/rig"
@@ -161,6 +162,13 @@ func (n *names) replace(old, name string) {
 	if i := slices.Index(n.list, old); i >= 0 {
 		n.list[i] = name
 	}
+}
+
+// has reports whether there is a mailbox of that name: the one that a session has selected may have another by now.
+func (n *names) has(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Contains(n.list, name) || strings.HasPrefix(name, "Own")
 }
 
 func (n *names) drop(name string) {
