@@ -134,6 +134,8 @@ options.mail_location = %q
 %s
 [admin]
 listen = %q
+[keeper]
+control = "control.sock"
 %s
 `
 
