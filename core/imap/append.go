@@ -6,7 +6,8 @@ import (
 	"github.com/roostmail/roost/core/session"
 )
 
-// APPEND (RFC 3501 §6.3.11, MULTIAPPEND RFC 3502 §6.3.11): "APPEND" SP mailbox 1*(SP [flag-list SP] [date-time SP] literal).
+// APPEND (RFC 3501 §6.3.11, MULTIAPPEND RFC 3502 §6.3.11): "APPEND" SP mailbox 1*(SP [flag-list SP] [date-time SP] data), where data is a
+// literal, or "UTF8" SP "(" literal8 ")" (RFC 6855 §4).
 // The literals are bodies of the session (session.LiteralSpool): large ones are in a file, not in the command.
 
 // literalAppend checks what was received of the command, before the literal is sent.
@@ -17,6 +18,7 @@ func literalAppend(r *request) (session.LiteralAnswer, error) {
 	if bodies := r.s.Bodies(); len(bodies) > 0 { // all before the last one was checked when that was announced
 		last := bodies[len(bodies)-1]
 		r.d.Skip(last.At + last.Kept - r.d.Pos())
+		r.d.TryByte(')') // of UTF8; appendArguments knows whether it belongs here
 	} else {
 		r.d.SP()
 		if r.d.AtAnnouncement() { // of the mailbox's name
@@ -31,12 +33,15 @@ func literalAppend(r *request) (session.LiteralAnswer, error) {
 			return 0, err
 		}
 	}
-	m, nonSync := r.appendMessage()
+	m, nonSync, utf8 := r.appendMessage()
 	if err := r.end(); err != nil { // also if this is not the literal that was announced
 		return 0, err
 	}
 	if err := r.checkKeywords(m.Keywords); err != nil {
 		return 0, err
+	}
+	if utf8 && !r.enabled(enabledUTF8) {
+		return 0, no("", "UTF8=ACCEPT is not enabled.")
 	}
 	if m.Size == 0 { // in words of Dovecot; RFC 3502 §6.3.11 lets a client cancel the command so
 		return 0, no("", "Can't save a zero byte message.")
@@ -114,11 +119,14 @@ func (r *request) appendArguments() (raw []byte, messages []backend.AppendMessag
 	raw = r.d.Mailbox()
 	bodies := r.s.Bodies()
 	for i, body := range bodies {
-		m, _ := r.appendMessage()
+		m, _, utf8 := r.appendMessage()
 		if r.d.OK() && r.d.Pos() != body.At { // not what literalAppend has seen
 			r.d.Fail("unexpected literal")
 		}
 		r.d.Skip(body.Kept)
+		if utf8 {
+			r.d.Byte(')')
+		}
 		m.Body = r.s.OpenBody(i)
 		messages = append(messages, m)
 	}
@@ -129,8 +137,8 @@ func (r *request) appendArguments() (raw []byte, messages []backend.AppendMessag
 	return raw, messages, r.end()
 }
 
-// appendMessage reads SP [flag-list SP] [date-time SP] and the announcement of the literal.
-func (r *request) appendMessage() (m backend.AppendMessage, nonSync bool) {
+// appendMessage reads SP [flag-list SP] [date-time SP], and the announcement of the literal with what is before it. utf8: a ")" follows the literal.
+func (r *request) appendMessage() (m backend.AppendMessage, nonSync, utf8 bool) {
 	r.d.SP()
 	if r.d.Peek() == '(' {
 		m.Flags, m.Keywords = r.storedFlags()
@@ -142,6 +150,11 @@ func (r *request) appendMessage() (m backend.AppendMessage, nonSync bool) {
 		}
 		r.d.SP()
 	}
+	if utf8 = r.d.TryWord("UTF8"); utf8 {
+		r.d.SP()
+		r.d.Byte('(')
+		r.d.Byte('~')
+	}
 	m.Size, nonSync = r.d.Announcement()
-	return m, nonSync
+	return m, nonSync, utf8
 }

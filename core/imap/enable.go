@@ -6,6 +6,8 @@ import "slices"
 var enables = map[string]uint8{
 	"CONDSTORE": enabledCondstore,
 	"QRESYNC":   enabledQresync | enabledCondstore, // RFC 7162 §3.2.3
+
+	"UTF8=ACCEPT": enabledUTF8, // RFC 6855 §3
 }
 
 // ENABLE (RFC 5161 §3.1): "ENABLE" 1*(SP capability). What is not known is

@@ -31,7 +31,7 @@ func FuzzConversation(f *testing.F) {
 		"b SELECT A/B (CONDSTORE)", "b LOGIN {3+}\r\nabc \"d\\\"\"", "b ID (\"a\" NIL)", "b APPEND INBOX {3}", "b APPEND INBOX (\\Seen x) \" 1-Jan-2020 00:00:00 +0000\" {3+}\r\nabc {5+}\r\n12345\r\nb NOOP", "b APPEND {3+}\r\nA/B {5}\r\n12345", "b ENABLE CONDSTORE", "b UNSELECT",
 		"b STORE 1 (UNCHANGEDSINCE 9) +FLAGS.SILENT (\\Seen $x)", "b UID STORE 1:* -FLAGS a b", "b COPY 1 A/B", "b UID MOVE 1:* {3+}\r\nA/B", "b STORE 2 FLAGS (\\Deleted)\r\nb UID EXPUNGE 1:*",
 		"b ENABLE QRESYNC\r\nb SELECT INBOX (QRESYNC (1001 1 1:9 (1:2 1:2)))", "b ENABLE QRESYNC CONDSTORE\r\nb UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1 VANISHED)\r\nb STORE 1 FLAGS \\Deleted\r\nb EXPUNGE",
-		"b SEARCH RETURN (MIN MAX ALL COUNT SAVE) MODSEQ 1\r\nb UID STORE $ +FLAGS (x)\r\nb SEARCH RETURN () OR $ UID $", "b EXPUNGE", "b CLOSE", "b CREATE x/", "b DELETE x", "b RENAME A/B {1}\r\nc", "b SUBSCRIBE {1+}\r\nx", "b UNSUBSCRIBE x", "b FETCH 1 (BODY[] RFC822.TEXT)",
+		"b SEARCH RETURN (MIN MAX ALL COUNT SAVE) MODSEQ 1\r\nb UID STORE $ +FLAGS (x)\r\nb SEARCH RETURN () OR $ UID $", "b ENABLE UTF8=ACCEPT\r\nb CREATE \"t\u00e4st\"\r\nb APPEND INBOX UTF8 (~{3+}\r\nabc) UTF8 (~{3}\r\nabc)\r\nb LIST \"\" \"*\"\r\nb SEARCH CHARSET UTF-8 ALL", "b EXPUNGE", "b CLOSE", "b CREATE x/", "b DELETE x", "b RENAME A/B {1}\r\nc", "b SUBSCRIBE {1+}\r\nx", "b UNSUBSCRIBE x", "b FETCH 1 (BODY[] RFC822.TEXT)",
 	} {
 		f.Add(true, s)
 		f.Add(false, s)

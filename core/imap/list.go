@@ -45,6 +45,7 @@ func runLsub(r *request) error {
 // listOptions is a parsed LIST or LSUB.
 type listOptions struct {
 	command   string
+	utf8      bool // UTF8=ACCEPT is enabled
 	extended  bool // the syntax of RFC 5258 was used
 	reference []byte
 	patterns  [][]byte
@@ -137,13 +138,14 @@ func (o *listOptions) selects(m *listed) bool {
 
 // list answers LIST and LSUB.
 func (r *request) list(o *listOptions) error {
+	o.utf8 = r.enabled(enabledUTF8)
 	r.statusEnables(o.status)
 	if len(o.patterns) == 1 && len(o.patterns[0]) == 0 {
 		return r.listRoot(o)
 	}
 	var patterns []pattern
 	for _, raw := range o.patterns {
-		if p, ok := newPattern(o.reference, raw); ok {
+		if p, ok := newPattern(o.reference, raw, o.utf8); ok {
 			patterns = append(patterns, p)
 		}
 	}
@@ -162,7 +164,7 @@ func (r *request) list(o *listOptions) error {
 	for _, m := range matched {
 		*b = o.append(*b, m)
 		if st := status[m]; st != nil { // RFC 5819 §2: after its LIST response
-			*b = r.appendStatus(*b, imapwire.AppendUTF7(nil, m.name), o.status, st)
+			*b = r.appendStatus(*b, o.sent(m), o.status, st)
 		}
 		if err := r.s.Commit(); err != nil {
 			return errNoReply
@@ -177,7 +179,7 @@ func (r *request) listRoot(o *listOptions) error {
 	if o.extended {
 		return nil
 	}
-	reference, _ := imapwire.DecodeUTF7(o.reference)
+	reference, _ := decodeName(o.reference, o.utf8)
 	root := &listed{ns: r.srv.names.inbox, info: backend.MailboxInfo{NoSelect: true}}
 	for _, ns := range r.srv.names.spaces {
 		if _, ok := ns.below(reference); ok && ns.Prefix != "" {
@@ -186,8 +188,16 @@ func (r *request) listRoot(o *listOptions) error {
 		}
 	}
 	b := r.s.Buffer()
-	*b = (&listOptions{command: o.command}).append(*b, root)
+	*b = (&listOptions{command: o.command, utf8: o.utf8}).append(*b, root)
 	return r.s.Commit()
+}
+
+// sent returns a name in the form in which the client would send it.
+func (o *listOptions) sent(m *listed) []byte {
+	if o.utf8 {
+		return []byte(m.name)
+	}
+	return imapwire.AppendUTF7(nil, m.name)
 }
 
 // append appends the LIST or LSUB response for a name (RFC 3501 §7.2.2, §7.2.3).
@@ -212,7 +222,7 @@ func (o *listOptions) append(b []byte, m *listed) []byte {
 	b = append(b, ") "...)
 	b = imapwire.AppendQuoted(b, m.ns.sep)
 	b = append(b, ' ')
-	b = imapwire.AppendMailbox(b, m.name)
+	b = appendName(b, m.name, o.utf8)
 	if m.childInfo && o.command == "LIST" { // RFC 5258 §3.5
 		b = append(b, ` ("CHILDINFO" (`...)
 		var options []string

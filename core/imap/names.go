@@ -6,12 +6,11 @@ import (
 	"strings"
 
 	"github.com/roostmail/roost/core/backend"
-	"github.com/roostmail/roost/core/imapwire"
 )
 
 // names maps what clients call a mailbox to what storage calls it, and back.
 //
-//	client   modified UTF-7, namespace prefix, the namespace's separator, INBOX in any case
+//	client   modified UTF-7 or UTF-8 (utf8.go), namespace prefix, the namespace's separator, INBOX in any case
 //	storage  UTF-8, a namespace and a name below its prefix, "/", INBOX in capitals
 type names struct {
 	spaces []*namespace // longest prefix first
@@ -66,12 +65,12 @@ func newNames(configured []backend.Namespace) (names, error) {
 	return n, nil
 }
 
-// resolve returns the namespace and storage name of a name as sent by a client.
+// resolve returns the namespace and storage name of a name as sent by a client, who has enabled UTF8=ACCEPT or not.
 // The error is a *response: the client may be told so.
-func (n *names) resolve(raw []byte) (*namespace, string, error) {
-	name, err := imapwire.DecodeUTF7(raw)
+func (n *names) resolve(raw []byte, utf8 bool) (*namespace, string, error) {
+	name, err := decodeName(raw, utf8)
 	if err != nil {
-		return nil, "", no("CANNOT", "Mailbox name is not valid mUTF-7.")
+		return nil, "", err
 	}
 	if strings.EqualFold(name, "INBOX") { // RFC 3501 §5.1
 		return n.inbox, "INBOX", nil
@@ -91,10 +90,10 @@ func (n *names) resolve(raw []byte) (*namespace, string, error) {
 
 // resolveNew is resolve for a name that is to be made. declared: it may end in the hierarchy separator, which is
 // not part of it (RFC 3501 §6.3.3).
-func (n *names) resolveNew(raw []byte, declared bool) (*namespace, string, error) {
-	ns, name, err := n.resolve(raw)
+func (n *names) resolveNew(raw []byte, utf8, declared bool) (*namespace, string, error) {
+	ns, name, err := n.resolve(raw, utf8)
 	if last := len(raw) - 1; err != nil && declared && last > 0 {
-		if cut, cutName, cutErr := n.resolve(raw[:last]); cutErr == nil && raw[last] == cut.Separator {
+		if cut, cutName, cutErr := n.resolve(raw[:last], utf8); cutErr == nil && raw[last] == cut.Separator {
 			ns, name, err, raw = cut, cutName, nil, raw[:last]
 		}
 	}
@@ -174,7 +173,7 @@ func (ns *namespace) client(name string) (s string, ok bool) {
 
 // ref resolves a name to a storage reference for the session's user.
 func (r *request) ref(raw []byte) (backend.MailboxRef, error) {
-	ns, name, err := r.srv.names.resolve(raw)
+	ns, name, err := r.srv.names.resolve(raw, r.enabled(enabledUTF8))
 	if err != nil {
 		return backend.MailboxRef{}, err
 	}
@@ -190,7 +189,7 @@ func (r *request) onlyMailbox() ([]byte, error) {
 
 // newRef is ref for a name that is to be made, as in resolveNew.
 func (r *request) newRef(raw []byte, declared bool) (backend.MailboxRef, error) {
-	ns, name, err := r.srv.names.resolveNew(raw, declared)
+	ns, name, err := r.srv.names.resolveNew(raw, r.enabled(enabledUTF8), declared)
 	if err != nil {
 		return backend.MailboxRef{}, err
 	}

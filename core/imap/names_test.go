@@ -46,7 +46,7 @@ func TestNamesResolve(t *testing.T) {
 		{"INBOX.&AAo-", "", "", "CANNOT"}, // a line feed
 		{"&", "", "", "CANNOT"},
 	} {
-		ns, name, err := n.resolve([]byte(c.raw))
+		ns, name, err := n.resolve([]byte(c.raw), false)
 		if c.refusal != "" {
 			var r *response
 			if !errors.As(err, &r) || r.code != c.refusal {
@@ -155,5 +155,46 @@ func TestEveryErrorKindHasACode(t *testing.T) {
 	r = responseOf(&backend.Error{Kind: backend.KindCorrupted, Detail: "/srv/mail/m.1: offset 3"})
 	if strings.Contains(r.text, "/srv") {
 		t.Errorf("detail is shown to the client: %+v", r)
+	}
+}
+
+// TestDecodeName: what names are before and after ENABLE UTF8=ACCEPT, and that each comes back as it was sent.
+func TestDecodeName(t *testing.T) {
+	for _, c := range []struct {
+		raw     string
+		enabled bool
+		want    string // "" = refused
+		back    string // as it is sent, if not raw
+	}{
+		{"t&AOQ-st", false, "täst", ""},
+		{"t&AOQ-st", true, "t&AOQ-st", ""},
+		{"täst", false, "täst", "t&AOQ-st"},
+		{"täst", true, "täst", `"täst"`},
+		{"a & b", false, "", ""},
+		{"a & b", true, "a & b", `"a & b"`},
+		{"ä & b", false, "ä & b", `"&AOQ- &- b"`},
+		{"a\xff", false, "", ""},
+		{"a\xff", true, "", ""},
+		{"a\u0085", true, "", ""},
+		{"a\u2028", true, "", ""},
+		{"a\u2029ä", false, "", ""},
+		{"a\x7f", true, "", ""},
+		{"日本/語\"x", true, "日本/語\"x", `"日本/語\"x"`},
+	} {
+		got, err := decodeName([]byte(c.raw), c.enabled)
+		if (err != nil) != (c.want == "") || got != c.want {
+			t.Errorf("%q, %v: %q, %v; want %q", c.raw, c.enabled, got, err, c.want)
+			continue
+		}
+		if err != nil {
+			continue
+		}
+		want := c.back
+		if want == "" {
+			want = c.raw
+		}
+		if back := string(appendName(nil, got, c.enabled)); back != want {
+			t.Errorf("%q, %v: is sent as %s, want %s", c.raw, c.enabled, back, want)
+		}
 	}
 }

@@ -16,7 +16,11 @@ func quickNamespace(r *request) (bool, error) {
 			continue
 		}
 		*b = append(*b, '(')
-		*b = imapwire.AppendQuoted(*b, imapwire.AppendUTF7(nil, ns.Prefix))
+		prefix := []byte(ns.Prefix)
+		if !r.enabled(enabledUTF8) {
+			prefix = imapwire.AppendUTF7(nil, ns.Prefix)
+		}
+		*b = imapwire.AppendQuoted(*b, prefix)
 		*b = append(*b, ' ')
 		*b = imapwire.AppendQuoted(*b, ns.sep)
 		*b = append(*b, ')')

@@ -1,19 +1,17 @@
 package imap
 
-import "github.com/roostmail/roost/core/imapwire"
-
 // pattern is a LIST pattern (RFC 3501 §6.3.8): "*" stands for anything, "%" for
 // anything without a hierarchy separator. It is UTF-8; a reference has been put before it.
 type pattern string
 
 // newPattern joins the reference and the pattern as sent. A pattern that begins with "/" or "~" is absolute
 // (RFC 3501 §6.3.8; Dovecot's src/lib-storage/list/mailbox-list-fs.c, fs_list_join_refpattern). ok is false for what
-// is not valid modified UTF-7: it matches no name.
-func newPattern(reference, raw []byte) (p pattern, ok bool) {
+// is not a name, but for its wildcards: it matches none.
+func newPattern(reference, raw []byte, utf8 bool) (p pattern, ok bool) {
 	if len(raw) > 0 && (raw[0] == '/' || raw[0] == '~') {
 		reference = nil
 	}
-	s, err := imapwire.DecodeUTF7(append(append([]byte(nil), reference...), raw...))
+	s, err := decodeName(append(append([]byte(nil), reference...), raw...), utf8)
 	if err != nil {
 		return "", false
 	}

@@ -32,6 +32,9 @@ func runSearch(r *request) error {
 
 // search runs the command behind its options.
 func (r *request) search(options searchReturn) error {
+	if err := r.refuseCharset(); err != nil {
+		return err
+	}
 	key, err := parseSearch(&r.d, r.view, r.savedResult().NumSet)
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ const flagSASL = flagSASLPlain | flagSASLUser | flagSASLPass
 const (
 	enabledCondstore uint8 = 1 << iota // RFC 7162 §3.1
 	enabledQresync                     // RFC 7162 §3.2.3; never without enabledCondstore
+	enabledUTF8                        // RFC 6855 §3
 )
 
 // enabled reports whether the client has turned an extension on.

@@ -124,7 +124,7 @@ func (r *request) appendStatus(b []byte, name []byte, items backend.StatusItems,
 		none.HighestModSeq, st = 0, &none
 	}
 	b = append(b, "* STATUS "...)
-	b = imapwire.AppendAString(b, name)
+	b = r.appendSent(b, name)
 	sep := byte('(')
 	b = append(b, ' ')
 	for _, s := range statusNames {

@@ -10,12 +10,16 @@ type Decoder struct {
 	err    *SyntaxError
 	limits Limits
 	depth  int
+	utf8   bool // quoted strings must be UTF-8
 }
 
 // NewDecoder returns a decoder of cmd, which it neither copies nor changes.
 func NewDecoder(cmd []byte, l Limits) Decoder {
 	return Decoder{b: cmd, limits: l}
 }
+
+// RequireUTF8 makes that 8-bit bytes in quoted strings must be UTF-8 (RFC 6855 §3).
+func (d *Decoder) RequireUTF8() { d.utf8 = true }
 
 // Err returns the first error, a *SyntaxError, or nil.
 func (d *Decoder) Err() error {

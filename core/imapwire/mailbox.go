@@ -15,6 +15,16 @@ func (d *Decoder) ListMailbox() []byte {
 	return d.token(classList, "expected mailbox pattern")
 }
 
+// AppendUTF8Mailbox appends the name, which is UTF-8 without control characters, as an astring that may be a quoted string in UTF-8 (RFC 6855 §3).
+func AppendUTF8Mailbox(b []byte, name string) []byte {
+	for i := 0; i < len(name); i++ {
+		if name[i] >= 0x80 {
+			return AppendQuoted(b, name)
+		}
+	}
+	return AppendAString(b, name)
+}
+
 // AppendMailbox appends the name, which is UTF-8, in modified UTF-7 as an astring.
 func AppendMailbox(b []byte, name string) []byte {
 	for i := 0; i < len(name); i++ {

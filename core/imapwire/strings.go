@@ -1,6 +1,9 @@
 package imapwire
 
-import "bytes"
+import (
+	"bytes"
+	"unicode/utf8"
+)
 
 // Tag reads a command's tag (RFC 3501 §9: tag).
 func (d *Decoder) Tag() []byte {
@@ -106,8 +109,18 @@ func (d *Decoder) NString() (s []byte, ok bool) {
 }
 
 // quoted reads a quoted string. 8-bit bytes are taken as they are (RFC 3501
-// allows 7-bit only; clients send UTF-8 passwords and search words so).
+// allows 7-bit only; clients send UTF-8 passwords and search words so), unless RequireUTF8 was called.
 func (d *Decoder) quoted() []byte {
+	at := d.pos
+	s := d.quotedBytes()
+	if d.utf8 && !utf8.Valid(s) {
+		d.failAt(at, "quoted string is not valid UTF-8")
+		return nil
+	}
+	return s
+}
+
+func (d *Decoder) quotedBytes() []byte {
 	d.Byte('"')
 	if d.err != nil {
 		return nil
