@@ -2,11 +2,13 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,7 +21,8 @@ import (
 func TestDiskFull(t *testing.T) {
 	mail := filepath.Join(tempDir(t), "mail")
 	must(t, os.Mkdir(mail, 0o755))
-	must(t, unix.Mount("tmpfs", mail, "tmpfs", 0, "size=64m")) // as root, as all tests that start Dovecot
+	size := 64 * max(1, int(soak(t)/time.Minute))                                 // MiB: that it is the filler that fills it, and not the mail
+	must(t, unix.Mount("tmpfs", mail, "tmpfs", 0, fmt.Sprintf("size=%dm", size))) // as root, as all tests that start Dovecot
 	unmount := sync.OnceFunc(func() { must(t, unix.Unmount(mail, unix.MNT_DETACH)) })
 	t.Cleanup(unmount)
 	must(t, os.Chown(mail, rig.MailUID, rig.MailUID))
