@@ -72,7 +72,7 @@
 // the registry's poll function reads what the kernel has queued, so the
 // answer is exact at the moment of the question.
 //
-// The same watches tell which STATUS values are still exact (status.go), of mailboxes that need not be open.
+// The same watches tell which STATUS values are still exact (status.go), of mailboxes that need not be open, and tell who follows such mailboxes (follow.go).
 //
 // If storage has lost its history (Reset), the difference is computed from its
 // snapshot. If the mailbox was recreated (another UIDVALIDITY or MailboxID) or deleted, the entry is

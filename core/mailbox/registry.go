@@ -64,6 +64,7 @@ type Registry struct {
 	attached *attached // tables of another process, until Inherit has been called
 
 	statuses  knownStatuses
+	follows   follows
 	epoch     uint64     // of the watches; WatchLost begins a new one
 	events    uint64     // how many there were, of which
 	recent    [256]int32 // these were the watches of the last ones: event n in [n % 256]

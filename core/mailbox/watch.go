@@ -38,6 +38,8 @@ func (r *Registry) WatchEvent(wd int32, name string, gone bool) {
 	r.recent[r.events%uint64(len(r.recent))] = wd
 	r.events++
 	r.statuses.event(wd, name, gone)
+	back, owners := r.follows.event(wd, name, gone)
+	r.giveBackWatches(back)
 	for id := r.byWatch.First(watchHash(wd)); id != 0; {
 		e := r.entries.At(id)
 		next := e.watchNext
@@ -55,6 +57,7 @@ func (r *Registry) WatchEvent(wd int32, name string, gone bool) {
 	for _, id := range signal {
 		r.onChange(id)
 	}
+	r.tellStale(owners)
 }
 
 // means is means for the names that an entry watches for. The caller holds r.mu.
@@ -83,9 +86,9 @@ func means(name, prefix string) bool { return name == "" || strings.HasPrefix(na
 func (r *Registry) WatchLost() {
 	r.mu.Lock()
 	r.epoch++
-	if back := r.statuses.lost(); len(back) > 0 {
-		r.unwatch(back)
-	}
+	r.giveBackWatches(r.statuses.lost())
+	back, owners := r.follows.lost()
+	r.giveBackWatches(back)
 	for id := uint32(1); id <= r.entries.Slots(); id++ {
 		e := r.entries.At(id)
 		r.names.Drop(e.watchName)
@@ -95,6 +98,7 @@ func (r *Registry) WatchLost() {
 	r.byWatch.Clear()
 	r.mu.Unlock()
 	r.each(func(id uint32, e *entry) { r.markDirty(id) })
+	r.tellStale(owners)
 }
 
 // each calls f for the entries that there are, without a lock.
@@ -233,6 +237,7 @@ func (r *Registry) pollUnwatched() {
 			return
 		case <-t.C:
 		}
+		r.pollFollowed()
 		if r.dirtyCount.Load() == 0 && r.watchedCount.Load() == int64(r.entries.Used()) {
 			continue
 		}

@@ -271,6 +271,9 @@ func (e *Engine) SignalMailbox(id uint32) {
 	*s = Session{}
 }
 
+// SignalSession is SignalMailbox for one session, wherever it is listed. A handle that names nothing is ignored.
+func (e *Engine) SignalSession(h Handle) { e.signal(h, bitEvent) }
+
 // drive gives the session that s owns its turns until it sleeps or ends, or hands it to a worker.
 func (e *Engine) drive(s *Session, b bits) {
 	for {

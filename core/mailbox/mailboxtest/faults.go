@@ -34,6 +34,13 @@ func (s *Store) Before(f func(method string)) {
 	s.before = f
 }
 
+// AfterStatus sets what is called, without locks held, when a call of Status has read its values, before they are returned. nil: nothing.
+func (s *Store) AfterStatus(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.afterStatus = f
+}
+
 // AllowWrites makes that Info announces backend.CapWrite. It is called before anybody asks.
 func (s *Store) AllowWrites() {
 	s.mu.Lock()

@@ -27,10 +27,12 @@ type Store struct {
 	failing   map[string]failure // by method
 	before    func(method string)
 	nextID    uint32
-	watches   bool
-	writable  bool
-	noChanged bool
-	noModSeqs bool
+
+	afterStatus func()
+	watches     bool
+	writable    bool
+	noChanged   bool
+	noModSeqs   bool
 }
 
 type boxKey struct{ user, namespace, name string }
@@ -194,6 +196,17 @@ func (s *Store) ListMailboxes(_ context.Context, u *backend.User, namespace stri
 
 // Status implements backend.Storage.
 func (s *Store) Status(_ context.Context, u *backend.User, namespace string, names []string, items backend.StatusItems) ([]backend.MailboxStatus, error) {
+	got, err := s.statuses(u, namespace, names, items)
+	s.mu.Lock()
+	after := s.afterStatus
+	s.mu.Unlock()
+	if after != nil {
+		after()
+	}
+	return got, err
+}
+
+func (s *Store) statuses(u *backend.User, namespace string, names []string, items backend.StatusItems) ([]backend.MailboxStatus, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.enter("Status"); err != nil {
