@@ -35,6 +35,9 @@ type Limits struct {
 	ListItems              int    // elements of a list, ranges of a sequence set
 	BadCommands            int    // malformed commands in a row before BYE
 	SavedResult            int    // bytes of what SEARCH RETURN (SAVE) keeps for a session
+	NotifySet              int    // bytes of what a session's NOTIFY SET asks for
+	NotifyUserMailboxes    int    // mailboxes of one user that NOTIFY watches
+	NotifyMailboxes        int    // mailboxes that NOTIFY watches
 	KeywordLength          int    // bytes of a keyword that a client sets
 
 	CompressedSessions int // sessions that have issued COMPRESS; each keeps at most some 33 KiB
@@ -95,6 +98,9 @@ func (l *Limits) list() []limit {
 		{key: "nesting", number: &l.Nesting, def: 32, low: 1, high: 1024},
 		{key: "list_items", number: &l.ListItems, def: 16384, low: 1, high: 1 << 24},
 		{key: "saved_result", number: &l.SavedResult, bytes: true, def: 64 * kib, low: 64, high: 1 << 30},
+		{key: "notify_set", number: &l.NotifySet, bytes: true, def: 4 * kib, low: 16, high: mib},
+		{key: "notify_user_mailboxes", number: &l.NotifyUserMailboxes, def: 1000, low: 1, high: 1 << 24},
+		{key: "notify_mailboxes", number: &l.NotifyMailboxes, def: 1 << 18, low: 1, high: 1 << 28},
 		{key: "keyword_length", number: &l.KeywordLength, def: 50, low: 1, high: 4096},
 		{key: "bad_commands", number: &l.BadCommands, def: 20, low: 1, high: 1 << 20},
 		{key: "compressed_sessions", number: &l.CompressedSessions, def: 1 << 16, low: 1, high: 1 << 30},

@@ -100,6 +100,7 @@ func runAppend(r *request) error {
 		return err
 	}
 	r.srv.boxes.Wrote(ref)
+	r.added(ref, result.UIDs)
 	r.ok.code = appendUID(result)
 	return nil
 }

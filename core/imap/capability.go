@@ -21,11 +21,12 @@ func quickCapability(r *request) (bool, error) {
 // The capabilities, where known by RFC: SASL-IR 4959, ID 2971, ENABLE 5161,
 // IDLE 2177, LITERAL+ 7888, NAMESPACE 2342, CHILDREN 3348, SPECIAL-USE 6154,
 // LIST-EXTENDED 5258, LIST-STATUS 5819, UNSELECT 3691, STATUS=SIZE 8438, ESEARCH 4731, SEARCHRES 5182, COMPRESS=DEFLATE 4978, UTF8=ACCEPT 6855;
-// where storage keeps modseqs: CONDSTORE and QRESYNC 7162;
+// where storage can be watched: NOTIFY 5465; where storage keeps modseqs: CONDSTORE and QRESYNC 7162;
 // where storage can write: MULTIAPPEND 3502, UIDPLUS 4315, MOVE 6851.
 const (
 	capabilities      = "IMAP4rev1 SASL-IR ID ENABLE IDLE LITERAL+"
 	capabilitiesAfter = " NAMESPACE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS UNSELECT STATUS=SIZE ESEARCH SEARCHRES COMPRESS=DEFLATE UTF8=ACCEPT"
+	capabilitiesWatch = " NOTIFY"                   // if storage can be watched
 	capabilitiesMods  = " CONDSTORE QRESYNC"        // if storage keeps modseqs
 	capabilitiesWrite = " MULTIAPPEND UIDPLUS MOVE" // if storage can write
 )
@@ -35,6 +36,9 @@ func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
 	b = append(b, capabilities...)
 	if s.State().Proto != stateNotAuthenticated {
 		b = append(b, capabilitiesAfter...)
+		if srv.boxes.CanFollow() {
+			b = append(b, capabilitiesWatch...)
+		}
 		if srv.modseqs != nil {
 			b = append(b, capabilitiesMods...)
 		}

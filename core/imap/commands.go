@@ -58,6 +58,7 @@ func init() {
 		{name: "LSUB", states: inAuthenticated, run: runLsub, sync: syncAll},
 		{name: "STATUS", states: inAuthenticated, quick: quickStatus, run: runStatus, sync: syncAll},
 		{name: "APPEND", states: inAuthenticated, run: runAppend, sync: syncAll, literal: literalAppend, access: writesStorage},
+		{name: "NOTIFY", states: inAuthenticated, run: runNotify},
 		{name: "SELECT", states: inAuthenticated, run: runSelect},
 		{name: "EXAMINE", states: inAuthenticated, run: runSelect},
 		{name: "IDLE", states: inAuthenticated, quick: quickIdle, run: runIdle},

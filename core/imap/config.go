@@ -32,7 +32,11 @@ type Config struct {
 	Autologout       time.Duration // without any input; RFC 3501 §5.4 wants 30 minutes at least
 	IdleKeepalive    time.Duration // between the lines that keep an IDLE's connection open
 
-	SavedResult   int // bytes of what SEARCH RETURN (SAVE) keeps for a session, [limits] saved_result; 0 = any
+	SavedResult         int // bytes of what SEARCH RETURN (SAVE) keeps for a session, [limits] saved_result; 0 = any
+	NotifySet           int // bytes of the byte form of a session's NOTIFY set, [limits] notify_set; 0 = any
+	NotifyUserMailboxes int // mailboxes of one user that NOTIFY watches, [limits] notify_user_mailboxes; 0 = any number
+	NotifyMailboxes     int // mailboxes that NOTIFY watches, [limits] notify_mailboxes; 0 = any number
+
 	KeywordLength int // bytes of a keyword that a client sets, [limits] keyword_length; 0 = any
 
 	// AppendLimit is the size in bytes of the largest message that the session engine takes (session.Config.MaxMessage), 0 = not told.
@@ -47,19 +51,22 @@ type Config struct {
 // DefaultConfig returns the settings that apply where nothing else is configured.
 func DefaultConfig() Config {
 	return Config{
-		Greeting:         "roost ready.",
-		Name:             "roost",
-		TrustLocal:       true,
-		MaxBad:           20,
-		KeywordLength:    50,
-		SavedResult:      64 << 10,
-		AuthFailureDelay: 2 * time.Second,
-		MaxFailureDelay:  15 * time.Second,
-		LoginTimeout:     3 * time.Minute,
-		Autologout:       30 * time.Minute,
-		IdleKeepalive:    2 * time.Minute,
-		Limits:           imapwire.DefaultLimits,
-		Fetch:            DefaultFetchConfig,
-		Mailboxes:        mailbox.DefaultConfig,
+		Greeting:            "roost ready.",
+		Name:                "roost",
+		TrustLocal:          true,
+		MaxBad:              20,
+		KeywordLength:       50,
+		NotifySet:           4096,
+		NotifyUserMailboxes: 1000,
+		NotifyMailboxes:     1 << 18,
+		SavedResult:         64 << 10,
+		AuthFailureDelay:    2 * time.Second,
+		MaxFailureDelay:     15 * time.Second,
+		LoginTimeout:        3 * time.Minute,
+		Autologout:          30 * time.Minute,
+		IdleKeepalive:       2 * time.Minute,
+		Limits:              imapwire.DefaultLimits,
+		Fetch:               DefaultFetchConfig,
+		Mailboxes:           mailbox.DefaultConfig,
 	}
 }

@@ -83,6 +83,7 @@ func (r *request) copyTo(to backend.MailboxRef, uids []uint32, move bool) (resul
 		return nil, backend.Errorf(backend.KindInternal, "Storage gave an invalid answer.")
 	}
 	r.fresh = true
+	r.added(to, result.UIDs)
 	r.srv.boxes.Wrote(to)
 	return result, nil
 }

@@ -15,5 +15,6 @@ func runCreate(r *request) error {
 		return err
 	}
 	r.srv.boxes.Renamed(ref, false)
+	r.named(ref.Namespace, ref.Name, "")
 	return nil
 }

@@ -17,5 +17,6 @@ func runDelete(r *request) error {
 		return err
 	}
 	r.renamed(ref, false)
+	r.named(ref.Namespace, ref.Name, "")
 	return nil
 }

@@ -51,6 +51,8 @@
 // session that did it is told as its command says (ownChange): always after STORE, after .SILENT only
 // if somebody else had a hand in it; everybody else is told as ever.
 //
+// NOTIFY says otherwise what a session is told, and when: of its mailbox at any time, or not at all; and of other mailboxes (notify.go).
+//
 // A session whose history is gone, or whose mailbox was replaced or deleted,
 // gets BYE: there is no other way to say that its sequence numbers are void.
 package imap

@@ -36,6 +36,10 @@ type Stats struct {
 	DroppedBad          uint64 // sessions ended by [limits] bad_commands
 	DroppedLate         uint64 // … by [imap] login_timeout
 	SavedBytes          int64  // of all saved search results
+	NotifySessions      int64  // sessions that NOTIFY tells of mailboxes that they have not selected
+	NotifyMailboxes     int    // these mailboxes
+	NotifyOverflows     uint64 // sessions to which NOTIFY was ended by [limits] notify_user_mailboxes or notify_mailboxes
+	RefusedNotify       uint64 // NOTIFY commands refused by [limits] notify_set, notify_user_mailboxes or notify_mailboxes
 	RefusedSaved        uint64 // search results that were not saved because of [limits] saved_result
 }
 
@@ -50,6 +54,10 @@ func (srv *Server) Stats() Stats {
 		DroppedBad:          d.bad.Count(),
 		DroppedLate:         d.late.Count(),
 		SavedBytes:          srv.savedBytes.Load(),
+		NotifySessions:      srv.hubs.sessions.Load(),
+		NotifyMailboxes:     srv.boxes.Followed(),
+		NotifyOverflows:     uint64(srv.hubs.overflows.Load()),
+		RefusedNotify:       srv.hubs.refusedSet.Count() + srv.hubs.refusedUser.Count() + srv.hubs.refusedAll.Count(),
 		RefusedSaved:        srv.savedRefused.Count(),
 	}
 }

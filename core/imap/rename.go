@@ -31,6 +31,7 @@ func runRename(r *request) error {
 	}
 	r.renamed(old, old.Name != "INBOX")
 	r.renamed(to, true)
+	r.named(to.Namespace, to.Name, old.Name)
 	return nil
 }
 

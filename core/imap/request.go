@@ -30,6 +30,7 @@ type request struct {
 	view *mailbox.View    // what the session's sequence numbers refer to
 	// fresh: the command has looked at the mailbox already, and sync need not.
 	fresh bool
+	put   []uint32   // UIDs of messages that the command itself has added to the selected mailbox, ascending
 	own   *ownChange // what the command itself did to flags, nil = nothing
 
 	told    uint64 // the highest modseq that the command has told of a message
@@ -92,6 +93,10 @@ func (srv *Server) Run(ctx context.Context, s *session.Session, cmd []byte) {
 		}
 	}
 	r.finish(err)
+	if r.st.Aux&notifyNow != 0 && srv.wantsSelected(s) { // what the command was not allowed to tell
+		r.cmd, r.own, r.fresh = nil, nil, false
+		r.idleUpdate()
+	}
 	if r.st.Proto != stateNotAuthenticated && r.st.Flags&flagIdle == 0 {
 		s.SetDeadline(srv.cfg.Autologout) // a command that took long is no inactivity
 	}

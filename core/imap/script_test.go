@@ -202,6 +202,10 @@ func (sc *script) setConfig(f []string) {
 		sc.cfg.UserSessions, _ = strconv.Atoi(f[1])
 	case "user_address_sessions":
 		sc.cfg.UserAddressSessions, _ = strconv.Atoi(f[1])
+	case "notify": // notify_set notify_user_mailboxes notify_mailboxes
+		sc.cfg.NotifySet, _ = strconv.Atoi(f[1])
+		sc.cfg.NotifyUserMailboxes, _ = strconv.Atoi(f[2])
+		sc.cfg.NotifyMailboxes, _ = strconv.Atoi(f[3])
 	case "login_timeout":
 		sc.cfg.LoginTimeout = seconds()
 	case "autologout":
@@ -424,6 +428,7 @@ func startServerOn(t testing.TB, cfg imap.Config, watches bool, storage func(*ma
 	}
 	s.engine = e
 	s.imap.Attach(e.SignalMailbox)
+	s.imap.AttachSessions(e.SignalSession)
 	s.imap.Mailboxes().SetPoll(s.poll)
 	t.Cleanup(func() {
 		e.Close()

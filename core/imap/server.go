@@ -23,6 +23,7 @@ type Server struct {
 	storage backend.Storage
 	writer  backend.Writer  // nil: storage only reads
 	modseqs backend.ModSeqs // nil: storage keeps no modseqs
+	hubs    *hubs           // of NOTIFY
 	log     *slog.Logger
 	names   names
 	users   *users.Users
@@ -67,6 +68,7 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 		return nil, fmt.Errorf("imap: %w", err)
 	}
 	srv.users = srv.boxes.Users()
+	srv.hubs = newHubs(srv)
 	return srv, nil
 }
 
@@ -129,6 +131,7 @@ func (srv *Server) Evict(s *session.Session, limit string) {
 // Closed implements session.Protocol.
 func (srv *Server) Closed(s *session.Session) {
 	srv.closeMailbox(s)
+	srv.dropNotify(s)
 	st := s.State()
 	srv.left(s)
 	srv.users.Logout(st.User)
@@ -151,22 +154,23 @@ func (srv *Server) closeMailbox(s *session.Session) {
 	}
 }
 
-// EventWanted implements session.Protocol: only IDLE tells of changes by itself
-// (RFC 2177 §3); every other session learns of them with its next command.
+// EventWanted implements session.Protocol.
 func (srv *Server) EventWanted(s *session.Session) bool {
-	st := s.State()
-	if st.Flags&flagIdle == 0 || s.Mailbox() == 0 {
-		return false
-	}
-	return srv.boxes.News(s.Mailbox(), st.View)
+	return srv.wantsSelected(s) || srv.wantsOthers(s)
 }
 
 // Event implements session.Protocol.
 func (srv *Server) Event(ctx context.Context, s *session.Session) {
-	if srv.EventWanted(s) {
-		r := srv.request(s, nil)
-		r.ctx = ctx
+	if !srv.EventWanted(s) {
+		return
+	}
+	r := srv.request(s, nil)
+	r.ctx = ctx
+	defer srv.free(r)
+	if srv.wantsSelected(s) {
 		r.idleUpdate()
-		srv.free(r)
+	}
+	if srv.wantsOthers(s) {
+		r.notifyOthersNow()
 	}
 }

@@ -35,10 +35,11 @@ func (r *request) enabled(bit uint8) bool { return r.st.Enabled&bit != 0 }
 
 // extra is the rare state of a session, freed when it is empty.
 type extra struct {
-	tag   string // of IDLE or AUTHENTICATE, if it is too long for State.Tag
-	user  string // of AUTHENTICATE LOGIN
-	reply []byte // answer to a refused login, which waits
-	found []byte // UIDs that "$" stands for (search_save.go)
+	tag    string // of IDLE or AUTHENTICATE, if it is too long for State.Tag
+	user   string // of AUTHENTICATE LOGIN
+	reply  []byte // answer to a refused login, which waits
+	found  []byte // UIDs that "$" stands for (search_save.go)
+	notify string // the byte form of a notifySet
 }
 
 // change changes the session's extra.
@@ -48,7 +49,7 @@ func change(s *session.Session, f func(x *extra)) {
 		x = &extra{}
 	}
 	f(x)
-	if x.tag == "" && x.user == "" && x.reply == nil && x.found == nil {
+	if x.tag == "" && x.user == "" && x.reply == nil && x.found == nil && x.notify == "" {
 		s.SetExtra(nil)
 		return
 	}

@@ -10,5 +10,9 @@ func runSubscribe(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.srv.writer.Subscribe(r.ctx, ref, r.cmd.name == "SUBSCRIBE")
+	if err := r.srv.writer.Subscribe(r.ctx, ref, r.cmd.name == "SUBSCRIBE"); err != nil {
+		return err
+	}
+	r.named(ref.Namespace, ref.Name, "")
+	return nil
 }

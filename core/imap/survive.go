@@ -12,7 +12,7 @@ import (
 )
 
 // Layout is what the protocol's part of a session, and the tables that it refers to, look like.
-const Layout = "imap 1"
+const Layout = "imap 2"
 
 var _ session.Survivor = (*Server)(nil)
 
@@ -57,23 +57,27 @@ func (srv *Server) Survives(s *session.Session) error {
 	case box != 0 && !srv.boxes.Known(box, st.View):
 		err = fmt.Errorf("mailbox %d is not known at version %d", box, st.View)
 	}
+	if err == nil && !srv.notifySound(s) {
+		err = errSavedExtra
+	}
 	if err != nil {
 		srv.boxes.Forget(mailbox.Reference{User: st.User, Mailbox: box, Version: st.View}, owner(s))
 		return err
 	}
+	srv.resumeNotify(s)
 	if st.User != 0 && srv.cfg.UserAddressSessions > 0 {
 		srv.doors.perAddress.Add(userAddress(s, st.User), tally.Max) // it was admitted before
 	}
 	return nil
 }
 
-// AppendExtra implements session.Survivor: the three parts, each with its length.
+// AppendExtra implements session.Survivor: its parts, each with its length.
 func (srv *Server) AppendExtra(b []byte, v any) ([]byte, bool) {
 	x, ok := v.(*extra)
 	if !ok {
 		return b, false
 	}
-	for _, part := range [...]string{x.tag, x.user, string(x.reply)} {
+	for _, part := range [...]string{x.tag, x.user, string(x.reply), x.notify} {
 		b = append(binary.AppendUvarint(b, uint64(len(part))), part...)
 	}
 	return b, true
@@ -83,7 +87,7 @@ var errSavedExtra = errors.New("imap: not a saved extra")
 
 // ParseExtra implements session.Survivor.
 func (srv *Server) ParseExtra(b []byte) (any, error) {
-	var parts [3]string
+	var parts [4]string
 	for i := range parts {
 		n, k := binary.Uvarint(b)
 		if k <= 0 || n > uint64(len(b)-k) {
@@ -94,7 +98,7 @@ func (srv *Server) ParseExtra(b []byte) (any, error) {
 	if len(b) > 0 {
 		return nil, errSavedExtra
 	}
-	x := &extra{tag: parts[0], user: parts[1]}
+	x := &extra{tag: parts[0], user: parts[1], notify: parts[3]}
 	if parts[2] != "" {
 		x.reply = []byte(parts[2])
 	}

@@ -11,6 +11,9 @@ import (
 // follow tells the client, after a command, what happened to the selected mailbox. A mailbox that sleeps is not woken if there is
 // nothing to tell, and a failure to wake it is left to a command that needs it.
 func (r *request) follow(noExpunge bool) error {
+	if r.frozen() && r.own == nil {
+		return nil
+	}
 	if r.mbox == nil && (r.fresh || r.srv.boxes.Told(r.s.Mailbox(), r.st.View)) {
 		return nil
 	}
@@ -41,16 +44,20 @@ func (r *request) announced() {
 // told, and moves the session to that version.
 func (r *request) sync(noExpunge bool) error {
 	m := r.mbox
+	frozen := r.frozen()
 	had := r.claimed(m)
 	u, err := m.Catchup(r.st.View, noExpunge)
 	if err != nil {
 		return r.lost(err)
 	}
-	if r.mayWrite() && m.HasUnclaimed(u.To) && r.claim(m, u.To, u.From.UIDNext) == nil {
+	if r.mayWrite() && !frozen && m.HasUnclaimed(u.To) && r.claim(m, u.To, u.From.UIDNext) == nil {
 		// The claim is a version of its own. Others may have arrived with it, which nobody has claimed.
 		if v, err := m.Catchup(r.st.View, noExpunge); err == nil && v.To.UIDNext == u.To.UIDNext {
 			u = v
 		}
+	}
+	if frozen && r.own == nil {
+		return nil
 	}
 	if u.From == u.To && r.own == nil {
 		if r.enabled(enabledQresync) {
@@ -58,9 +65,13 @@ func (r *request) sync(noExpunge bool) error {
 		}
 		return nil
 	}
+	if frozen {
+		u = r.onlyOwn(u)
+	}
 	recent := r.recent(u.To)
 	t := updateText{u: u, condstore: r.enabled(enabledCondstore), qresync: r.enabled(enabledQresync), mayWrite: r.mayWrite(), recent: recent}
-	t.uid = t.condstore // RFC 7162 §3.2.4
+	t.uid = t.condstore || r.st.Aux&notifyOn != 0 // RFC 7162 §3.2.4, RFC 5465 §5.1
+	t.frozen, t.ownFlags = frozen, r.st.Aux&(notifyOn|notifyFlags) == notifyOn
 	if r.own != nil {
 		t.own = r.own.story(m, u)
 		t.uid = t.uid || r.cmd.uid
@@ -69,10 +80,16 @@ func (r *request) sync(noExpunge bool) error {
 		always := len(u.Expunged) > 0 && r.cmd != nil && strings.HasSuffix(r.cmd.name, "EXPUNGE") // RFC 7162 §3.2.7, §3.2.9
 		r.highest = highest(max(r.told, t.told()), u.From.HighestModSeq, u.To.HighestModSeq, always)
 	}
+	if t.ownFlags {
+		r.highest = 0 // there are changes that the client does not want to know
+	}
 	if t.shared() {
 		r.s.Write(m.Memo(t.key(), t.render))
 	} else {
 		r.s.Write(t.render())
+	}
+	if frozen {
+		return nil
 	}
 	if !r.mayWrite() {
 		had = u.From.Unclaimed()
@@ -84,6 +101,9 @@ func (r *request) sync(noExpunge bool) error {
 	}
 	m.Advance(u.From.Version, u.To.Version)
 	r.st.View = u.To.Version
+	if r.st.Aux&notifyFetch != 0 && u.Appended() > 0 {
+		r.fetchNew(u)
+	}
 	return nil
 }
 

@@ -15,7 +15,10 @@ type updateText struct {
 	recent                       mailbox.Recent
 
 	own *ownStory // nil: the command has changed no flags
-	uid bool      // FETCH responses have the UID (RFC 3501 §6.4.8); if own is nil it is the same as condstore
+	uid bool      // FETCH responses have the UID (RFC 3501 §6.4.8); of others' changes with condstore or NOTIFY
+
+	frozen   bool // only what the command did is told (notify_selected.go)
+	ownFlags bool // flags that others have changed are not told
 }
 
 // shared reports whether other sessions may get the same text.
@@ -41,6 +44,12 @@ func (t *updateText) key() mailbox.MemoKey {
 	if t.qresync {
 		k.Kind |= 4
 	}
+	if t.uid {
+		k.Kind |= 8
+	}
+	if t.ownFlags {
+		k.Kind |= 16
+	}
 	return k
 }
 
@@ -61,7 +70,7 @@ func (t *updateText) render() []byte {
 	} else {
 		b = t.appendExpunged(b)
 	}
-	if u.Appended() > 0 {
+	if !t.frozen && u.Appended() > 0 {
 		b = appendCount(b, u.To.Len(), " EXISTS\r\n")
 	}
 	return b
@@ -69,10 +78,16 @@ func (t *updateText) render() []byte {
 
 // changed returns the messages of which something may have to be told.
 func (t *updateText) changed() []mailbox.Changed {
-	if t.own != nil {
-		return t.own.merge(t.u)
+	u := t.u
+	if t.ownFlags {
+		none := *u
+		none.Changed = nil
+		u = &none
 	}
-	return t.u.Changed
+	if t.own != nil {
+		return t.own.merge(u)
+	}
+	return u.Changed
 }
 
 // told returns the highest modseq of a message that the text tells.

@@ -126,6 +126,7 @@ func (s *Server) startEngine(ctx context.Context) error {
 		return err
 	}
 	s.protocol.Attach(s.engine.SignalMailbox)
+	s.protocol.AttachSessions(s.engine.SignalSession)
 	if s.cert != nil {
 		s.engine.SetTLS(s.cert.config(c.TLS.MinVersion))
 	}

@@ -49,6 +49,9 @@ func (s *Server) imapConfig() imap.Config {
 	i.AllowPlaintextAuth = c.IMAP.AllowPlaintextAuth
 	i.MaxBad = c.Limits.BadCommands
 	i.SavedResult = c.Limits.SavedResult
+	i.NotifySet = c.Limits.NotifySet
+	i.NotifyUserMailboxes = c.Limits.NotifyUserMailboxes
+	i.NotifyMailboxes = c.Limits.NotifyMailboxes
 	i.KeywordLength = c.Limits.KeywordLength
 	i.AuthFailureDelay = c.AuthFailureDelay
 	i.MaxFailureDelay = c.MaxFailureDelay

@@ -1,0 +1,196 @@
+package imap
+
+import (
+	"strings"
+
+	"github.com/roostmail/roost/core/session"
+)
+
+// nameEvent is a change of a name: MailboxName or SubscriptionChange (RFC 5465 §5.4, §5.5).
+type nameEvent struct {
+	version  uint64
+	old, now *listed // nil: there was, there is no such name
+	events   notifyEvents
+	by       session.Handle // the session that did it and need not be told, 0 = unknown
+	oldName  string         // what it was called before RENAME
+	texts    [2][]byte      // the LIST response in modified UTF-7 and, with UTF8=ACCEPT, in UTF-8
+}
+
+// hint says what a command of this server has done to a name.
+type hint struct {
+	by  session.Handle
+	old string // what it was called before RENAME
+}
+
+// named tells the hubs of the session's user that a command of the session has changed a name. old is the former name, for RENAME.
+func (r *request) named(namespace, name, old string) {
+	h := r.srv.hubs
+	if h.sessions.Load() == 0 {
+		return
+	}
+	client := func(name string) string {
+		for _, ns := range r.srv.names.spaces {
+			if s, ok := ns.client(name); ok && ns.Name == namespace {
+				return s
+			}
+		}
+		return ""
+	}
+	var ids []uint32
+	r.srv.users.IDs(r.user().Name, func(id uint32) bool {
+		ids = append(ids, id)
+		return true
+	})
+	x := hint{by: r.s.Handle()}
+	if old != "" {
+		x.old = client(old)
+	}
+	for _, id := range ids {
+		h.mu.Lock()
+		b := h.byUser[id]
+		h.mu.Unlock()
+		if b == nil {
+			continue
+		}
+		h.announce(b.id, func(b *hub) {
+			if b.hints == nil {
+				b.hints = map[string]hint{}
+			}
+			b.hints[client(name)] = x
+			b.relist, b.failed = true, false
+		})
+	}
+}
+
+func exists(m *listed) bool     { return m != nil && !m.info.NonExistent }
+func subscribed(m *listed) bool { return m != nil && m.info.Subscribed }
+
+// diff notes what is different in a new listing. It keeps at most max events, 0 = any number.
+func (b *hub) diff(l *listing, max int) {
+	var made []*nameEvent
+	parents := map[string]session.Handle{} // affected, too, by whom
+	seen := map[string]bool{}
+	for _, m := range l.all {
+		seen[m.name] = true
+		b.compare(b.names.byName[m.name], m, &made, parents)
+	}
+	for _, m := range b.names.all {
+		if !seen[m.name] {
+			b.compare(m, nil, &made, parents)
+		}
+	}
+	for _, e := range made {
+		delete(parents, e.name().name)
+	}
+	for _, from := range []*listing{b.names, l} {
+		for _, m := range from.all {
+			if by, ok := parents[m.name]; ok {
+				delete(parents, m.name)
+				made = append(made, &nameEvent{by: by, old: b.names.byName[m.name], now: l.byName[m.name], events: eventNames})
+			}
+		}
+	}
+	if len(made) == 0 {
+		return
+	}
+	b.version++
+	for _, e := range made {
+		e.version = b.version
+		hinted := b.hints[e.name().name]
+		if e.by == 0 {
+			e.by = hinted.by
+		}
+		e.oldName = hinted.old
+	}
+	b.events = append(b.events, made...)
+	if over := len(b.events) - max; max > 0 && over > 0 {
+		b.forgot = b.events[over-1].version
+		b.events = append([]*nameEvent(nil), b.events[over:]...)
+	}
+}
+
+// name returns what the event is about.
+func (e *nameEvent) name() *listed {
+	if e.now != nil {
+		return e.now
+	}
+	return e.old
+}
+
+// compare appends the event of one name, if there is one.
+func (b *hub) compare(old, now *listed, made *[]*nameEvent, parents map[string]session.Handle) {
+	e := &nameEvent{old: old, now: now}
+	if exists(old) != exists(now) {
+		name := e.name().name
+		by, from, renamed := b.moved(name, e.name().ns.sep)
+		e.by = by
+		switch {
+		case renamed && !exists(now), renamed && from == "": // the new name tells; children are not told of
+		default:
+			e.events |= eventNames
+			if at := strings.LastIndex(name, e.name().ns.sep); at > 0 && !renamed {
+				parents[name[:at]] = by
+			}
+		}
+	}
+	if subscribed(old) != subscribed(now) {
+		e.events |= eventSubscriptions
+	}
+	if e.events != 0 {
+		*made = append(*made, e)
+	}
+}
+
+// moved reports whether a name came or went by a RENAME, and what the renamed mailbox itself was called before. from is "" for
+// names that have moved with it.
+func (b *hub) moved(name, sep string) (by session.Handle, from string, ok bool) {
+	for to, x := range b.hints {
+		switch {
+		case name == to:
+			return x.by, x.old, x.old != ""
+		case x.old == "":
+		case name == x.old, strings.HasPrefix(name, to+sep), strings.HasPrefix(name, x.old+sep):
+			return x.by, "", true
+		}
+	}
+	return 0, "", false
+}
+
+// text returns the LIST response (RFC 5465 §5.4, §5.5), which all sessions get. The caller holds hubs.mu.
+func (e *nameEvent) text(utf8 bool) []byte {
+	t := &e.texts[0]
+	if utf8 {
+		t = &e.texts[1]
+	}
+	if *t == nil {
+		*t = e.render(utf8)
+	}
+	return *t
+}
+
+func (e *nameEvent) render(utf8 bool) []byte {
+	m := *e.name()
+	if !exists(e.now) {
+		m.info.NonExistent, m.info.NoSelect, m.special = true, false, ""
+		m.info.Subscribed = subscribed(e.now)
+	}
+	o := listOptions{command: "LIST", extended: true, subscribed: true, children: exists(e.now), utf8: utf8}
+	b := o.append(nil, &m)
+	if e.oldName != "" && exists(e.now) {
+		b = append(b[:len(b)-2], ` ("OLDNAME" (`...)
+		b = appendName(b, e.oldName, utf8)
+		b = append(b, "))\r\n"...)
+	}
+	return b
+}
+
+// concerns reports whether a set asks for the event.
+func (e *nameEvent) concerns(set notifySet) bool {
+	var want notifyEvents
+	for _, m := range []*listed{e.old, e.now} {
+		if m != nil {
+			want |= set.of(m)
+		}
+	}
+	return want&e.events != 0
+}
