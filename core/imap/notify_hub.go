@@ -150,43 +150,6 @@ func (h *hubs) signalAll(all []session.Handle, but session.Handle) {
 	}
 }
 
-// notifyRelists is for how many users the names are listed again in one round of polling: no watch tells of names that another
-// program makes or removes.
-const notifyRelists = 64
-
-// notifyResumes is for how many users that is done for the first time.
-const notifyResumes = 4096
-
-// onPoll is called in each PollInterval: what has failed is tried again, and some users' names are looked at.
-func (h *hubs) onPoll() {
-	h.mu.Lock()
-	ids := make([]uint32, 0, len(h.byID))
-	for id := range h.byID {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	from, _ := slices.BinarySearch(ids, h.polled+1)
-	var due []uint32
-	for i := range ids {
-		id := ids[(from+i)%len(ids)]
-		switch b := h.byID[id]; {
-		case b.failed:
-			b.failed = false
-			due = append(due, id)
-		case b.names == nil && i < notifyResumes: // its sessions come from another process
-			due = append(due, id)
-		case i < notifyRelists:
-			h.polled = id
-			b.relist = true
-			due = append(due, id)
-		}
-	}
-	h.mu.Unlock()
-	for _, id := range due {
-		h.announce(id, func(*hub) {})
-	}
-}
-
 // join lists a session at its user's hub with a set, and brings the hub up to date. After an error it is not listed.
 // A session may be listed with two sets, until leave takes it off the old one.
 func (h *hubs) join(ctx context.Context, s *session.Session, raw string, set notifySet) (*hub, error) {

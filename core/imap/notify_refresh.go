@@ -2,11 +2,49 @@ package imap
 
 import (
 	"context"
+	"slices"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/mailbox"
 	"github.com/roostmail/roost/core/session"
 )
+
+// notifyRelists is for how many users the names are listed again in one round of polling: no watch tells of names that another
+// program makes or removes.
+const notifyRelists = 64
+
+// notifyResumes is for how many users that is done for the first time.
+const notifyResumes = 4096
+
+// onPoll is called in each PollInterval: what has failed is tried again, and some users' names are looked at.
+func (h *hubs) onPoll() {
+	h.mu.Lock()
+	ids := make([]uint32, 0, len(h.byID))
+	for id := range h.byID {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	from, _ := slices.BinarySearch(ids, h.polled+1)
+	var due []uint32
+	for i := range ids {
+		id := ids[(from+i)%len(ids)]
+		switch b := h.byID[id]; {
+		case b.failed:
+			b.failed = false
+			due = append(due, id)
+		case b.names == nil && i < notifyResumes: // its sessions come from another process
+			due = append(due, id)
+		case i < notifyRelists:
+			h.polled = id
+			b.relist = true
+			due = append(due, id)
+		}
+	}
+	h.mu.Unlock()
+	for _, id := range due {
+		h.announce(id, func(*hub) {})
+	}
+}
 
 // refresh asks storage for what is doubtful. The caller, for the session s, has put a token into b.turn, which is taken out. The other sessions are
 // signalled if there is something for them. full names the limit that does not allow what the sets ask for: the others' business, unless the session is just trying.
@@ -28,8 +66,8 @@ func (h *hubs) refresh(ctx context.Context, s *session.Session, b *hub, trying b
 			var fresh bool
 			fresh, full = h.take(b, l)
 			stale = stale || fresh
-			if !trying {
-				b.full = full
+			if !trying || full == "" {
+				b.full = full // a trial that fits ends what was too much before
 			}
 			h.mu.Unlock()
 			relist = false
