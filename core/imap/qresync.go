@@ -113,7 +113,7 @@ func matched(v *mailbox.View, seqs, uids imapwire.NumSet) (uid uint32) {
 // vanished tells which of known, UIDs above the given one, were expunged since a modseq. Where storage does not know
 // any more, these are all that are not there (RFC 7162 §5.1).
 func (r *request) vanished(v *mailbox.View, known []backend.UIDRange, since uint64, above uint32) error {
-	if since >= v.HighestModSeq || len(known) == 0 {
+	if since == v.HighestModSeq || len(known) == 0 { // a higher one may be of a time before Dovecot has set it back
 		return nil
 	}
 	known = intersect(known, []backend.UIDRange{{First: min(above, 1<<32-2) + 1, Last: 1<<32 - 1}})

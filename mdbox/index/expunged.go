@@ -18,7 +18,8 @@ import (
 //
 // Source: log.md §6; dovecot src/lib-index/mail-transaction-log-view.c, mailbox_get_expunges.
 func (x *Index) ExpungedSince(modseq uint64) ([]translog.UIDRange, error) {
-	if modseq >= x.state.HighestModSeq() {
+	// What the header says is no measure: a session of Dovecot that learns late of modseqs, and enables them once more, sets it back.
+	if modseq >= max(x.state.logModSeq, x.state.HighestModSeq()) {
 		return nil, nil
 	}
 	chain, err := translog.OpenChain(x.o.FS, x.logPath(), x.o.MaxFileBytes)

@@ -95,3 +95,26 @@ func TestWithoutUIDsInUse(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+// TestExpungedSinceHeaderSetBack: a process that enables modseqs a second time, with an old state, sets the highest one back.
+func TestExpungedSinceHeaderSetBack(t *testing.T) {
+	l := newTestLog(t)
+	enable := func(highest uint64) {
+		l.add(false, translog.ExtIntros{{ExtID: translog.ExtIDByName, Name: extModSeq, HdrSize: modSeqHeaderSize, RecordSize: modSeqRecordSize, RecordAlign: modSeqRecordSize, NoShrink: true}},
+			translog.ExtHdrUpdates{{Data: ModSeqHeader{Highest: highest}.Append(nil)}})
+	}
+	l.add(true, appends(1, 2, 3, 4)) // 2
+	enable(2)
+	l.add(true, translog.Expunges(ranges(2, 2))) // 3
+	l.add(true, translog.Expunges(ranges(3, 3))) // 4
+	enable(2)
+	x := l.open()
+	if h := x.State().HighestModSeq(); h != 2 {
+		t.Fatalf("highest modseq %d: Dovecot says 2", h)
+	}
+	for since, want := range map[uint64][]uint32{2: {2, 3}, 3: {3, 3}, 4: nil} {
+		if got := expungedSince(t, x, since); !slices.Equal(got, want) {
+			t.Errorf("since %d: %v, want %v", since, got, want)
+		}
+	}
+}

