@@ -47,7 +47,7 @@ func FuzzSearch(f *testing.F) {
 	ft := newFetchTest(f, searchMails)
 	f.Fuzz(func(t *testing.T, program string) {
 		d := imapwire.NewDecoder([]byte(" "+program+"\r\n"), imapwire.DefaultLimits)
-		key, err := parseSearch(&d, ft.view, nil)
+		key, err := parseSearch(&d, ft.view, noneSaved)
 		if err != nil {
 			if s := responseOf(err).status; s != "BAD" && s != "NO" {
 				t.Fatalf("%q: %v", program, err)

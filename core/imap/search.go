@@ -35,7 +35,7 @@ func (r *request) search(options searchReturn) error {
 	if err := r.refuseCharset(); err != nil {
 		return err
 	}
-	key, err := parseSearch(&r.d, r.view, r.savedResult().NumSet)
+	key, err := parseSearch(&r.d, r.view, r.savedResult)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ var searchMails = []string{
 func (ft *fetchTest) search(t testing.TB, uid bool, program string) (string, *search, error) {
 	t.Helper()
 	d := imapwire.NewDecoder([]byte(" "+program+"\r\n"), imapwire.DefaultLimits)
-	key, err := parseSearch(&d, ft.view, nil)
+	key, err := parseSearch(&d, ft.view, noneSaved)
 	if err != nil {
 		t.Fatalf("%s: %v", program, err)
 	}
@@ -90,7 +90,7 @@ func TestSearchAnswersWithUIDs(t *testing.T) {
 }
 
 // searchWords are the leaves of random programs.
-var searchWords = []string{"SEEN", "UNSEEN", "KEYWORD $Work", "2:4", "LARGER 100", "SMALLER 130", "SUBJECT o", "FROM a", "BODY body", "TEXT example", "SENTSINCE 16-Feb-2024", "SINCE 1-Jan-2000", "ALL", "HEADER X-A \"\"", "MODSEQ 3"}
+var searchWords = []string{"SEEN", "UNSEEN", "KEYWORD $Work", "2:4", "LARGER 100", "SMALLER 130", "SUBJECT o", "FROM a", "BODY body", "TEXT example", "SENTSINCE 16-Feb-2024", "SINCE 1-Jan-2000", "ALL", "HEADER X-A \"\"", "MODSEQ 3", "OLDER 1000", "YOUNGER 900000000", "$", "UID $"}
 
 func randomProgram(rnd *rand.Rand, depth int) string {
 	if depth == 0 || rnd.Intn(3) == 0 {
@@ -113,7 +113,7 @@ func TestSearchInPhases(t *testing.T) {
 	for range 500 {
 		program := randomProgram(rnd, 4)
 		d := imapwire.NewDecoder([]byte(" "+program+"\r\n"), imapwire.DefaultLimits)
-		key, err := parseSearch(&d, ft.view, nil)
+		key, err := parseSearch(&d, ft.view, noneSaved)
 		if err != nil {
 			t.Fatalf("%s: %v", program, err)
 		}
@@ -208,12 +208,12 @@ func TestSearchSyntax(t *testing.T) {
 	for _, program := range []string{"", "FOO", "()", "(SEEN", "SEEN)", "NOT", "OR SEEN", "OR SEEN SEEN DELETED)", "SUBJECT", "HEADER x", "BEFORE yesterday", "ON 31-Feb-2024", "SENTON 1-Foo-2024", "LARGER", "LARGER x", "SMALLER -1",
 		"UID", "UID x", "0", "1:", "KEYWORD", "KEYWORD \\Seen", "MODSEQ", "MODSEQ \"/flags/x\" foo 1", "TEXT \"\xff\"", "UNFOO", "SENTFOO 1-Feb-2024", "CHARSET", "CHARSET UTF-8", strings.Repeat("NOT ", 100) + "SEEN", strings.Repeat("(", 100) + "SEEN" + strings.Repeat(")", 100)} {
 		d := imapwire.NewDecoder([]byte(" "+program+"\r\n"), imapwire.DefaultLimits)
-		if k, err := parseSearch(&d, ft.view, nil); err == nil || responseOf(err).status != "BAD" {
+		if k, err := parseSearch(&d, ft.view, noneSaved); err == nil || responseOf(err).status != "BAD" {
 			t.Errorf("%s: %+v, %v", program, k, err)
 		}
 	}
 	d := imapwire.NewDecoder([]byte(" CHARSET KOI8-R ALL\r\n"), imapwire.DefaultLimits)
-	if _, err := parseSearch(&d, ft.view, nil); err == nil || responseOf(err).code != "BADCHARSET (US-ASCII UTF-8)" {
+	if _, err := parseSearch(&d, ft.view, noneSaved); err == nil || responseOf(err).code != "BADCHARSET (US-ASCII UTF-8)" {
 		t.Error(err)
 	}
 }
@@ -232,3 +232,6 @@ func BenchmarkSearch(b *testing.B) {
 		})
 	}
 }
+
+// noneSaved is an empty "$".
+func noneSaved() msgSet { return msgSet{uid: true} }

@@ -17,6 +17,7 @@ type searchKey struct {
 	keyword int                // searchKeyword: number, -1 = nobody has it
 	number  uint64             // searchLarger, searchSmaller, searchModSeq
 	day     int64              // of dates: days since 1970
+	moment  int64              // searchOlder, searchYounger: UNIX time that INTERNALDATE is compared with
 	sent    bool               // the date is that of the Date field, not INTERNALDATE
 	field   string             // searchField: name in upper case
 	match   message.FieldMatch
@@ -39,6 +40,8 @@ const (
 	searchBefore
 	searchOn
 	searchSince
+	searchOlder   // RFC 5032
+	searchYounger // RFC 5032
 	searchLarger
 	searchSmaller
 	searchField
@@ -67,7 +70,7 @@ func (k *searchKey) phase() searchPhase {
 			p = max(p, k.keys[i].phase())
 		}
 		return p
-	case searchLarger, searchSmaller:
+	case searchLarger, searchSmaller, searchOlder, searchYounger:
 		return phaseMeta
 	case searchBefore, searchOn, searchSince:
 		if k.sent {
@@ -104,6 +107,8 @@ func (k *searchKey) uses(n *searchNeeds) {
 		} else {
 			n.date = true
 		}
+	case searchOlder, searchYounger:
+		n.date = true
 	case searchField:
 		n.addField(k.field)
 	}

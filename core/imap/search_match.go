@@ -95,6 +95,10 @@ func (k *searchKey) matches(f *facts) bool {
 		return k.dayOfMessage(f) == k.day
 	case searchSince:
 		return k.dayOfMessage(f) >= k.day
+	case searchOlder:
+		return f.date <= k.moment
+	case searchYounger:
+		return f.date >= k.moment
 	case searchField:
 		return k.pattern.MatchField(f.header, k.field, k.match)
 	case searchBody:

@@ -15,12 +15,12 @@ import (
 type searchParser struct {
 	d     *imapwire.Decoder
 	view  *mailbox.View
-	saved imapwire.NumSet // UIDs of "$"
+	saved func() msgSet // what "$" stands for
 }
 
 // parseSearch reads [SP "CHARSET" SP charset] 1*(SP search-key) (RFC 3501 §9: search). The keys are one searchAnd.
-// saved are the UIDs that "$" stands for.
-func parseSearch(d *imapwire.Decoder, v *mailbox.View, saved imapwire.NumSet) (*searchKey, error) {
+// saved tells what "$" stands for.
+func parseSearch(d *imapwire.Decoder, v *mailbox.View, saved func() msgSet) (*searchKey, error) {
 	p := searchParser{d, v, saved}
 	d.SP()
 	if d.TryWord("CHARSET") {
@@ -99,7 +99,7 @@ func (p *searchParser) key() searchKey {
 // savedKey reads "$": the messages that SEARCH has saved.
 func (p *searchParser) savedKey() searchKey {
 	p.d.Byte('$')
-	return searchKey{op: searchSet, ranges: p.view.UIDs(p.saved)}
+	return searchKey{op: searchSet, ranges: p.view.UIDs(p.saved().NumSet)}
 }
 
 func not(k searchKey) searchKey { return searchKey{op: searchNot, keys: []searchKey{k}} }
@@ -130,6 +130,10 @@ func (p *searchParser) otherKey(word string) searchKey {
 		return not(p.nested())
 	case "OR":
 		return searchKey{op: searchOr, keys: []searchKey{p.nested(), p.nested()}}
+	case "OLDER":
+		return p.withinKey(searchOlder)
+	case "YOUNGER":
+		return p.withinKey(searchYounger)
 	case "LARGER":
 		d.SP()
 		return searchKey{op: searchLarger, number: d.Number64()}
@@ -148,6 +152,12 @@ func (p *searchParser) otherKey(word string) searchKey {
 	}
 	d.Failf("unknown search key %.40q", word)
 	return searchKey{}
+}
+
+// withinKey reads SP interval, in seconds before now (RFC 5032 §3).
+func (p *searchParser) withinKey(op searchOp) searchKey {
+	p.d.SP()
+	return searchKey{op: op, moment: time.Now().Unix() - int64(p.d.NZNumber())}
 }
 
 // nested reads SP key, as the operand of another key.
