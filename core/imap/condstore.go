@@ -44,7 +44,7 @@ func (r *request) mustWait() bool {
 // keepModSeqs makes storage keep a modseq for each message of the selected mailbox. If that fails, messages have
 // that of the mailbox: clients get more than they need, but nothing is missing.
 func (r *request) keepModSeqs() {
-	if r.srv.boxes.HasModSeqs(r.s.Mailbox()) {
+	if r.srv.modseqs == nil || r.srv.boxes.HasModSeqs(r.s.Mailbox()) { // nil: since the session was taken over
 		return
 	}
 	m, err := r.hold()

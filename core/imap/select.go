@@ -75,7 +75,7 @@ func runSelect(r *request) error {
 	b := r.s.Buffer()
 	*b = appendSelected(*b, v, r.recent(v), r.mayWrite(), r.srv.modseqs != nil)
 	r.s.Commit()
-	if resync != nil && resync.uidValidity == v.UIDValidity {
+	if resync != nil && r.srv.modseqs != nil && resync.uidValidity == v.UIDValidity {
 		if err := r.resync(v, resync); err != nil { // a client that went on would believe itself in step
 			r.srv.closeMailbox(r.s)
 			return err

@@ -12,7 +12,7 @@ import (
 )
 
 // Layout is what the protocol's part of a session, and the tables that it refers to, look like.
-const Layout = "imap 2"
+const Layout = "imap 3"
 
 var _ session.Survivor = (*Server)(nil)
 
@@ -65,6 +65,9 @@ func (srv *Server) Survives(s *session.Session) error {
 		return err
 	}
 	srv.resumeNotify(s)
+	if x, _ := s.Extra().(*extra); x != nil {
+		srv.savedBytes.Add(int64(len(x.found)))
+	}
 	if st.User != 0 && srv.cfg.UserAddressSessions > 0 {
 		srv.doors.perAddress.Add(userAddress(s, st.User), tally.Max) // it was admitted before
 	}
@@ -77,7 +80,7 @@ func (srv *Server) AppendExtra(b []byte, v any) ([]byte, bool) {
 	if !ok {
 		return b, false
 	}
-	for _, part := range [...]string{x.tag, x.user, string(x.reply), x.notify} {
+	for _, part := range [...]string{x.tag, x.user, string(x.reply), x.notify, string(x.found)} {
 		b = append(binary.AppendUvarint(b, uint64(len(part))), part...)
 	}
 	return b, true
@@ -87,7 +90,7 @@ var errSavedExtra = errors.New("imap: not a saved extra")
 
 // ParseExtra implements session.Survivor.
 func (srv *Server) ParseExtra(b []byte) (any, error) {
-	var parts [4]string
+	var parts [5]string
 	for i := range parts {
 		n, k := binary.Uvarint(b)
 		if k <= 0 || n > uint64(len(b)-k) {
@@ -101,6 +104,12 @@ func (srv *Server) ParseExtra(b []byte) (any, error) {
 	x := &extra{tag: parts[0], user: parts[1], notify: parts[3]}
 	if parts[2] != "" {
 		x.reply = []byte(parts[2])
+	}
+	if parts[4] != "" {
+		x.found = []byte(parts[4])
+		if _, ok := decodeResult(x.found); !ok {
+			return nil, errSavedExtra
+		}
 	}
 	return x, nil
 }
