@@ -57,6 +57,7 @@ func TestRandomResync(t *testing.T) {
 		o.same(t, full)
 		resyncs += o.resyncs
 	}
+	quiet(t, d)
 	t.Logf("%d messages in the end, %d resynchronisations", len(full.flags), resyncs)
 }
 
