@@ -10,7 +10,7 @@
 // without pointers: the state of RFC 3501 §3, ENABLE bits, the interned user,
 // the mailbox (an id of mailbox.Registry) and the version of it that the client
 // knows. What is rare (a tag longer than the record has room for, a
-// user name in the middle of AUTHENTICATE LOGIN) goes to an extra.
+// user name in the middle of AUTHENTICATE LOGIN, a saved search result) goes to an extra.
 //
 // # A command
 //
@@ -52,6 +52,9 @@
 // if somebody else had a hand in it; everybody else is told as ever.
 //
 // NOTIFY says otherwise what a session is told, and when: of its mailbox at any time, or not at all; and of other mailboxes (notify.go).
+//
+// A client with QRESYNC (RFC 7162) gets the same updates with VANISHED, and HIGHESTMODSEQ where nothing else tells how far it has come
+// (condstore.go: highest). What was expunged while it was away is asked of storage, when it selects the mailbox (qresync.go).
 //
 // A session whose history is gone, or whose mailbox was replaced or deleted,
 // gets BYE: there is no other way to say that its sequence numbers are void.
