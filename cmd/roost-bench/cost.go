@@ -50,11 +50,15 @@ func readMemory(pid int) (memory, error) {
 	return m, err
 }
 
-// atRest returns the memory of a server when it has not changed by more than a thousandth in three seconds, or after patience.
+// calmSeconds is how long memory does not change before it is measured: roost's processes give back what the last commands have left
+// when they have had nothing to do for 12 to 24 seconds (core/quiet).
+const calmSeconds = 26
+
+// atRest returns the memory of a server when it has not changed by more than a thousandth in calmSeconds, or after patience.
 func atRest(pid int, patience time.Duration) (memory, error) {
 	end := time.Now().Add(patience)
 	last, calm := uint64(0), 0
-	for time.Now().Before(end) && calm < 3 {
+	for time.Now().Before(end) && calm < calmSeconds {
 		time.Sleep(time.Second)
 		now := rig.MemoryOf(pid).PSS
 		if d := int64(now) - int64(last); d < int64(now/1000) && -d < int64(now/1000) {

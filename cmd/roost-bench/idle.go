@@ -61,7 +61,7 @@ What each figure is, and the command for it: docs/bench.md. Needs root, and the 
 	fl.StringVar(&f.users, "users", "own", "own: every session is another user's and has that user's mailbox selected; one: all are one user's")
 	fl.StringVar(&f.mix, "mix", "selected,idle", "states of the sessions with weights, such as selected=3,idle: unauthenticated, authenticated, selected, idle, command and literal (half received), unsent (output that the client does not take), compressed (selected, with COMPRESS)")
 	fl.StringSliceVar(&f.tls, "tls", []string{"none", "1.3"}, "one run for each of: none, 1.3, 1.2, mix (a third each)")
-	fl.DurationVar(&f.settle, "settle", 30*time.Second, "how long to wait at most until memory does not change any more")
+	fl.DurationVar(&f.settle, "settle", time.Minute, "how long to wait at most until memory does not change any more")
 	fl.DurationVar(&f.rest, "rest", 30*time.Second, "how long to measure the processor's time at rest; 0 = not")
 	fl.Float64Var(&f.wakes, "wakes", 1000, "sessions to wake per second, for the latency of what is answered asleep; 0 = no wakes at all")
 	fl.IntVar(&f.rounds, "rounds", 5, "rounds of all timings; median and spread are of these")
