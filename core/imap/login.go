@@ -100,8 +100,8 @@ func (r *request) refuseLogin(user string, err error) error {
 	if errors.As(err, &e) {
 		detail = e.Detail
 	}
-	r.srv.log.Info("login refused", "user", user, "remote", r.s.Remote(), "reason", backend.KindOf(err), "detail", detail)
 	delay := penalty(r.srv.doors.attempts.fail(session.AddressKey(r.s.Remote().Addr())), r.srv.cfg.AuthFailureDelay, r.srv.cfg.MaxFailureDelay)
+	r.srv.log.Info("login refused", "user", user, "remote", r.s.Remote(), "reason", backend.KindOf(err), "detail", detail, "delay", delay)
 	if delay <= 0 {
 		return err
 	}

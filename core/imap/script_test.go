@@ -396,6 +396,7 @@ func parseFlags(s string) (flags uint8, keywords []string) {
 
 // server is a protocol engine on a session engine, with a store in memory.
 type server struct {
+	logs   logs
 	t      testing.TB
 	store  *mailboxtest.Store
 	imap   *imap.Server
@@ -417,7 +418,7 @@ func startServerOn(t testing.TB, cfg imap.Config, watches bool, storage func(*ma
 		f(s.store, &ec)
 	}
 	ec.MaxSessions = 100
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.NewTextHandler(&s.logs, nil))
 	var err error
 	if s.imap, err = imap.New(cfg, fakeAuth{}, storage(s.store), log); err != nil {
 		t.Fatal(err)
