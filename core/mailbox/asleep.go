@@ -20,7 +20,7 @@ func (r *Registry) at(id uint32) *entry {
 // clean reports whether the newest version that is known is the state of the mailbox at this moment.
 func (r *Registry) clean(e *entry) bool {
 	const want = bitWatched | bitLive
-	ok := func() bool { return e.bits.Load()&(want|bitDirty) == want && e.current() != 0 }
+	ok := func() bool { return e.bits.Load()&(want|bitDirty|bitFetching) == want && e.current() != 0 }
 	return ok() && r.poll() && ok()
 }
 

@@ -88,6 +88,7 @@ const (
 	bitReplaced                    // ErrReplaced
 	bitDeleted                     // ErrDeleted
 	bitModSeqs                     // messages have modseqs of their own
+	bitFetching                    // a call that asks storage for something newer is under way
 )
 
 // unsaved, in the low bits of entry.version: the saved state is none that a session may go on from.

@@ -47,6 +47,8 @@ func (m *Mailbox) fetch(ctx context.Context) (changed bool, err error) {
 	}
 	m.r.poll()
 	before := m.r.watchState()
+	m.r.mark(m.e, bitFetching) // until its result is installed, nobody may take the mailbox for clean
+	defer m.r.unmark(m.e, bitFetching)
 	m.r.unmark(m.e, bitDirty) // what was announced up to here, the call below finds
 	cur := m.cur.Load()
 	known := cur != nil || m.saved != nil

@@ -171,6 +171,52 @@ func TestWatchedMailboxIsCleanUntilTheKernelSaysSo(t *testing.T) {
 }
 
 // While nobody reads the kernel's events, a watch says nothing.
+// slowStore holds every call of Changes up until it is told to go on.
+type slowStore struct {
+	*mailboxtest.Store
+	called, goOn chan struct{}
+}
+
+func (s *slowStore) Changes(ctx context.Context, m backend.MailboxRef, since []byte) (*backend.Changes, error) {
+	s.called <- struct{}{}
+	<-s.goOn
+	return s.Store.Changes(ctx, m, since)
+}
+
+// TestChangeThatIsBeingFetchedIsNotForgotten: while one session fetches what was announced, no other is told that there is nothing.
+func TestChangeThatIsBeingFetchedIsNotForgotten(t *testing.T) {
+	f := newFixture(t, true, mailbox.Config{JournalBytes: 1 << 20})
+	slow := &slowStore{f.store, make(chan struct{}), make(chan struct{})}
+	r := newRegistry(mailbox.Config{JournalBytes: 1 << 20}, slow, func(uint32) {}, discard())
+	defer r.Close()
+	r.SetPoll(func() {
+		for _, e := range f.store.Drain() {
+			r.WatchEvent(e.Watch, e.Name, false)
+		}
+	})
+	m, v, err := r.Open(context.Background(), inboxRef)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.inbox.Append("x", 0)
+	done := make(chan error, 1)
+	go func() { done <- m.Refresh(context.Background()) }()
+	<-slow.called
+	if m.Clean() || r.UpToDate(m.ID(), v.Version) || r.Told(m.ID(), v.Version) {
+		t.Errorf("clean %t, up to date %t, told %t, with a change that is not here yet", m.Clean(), r.UpToDate(m.ID(), v.Version), r.Told(m.ID(), v.Version))
+	}
+	if _, ok := r.StatusOf(m.ID(), backend.StatusMessages); ok {
+		t.Error("STATUS is answered without the change")
+	}
+	close(slow.goOn)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if now := m.Current(); !m.Clean() || now.Len() != 1 || !r.UpToDate(m.ID(), now.Version) {
+		t.Errorf("clean %t, %d messages", m.Clean(), now.Len())
+	}
+}
+
 func TestWatchedMailboxWithoutDescriptorIsNotClean(t *testing.T) {
 	f := newFixture(t, true, mailbox.Config{})
 	m, _ := f.open()
