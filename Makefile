@@ -5,7 +5,7 @@ GO ?= go
 BENCH ?= idle ops
 
 # What roost-bench idle is asked by `make bench`: a form that ends within five minutes. docs/bench.md has the long one: make bench BENCH=idle IDLE=
-IDLE ?= --sessions 3000 --fan-out 3000 --dovecot=300 --rounds 2 --settle 8s --rest 10s --login-rate 2s --simulate 500000
+IDLE ?= --sessions 3000 --fan-out 3000 --dovecot=300 --rounds 2 --settle 8s --rest 10s --login-rate 2s --outlive 3000 --simulate 500000
 
 # How long each test of `make soak` works on its store: make soak SOAK=1m
 SOAK ?= 10m

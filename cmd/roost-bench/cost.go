@@ -185,5 +185,10 @@ func (r idleReport) broken() error {
 			errs = append(errs, fmt.Errorf("%s, %s: %d sessions got no answer: %s", t.Server, t.What, t.Failed, t.Error))
 		}
 	}
+	for _, o := range r.Outlived {
+		if o.Lost > 0 {
+			errs = append(errs, fmt.Errorf("%s: %d sessions of %d are lost: %s", o.What, o.Lost, o.Sessions, o.Error))
+		}
+	}
 	return errors.Join(errs...)
 }

@@ -27,6 +27,7 @@ type idleFlags struct {
 	fanOut                int
 	loginRate             time.Duration
 	simulate              int
+	outlive               int
 	dovecot               int
 	hold                  bool
 	addr, tlsAddr, names  string
@@ -39,7 +40,7 @@ func idleCommand() *cobra.Command {
 		Short: "open many sessions in every state that sleeps and print what each one costs",
 		Long: `Starts roost, opens N real sessions over loopback, lets them sleep, and prints one table: memory of all roost
 processes and of the kernel per session, logins per second, how long sessions take to wake, how long a change
-takes to reach all sessions of a mailbox, and the processor's time at rest. With --dovecot the same of a private
+takes to reach all sessions of a mailbox, how many are lost when the binary is reloaded or core killed, and the processor's time at rest. With --dovecot the same of a private
 Dovecot 2.3 with imap_hibernate_timeout=1s, in the same run. Says first which settings of the system do not
 suffice, and for how many sessions they do.
 
@@ -68,6 +69,7 @@ What each figure is, and the command for it: docs/bench.md. Needs root, and the 
 	fl.IntVar(&f.fanOut, "fan-out", 15_000, "sessions in IDLE in the one mailbox that is changed; 0 = not")
 	fl.DurationVar(&f.loginRate, "login-rate", 3*time.Second, "how long to log in, in each round; 0 = not")
 	fl.IntVar(&f.simulate, "simulate", 10_000_000, "sessions to fill the table with, without sockets; 0 = not")
+	fl.IntVar(&f.outlive, "outlive", 15_000, "sessions, half of them with TLS 1.3, that a reload of the binary and a kill -9 of core are to leave alone; 0 = not")
 	fl.IntVar(&f.dovecot, "dovecot", 0, "sessions of a private Dovecot beside it; 0 = not")
 	fl.Lookup("dovecot").NoOptDefVal = "1000"
 	fl.BoolVar(&f.hold, "hold", false, "only open the sessions and hold them: each line on standard input checks that all are alive, its end closes them")
@@ -82,6 +84,7 @@ type idleReport struct {
 	Limits    []string   `json:"limits"`
 	Costs     []cost     `json:"costs"`
 	Timings   []timing   `json:"timings"`
+	Outlived  []outlived `json:"outlived"`
 	Simulated *simulated `json:"simulated,omitempty"`
 }
 
@@ -130,7 +133,7 @@ func startIdle(f idleFlags) (run *idleRun, end func() error, err error) {
 	if f.users != "own" && f.users != "one" {
 		return nil, nil, fmt.Errorf("--users %s: own or one", f.users)
 	}
-	if f.clients < 1 || f.rounds < 1 || f.sessions < 0 || f.fanOut < 0 || f.dovecot < 0 || f.simulate < 0 {
+	if f.clients < 1 || f.rounds < 1 || f.sessions < 0 || f.fanOut < 0 || f.outlive < 0 || f.dovecot < 0 || f.simulate < 0 {
 		return nil, nil, errors.New("--clients and --rounds must be 1 at least, and no number negative")
 	}
 	if run.f.dir, err = filepath.Abs(f.dir); err != nil {
@@ -153,8 +156,8 @@ func startIdle(f idleFlags) (run *idleRun, end func() error, err error) {
 	if run.f.sessions > n || run.f.sessions == 0 {
 		return nil, nil, fmt.Errorf("%d sessions are asked for, %d are possible", run.f.sessions, n)
 	}
-	run.f.fanOut = min(f.fanOut, n)
-	users := run.f.sessions + f.dovecot
+	run.f.fanOut, run.f.outlive = min(f.fanOut, n), min(f.outlive, n-1) // outliving has a session more, that looks on
+	users := max(run.f.sessions, run.f.outlive) + f.dovecot
 	if f.users == "one" {
 		users = 1 + f.dovecot
 	}
@@ -193,6 +196,11 @@ func (run *idleRun) measure() error {
 	if run.f.fanOut > 0 {
 		if err := run.fanOut(); err != nil {
 			return fmt.Errorf("fan-out: %w", err)
+		}
+	}
+	if run.f.outlive > 0 {
+		if err := run.outlive(); err != nil {
+			return fmt.Errorf("reload and kill: %w", err)
 		}
 	}
 	if run.f.simulate > 0 {

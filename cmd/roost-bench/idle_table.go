@@ -49,6 +49,13 @@ func printIdle(w io.Writer, r idleReport) {
 		}
 		line(t.What+", "+t.How, t.Server, t.TLS, "%s", text)
 	}
+	for _, o := range r.Outlived {
+		text := fmt.Sprintf("**%d lost**; all had answered after **%s** s, the longest pause of a client was %s s", o.Lost, secondsText(o.All), secondsText(o.Pause))
+		if o.Command.Max > 0 {
+			text += fmt.Sprintf(", the command took %s s", secondsText(o.Command))
+		}
+		line(fmt.Sprintf("%s with %d sessions (%s)", o.What, o.Sessions, o.Mix), "roost", o.TLS, "%s; %d rounds, %d were told of changes afterwards", text, len(o.All.Values), o.Told)
+	}
 	if s := r.Simulated; s != nil {
 		line(fmt.Sprintf("%s sessions without sockets: records, users, mailboxes", human(float64(s.Sessions))), "roost", "–", "**%s** resident, %.0f B a session; GC **%.2f ms** CPU, %.2f ms wall per cycle; goroutines %d / %d; filled in %.1f s",
 			bytesText(float64(s.Resident)), s.PerSession, s.GCCPU, s.GCWall, s.Before, s.After, s.FilledIn)
@@ -64,6 +71,14 @@ func spreadText(s summary) string {
 		return human3(s.Median)
 	}
 	return fmt.Sprintf("%s (%s–%s)", human3(s.Median), human3(s.Min), human3(s.Max))
+}
+
+// secondsText is spreadText of seconds.
+func secondsText(s summary) string {
+	if len(s.Values) < 2 {
+		return fmt.Sprintf("%.2f", s.Median)
+	}
+	return fmt.Sprintf("%.2f (%.2f–%.2f)", s.Median, s.Min, s.Max)
 }
 
 // human3 keeps the microseconds of small numbers of ms.

@@ -47,6 +47,18 @@ func TestTableOfCosts(t *testing.T) {
 	}
 }
 
+func TestTableOfTheOutlived(t *testing.T) {
+	o := outlived{What: "reload of the binary", Sessions: 1000, TLS: "none+1.3", Mix: "idle=1", Told: 100,
+		All: summarize(series{2, 1, 3}, nil), Pause: summarize(series{0.2, 0.1, 0.3}, nil), Command: summarize(series{1, 1, 1.5}, nil)}
+	var b strings.Builder
+	printIdle(&b, idleReport{Outlived: []outlived{o}})
+	want := "| reload of the binary with 1000 sessions (idle=1) | roost | none+1.3 | **0 lost**; all had answered after **2.00 (1.00–3.00)** s, " +
+		"the longest pause of a client was 0.20 (0.10–0.30) s, the command took 1.00 (1.00–1.50) s; 3 rounds, 100 were told of changes afterwards |\n"
+	if !strings.Contains(b.String(), want) {
+		t.Errorf("no %q in\n%s", want, b.String())
+	}
+}
+
 func TestBrokenRunsFail(t *testing.T) {
 	ok := idleReport{Costs: []cost{{Server: "roost", Before: 50, After: 60}}, Timings: []timing{{What: "NOOP"}}}
 	if err := ok.broken(); err != nil {
@@ -55,6 +67,7 @@ func TestBrokenRunsFail(t *testing.T) {
 	for name, r := range map[string]idleReport{
 		"lost":       {Costs: []cost{{Lost: 1}}},
 		"goroutines": {Costs: []cost{{Before: 50, After: 5000}}},
+		"ended":      {Outlived: []outlived{{Lost: 1}}},
 		"unanswered": {Timings: []timing{{Failed: 1}}},
 	} {
 		if r.broken() == nil {

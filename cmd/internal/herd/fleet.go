@@ -180,6 +180,20 @@ func (f *Fleet) Await() (Heard, error) {
 	return sum, err
 }
 
+// Tell is Herd.Tell of n sessions, shared by the children.
+func (f *Fleet) Tell(n int) (Told, error) {
+	rs, err := all[Told](f.open, "Tell", func(i int) any { return share(n, i, len(f.open)) })
+	var sum Told
+	for _, r := range rs {
+		sum.Asked += r.Asked
+		sum.Wrong += r.Wrong
+		if sum.Error == "" {
+			sum.Error = r.Error
+		}
+	}
+	return sum, err
+}
+
 // Logins is the function Logins, with o.Clients and o.N shared by the children.
 func (f *Fleet) Logins(o Options, d time.Duration) (LoggedIn, error) {
 	k := min(len(f.children), max(o.Clients, 1))

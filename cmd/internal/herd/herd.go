@@ -15,7 +15,7 @@ import (
 type Options struct {
 	Addr    string // of IMAP in plaintext, IPv4
 	TLSAddr string // of IMAP with implicit TLS
-	TLS     string // "none", "1.2", "1.3", or "mix": a third each
+	TLS     string // "none", "1.2", "1.3", several of these in equal parts as "none+1.3", or "mix": all three; default none
 	Users   string // user names, with a verb for the number of the session, such as "u%06d"; without a verb all sessions are of one user
 	First   int    // number of the first session
 	N       int    // sessions
@@ -30,6 +30,18 @@ func (o Options) user(i int) string {
 		return o.Users
 	}
 	return fmt.Sprintf(o.Users, o.First+i)
+}
+
+// version returns the TLS version of session i. The states take turns first, so that sessions of each state have every version.
+func (o Options) version(i int) string {
+	switch o.TLS {
+	case "":
+		return "none"
+	case "mix":
+		o.TLS = "none+1.2+1.3"
+	}
+	versions := strings.Split(o.TLS, "+")
+	return versions[i/max(o.Mix.sum(), 1)%len(versions)]
 }
 
 // Herd is open sessions of one process. Its methods must not be called at the same time.
@@ -92,12 +104,9 @@ func Open(o Options) (*Herd, Opened, error) {
 
 func (h *Herd) open(s *session, i int, addrs [2]netip.AddrPort, scratch []byte) (err error) {
 	s.state = h.o.Mix.state(i)
-	version := h.o.TLS
-	if version == "mix" {
-		version = [...]string{"none", "1.2", "1.3"}[i%3]
-	}
+	version := h.o.version(i)
 	addr := addrs[0]
-	if version != "none" && version != "" {
+	if version != "none" {
 		addr = addrs[1]
 	}
 	if s.stream.fd, err = dial(addr, source(h.o.Network, i), socketOptions{tiny: s.state == Unsent}); err != nil {

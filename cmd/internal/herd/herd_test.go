@@ -58,6 +58,27 @@ func TestMixHasItsWeights(t *testing.T) {
 	}
 }
 
+// TestEveryStateHasEveryVersion: neither the number of states nor that of versions lets one go without the other.
+func TestEveryStateHasEveryVersion(t *testing.T) {
+	for _, text := range []string{"selected,idle", "selected=3,idle,command", "idle"} {
+		m, err := ParseMix(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tls := range []string{"none+1.3", "mix", "1.3", ""} {
+			o := Options{TLS: tls, Mix: m}
+			counts := map[string]int{}
+			for i := range 600 {
+				counts[m.state(i).String()+" "+o.version(i)]++
+			}
+			states, versions := len(strings.Split(text, ",")), len(strings.Split(strings.ReplaceAll(tls, "mix", "a+b+c"), "+"))
+			if len(counts) != states*versions {
+				t.Errorf("%s, %s: %v", text, tls, counts)
+			}
+		}
+	}
+}
+
 func TestSourcesAreDistinctAndLoopback(t *testing.T) {
 	per := map[string]int{}
 	for i := range 100_000 {
@@ -102,10 +123,13 @@ func TestFleetFindsItsMethods(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- Serve(in, in) }()
 	c := rpc.NewClient(out)
-	for _, m := range []string{"Check", "Wake", "Listen", "Await", "Close"} {
+	for _, m := range []string{"Check", "Wake", "Listen", "Await", "Tell", "Close"} {
 		args := none(0)
-		if m == "Wake" {
+		switch m {
+		case "Wake":
 			args = Waking{}
+		case "Tell":
+			args = 1
 		}
 		var reply any = &struct{ OK bool }{}
 		switch m {
@@ -115,6 +139,8 @@ func TestFleetFindsItsMethods(t *testing.T) {
 			reply = &Woken{}
 		case "Await":
 			reply = &Heard{}
+		case "Tell":
+			reply = &Told{}
 		}
 		if err := c.Call("Herd."+m, args, reply); err == nil || err.Error() != errNoHerd.Error() {
 			t.Errorf("%s without a herd: %v", m, err)

@@ -59,6 +59,13 @@ func (m *methods) Await(_ nothing, r *Heard) error {
 	return m.with(func(h *Herd) { *r = h.Await() })
 }
 
+func (m *methods) Tell(n int, r *Told) (err error) {
+	if e := m.with(func(h *Herd) { *r, err = h.Tell(n) }); e != nil {
+		return e
+	}
+	return err
+}
+
 func (m *methods) Logins(l LoggingIn, r *LoggedIn) (err error) {
 	*r, err = Logins(l.Options, l.For)
 	return err

@@ -67,9 +67,14 @@ func (s *session) tag() string {
 	return "t" + strconv.Itoa(int(s.tags))
 }
 
-// until reads lines up to one that starts with prefix, and returns it. It ends with an error at "* BYE", or when
-// the tagged answer to another command than OK comes.
+// until reads lines up to one that starts with prefix, and returns it, as find does.
 func (s *session) until(t *traffic, scratch []byte, prefix string) (string, error) {
+	return s.find(t, scratch, func(line []byte) bool { return bytes.HasPrefix(line, []byte(prefix)) })
+}
+
+// find reads lines up to one that is wanted, and returns it. It ends with an error at "* BYE", or when
+// the tagged answer to another command than OK comes.
+func (s *session) find(t *traffic, scratch []byte, wanted func(line []byte) bool) (string, error) {
 	s.stream.wait = true
 	defer func() { s.stream.wait = false }()
 	for {
@@ -83,7 +88,7 @@ func (s *session) until(t *traffic, scratch []byte, prefix string) (string, erro
 			if len(rest) == 0 {
 				s.buf = nil
 			}
-			if bytes.HasPrefix(line, []byte(prefix)) {
+			if wanted(line) {
 				return text, nil
 			}
 			if bad := refused(line); bad != nil {

@@ -70,12 +70,18 @@ func (m Mix) String() string {
 	return strings.Join(b, ",")
 }
 
-// state returns the state of session i: the states take turns, so that every part of a herd is mixed alike.
-func (m Mix) state(i int) State {
+// sum returns the sum of all weights.
+func (m Mix) sum() int {
 	sum := 0
 	for _, w := range m {
 		sum += w
 	}
+	return sum
+}
+
+// state returns the state of session i: the states take turns, so that every part of a herd is mixed alike.
+func (m Mix) state(i int) State {
+	sum := m.sum()
 	// Weights of a few hundred would put a long run of one state first; a step that shares no divisor with sum spreads them.
 	step := sum*5/8 | 1
 	for gcd(step, sum) != 1 {

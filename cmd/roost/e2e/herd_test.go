@@ -91,6 +91,19 @@ func TestHerdHearsAChange(t *testing.T) {
 	}
 }
 
+// TestHerdIsTold: sessions that have a mailbox selected are told of a message that comes and goes, and are what they were.
+func TestHerdIsTold(t *testing.T) {
+	r := startForHerd(t, 1)
+	mix := everyState(t)
+	h := openHerd(t, herd.Options{Addr: r.Addr, TLSAddr: r.TLSAddr, Users: "u0", N: 24, TLS: "mix", Mix: mix})
+	if got, err := h.Tell(100); err != nil || got.Asked != 9 || got.Wrong != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if c := h.Check(); c.Lost != 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
 // TestHerdCountsTheLost: sessions whose server is gone are lost, and named.
 func TestHerdCountsTheLost(t *testing.T) {
 	r := startForHerd(t, 20)
