@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/BurntSushi/toml"
 )
 
 // RoostOptions says how a roost under test is set up.
@@ -28,6 +30,7 @@ type RoostOptions struct {
 	Spaces   string // [[namespace]] tables, default one with INBOX, "/" and special uses
 	Storage  string // further lines below [storage], such as options.mail_attachment_dir = "…"
 	Extra    string // further TOML
+	Over     string // TOML that is laid over all of this: it may set what is set before
 	Env      []string
 }
 
@@ -89,6 +92,11 @@ func startRoost(o RoostOptions) (*Roost, error) {
 	driver, _, _ := strings.Cut(o.Location, ":") // the plugin has the name of the format
 	r.Storage = driver
 	conf := fmt.Sprintf(roostConf, r.Addr, r.TLSAddr, cert, key, o.Passwd, driver, o.Location, o.Storage, o.Spaces, r.Admin, o.Extra)
+	if o.Over != "" {
+		if conf, err = overlay(conf, o.Over); err != nil {
+			return nil, err
+		}
+	}
 	if err := os.WriteFile(r.Config, []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
@@ -114,6 +122,33 @@ func startRoost(o RoostOptions) (*Roost, error) {
 	case <-time.After(30 * time.Second):
 		r.Kill()
 		return nil, fmt.Errorf("roost is not ready after 30 s:\n%s", lastLines(r.Log(), 15))
+	}
+}
+
+// overlay returns a TOML text with the tables of both, in which over decides about a key that both have.
+func overlay(conf, over string) (string, error) {
+	base, top := map[string]any{}, map[string]any{}
+	if _, err := toml.Decode(conf, &base); err != nil {
+		return "", err
+	}
+	if _, err := toml.Decode(over, &top); err != nil {
+		return "", fmt.Errorf("%w in %q", err, over)
+	}
+	merge(base, top)
+	var b strings.Builder
+	err := toml.NewEncoder(&b).Encode(base)
+	return b.String(), err
+}
+
+func merge(base, top map[string]any) {
+	for k, v := range top {
+		below, ok1 := base[k].(map[string]any)
+		above, ok2 := v.(map[string]any)
+		if ok1 && ok2 {
+			merge(below, above)
+		} else {
+			base[k] = v
+		}
 	}
 }
 
