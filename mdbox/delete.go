@@ -57,6 +57,7 @@ func (s *Store) delete(ctx context.Context, name, dir string) error {
 		s.options.Report(fmt.Errorf("mdbox: delete mailbox %s: %w", name, err))
 	}
 	s.noteChange(mailboxlist.ChangeDeleted, guid)
+	s.forgetAttributes(ctx, guid)
 	if gone {
 		s.noteName(mailboxlist.ChangeDirDeleted, name)
 	}

@@ -123,6 +123,7 @@ func (s *Store) deleteNode(ctx context.Context, name, storage string) error {
 		return err
 	}
 	s.noteChange(mailboxlist.ChangeDeleted, r.GUID)
+	s.forgetAttributes(ctx, r.GUID)
 	if gone {
 		s.noteName(mailboxlist.ChangeDirDeleted, name)
 	}

@@ -20,6 +20,8 @@ type Options struct {
 	// AttachmentDir is mail_attachment_dir; empty: messages with attachments in
 	// files of their own can not be read.
 	AttachmentDir string
+	// Attributes is the path of the file of mailboxes' annotations (mail_attribute_dict); empty: there are none.
+	Attributes string
 	// Cache keeps dovecot.index.cache files. Stores may share one, and should; nil: one of its own.
 	Cache *cache.Files
 	// MaxOpenFiles is how many m.N files of the store stay open; 0 = the default of package dbox.

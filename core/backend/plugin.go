@@ -26,11 +26,13 @@ const (
 	CapWrite = "write"
 	// CapModSeqs: storage implements ModSeqs.
 	CapModSeqs = "modseqs"
+	// CapMetadata: storage implements Metadata.
+	CapMetadata = "metadata"
 	// CapUserLookup: auth implements UserLookup.
 	CapUserLookup = "user-lookup"
 )
 
-// Info describes a plugin. It is constant for the life of the process.
+// Info describes a plugin. It is constant for the life of the process, but for Capabilities, from which Configure may take some.
 type Info struct {
 	Kind         Kind
 	Name         string // "mdbox"
@@ -116,7 +118,8 @@ type NamespaceMailbox struct {
 
 // Plugin is the base that every kind implements beside its own interface.
 type Plugin interface {
-	// Info may be called before Configure.
+	// Info may be called before Configure, and is asked again after it: a capability for which nothing is configured is
+	// announced before, and left out then.
 	Info() Info
 	// Configure is called once, before any call of the kind's interface. It
 	// must not start work that outlives an error.

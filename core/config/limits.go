@@ -39,6 +39,7 @@ type Limits struct {
 	NotifyUserMailboxes    int    // mailboxes of one user that NOTIFY watches
 	NotifyMailboxes        int    // mailboxes that NOTIFY watches
 	KeywordLength          int    // bytes of a keyword that a client sets
+	MetadataValue          int    // bytes of an annotation that a client sets
 
 	CompressedSessions int // sessions that have issued COMPRESS; each keeps at most some 33 KiB
 
@@ -102,6 +103,7 @@ func (l *Limits) list() []limit {
 		{key: "notify_user_mailboxes", number: &l.NotifyUserMailboxes, def: 1000, low: 1, high: 1 << 24},
 		{key: "notify_mailboxes", number: &l.NotifyMailboxes, def: 1 << 18, low: 1, high: 1 << 28},
 		{key: "keyword_length", number: &l.KeywordLength, def: 50, low: 1, high: 4096},
+		{key: "metadata_value", number: &l.MetadataValue, bytes: true, def: 64 * kib, low: 1024, high: mib},
 		{key: "bad_commands", number: &l.BadCommands, def: 20, low: 1, high: 1 << 20},
 		{key: "compressed_sessions", number: &l.CompressedSessions, def: 1 << 16, low: 1, high: 1 << 30},
 		{key: "handshakes", number: &l.Handshakes, def: 1024, low: 1, high: 1 << 20},

@@ -126,6 +126,7 @@ func (i *instance) configure(ctx context.Context, c Config) error {
 	if err := i.plugin.Configure(ctx, c.Plugin); err != nil {
 		return fmt.Errorf("host: configure plugin %s: %w", c.Name, err)
 	}
+	i.info.Capabilities = i.plugin.Info().Capabilities
 	if c.Plugin.ReadOnly {
 		i.info = i.info.Without(backend.CapWrite)
 	}

@@ -18,6 +18,7 @@ type command struct {
 	literal func(r *request) (session.LiteralAnswer, error)
 	uid     bool // the UID form: numbers are UIDs (RFC 3501 §6.4.8)
 	access  access
+	with    func(srv *Server) bool // what the server needs for the command to be one; nil: nothing
 }
 
 // States in which a command is allowed (RFC 3501 §6).
@@ -71,6 +72,9 @@ func init() {
 		{name: "CHECK", states: inSelected, quick: quickNoop, run: runNoop, sync: syncAll},
 		{name: "CLOSE", states: inSelected, quick: quickClose, run: runClose},
 		{name: "UNSELECT", states: inSelected, quick: quickUnselect},
+
+		{name: "GETMETADATA", states: inAuthenticated, run: runGetMetadata, sync: syncAll, with: withMetadata},
+		{name: "SETMETADATA", states: inAuthenticated, run: runSetMetadata, sync: syncAll, access: writesStorage, with: withMetadata},
 
 		{name: "CREATE", states: inAuthenticated, run: runCreate, sync: syncAll, access: writesStorage},
 		{name: "DELETE", states: inAuthenticated, run: runDelete, sync: syncAll, access: writesStorage},

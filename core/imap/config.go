@@ -37,6 +37,7 @@ type Config struct {
 	NotifyUserMailboxes int // mailboxes of one user that NOTIFY watches, [limits] notify_user_mailboxes; 0 = any number
 	NotifyMailboxes     int // mailboxes that NOTIFY watches, [limits] notify_mailboxes; 0 = any number
 
+	MetadataValue int // bytes of a value of SETMETADATA, [limits] metadata_value; 0 = any
 	KeywordLength int // bytes of a keyword that a client sets, [limits] keyword_length; 0 = any
 
 	// AppendLimit is the size in bytes of the largest message that the session engine takes (session.Config.MaxMessage), 0 = not told.
@@ -56,6 +57,7 @@ func DefaultConfig() Config {
 		TrustLocal:          true,
 		MaxBad:              20,
 		KeywordLength:       50,
+		MetadataValue:       64 << 10,
 		NotifySet:           4096,
 		NotifyUserMailboxes: 1000,
 		NotifyMailboxes:     1 << 18,

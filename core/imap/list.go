@@ -9,8 +9,8 @@ import (
 
 // LIST (RFC 3501 §6.3.8), extended (RFC 5258 §3) with selection options
 // SUBSCRIBED, REMOTE, RECURSIVEMATCH and SPECIAL-USE (RFC 6154 §3), several
-// patterns, and return options SUBSCRIBED, CHILDREN, SPECIAL-USE and STATUS
-// (RFC 5819 §2):
+// patterns, and return options SUBSCRIBED, CHILDREN, SPECIAL-USE, STATUS
+// (RFC 5819 §2) and METADATA (RFC 9590 §3):
 //
 //	"LIST" [SP "(" select-options ")"] SP mailbox SP (pattern / "(" pattern *(SP pattern) ")")
 //	       [SP "RETURN" SP "(" return-options ")"]
@@ -53,6 +53,7 @@ type listOptions struct {
 	onlySubscribed, onlySpecial, recursive bool // selection
 	subscribed, children, special          bool // return
 	status                                 backend.StatusItems
+	metadata                               []string // entries (RFC 9590), nil = not wanted
 }
 
 func (o *listOptions) parse(d *imapwire.Decoder) {
@@ -117,6 +118,9 @@ func (o *listOptions) parseReturn(d *imapwire.Decoder) {
 		case "STATUS":
 			d.SP()
 			o.status = statusItems(d)
+		case "METADATA":
+			d.SP()
+			o.metadata = entryNames(d)
 		default:
 			if d.OK() {
 				d.FailAt(at, "unknown return option "+quote(d.Since(at)))
@@ -160,6 +164,13 @@ func (r *request) list(o *listOptions) error {
 			return err
 		}
 	}
+	var metadata map[*listed][]backend.MetadataEntry
+	query := backend.MetadataQuery{Entries: o.metadata}
+	if o.metadata != nil {
+		if metadata, err = r.listMetadata(matched, &query); err != nil {
+			return err
+		}
+	}
 	b := r.s.Buffer()
 	for _, m := range matched {
 		*b = o.append(*b, m)
@@ -168,6 +179,12 @@ func (r *request) list(o *listOptions) error {
 		}
 		if err := r.s.Commit(); err != nil {
 			return errNoReply
+		}
+		if entries, ok := metadata[m]; ok { // RFC 9590 §4
+			options := newMetadataOptions()
+			if err := r.writeMetadata(o.sent(m), &query, &options, entries); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -254,27 +271,57 @@ func (o *listOptions) appendAttributes(b []byte, m *listed) []byte {
 	return b
 }
 
-// listStatus asks for the STATUS of all selectable names, with one call per namespace.
-func (r *request) listStatus(ms []*listed, items backend.StatusItems) (map[*listed]*backend.MailboxStatus, error) {
+// selectable returns the names that are mailboxes, by namespace.
+func selectable(ms []*listed) map[*namespace][]*listed {
 	byNamespace := map[*namespace][]*listed{}
 	for _, m := range ms {
 		if !m.info.NoSelect && !m.info.NonExistent {
 			byNamespace[m.ns] = append(byNamespace[m.ns], m)
 		}
 	}
+	return byNamespace
+}
+
+// storedNames returns what storage calls mailboxes.
+func storedNames(ms []*listed) []string {
+	names := make([]string, len(ms))
+	for i, m := range ms {
+		names[i] = m.info.Name
+	}
+	return names
+}
+
+// listStatus asks for the STATUS of all selectable names, with one call per namespace.
+func (r *request) listStatus(ms []*listed, items backend.StatusItems) (map[*listed]*backend.MailboxStatus, error) {
 	out := map[*listed]*backend.MailboxStatus{}
-	for ns, ms := range byNamespace {
-		stored := make([]string, len(ms))
-		for i, m := range ms {
-			stored[i] = m.info.Name
-		}
-		all, err := r.srv.boxes.Status(r.ctx, r.user(), ns.Name, stored, items)
+	for ns, ms := range selectable(ms) {
+		all, err := r.srv.boxes.Status(r.ctx, r.user(), ns.Name, storedNames(ms), items)
 		if err != nil {
 			return nil, err
 		}
 		for i := range all {
 			if i < len(ms) && all[i].Err == nil { // RFC 5819 §2: no STATUS for what can not be read
 				out[ms[i]] = &all[i]
+			}
+		}
+	}
+	return out, nil
+}
+
+// listMetadata asks for the annotations of all selectable names, with one call per namespace. (RFC 9590 §4: none for a name that does not exist)
+func (r *request) listMetadata(ms []*listed, q *backend.MetadataQuery) (map[*listed][]backend.MetadataEntry, error) {
+	if r.srv.metadata == nil {
+		return nil, bad("Unknown return option METADATA.")
+	}
+	out := map[*listed][]backend.MetadataEntry{}
+	for ns, ms := range selectable(ms) {
+		all, err := r.srv.metadata.GetMetadata(r.ctx, r.user(), ns.Name, storedNames(ms), *q)
+		if err != nil {
+			return nil, err
+		}
+		for i := range all {
+			if i < len(ms) && all[i].Err == nil {
+				out[ms[i]] = all[i].Entries
 			}
 		}
 	}

@@ -119,7 +119,7 @@ func (r *request) head() error {
 		return err
 	}
 	cmd := commands[string(name)]
-	if cmd == nil {
+	if cmd == nil || cmd.with != nil && !cmd.with(r.srv) {
 		return bad("Unknown command.")
 	}
 	r.cmd = cmd

@@ -79,17 +79,18 @@ func TestConversationsAsleep(t *testing.T) {
 
 // script is a conversation while it is played.
 type script struct {
-	t       *testing.T
-	file    string
-	line    int
-	cfg     imap.Config
-	watches bool
-	writes  bool           // storage can write
-	modseqs bool           // storage keeps modseqs
-	engine  session.Config // but for MaxSessions
-	srv     *server
-	conns   map[string]*conn
-	packet  map[string][]byte // lines to send
+	t        *testing.T
+	file     string
+	line     int
+	cfg      imap.Config
+	watches  bool
+	writes   bool           // storage can write
+	modseqs  bool           // storage keeps modseqs
+	metadata int            // annotations that storage keeps for a mailbox, 0 = none
+	engine   session.Config // but for MaxSessions
+	srv      *server
+	conns    map[string]*conn
+	packet   map[string][]byte // lines to send
 }
 
 func runScript(t *testing.T, file, text string, cfg imap.Config) {
@@ -222,6 +223,9 @@ func (sc *script) setConfig(f []string) {
 		sc.writes = f[1] == "true"
 	case "modseqs":
 		sc.modseqs = f[1] == "true"
+	case "metadata": // most annotations of a mailbox, bytes of a value
+		sc.metadata, _ = strconv.Atoi(f[1])
+		sc.cfg.MetadataValue, _ = strconv.Atoi(f[2])
 	case "saved_result":
 		sc.cfg.SavedResult, _ = strconv.Atoi(f[1])
 	case "message":
@@ -254,6 +258,9 @@ func (sc *script) server() *server {
 		sc.srv = startServer(sc.t, sc.cfg, sc.watches, func(store *mailboxtest.Store, engine *session.Config) {
 			if sc.writes {
 				store.AllowWrites()
+			}
+			if sc.metadata > 0 {
+				store.AllowMetadata(sc.metadata)
 			}
 			if !sc.modseqs {
 				store.WithoutModSeqs()

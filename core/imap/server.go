@@ -18,21 +18,22 @@ import (
 
 // Server is the protocol engine. It implements session.Protocol.
 type Server struct {
-	cfg     Config
-	auth    backend.Auth
-	storage backend.Storage
-	writer  backend.Writer  // nil: storage only reads
-	modseqs backend.ModSeqs // nil: storage keeps no modseqs
-	hubs    *hubs           // of NOTIFY
-	log     *slog.Logger
-	names   names
-	users   *users.Users
-	boxes   *mailbox.Registry
-	doors   doors
-	signal  atomic.Pointer[func(id uint32)]
-	logins  atomic.Uint64
-	pool    sync.Pool // of *request
-	quiet   *quiet.Watch
+	cfg      Config
+	auth     backend.Auth
+	storage  backend.Storage
+	writer   backend.Writer   // nil: storage only reads
+	modseqs  backend.ModSeqs  // nil: storage keeps no modseqs
+	metadata backend.Metadata // nil: storage keeps no annotations
+	hubs     *hubs            // of NOTIFY
+	log      *slog.Logger
+	names    names
+	users    *users.Users
+	boxes    *mailbox.Registry
+	doors    doors
+	signal   atomic.Pointer[func(id uint32)]
+	logins   atomic.Uint64
+	pool     sync.Pool // of *request
+	quiet    *quiet.Watch
 
 	savedBytes   atomic.Int64 // of all saved search results
 	savedRefused session.RefusalCount
@@ -62,6 +63,9 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 	})
 	if m, ok := storage.(backend.ModSeqs); ok && storage.Info().Has(backend.CapModSeqs) {
 		srv.modseqs = m
+	}
+	if m, ok := storage.(backend.Metadata); ok && storage.Info().Has(backend.CapMetadata) {
+		srv.metadata = m
 	}
 	srv.pool.New = func() any { return new(request) }
 	if srv.boxes, err = mailbox.NewRegistry(cfg.Mailboxes, storage, srv.changed, log); err != nil {

@@ -179,6 +179,21 @@ func (d *Decoder) Skip(n int) {
 	}
 }
 
+// Literal8 reads "~{" number ["+"] "}" CRLF *OCTET (RFC 3516 §7: literal8).
+func (d *Decoder) Literal8() []byte {
+	d.Byte('~')
+	n, _ := d.Announcement()
+	if d.err == nil && n > uint64(len(d.b)-d.pos) {
+		d.Fail("literal is cut off")
+	}
+	if d.err != nil {
+		return nil
+	}
+	s := d.b[d.pos:][:n:n]
+	d.pos += int(n)
+	return s
+}
+
 // AtAnnouncement reports whether the announcement of a literal is next, and the last that was received.
 func (d *Decoder) AtAnnouncement() bool {
 	if d.Peek() != '{' {

@@ -90,7 +90,7 @@ func newClient(ctx context.Context, conn grpc.ClientConnInterface, o ClientOptio
 	return c, nil
 }
 
-// Info implements backend.Plugin. It was asked once, when the client was made. CapWrite is taken out
+// Info implements backend.Plugin. It was asked when the client was made, and by Configure. CapWrite is taken out
 // of it when Configure says ReadOnly.
 func (c *client) Info() backend.Info { return c.info }
 
@@ -103,6 +103,11 @@ func (c *client) Configure(ctx context.Context, conf backend.Config) error {
 	if _, err = c.base.Configure(ctx, req); err != nil {
 		return c.err(ctx, err)
 	}
+	resp, err := c.base.Info(ctx, &pluginv1.InfoRequest{})
+	if err != nil {
+		return c.err(ctx, err)
+	}
+	c.info.Capabilities = resp.Capabilities
 	if conf.ReadOnly {
 		c.readOnly = true
 		c.info = c.info.Without(backend.CapWrite)

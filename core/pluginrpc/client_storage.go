@@ -17,16 +17,17 @@ import (
 // Storage is a storage plugin at the other end of a connection. It implements
 // backend.Storage, backend.Watcher (KindUnsupported unless CapWatchFD is
 // announced and a descriptor channel is there), and backend.Writer
-// (KindUnsupported unless CapWrite is announced, KindReadOnly if it was configured with ReadOnly).
+// (KindUnsupported unless CapWrite is announced, KindReadOnly if it was configured with ReadOnly), and the optional interfaces, each with its capability.
 type Storage struct {
 	*client
-	conn    grpc.ClientConnInterface
-	storage storagev1.StorageClient
-	fetches fetchStreams
+	conn     grpc.ClientConnInterface
+	storage  storagev1.StorageClient
+	metadata storagev1.MetadataClient
+	fetches  fetchStreams
 }
 
 func newStorage(c *client, conn grpc.ClientConnInterface) *Storage {
-	return &Storage{client: c, conn: conn, storage: storagev1.NewStorageClient(conn)}
+	return &Storage{client: c, conn: conn, storage: storagev1.NewStorageClient(conn), metadata: storagev1.NewMetadataClient(conn)}
 }
 
 // mailboxToProto fails with KindInvalidArgument on a name that is not UTF-8.

@@ -66,6 +66,9 @@ func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
 	if _, writes := p.(backend.Writer); !writes && p.Info().Has(backend.CapWrite) {
 		return nil, fmt.Errorf("pluginrpc: %T announces %q and does not implement backend.Writer", p, backend.CapWrite)
 	}
+	if _, ok := p.(backend.Metadata); !ok && p.Info().Has(backend.CapMetadata) {
+		return nil, fmt.Errorf("pluginrpc: %T announces %q and does not implement backend.Metadata", p, backend.CapMetadata)
+	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
@@ -93,6 +96,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	switch s.plugin.Info().Kind {
 	case backend.KindStorage:
 		storagev1.RegisterStorageServer(r, &storageServer{s: s, storage: s.plugin.(backend.Storage)})
+		storagev1.RegisterMetadataServer(r, &metadataServer{s: s})
 	case backend.KindAuth:
 		authv1.RegisterAuthServer(r, &authServer{auth: s.plugin.(backend.Auth)})
 	case backend.KindHibernation:

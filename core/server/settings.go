@@ -53,6 +53,7 @@ func (s *Server) imapConfig() imap.Config {
 	i.NotifyUserMailboxes = c.Limits.NotifyUserMailboxes
 	i.NotifyMailboxes = c.Limits.NotifyMailboxes
 	i.KeywordLength = c.Limits.KeywordLength
+	i.MetadataValue = c.Limits.MetadataValue
 	i.AuthFailureDelay = c.AuthFailureDelay
 	i.MaxFailureDelay = c.MaxFailureDelay
 	i.UserSessions = c.Limits.UserSessions

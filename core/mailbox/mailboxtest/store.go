@@ -33,6 +33,8 @@ type Store struct {
 	writable    bool
 	noChanged   bool
 	noModSeqs   bool
+	maxMetadata int
+	metadata    map[boxKey]map[string][]byte // nil: not announced; the empty name is the server
 }
 
 type boxKey struct{ user, namespace, name string }
@@ -139,6 +141,9 @@ func (s *Store) Info() backend.Info {
 	}
 	if !s.noModSeqs {
 		i.Capabilities = append(i.Capabilities, backend.CapModSeqs)
+	}
+	if s.metadata != nil {
+		i.Capabilities = append(i.Capabilities, backend.CapMetadata)
 	}
 	if s.writable {
 		i.Capabilities = append(i.Capabilities, backend.CapWrite)

@@ -84,6 +84,7 @@ func testWrites(t *testing.T, f StorageFixture) {
 		s.copyCases(t)
 		s.expungeCases(t)
 		s.modSeqCases(t)
+		s.metadataCases(t)
 		s.treeCases(t)
 		s.killCases(t)
 	}

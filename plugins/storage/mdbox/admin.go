@@ -22,6 +22,7 @@ func (s *Storage) OpenStore(u *backend.User, namespace string, report func(error
 		FS:             fsys,
 		Write:          s.stores.writingFor(&s.namespaces[p.namespace].Namespace),
 		AttachmentDir:  p.attachments,
+		Attributes:     p.attributes,
 		MaxMessageSize: uint64(s.settings.maxMessage),
 		MaxMailboxes:   s.settings.maxTree,
 		Report:         report,

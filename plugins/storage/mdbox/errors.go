@@ -68,8 +68,10 @@ func classify(err error) (backend.ErrorKind, string) {
 		return backend.KindLimit, "Message exceeds the limit max_message_size"
 	case errors.As(err, &tooMany):
 		return backend.KindLimit, "Too many mailboxes, limit max_mailboxes"
+	case errors.Is(err, mdbox.ErrTooManyAttributes):
+		return backend.KindLimit, "Too many annotations (options.max_attributes)"
 	case errors.Is(err, vfs.ErrTooLarge):
-		return backend.KindLimit, "An index file is too large"
+		return backend.KindLimit, "A file is too large"
 	case errors.Is(err, dbox.ErrEncrypted):
 		return backend.KindUnsupported, "Message is encrypted"
 	case errors.Is(err, dbox.ErrNoAttachmentDir):

@@ -20,6 +20,9 @@ var options = []backend.Option{
 	{Name: "mail_uid", Type: backend.OptionString, Help: "user that owns the mail, name or number (%i)"},
 	{Name: "mail_gid", Type: backend.OptionString, Help: "group that owns the mail, name or number (%{gid})"},
 	{Name: "mail_attachment_dir", Type: backend.OptionString, Help: "directory of single-instance attachments; may use variables"},
+	{Name: "mail_attribute_dict", Type: backend.OptionString,
+		Help: "file of annotations (METADATA), as file:%h/dovecot-attributes; unset: there are none"},
+	{Name: "max_attributes", Type: backend.OptionInt, Default: "1000", Help: "annotations of one mailbox"},
 	{Name: "mailbox_list_index", Type: backend.OptionBool, Default: "true",
 		Help: "answer STATUS from dovecot.list.index when it is up to date"},
 
@@ -80,6 +83,8 @@ var choices = map[string][]string{
 // settings are the options that reading needs, with defaults filled in.
 type settings struct {
 	location, home, attachments string
+	attributes                  string // path with variables, "" = not configured
+	maxAttributes               int
 	uid, gid                    string // decimal, "" = not configured
 	listIndex                   bool
 	maxMailboxes, maxStores     int
@@ -90,7 +95,7 @@ type settings struct {
 }
 
 // parseSettings checks all options of a format. Its error names the option.
-func parseSettings(f mdbox.Format, opts map[string]any) (settings, error) {
+func parseSettings(f mdbox.Format, opts map[string]any) (_ settings, err error) {
 	p := optionParser{given: opts}
 	for name := range opts {
 		if !slices.ContainsFunc(optionsOf(f), func(o backend.Option) bool { return o.Name == name }) {
@@ -112,6 +117,12 @@ func parseSettings(f mdbox.Format, opts map[string]any) (settings, error) {
 		maxTree:      int(p.positive("max_mailboxes", values)),
 		cacheBytes:   p.positive("cache_bytes", values),
 		maxMessage:   p.positive("max_message_size", values),
+	}
+	s.maxAttributes = int(p.positive("max_attributes", values))
+	if uri := values["mail_attribute_dict"].(string); uri != "" {
+		if s.attributes, err = parseAttributeDict(uri); err != nil {
+			p.fail("mail_attribute_dict", "%v", err)
+		}
 	}
 	s.uid = p.id("mail_uid", values["mail_uid"].(string), userID)
 	s.gid = p.id("mail_gid", values["mail_gid"].(string), groupID)

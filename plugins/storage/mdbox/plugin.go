@@ -56,14 +56,20 @@ func NewFormat(f mdbox.Format, log *slog.Logger) *Storage { return &Storage{form
 
 // Info implements backend.Plugin.
 func (s *Storage) Info() backend.Info {
-	return backend.Info{
+	info := backend.Info{
 		Kind:         backend.KindStorage,
 		Name:         string(s.format),
 		Version:      Version,
 		Description:  "reads and writes Dovecot's " + string(s.format) + " mailstores",
-		Capabilities: []string{backend.CapWatchFD, backend.CapWrite, backend.CapModSeqs},
+		Capabilities: []string{backend.CapWatchFD, backend.CapWrite, backend.CapModSeqs, backend.CapMetadata},
 		Options:      optionsOf(s.format),
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.configured && s.settings.attributes == "" {
+		info = info.Without(backend.CapMetadata)
+	}
+	return info
 }
 
 // Configure implements backend.Plugin. Errors are KindInvalidArgument and name the option.
@@ -92,7 +98,7 @@ func (s *Storage) Configure(_ context.Context, c backend.Config) error {
 			s.log.Warn("private flags are not read: INDEXPVT is not supported", "namespace", n.Name)
 		}
 	}
-	for name, template := range map[string]string{"mail_home": set.home, "mail_attachment_dir": set.attachments} {
+	for name, template := range map[string]string{"mail_home": set.home, "mail_attachment_dir": set.attachments, "mail_attribute_dict": set.attributes} {
 		if _, err := sampleVars.ExpandPath(template); err != nil {
 			return backend.Errorf(backend.KindInvalidArgument, "options.%s: %v", name, err)
 		}
@@ -219,6 +225,7 @@ func (s *Storage) locate(u *backend.User, name string) (*namespace, place, error
 type place struct {
 	location    mdbox.Location
 	attachments string
+	attributes  string // file of annotations, "" = none
 	owner       owner
 	namespace   string // its name
 }
@@ -241,13 +248,21 @@ func (s *Storage) resolve(ns *namespace, v mdbox.Vars, mail string) (p place, er
 	if p.location, err = t.Resolve(v, s.baseDir); err != nil {
 		return p, err
 	}
-	if s.settings.attachments != "" {
-		if p.attachments, err = v.ExpandPath(s.settings.attachments); err != nil {
-			return p, err
-		}
-		if !filepath.IsAbs(p.attachments) {
-			p.attachments = filepath.Join(s.baseDir, p.attachments)
-		}
+	if p.attachments, err = s.path(v, s.settings.attachments); err != nil {
+		return p, err
 	}
-	return p, nil
+	p.attributes, err = s.path(v, s.settings.attributes)
+	return p, err
+}
+
+// path replaces the variables of an option that is a path; "" stays.
+func (s *Storage) path(v mdbox.Vars, template string) (string, error) {
+	if template == "" {
+		return "", nil
+	}
+	path, err := v.ExpandPath(template)
+	if err == nil && !filepath.IsAbs(path) {
+		path = filepath.Join(s.baseDir, path)
+	}
+	return path, err
 }

@@ -93,6 +93,7 @@ func (c *stores) store(p place) (s *mdbox.Store, release func(), err error) {
 			FS:             fsys,
 			Write:          c.writingFor(&c.namespaces[p.namespace].Namespace),
 			AttachmentDir:  p.attachments,
+			Attributes:     p.attributes,
 			Cache:          c.cache,
 			MaxOpenFiles:   filesPerStore,
 			MaxMessageSize: uint64(c.settings.maxMessage),
