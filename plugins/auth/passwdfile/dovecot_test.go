@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/plugins/sdk/password/passwordtest"
 )
 
 // dovecotAuth is a private Dovecot's auth process, asked over its client and userdb sockets.
@@ -268,12 +269,12 @@ func TestDovecotAgrees(t *testing.T) {
 	for user, stored := range doveadmPasswords(t) {
 		add(user, stored)
 	}
-	for i, s := range samples {
+	for i, s := range passwordtest.Samples {
 		user := fmt.Sprintf("sample-%d", i)
-		if s.user != "u" {
-			user = s.user
+		if s.User != "u" {
+			user = s.User
 		}
-		add(user, s.stored)
+		add(user, s.Stored)
 	}
 	for _, line := range lines {
 		if user, ok := lineUser(line); ok && !slices.Contains(users, user) {

@@ -4,6 +4,8 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
+
+	"github.com/roostmail/roost/plugins/sdk/authdb"
 )
 
 // entry is one parsed line.
@@ -12,11 +14,8 @@ type entry struct {
 	password string // with scheme, data[NN] resolved; "" = none
 	uid, gid string // decimal, "" = none
 	home     string
-	extra    []field // in the order of the line, values not expanded
+	extra    []authdb.Field // in the order of the line, values not expanded
 }
-
-// field is one word of the extra fields. A word without '=' has an empty value.
-type field struct{ key, value string }
 
 // LineError says what is wrong with a user's line. It shows no password.
 type LineError struct {
@@ -50,7 +49,7 @@ func parseLine(line string, ids idLookup) (entry, error) {
 	}
 	for _, word := range strings.FieldsFunc(parts[7], func(r rune) bool { return r == ' ' }) {
 		key, value, _ := strings.Cut(word, "=")
-		e.extra = append(e.extra, field{key, value})
+		e.extra = append(e.extra, authdb.Field{Key: key, Value: value})
 	}
 	return e, nil
 }

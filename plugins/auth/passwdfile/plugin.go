@@ -3,12 +3,13 @@ package passwdfile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
-	"runtime"
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/plugins/sdk/authdb"
 )
 
 // Version of the plugin, semver.
@@ -16,12 +17,10 @@ const Version = "0.1.0"
 
 // Plugin is the auth plugin. Its zero value is not usable: see New.
 type Plugin struct {
-	log    *slog.Logger
-	opts   options
-	tables *tables
-	// hashing has one element for each hash that is being computed; its
-	// capacity is the number of cores. One ARGON2 hash takes 64 MiB and more.
-	hashing chan struct{}
+	*authdb.DB // after Configure
+	log        *slog.Logger
+	opts       options
+	tables     *tables
 }
 
 var (
@@ -31,11 +30,7 @@ var (
 
 // New returns a plugin that has to be configured before use.
 func New(log *slog.Logger) *Plugin {
-	return &Plugin{
-		log:     log,
-		tables:  newTables(log, time.Now),
-		hashing: make(chan struct{}, runtime.GOMAXPROCS(0)),
-	}
+	return &Plugin{log: log, tables: newTables(log, time.Now)}
 }
 
 // Info describes the plugin.
@@ -52,11 +47,12 @@ func (p *Plugin) Info() backend.Info {
 
 // Configure reads the file once, unless its path has variables: a mistake shows at the start.
 func (p *Plugin) Configure(_ context.Context, c backend.Config) error {
-	opts, err := parseOptions(c)
+	opts, common, err := parseOptions(c)
 	if err != nil {
 		return err
 	}
 	p.opts = opts
+	p.DB = authdb.New(p.log, common, p, p.tables.now)
 	return p.readable()
 }
 
@@ -70,7 +66,7 @@ func (p *Plugin) readable() error {
 	if p.opts.variable {
 		return nil
 	}
-	path, _, err := vars{}.expandPath(p.opts.path)
+	path, _, err := authdb.Vars{}.ExpandPath(p.opts.path)
 	if err != nil {
 		return &backend.Error{Kind: backend.KindInvalidArgument, Message: "option path: " + err.Error()}
 	}
@@ -80,81 +76,67 @@ func (p *Plugin) readable() error {
 	return nil
 }
 
-// account is a user's line with what was needed to find it.
-type account struct {
-	name  string // normalised login name
-	vars  vars
-	path  string
-	table *table // nil if the file does not exist
-	entry entry  // zero if ok is false
-	ok    bool
-}
-
-// find looks a user up. Not being there is no error. A line that can not be used is logged, and counts as none.
-func (p *Plugin) find(login string, v vars) (account, error) {
-	a := account{vars: v}
-	a.vars.user = login
-	if !p.allowedName(login) {
-		return a, nil
-	}
-	var err error
-	if a.name, err = a.vars.expand(p.opts.authFormat); err != nil {
-		return a, internal(err)
-	}
-	a.vars.user = a.name
-	key, err := a.vars.expand(p.opts.userFormat)
+// Find implements authdb.Source. A line that can not be used is logged, and counts as none.
+func (p *Plugin) Find(_ context.Context, name string, v authdb.Vars) (authdb.Entry, error) {
+	key, err := v.Expand(p.opts.userFormat)
 	if err != nil {
-		return a, internal(err)
+		return authdb.Entry{}, internal(err)
 	}
-	path, ok, err := a.vars.expandPath(p.opts.path)
+	path, ok, err := v.ExpandPath(p.opts.path)
 	if err != nil {
-		return a, internal(err)
+		return authdb.Entry{}, internal(err)
 	}
 	if !ok {
-		return a, nil
+		return authdb.Entry{}, nil
 	}
-	a.path = path
-	if a.table, err = p.tables.get(path); err != nil {
+	t, err := p.tables.get(path)
+	if err != nil {
 		if p.opts.variable && errors.Is(err, fs.ErrNotExist) {
-			return a, nil
+			return authdb.Entry{}, nil
 		}
-		return a, &backend.Error{Kind: backend.KindUnavailable, Detail: err.Error(), Cause: err}
+		return authdb.Entry{}, &backend.Error{Kind: backend.KindUnavailable, Detail: err.Error(), Cause: err}
 	}
-	line, ok := a.table.line(key)
+	line, ok := t.line(key)
 	if !ok {
-		return a, nil
+		return p.absent(t, name), nil
 	}
-	if a.entry, err = parseLine(line, systemIDs); err != nil {
-		p.log.Error("passwd-file: line is ignored", "file", path, "error", err)
-		return a, nil
+	e, err := parseLine(line, systemIDs)
+	if err != nil {
+		p.log.Error("line is ignored", "file", path, "error", err)
+		return p.absent(t, name), nil
 	}
-	a.ok = true
-	return a, nil
+	out := authdb.Entry{Found: true, Password: e.password, UserDB: columns(e), Where: path}
+	v.Home = e.home
+	for _, f := range e.extra {
+		if f.Value, err = v.Expand(f.Value); err != nil {
+			out.Err = fmt.Errorf("extra field %s: %w", f.Key, err)
+			return out, nil
+		}
+		out.Fields = append(out.Fields, f)
+	}
+	return out, nil
 }
 
-// allowedName reports whether a login name has only allowed characters, and one at least.
-func (p *Plugin) allowedName(name string) bool {
-	if name == "" {
-		return false
-	}
-	if p.opts.userChars == "" {
-		return true
-	}
-	for _, c := range []byte(name) {
-		if !containsByte(p.opts.userChars, c) {
-			return false
+// absent is the entry of a user who is not there.
+func (p *Plugin) absent(t *table, name string) authdb.Entry {
+	var out authdb.Entry
+	if line, ok := t.decoy(name); ok {
+		if e, err := parseLine(line, systemIDs); err == nil {
+			out.Decoy = e.password
 		}
 	}
-	return true
+	return out
 }
 
-func containsByte(s string, c byte) bool {
-	for i := range len(s) {
-		if s[i] == c {
-			return true
+// columns returns the userdb fields that have a column of their own.
+func columns(e entry) map[string]string {
+	m := map[string]string{}
+	for _, f := range []authdb.Field{{Key: "uid", Value: e.uid}, {Key: "gid", Value: e.gid}, {Key: "home", Value: e.home}} {
+		if f.Value != "" {
+			m[f.Key] = f.Value
 		}
 	}
-	return false
+	return m
 }
 
 func internal(err error) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/plugins/sdk/password"
 )
 
 func readme(t *testing.T) string {
@@ -31,7 +32,7 @@ func TestREADMEListsEveryOption(t *testing.T) {
 
 func TestREADMEListsEveryScheme(t *testing.T) {
 	text := strings.NewReplacer(",", " ", "|", " ").Replace(readme(t))
-	for name := range schemes {
+	for _, name := range password.Names() {
 		if !strings.Contains(text, " "+name+" ") {
 			t.Errorf("scheme %s is not listed", name)
 		}
@@ -64,7 +65,7 @@ func TestREADMEExamplesWork(t *testing.T) {
 				c.Auth.Options[name] = texts
 			}
 		}
-		if _, err := parseOptions(backend.Config{Options: c.Auth.Options}); err != nil || c.Auth.Plugin != "passwd-file" {
+		if _, _, err := parseOptions(backend.Config{Options: c.Auth.Options}); err != nil || c.Auth.Plugin != "passwd-file" {
 			t.Errorf("%v:\n%s", err, block)
 		}
 	}

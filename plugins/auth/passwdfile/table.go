@@ -30,7 +30,7 @@ func readTable(path, text string, log *slog.Logger) *table {
 			continue
 		}
 		if _, ok := t.byUser[name]; ok {
-			log.Error("passwd-file: user exists more than once, the first line counts", "file", path, "line", number, "user", name)
+			log.Error("user exists more than once, the first line counts", "file", path, "line", number, "user", name)
 			continue
 		}
 		t.byUser[name] = len(t.lines)

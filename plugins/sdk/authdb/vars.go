@@ -1,4 +1,4 @@
-package passwdfile
+package authdb
 
 import (
 	"fmt"
@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// vars are the values of the variables in paths, extra fields and user name formats.
-type vars struct {
-	user    string // %u %{user}; %n %{username} is what precedes the first '@', %d %{domain} what follows it
-	service string // %s %{service} %{protocol}
-	remote  string // %r %{rip} %{remote_ip}
-	local   string // %l %{lip} %{local_ip}
-	home    string // %h %{home}
-	session string // %{session}
+// Vars are the values of the variables in paths, extra fields and user name formats.
+type Vars struct {
+	User    string // %u %{user}; %n %{username} is what precedes the first '@', %d %{domain} what follows it
+	Service string // %s %{service} %{protocol}
+	Remote  string // %r %{rip} %{remote_ip}
+	Local   string // %l %{lip} %{local_ip}
+	Home    string // %h %{home}
+	Session string // %{session}
 }
 
 // VariableError says that a template can not be expanded.
@@ -27,13 +27,13 @@ func (e *VariableError) Error() string {
 	return fmt.Sprintf("%s in %q: %s", e.Variable, e.Template, e.Reason)
 }
 
-// expand replaces the variables of a template, in the syntax of Dovecot 2.3
+// Expand replaces the variables of a template, in the syntax of Dovecot 2.3
 // (%[width][modifiers]x with the modifiers L, U and T, and %{name}) or 2.4 (%{name | lower | upper}).
 // %% is a percent sign. What it does not know is a *VariableError: no login goes on with half of a value.
-func (v vars) expand(template string) (string, error) { return v.expandWith(template, nil) }
+func (v Vars) Expand(template string) (string, error) { return v.expandWith(template, nil) }
 
 // expandWith gives each value through fix, if there is one.
-func (v vars) expandWith(template string, fix func(string) string) (string, error) {
+func (v Vars) expandWith(template string, fix func(string) string) (string, error) {
 	var out strings.Builder
 	rest := template
 	for {
@@ -60,7 +60,7 @@ func (v vars) expandWith(template string, fix func(string) string) (string, erro
 }
 
 // reference expands what follows a percent sign. n is its length in s. reason is not empty if it is no variable.
-func (v vars) reference(s string) (value string, n int, reason string) {
+func (v Vars) reference(s string) (value string, n int, reason string) {
 	width := 0
 	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
 		width = min(width*10+int(s[n]-'0'), 1<<20)
@@ -113,26 +113,26 @@ var modifier = map[byte]func(string) string{
 	'T': func(s string) string { return strings.TrimRight(s, " \t\r\n") },
 }
 
-func (v vars) named(name string) (string, bool) {
+func (v Vars) named(name string) (string, bool) {
 	switch name {
 	case "user":
-		return v.user, true
+		return v.User, true
 	case "username":
-		user, _, _ := strings.Cut(v.user, "@")
+		user, _, _ := strings.Cut(v.User, "@")
 		return user, true
 	case "domain":
-		_, domain, _ := strings.Cut(v.user, "@")
+		_, domain, _ := strings.Cut(v.User, "@")
 		return domain, true
 	case "service", "protocol":
-		return v.service, true
+		return v.Service, true
 	case "rip", "remote_ip":
-		return v.remote, true
+		return v.Remote, true
 	case "lip", "local_ip":
-		return v.local, true
+		return v.Local, true
 	case "home":
-		return v.home, true
+		return v.Home, true
 	case "session":
-		return v.session, true
+		return v.Session, true
 	}
 	return "", false
 }
@@ -159,9 +159,9 @@ func applyFilters(value, filters string) (out, reason string) {
 	return value, ""
 }
 
-// expandPath expands the path of a file. A '/' in a value becomes '|', as in Dovecot, and
+// ExpandPath expands the path of a file. A '/' in a value becomes '|', as in Dovecot, and
 // ok is false if the values add an element "." or "..": no login name leads to another directory.
-func (v vars) expandPath(template string) (path string, ok bool, err error) {
+func (v Vars) ExpandPath(template string) (path string, ok bool, err error) {
 	path, err = v.expandWith(template, func(value string) string {
 		return strings.NewReplacer("/", "|", "\x00", "").Replace(value)
 	})

@@ -1,4 +1,4 @@
-package passwdfile
+package password
 
 import (
 	"crypto/md5"
@@ -34,28 +34,28 @@ func (h hashFunc) sum(parts ...[]byte) []byte {
 
 // digestScheme: the digest of the password, without salt.
 func digestScheme(h hashFunc, enc textEncoding) scheme {
-	return scheme{enc: enc, rawLen: h().Size(), verify: func(a attempt, data []byte) (bool, error) {
-		return equal(h.sum(a.password), data), nil
+	return scheme{enc: enc, rawLen: h().Size(), verify: func(a Attempt, data []byte) (bool, error) {
+		return equal(h.sum(a.Password), data), nil
 	}}
 }
 
 // verifySalted: the digest of password and salt, then the salt, of any length but 0.
-func verifySalted(h hashFunc) func(attempt, []byte) (bool, error) {
-	return func(a attempt, data []byte) (bool, error) {
+func verifySalted(h hashFunc) func(Attempt, []byte) (bool, error) {
+	return func(a Attempt, data []byte) (bool, error) {
 		n := h().Size()
 		if len(data) <= n {
 			return false, errors.New("data is too short for a digest and a salt")
 		}
-		return equal(h.sum(a.password, data[n:]), data[:n]), nil
+		return equal(h.sum(a.Password, data[n:]), data[:n]), nil
 	}
 }
 
 // verifyDigestMD5: MD5(user:realm:password) (RFC 2831 §2.1.2.1), the realm being what follows
 // the last '@' of the user name.
-func verifyDigestMD5(a attempt, data []byte) (bool, error) {
-	user, realm := a.user, ""
+func verifyDigestMD5(a Attempt, data []byte) (bool, error) {
+	user, realm := a.User, ""
 	if i := strings.LastIndexByte(user, '@'); i >= 0 {
 		user, realm = user[:i], user[i+1:]
 	}
-	return equal(md5Hash.sum([]byte(user+":"+realm+":"), a.password), data), nil
+	return equal(md5Hash.sum([]byte(user+":"+realm+":"), a.Password), data), nil
 }

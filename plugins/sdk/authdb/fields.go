@@ -1,33 +1,30 @@
-package passwdfile
+package authdb
 
 import (
-	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
-// passdb is what the extra fields of a line say about a login.
+// passdb is what the fields of an entry say about a login.
 type passdb struct {
 	name   string            // of the user, perhaps changed by user=, username= or domain=
 	fields map[string]string // for Identity.Fields
-	userdb map[string]string // for User.Fields: the columns and userdb_ fields
+	userdb map[string]string // for User.Fields
 }
 
-// expandFields expands the extra fields of an account in their order.
+// sortFields sorts the fields of an entry into those of the passdb and those of the userdb.
 //
 // A key may end in :default (set only if it is not set yet), :remove, or :protected, which are Dovecot's.
-func expandFields(a account) (passdb, error) {
-	p := passdb{name: a.name, fields: map[string]string{}, userdb: columns(a.entry)}
-	v := a.vars
-	v.home = a.entry.home
-	for _, f := range a.entry.extra {
-		value, err := v.expand(f.value)
-		if err != nil {
-			return p, fmt.Errorf("extra field %s: %w", f.key, err)
-		}
-		key, how, _ := strings.Cut(f.key, ":")
+func sortFields(name string, e *Entry) passdb {
+	p := passdb{name: name, fields: map[string]string{}, userdb: maps.Clone(e.UserDB)}
+	if p.userdb == nil {
+		p.userdb = map[string]string{}
+	}
+	for _, f := range e.Fields {
+		key, how, _ := strings.Cut(f.Key, ":")
 		into := p.fields
 		if name, ok := strings.CutPrefix(key, "userdb_"); ok {
 			key, into = name, p.userdb
@@ -41,11 +38,11 @@ func expandFields(a account) (passdb, error) {
 			delete(into, key)
 		case how == "default" && set:
 		default:
-			into[key] = value
+			into[key] = f.Value
 		}
 	}
 	p.rename()
-	return p, nil
+	return p
 }
 
 // rename applies user=, username= and domain=.
@@ -66,46 +63,34 @@ func (p *passdb) rename() {
 	}
 }
 
-// columns returns the userdb fields that have a column of their own.
-func columns(e entry) map[string]string {
-	m := map[string]string{}
-	for _, f := range []field{{"uid", e.uid}, {"gid", e.gid}, {"home", e.home}} {
-		if f.value != "" {
-			m[f.key] = f.value
-		}
-	}
-	return m
-}
-
-// user makes the User of a lookup: the line's userdb fields between the configured defaults and overrides.
-func (p *Plugin) user(a account, d passdb) (backend.User, error) {
-	v := a.vars
-	v.user, v.home = d.name, d.userdb["home"]
-	for _, f := range p.opts.defaultFields {
-		if _, set := d.userdb[f.key]; set {
+// user makes the User of a lookup: the entry's userdb fields between the configured defaults and overrides.
+func (db *DB) user(v Vars, d passdb) (backend.User, error) {
+	v.User, v.Home = d.name, d.userdb["home"]
+	for _, f := range db.opts.DefaultFields {
+		if _, set := d.userdb[f.Key]; set {
 			continue
 		}
-		value, err := v.expand(f.value)
+		value, err := v.Expand(f.Value)
 		if err != nil {
 			return backend.User{}, err
 		}
-		d.userdb[f.key] = value
-		if f.key == "home" {
-			v.home = value
+		d.userdb[f.Key] = value
+		if f.Key == "home" {
+			v.Home = value
 		}
 	}
-	for _, f := range p.opts.overrideFields {
-		value, err := v.expand(f.value)
+	for _, f := range db.opts.OverrideFields {
+		value, err := v.Expand(f.Value)
 		if err != nil {
 			return backend.User{}, err
 		}
-		d.userdb[f.key] = value
+		d.userdb[f.Key] = value
 	}
 	return backend.User{Name: d.name, Fields: d.userdb}, nil
 }
 
 // refusal returns why a login with the right password is refused, or nil.
-func (p *Plugin) refusal(d passdb, remote netip.Addr) *backend.Error {
+func (db *DB) refusal(d passdb, remote netip.Addr) *backend.Error {
 	for _, key := range []string{"allow_nets", "allow_real_nets"} {
 		nets, set := d.fields[key]
 		if !set {
@@ -113,7 +98,7 @@ func (p *Plugin) refusal(d passdb, remote netip.Addr) *backend.Error {
 		}
 		ok, bad := netAllowed(nets, remote)
 		if len(bad) > 0 {
-			p.log.Error("passwd-file: networks do not parse", "user", d.name, "field", key, "networks", bad)
+			db.log.Error("networks do not parse", "user", d.name, "field", key, "networks", bad)
 		}
 		if !ok {
 			return &backend.Error{Kind: backend.KindAuthDenied, Message: "Login is not allowed from your network", Detail: key + " does not have " + remoteName(remote)}

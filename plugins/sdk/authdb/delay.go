@@ -1,4 +1,4 @@
-package passwdfile
+package authdb
 
 import (
 	"context"
@@ -16,17 +16,17 @@ import (
 const maxDelay = 5 * time.Minute
 
 // delay waits as delay_until=<UNIX time>[+<seconds>] says: until then, and a random part of the seconds more.
-func (p *Plugin) delay(ctx context.Context, d passdb) error {
+func (db *DB) delay(ctx context.Context, d passdb) error {
 	text, set := d.fields["delay_until"]
 	if !set {
 		return nil
 	}
 	until, spread, err := parseDelay(text)
 	if err != nil {
-		p.log.Error("passwd-file: delay_until does not parse", "user", d.name, "value", text)
+		db.log.Error("delay_until does not parse", "user", d.name, "value", text)
 		return failed("delay_until does not parse")
 	}
-	wait := until.Sub(p.tables.now())
+	wait := until.Sub(db.now())
 	if wait <= 0 {
 		return nil
 	}

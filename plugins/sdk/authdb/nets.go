@@ -1,4 +1,4 @@
-package passwdfile
+package authdb
 
 import (
 	"net/netip"

@@ -1,4 +1,4 @@
-package passwdfile
+package password
 
 import (
 	"crypto/sha256"
@@ -6,15 +6,16 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
 
-// attempt is one password held against one stored password.
-type attempt struct {
-	user     string // as the client sent it: DIGEST-MD5 hashes it
-	password []byte // as the client sent it, without SASLprep
-	limits   limits
+// Attempt is one password held against one stored password.
+type Attempt struct {
+	User     string // as the client sent it: DIGEST-MD5 hashes it
+	Password []byte // as the client sent it, without SASLprep
+	Limits   Limits
 }
 
 // textEncoding is how the bytes of a stored password are written.
@@ -30,9 +31,9 @@ const (
 type scheme struct {
 	enc    textEncoding // when the name has no suffix
 	rawLen int          // bytes of the decoded data if that is fixed, else 0: then hex and base64 are told apart by length
-	// verify reports whether the attempt's password is the one that data was made
+	// verify reports whether the Attempt's password is the one that data was made
 	// of. The error says why data can not be used; it holds no part of data.
-	verify func(a attempt, data []byte) (bool, error)
+	verify func(a Attempt, data []byte) (bool, error)
 }
 
 // schemes by upper-case name. The argument of {NAME.ENC} overrides enc.
@@ -84,11 +85,21 @@ type SchemeError struct {
 
 func (e *SchemeError) Error() string { return "password scheme " + e.Scheme + ": " + e.Reason }
 
-// splitScheme separates a stored password into its scheme and data.
+// Known reports whether passwords of a scheme, "SHA512-CRYPT" or "PLAIN.B64" in any case, can be checked.
+func Known(scheme string) bool {
+	name, _, _ := strings.Cut(strings.ToUpper(scheme), ".")
+	_, ok := schemes[name]
+	return ok
+}
+
+// Names returns the schemes that can be checked, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(schemes)) }
+
+// Split separates a stored password into its scheme and data.
 //
 // {SCHEME}data names it; $1$salt$hash alone is MD5, and what follows its hash is
 // cut off; everything else is in the default scheme.
-func splitScheme(stored, defaultScheme string) (name, data string) {
+func Split(stored, defaultScheme string) (name, data string) {
 	if rest, ok := strings.CutPrefix(stored, "$1$"); ok {
 		if salt, hash, ok := strings.Cut(rest, "$"); ok {
 			hash, _, _ = strings.Cut(hash, "$")
@@ -103,37 +114,46 @@ func splitScheme(stored, defaultScheme string) (name, data string) {
 	return defaultScheme, stored
 }
 
-// checkPassword reports whether a's password matches the stored one. The error is a *SchemeError.
-func checkPassword(a attempt, stored, defaultScheme string) (bool, error) {
-	full, text := splitScheme(stored, defaultScheme)
+// Check reports whether a's password matches the stored one. The error is a *SchemeError.
+func Check(a Attempt, stored, defaultScheme string) (bool, error) {
+	name, data, err := decode(stored, defaultScheme)
+	if err != nil {
+		return false, err
+	}
+	match, err := schemes[name].verify(a, data)
+	if err != nil {
+		return false, &SchemeError{name, err.Error()}
+	}
+	return match, nil
+}
+
+// decode returns a stored password's scheme, one of schemes, and its data. The error is a *SchemeError.
+func decode(stored, defaultScheme string) (name string, data []byte, err error) {
+	full, text := Split(stored, defaultScheme)
 	name, suffix, hasSuffix := strings.Cut(strings.ToUpper(full), ".")
 	s, ok := schemes[name]
 	if !ok {
-		return false, &SchemeError{printable(name), "scheme not supported"}
+		return "", nil, &SchemeError{printable(name), "scheme not supported"}
 	}
 	enc := s.enc
 	switch {
 	case hasSuffix:
 		if enc, ok = encodings[suffix]; !ok {
-			return false, &SchemeError{name, "unknown encoding, known are b64, base64 and hex"}
+			return "", nil, &SchemeError{name, "unknown encoding, known are b64, base64 and hex"}
 		}
 	case s.rawLen != 0 && len(text) == 2*s.rawLen:
 		enc = encHex
 	case s.rawLen != 0:
 		enc = encBase64
 	}
-	data, err := enc.decode(text)
+	data, err = enc.decode(text)
 	if err == nil && s.rawLen != 0 && len(data) != s.rawLen {
 		err = fmt.Errorf("data has %d bytes, not %d", len(data), s.rawLen)
 	}
 	if err != nil {
-		return false, &SchemeError{name, err.Error()}
+		return "", nil, &SchemeError{name, err.Error()}
 	}
-	match, err := s.verify(a, data)
-	if err != nil {
-		return false, &SchemeError{name, err.Error()}
-	}
-	return match, nil
+	return name, data, nil
 }
 
 var encodings = map[string]textEncoding{"B64": encBase64, "BASE64": encBase64, "HEX": encHex}

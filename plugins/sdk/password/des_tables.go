@@ -1,4 +1,4 @@
-package passwdfile
+package password
 
 // The tables of FIPS 46-3, numbered from one as there.
 

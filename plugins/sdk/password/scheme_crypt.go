@@ -1,4 +1,4 @@
-package passwdfile
+package password
 
 import (
 	"errors"
@@ -16,9 +16,9 @@ import (
 const cryptMaxPassword = 512
 
 // verifyCrypt: what crypt(3) makes; its kind stands in its first characters. Empty data never matches.
-func verifyCrypt(a attempt, data []byte) (bool, error) {
+func verifyCrypt(a Attempt, data []byte) (bool, error) {
 	stored := string(data)
-	if len(a.password) >= cryptMaxPassword || strings.IndexByte(string(a.password), 0) >= 0 {
+	if len(a.Password) >= cryptMaxPassword || strings.IndexByte(string(a.Password), 0) >= 0 {
 		return false, nil
 	}
 	switch {
@@ -41,7 +41,7 @@ func verifyCrypt(a attempt, data []byte) (bool, error) {
 }
 
 // verifyMD5: MD5-CRYPT if it looks like that, else PLAIN-MD5.
-func verifyMD5(a attempt, data []byte) (bool, error) {
+func verifyMD5(a Attempt, data []byte) (bool, error) {
 	if strings.HasPrefix(string(data), "$1$") {
 		return verifyCrypt(a, data)
 	}
@@ -53,7 +53,7 @@ func verifyMD5(a attempt, data []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return equal(md5Hash.sum(a.password), digest), nil
+	return equal(md5Hash.sum(a.Password), digest), nil
 }
 
 type generator func(key, salt []byte) (string, error)
@@ -66,8 +66,8 @@ func cryptSetting(stored string, n int) string {
 
 // generateAndCompare gives the generator the setting alone: GehirnInc/crypt takes more than
 // that as salt when the salt is shorter than its maximum.
-func generateAndCompare(a attempt, stored, setting string, generate generator) (bool, error) {
-	got, err := generate(a.password, []byte(setting))
+func generateAndCompare(a Attempt, stored, setting string, generate generator) (bool, error) {
+	got, err := generate(a.Password, []byte(setting))
 	if err != nil {
 		return false, errors.New("salt is invalid")
 	}
@@ -76,7 +76,7 @@ func generateAndCompare(a attempt, stored, setting string, generate generator) (
 
 // verifySHACrypt: "$6$[rounds=N$]salt$hash". Numbers of rounds that crypt(3) refuses never match, since
 // what is generated for them has another number.
-func verifySHACrypt(a attempt, stored string, generate generator) (bool, error) {
+func verifySHACrypt(a Attempt, stored string, generate generator) (bool, error) {
 	fields := 3
 	if digits, ok := strings.CutPrefix(stored[3:], "rounds="); ok {
 		fields = 4
@@ -85,7 +85,7 @@ func verifySHACrypt(a attempt, stored string, generate generator) (bool, error) 
 		if err != nil {
 			return false, errors.New("number of rounds is invalid")
 		}
-		if err := a.limits.crypt(rounds); err != nil {
+		if err := a.Limits.crypt(rounds); err != nil {
 			return false, err
 		}
 	}
@@ -94,15 +94,15 @@ func verifySHACrypt(a attempt, stored string, generate generator) (bool, error) 
 
 // verifyBcrypt takes every minor version, $2a$ to $2z$. They differ only in how
 // broken programs treated passwords with the eighth bit set, or very long ones.
-func verifyBcrypt(a attempt, stored string) (bool, error) {
+func verifyBcrypt(a Attempt, stored string) (bool, error) {
 	cost, err := bcrypt.Cost([]byte(stored))
 	if err != nil || len(stored) != 60 {
 		return false, errors.New("bcrypt hash is malformed")
 	}
-	if err := a.limits.bcrypt(cost); err != nil {
+	if err := a.Limits.bcrypt(cost); err != nil {
 		return false, err
 	}
-	switch err := bcrypt.CompareHashAndPassword([]byte(stored), a.password); {
+	switch err := bcrypt.CompareHashAndPassword([]byte(stored), a.Password); {
 	case err == nil:
 		return true, nil
 	case errors.Is(err, bcrypt.ErrMismatchedHashAndPassword):

@@ -1,4 +1,4 @@
-package passwdfile
+package password
 
 import (
 	"errors"
@@ -65,17 +65,17 @@ func parseArgon2(s string) (argon2Hash, error) {
 	return h, nil
 }
 
-func verifyArgon2(a attempt, data []byte) (bool, error) {
+func verifyArgon2(a Attempt, data []byte) (bool, error) {
 	h, err := parseArgon2(string(data))
 	if err != nil {
 		return false, err
 	}
-	if err := a.limits.argon2(h.memory, h.time); err != nil {
+	if err := a.Limits.argon2(h.memory, h.time); err != nil {
 		return false, err
 	}
 	key := argon2.Key
 	if h.id {
 		key = argon2.IDKey
 	}
-	return equal(key(a.password, h.salt, h.time, h.memory, h.lanes, uint32(len(h.hash))), h.hash), nil
+	return equal(key(a.Password, h.salt, h.time, h.memory, h.lanes, uint32(len(h.hash))), h.hash), nil
 }

@@ -1,4 +1,4 @@
-package passwdfile
+package password
 
 import (
 	"errors"
@@ -18,7 +18,7 @@ const cryptAlphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrs
 
 const desCryptLen = 13
 
-func verifyDESCrypt(a attempt, stored string) (bool, error) {
+func verifyDESCrypt(a Attempt, stored string) (bool, error) {
 	if len(stored) != desCryptLen {
 		return false, errors.New("data is no crypt(3) hash")
 	}
@@ -26,7 +26,7 @@ func verifyDESCrypt(a attempt, stored string) (bool, error) {
 	if low < 0 || high < 0 {
 		return false, errors.New("data is no crypt(3) hash")
 	}
-	return equal([]byte(stored[:2]+desCrypt(a.password, low|high<<6)), []byte(stored)), nil
+	return equal([]byte(stored[:2]+desCrypt(a.Password, low|high<<6)), []byte(stored)), nil
 }
 
 // desCrypt returns the 11 characters after the salt.

@@ -1,0 +1,101 @@
+package authdb
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/roostmail/roost/core/backend"
+)
+
+// users is a Source of entries by name.
+type users map[string]Entry
+
+func (u users) Find(_ context.Context, name string, _ Vars) (Entry, error) {
+	if name == "down" {
+		return Entry{}, backend.Errorf(backend.KindUnavailable, "down")
+	}
+	e, ok := u[name]
+	e.Found = ok
+	return e, nil
+}
+
+// open makes a DB with options that are given as in TOML.
+func open(t *testing.T, u users, options map[string]any) (*DB, *bytes.Buffer) {
+	t.Helper()
+	v := NewValues(backend.Config{Options: options}, OptionList)
+	o := v.Options()
+	if err := v.Err(); err != nil {
+		t.Fatal(err)
+	}
+	log := new(bytes.Buffer)
+	return New(slog.New(slog.NewTextHandler(log, nil)), o, u, nil), log
+}
+
+const bcrypt = "{BLF-CRYPT}$2y$05$bidsWlGFM.zgk00vV.yiFOmIdsUCazY74S3jNmOy2sdBM29LAbG9C" // "secret"
+
+// TestUnknownUserIsHashed: the password of an unknown user goes through the hash of the user who was found last.
+func TestUnknownUserIsHashed(t *testing.T) {
+	db, _ := open(t, users{"alice": {Password: bcrypt}}, nil)
+	if _, err := db.VerifyPassword(context.Background(), backend.PasswordRequest{User: "alice", Password: "secret"}); err != nil {
+		t.Fatal(err)
+	}
+	db.hashing = make(chan struct{}) // nobody may hash: whoever does waits until the context ends
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := db.VerifyPassword(ctx, backend.PasswordRequest{User: "nobody", Password: "secret"})
+	if backend.KindOf(err) != backend.KindCancelled {
+		t.Errorf("got %v, want that it waits for its turn to hash", err)
+	}
+}
+
+// TestVerify: a source that checks passwords itself is asked, and its errors come through.
+func TestVerify(t *testing.T) {
+	verify := func(_ context.Context, password string) (bool, error) {
+		if password == "down" {
+			return false, backend.Errorf(backend.KindUnavailable, "down")
+		}
+		return password == "right", nil
+	}
+	db, _ := open(t, users{
+		"alice": {Verify: verify, Fields: []Field{{"userdb_home", "/h"}}},
+		"bob":   {Verify: verify, Fields: []Field{{"nologin", ""}, {"reason", "On holiday"}}},
+	}, nil)
+	for _, c := range []struct {
+		user, password string
+		kind           backend.ErrorKind
+		message        string
+	}{
+		{"alice", "right", 0, ""},
+		{"alice", "wrong", backend.KindAuthFailed, "Authentication failed"},
+		{"alice", "down", backend.KindUnavailable, "down"},
+		{"down", "right", backend.KindUnavailable, "down"},
+		{"carol", "right", backend.KindAuthFailed, "Authentication failed"},
+		{"bob", "right", backend.KindAuthDenied, "On holiday"},
+		{"bob", "wrong", backend.KindAuthFailed, "Authentication failed"},
+	} {
+		id, err := db.VerifyPassword(context.Background(), backend.PasswordRequest{User: c.user, Password: c.password})
+		var e *backend.Error
+		switch {
+		case c.message == "" && (err != nil || id.User.Fields["home"] != "/h"):
+			t.Errorf("%s %s: %+v, %v", c.user, c.password, id, err)
+		case c.message != "" && (!errors.As(err, &e) || e.Kind != c.kind || !strings.Contains(e.Message+e.Detail, c.message)):
+			t.Errorf("%s %s: %v", c.user, c.password, err)
+		}
+	}
+}
+
+func FuzzExpandPath(f *testing.F) {
+	f.Add("/etc/%d/users", "bob@example.org")
+	f.Add("/etc/.%n", ".")
+	f.Add("/etc/%{user | lower}", "../x")
+	f.Fuzz(func(t *testing.T, template, user string) {
+		path, ok, err := Vars{User: user}.ExpandPath(template)
+		if err == nil && ok && strings.Count(path, "/") != strings.Count(template, "/") {
+			t.Errorf("%q with user %q leads to %q", template, user, path)
+		}
+	})
+}
