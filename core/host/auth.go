@@ -7,7 +7,7 @@ import (
 )
 
 // Auth returns the plugin as backend.Auth, nil if it is of another kind. The
-// value also implements backend.UserLookup; without CapUserLookup that fails with KindUnsupported.
+// value also implements backend.UserLookup and backend.SASL; without CapUserLookup or the mechanism's CapSASL these fail with KindUnsupported.
 func (p *Plugin) Auth() backend.Auth {
 	if p.c.Kind != backend.KindAuth {
 		return nil
@@ -26,6 +26,19 @@ func (a auth) VerifyPassword(ctx context.Context, r backend.PasswordRequest) (id
 	return id, err
 }
 
+// StepSASL implements backend.SASL.
+func (a auth) StepSASL(ctx context.Context, r backend.SASLRequest) (x *backend.SASLAnswer, err error) {
+	err = a.p.call(ctx, twice, func(p backend.Plugin) (err error) {
+		s, ok := p.(backend.SASL)
+		if !ok || !p.Info().Has(backend.CapSASL+r.Mechanism) {
+			return backend.Errorf(backend.KindUnsupported, "no such SASL mechanism")
+		}
+		x, err = s.StepSASL(ctx, r)
+		return err
+	})
+	return x, err
+}
+
 // LookupUser implements backend.UserLookup.
 func (a auth) LookupUser(ctx context.Context, name string) (u *backend.User, err error) {
 	err = a.p.call(ctx, twice, func(p backend.Plugin) (err error) {
@@ -39,4 +52,7 @@ func (a auth) LookupUser(ctx context.Context, name string) (u *backend.User, err
 	return u, err
 }
 
-var _ backend.UserLookup = auth{}
+var (
+	_ backend.UserLookup = auth{}
+	_ backend.SASL       = auth{}
+)

@@ -3,6 +3,7 @@ package pluginrpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 
 	"google.golang.org/grpc"
@@ -13,7 +14,8 @@ import (
 )
 
 // Auth is an auth plugin at the other end of a connection. It implements
-// backend.Auth and backend.UserLookup (KindUnsupported unless CapUserLookup is announced).
+// backend.Auth, backend.UserLookup (KindUnsupported unless CapUserLookup is announced), and backend.SASL (KindUnsupported
+// unless CapSASL is announced for the mechanism).
 type Auth struct {
 	*client
 	auth authv1.AuthClient
@@ -43,6 +45,37 @@ func (a *Auth) VerifyPassword(ctx context.Context, r backend.PasswordRequest) (*
 		return nil, err
 	}
 	return &backend.Identity{User: *u, Fields: fieldsFromProto(resp.Fields)}, nil
+}
+
+// StepSASL implements backend.SASL.
+func (a *Auth) StepSASL(ctx context.Context, r backend.SASLRequest) (*backend.SASLAnswer, error) {
+	if !a.info.Has(backend.CapSASL + r.Mechanism) {
+		return nil, backend.Errorf(backend.KindUnsupported, "no such SASL mechanism")
+	}
+	resp, err := a.auth.StepSASL(ctx, &authv1.StepSASLRequest{
+		Mechanism: r.Mechanism,
+		Response:  r.Response,
+		State:     r.State,
+		Service:   r.Service,
+		Remote:    addrText(r.Remote),
+		Local:     addrText(r.Local),
+		Secured:   r.Secured,
+		Session:   r.Session,
+	})
+	if err != nil {
+		return nil, a.err(ctx, err)
+	}
+	if resp.User != nil {
+		u, err := a.user("StepSASL", resp.User)
+		if err != nil {
+			return nil, err
+		}
+		return &backend.SASLAnswer{Identity: &backend.Identity{User: *u, Fields: fieldsFromProto(resp.Fields)}}, nil
+	}
+	if len(resp.State) > backend.MaxSASLState || len(resp.Challenge) > backend.MaxSASLMessage {
+		return nil, a.lie("StepSASL", fmt.Errorf("challenge of %d bytes, state of %d bytes", len(resp.Challenge), len(resp.State)))
+	}
+	return &backend.SASLAnswer{Challenge: resp.Challenge, State: resp.State}, nil
 }
 
 // LookupUser implements backend.UserLookup.

@@ -34,6 +34,32 @@ func (a *authServer) VerifyPassword(ctx context.Context, r *authv1.VerifyPasswor
 	return &authv1.VerifyPasswordResponse{User: userToProto(&id.User), Fields: fieldsToProto(id.Fields)}, nil
 }
 
+func (a *authServer) StepSASL(ctx context.Context, r *authv1.StepSASLRequest) (*authv1.StepSASLResponse, error) {
+	p, ok := a.auth.(backend.SASL)
+	if !ok {
+		return nil, backend.Errorf(backend.KindUnsupported, "no SASL mechanisms")
+	}
+	remote, _ := netip.ParseAddr(r.Remote)
+	local, _ := netip.ParseAddr(r.Local)
+	x, err := p.StepSASL(ctx, backend.SASLRequest{
+		Mechanism: r.Mechanism,
+		Response:  r.Response,
+		State:     r.State,
+		Service:   r.Service,
+		Remote:    remote,
+		Local:     local,
+		Secured:   r.Secured,
+		Session:   r.Session,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if x.Identity != nil {
+		return &authv1.StepSASLResponse{User: userToProto(&x.Identity.User), Fields: fieldsToProto(x.Identity.Fields)}, nil
+	}
+	return &authv1.StepSASLResponse{Challenge: x.Challenge, State: x.State}, nil
+}
+
 func (a *authServer) LookupUser(ctx context.Context, r *authv1.LookupUserRequest) (*authv1.LookupUserResponse, error) {
 	l, ok := a.auth.(backend.UserLookup)
 	if !ok {

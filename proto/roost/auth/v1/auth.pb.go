@@ -27,6 +27,183 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type StepSASLRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The mechanism in upper case: "SCRAM-SHA-256".
+	Mechanism string `protobuf:"bytes,1,opt,name=mechanism,proto3" json:"mechanism,omitempty"`
+	// What the client sent, decoded. Not set: it sent no initial response. Never logged.
+	Response []byte `protobuf:"bytes,2,opt,name=response,proto3,oneof" json:"response,omitempty"`
+	// state of the response before; empty at the beginning of an exchange.
+	State []byte `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// The fields from here on are those of VerifyPasswordRequest.
+	Service       string `protobuf:"bytes,4,opt,name=service,proto3" json:"service,omitempty"`
+	Remote        string `protobuf:"bytes,5,opt,name=remote,proto3" json:"remote,omitempty"`
+	Local         string `protobuf:"bytes,6,opt,name=local,proto3" json:"local,omitempty"`
+	Secured       bool   `protobuf:"varint,7,opt,name=secured,proto3" json:"secured,omitempty"`
+	Session       string `protobuf:"bytes,8,opt,name=session,proto3" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StepSASLRequest) Reset() {
+	*x = StepSASLRequest{}
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StepSASLRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StepSASLRequest) ProtoMessage() {}
+
+func (x *StepSASLRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StepSASLRequest.ProtoReflect.Descriptor instead.
+func (*StepSASLRequest) Descriptor() ([]byte, []int) {
+	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *StepSASLRequest) GetMechanism() string {
+	if x != nil {
+		return x.Mechanism
+	}
+	return ""
+}
+
+func (x *StepSASLRequest) GetResponse() []byte {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *StepSASLRequest) GetState() []byte {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *StepSASLRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *StepSASLRequest) GetRemote() string {
+	if x != nil {
+		return x.Remote
+	}
+	return ""
+}
+
+func (x *StepSASLRequest) GetLocal() string {
+	if x != nil {
+		return x.Local
+	}
+	return ""
+}
+
+func (x *StepSASLRequest) GetSecured() bool {
+	if x != nil {
+		return x.Secured
+	}
+	return false
+}
+
+func (x *StepSASLRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+type StepSASLResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Set, with a name: the client has proved to be this user, and the exchange is over.
+	User *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// passdb extra fields that are not userdb fields.
+	Fields map[string][]byte `protobuf:"bytes,2,rep,name=fields,proto3" json:"fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Without user: what the client is sent next, at most 16 KiB. Data that goes with success is
+	// a challenge of its own, which the client answers with an empty response.
+	Challenge []byte `protobuf:"bytes,3,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	// Without user: at most 4 KiB.
+	State         []byte `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StepSASLResponse) Reset() {
+	*x = StepSASLResponse{}
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StepSASLResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StepSASLResponse) ProtoMessage() {}
+
+func (x *StepSASLResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StepSASLResponse.ProtoReflect.Descriptor instead.
+func (*StepSASLResponse) Descriptor() ([]byte, []int) {
+	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *StepSASLResponse) GetUser() *v1.User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *StepSASLResponse) GetFields() map[string][]byte {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *StepSASLResponse) GetChallenge() []byte {
+	if x != nil {
+		return x.Challenge
+	}
+	return nil
+}
+
+func (x *StepSASLResponse) GetState() []byte {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
 type VerifyPasswordRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Authentication identity, as sent by the client: any bytes but NUL.
@@ -51,7 +228,7 @@ type VerifyPasswordRequest struct {
 
 func (x *VerifyPasswordRequest) Reset() {
 	*x = VerifyPasswordRequest{}
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[0]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -63,7 +240,7 @@ func (x *VerifyPasswordRequest) String() string {
 func (*VerifyPasswordRequest) ProtoMessage() {}
 
 func (x *VerifyPasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[0]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -76,7 +253,7 @@ func (x *VerifyPasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyPasswordRequest.ProtoReflect.Descriptor instead.
 func (*VerifyPasswordRequest) Descriptor() ([]byte, []int) {
-	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{0}
+	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *VerifyPasswordRequest) GetUser() []byte {
@@ -147,7 +324,7 @@ type VerifyPasswordResponse struct {
 
 func (x *VerifyPasswordResponse) Reset() {
 	*x = VerifyPasswordResponse{}
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[1]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -159,7 +336,7 @@ func (x *VerifyPasswordResponse) String() string {
 func (*VerifyPasswordResponse) ProtoMessage() {}
 
 func (x *VerifyPasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[1]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -172,7 +349,7 @@ func (x *VerifyPasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyPasswordResponse.ProtoReflect.Descriptor instead.
 func (*VerifyPasswordResponse) Descriptor() ([]byte, []int) {
-	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{1}
+	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *VerifyPasswordResponse) GetUser() *v1.User {
@@ -198,7 +375,7 @@ type LookupUserRequest struct {
 
 func (x *LookupUserRequest) Reset() {
 	*x = LookupUserRequest{}
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[2]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -210,7 +387,7 @@ func (x *LookupUserRequest) String() string {
 func (*LookupUserRequest) ProtoMessage() {}
 
 func (x *LookupUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[2]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -223,7 +400,7 @@ func (x *LookupUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupUserRequest.ProtoReflect.Descriptor instead.
 func (*LookupUserRequest) Descriptor() ([]byte, []int) {
-	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{2}
+	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *LookupUserRequest) GetName() string {
@@ -243,7 +420,7 @@ type LookupUserResponse struct {
 
 func (x *LookupUserResponse) Reset() {
 	*x = LookupUserResponse{}
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[3]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -255,7 +432,7 @@ func (x *LookupUserResponse) String() string {
 func (*LookupUserResponse) ProtoMessage() {}
 
 func (x *LookupUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[3]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -268,7 +445,7 @@ func (x *LookupUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupUserResponse.ProtoReflect.Descriptor instead.
 func (*LookupUserResponse) Descriptor() ([]byte, []int) {
-	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{3}
+	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *LookupUserResponse) GetUser() *v1.User {
@@ -282,7 +459,25 @@ var File_roost_auth_v1_auth_proto protoreflect.FileDescriptor
 
 const file_roost_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	"\x18roost/auth/v1/auth.proto\x12\rroost.auth.v1\x1a\x1croost/plugin/v1/plugin.proto\"\xde\x01\n" +
+	"\x18roost/auth/v1/auth.proto\x12\rroost.auth.v1\x1a\x1croost/plugin/v1/plugin.proto\"\xef\x01\n" +
+	"\x0fStepSASLRequest\x12\x1c\n" +
+	"\tmechanism\x18\x01 \x01(\tR\tmechanism\x12\x1f\n" +
+	"\bresponse\x18\x02 \x01(\fH\x00R\bresponse\x88\x01\x01\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\fR\x05state\x12\x18\n" +
+	"\aservice\x18\x04 \x01(\tR\aservice\x12\x16\n" +
+	"\x06remote\x18\x05 \x01(\tR\x06remote\x12\x14\n" +
+	"\x05local\x18\x06 \x01(\tR\x05local\x12\x18\n" +
+	"\asecured\x18\a \x01(\bR\asecured\x12\x18\n" +
+	"\asession\x18\b \x01(\tR\asessionB\v\n" +
+	"\t_response\"\xf1\x01\n" +
+	"\x10StepSASLResponse\x12)\n" +
+	"\x04user\x18\x01 \x01(\v2\x15.roost.plugin.v1.UserR\x04user\x12C\n" +
+	"\x06fields\x18\x02 \x03(\v2+.roost.auth.v1.StepSASLResponse.FieldsEntryR\x06fields\x12\x1c\n" +
+	"\tchallenge\x18\x03 \x01(\fR\tchallenge\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\fR\x05state\x1a9\n" +
+	"\vFieldsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xde\x01\n" +
 	"\x15VerifyPasswordRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\fR\x04user\x12\x19\n" +
 	"\bauthz_id\x18\x02 \x01(\fR\aauthzId\x12\x1a\n" +
@@ -301,11 +496,12 @@ const file_roost_auth_v1_auth_proto_rawDesc = "" +
 	"\x11LookupUserRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"?\n" +
 	"\x12LookupUserResponse\x12)\n" +
-	"\x04user\x18\x01 \x01(\v2\x15.roost.plugin.v1.UserR\x04user2\xb8\x01\n" +
+	"\x04user\x18\x01 \x01(\v2\x15.roost.plugin.v1.UserR\x04user2\x85\x02\n" +
 	"\x04Auth\x12]\n" +
 	"\x0eVerifyPassword\x12$.roost.auth.v1.VerifyPasswordRequest\x1a%.roost.auth.v1.VerifyPasswordResponse\x12Q\n" +
 	"\n" +
-	"LookupUser\x12 .roost.auth.v1.LookupUserRequest\x1a!.roost.auth.v1.LookupUserResponseB7Z5github.com/roostmail/roost/proto/roost/auth/v1;authv1b\x06proto3"
+	"LookupUser\x12 .roost.auth.v1.LookupUserRequest\x1a!.roost.auth.v1.LookupUserResponse\x12K\n" +
+	"\bStepSASL\x12\x1e.roost.auth.v1.StepSASLRequest\x1a\x1f.roost.auth.v1.StepSASLResponseB7Z5github.com/roostmail/roost/proto/roost/auth/v1;authv1b\x06proto3"
 
 var (
 	file_roost_auth_v1_auth_proto_rawDescOnce sync.Once
@@ -319,28 +515,35 @@ func file_roost_auth_v1_auth_proto_rawDescGZIP() []byte {
 	return file_roost_auth_v1_auth_proto_rawDescData
 }
 
-var file_roost_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_roost_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_roost_auth_v1_auth_proto_goTypes = []any{
-	(*VerifyPasswordRequest)(nil),  // 0: roost.auth.v1.VerifyPasswordRequest
-	(*VerifyPasswordResponse)(nil), // 1: roost.auth.v1.VerifyPasswordResponse
-	(*LookupUserRequest)(nil),      // 2: roost.auth.v1.LookupUserRequest
-	(*LookupUserResponse)(nil),     // 3: roost.auth.v1.LookupUserResponse
-	nil,                            // 4: roost.auth.v1.VerifyPasswordResponse.FieldsEntry
-	(*v1.User)(nil),                // 5: roost.plugin.v1.User
+	(*StepSASLRequest)(nil),        // 0: roost.auth.v1.StepSASLRequest
+	(*StepSASLResponse)(nil),       // 1: roost.auth.v1.StepSASLResponse
+	(*VerifyPasswordRequest)(nil),  // 2: roost.auth.v1.VerifyPasswordRequest
+	(*VerifyPasswordResponse)(nil), // 3: roost.auth.v1.VerifyPasswordResponse
+	(*LookupUserRequest)(nil),      // 4: roost.auth.v1.LookupUserRequest
+	(*LookupUserResponse)(nil),     // 5: roost.auth.v1.LookupUserResponse
+	nil,                            // 6: roost.auth.v1.StepSASLResponse.FieldsEntry
+	nil,                            // 7: roost.auth.v1.VerifyPasswordResponse.FieldsEntry
+	(*v1.User)(nil),                // 8: roost.plugin.v1.User
 }
 var file_roost_auth_v1_auth_proto_depIdxs = []int32{
-	5, // 0: roost.auth.v1.VerifyPasswordResponse.user:type_name -> roost.plugin.v1.User
-	4, // 1: roost.auth.v1.VerifyPasswordResponse.fields:type_name -> roost.auth.v1.VerifyPasswordResponse.FieldsEntry
-	5, // 2: roost.auth.v1.LookupUserResponse.user:type_name -> roost.plugin.v1.User
-	0, // 3: roost.auth.v1.Auth.VerifyPassword:input_type -> roost.auth.v1.VerifyPasswordRequest
-	2, // 4: roost.auth.v1.Auth.LookupUser:input_type -> roost.auth.v1.LookupUserRequest
-	1, // 5: roost.auth.v1.Auth.VerifyPassword:output_type -> roost.auth.v1.VerifyPasswordResponse
-	3, // 6: roost.auth.v1.Auth.LookupUser:output_type -> roost.auth.v1.LookupUserResponse
-	5, // [5:7] is the sub-list for method output_type
-	3, // [3:5] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	8, // 0: roost.auth.v1.StepSASLResponse.user:type_name -> roost.plugin.v1.User
+	6, // 1: roost.auth.v1.StepSASLResponse.fields:type_name -> roost.auth.v1.StepSASLResponse.FieldsEntry
+	8, // 2: roost.auth.v1.VerifyPasswordResponse.user:type_name -> roost.plugin.v1.User
+	7, // 3: roost.auth.v1.VerifyPasswordResponse.fields:type_name -> roost.auth.v1.VerifyPasswordResponse.FieldsEntry
+	8, // 4: roost.auth.v1.LookupUserResponse.user:type_name -> roost.plugin.v1.User
+	2, // 5: roost.auth.v1.Auth.VerifyPassword:input_type -> roost.auth.v1.VerifyPasswordRequest
+	4, // 6: roost.auth.v1.Auth.LookupUser:input_type -> roost.auth.v1.LookupUserRequest
+	0, // 7: roost.auth.v1.Auth.StepSASL:input_type -> roost.auth.v1.StepSASLRequest
+	3, // 8: roost.auth.v1.Auth.VerifyPassword:output_type -> roost.auth.v1.VerifyPasswordResponse
+	5, // 9: roost.auth.v1.Auth.LookupUser:output_type -> roost.auth.v1.LookupUserResponse
+	1, // 10: roost.auth.v1.Auth.StepSASL:output_type -> roost.auth.v1.StepSASLResponse
+	8, // [8:11] is the sub-list for method output_type
+	5, // [5:8] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_roost_auth_v1_auth_proto_init() }
@@ -348,13 +551,14 @@ func file_roost_auth_v1_auth_proto_init() {
 	if File_roost_auth_v1_auth_proto != nil {
 		return
 	}
+	file_roost_auth_v1_auth_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_roost_auth_v1_auth_proto_rawDesc), len(file_roost_auth_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	Auth_VerifyPassword_FullMethodName = "/roost.auth.v1.Auth/VerifyPassword"
 	Auth_LookupUser_FullMethodName     = "/roost.auth.v1.Auth/LookupUser"
+	Auth_StepSASL_FullMethodName       = "/roost.auth.v1.Auth/StepSASL"
 )
 
 // AuthClient is the client API for Auth service.
@@ -44,6 +45,16 @@ type AuthClient interface {
 	// LookupUser returns a user without a password. Called only if the
 	// capability "user-lookup" is announced. Failures: NOT_FOUND, UNAVAILABLE.
 	LookupUser(ctx context.Context, in *LookupUserRequest, opts ...grpc.CallOption) (*LookupUserResponse, error)
+	// StepSASL takes one response of a client that authenticates with a mechanism for which the capability
+	// "sasl:<MECHANISM>" is announced (RFC 4422). core calls it for each response, one after the other in an exchange,
+	// for several exchanges at once; it may block.
+	//
+	// The plugin keeps nothing between the calls: it returns state, at most 4 KiB, and gets it back with the next response, which another
+	// process of the plugin may get. core neither reads nor changes it, and never shows it to the client.
+	//
+	// Failures: those of VerifyPassword, and INVALID_ARGUMENT for a response that is malformed. It has no lasting effect, so that
+	// core repeats it when the process dies meanwhile.
+	StepSASL(ctx context.Context, in *StepSASLRequest, opts ...grpc.CallOption) (*StepSASLResponse, error)
 }
 
 type authClient struct {
@@ -74,6 +85,16 @@ func (c *authClient) LookupUser(ctx context.Context, in *LookupUserRequest, opts
 	return out, nil
 }
 
+func (c *authClient) StepSASL(ctx context.Context, in *StepSASLRequest, opts ...grpc.CallOption) (*StepSASLResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StepSASLResponse)
+	err := c.cc.Invoke(ctx, Auth_StepSASL_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AuthServer is the server API for Auth service.
 // All implementations must embed UnimplementedAuthServer
 // for forward compatibility.
@@ -90,6 +111,16 @@ type AuthServer interface {
 	// LookupUser returns a user without a password. Called only if the
 	// capability "user-lookup" is announced. Failures: NOT_FOUND, UNAVAILABLE.
 	LookupUser(context.Context, *LookupUserRequest) (*LookupUserResponse, error)
+	// StepSASL takes one response of a client that authenticates with a mechanism for which the capability
+	// "sasl:<MECHANISM>" is announced (RFC 4422). core calls it for each response, one after the other in an exchange,
+	// for several exchanges at once; it may block.
+	//
+	// The plugin keeps nothing between the calls: it returns state, at most 4 KiB, and gets it back with the next response, which another
+	// process of the plugin may get. core neither reads nor changes it, and never shows it to the client.
+	//
+	// Failures: those of VerifyPassword, and INVALID_ARGUMENT for a response that is malformed. It has no lasting effect, so that
+	// core repeats it when the process dies meanwhile.
+	StepSASL(context.Context, *StepSASLRequest) (*StepSASLResponse, error)
 	mustEmbedUnimplementedAuthServer()
 }
 
@@ -105,6 +136,9 @@ func (UnimplementedAuthServer) VerifyPassword(context.Context, *VerifyPasswordRe
 }
 func (UnimplementedAuthServer) LookupUser(context.Context, *LookupUserRequest) (*LookupUserResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method LookupUser not implemented")
+}
+func (UnimplementedAuthServer) StepSASL(context.Context, *StepSASLRequest) (*StepSASLResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StepSASL not implemented")
 }
 func (UnimplementedAuthServer) mustEmbedUnimplementedAuthServer() {}
 func (UnimplementedAuthServer) testEmbeddedByValue()              {}
@@ -163,6 +197,24 @@ func _Auth_LookupUser_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Auth_StepSASL_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StepSASLRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthServer).StepSASL(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Auth_StepSASL_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthServer).StepSASL(ctx, req.(*StepSASLRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Auth_ServiceDesc is the grpc.ServiceDesc for Auth service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -177,6 +229,10 @@ var Auth_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "LookupUser",
 			Handler:    _Auth_LookupUser_Handler,
+		},
+		{
+			MethodName: "StepSASL",
+			Handler:    _Auth_StepSASL_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
