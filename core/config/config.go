@@ -31,6 +31,7 @@ type Config struct {
 	Log         Log
 	Keeper      Keeper
 
+	AuthMechanisms   []string      // [auth] mechanisms, upper case
 	AuthFailureDelay time.Duration // [auth] failure_delay
 	MaxFailureDelay  time.Duration // [auth] failure_delay_max
 
@@ -147,6 +148,7 @@ func parse(file, dir, text string, bundled Catalog) (*Config, Errors) {
 	c.external = readExternals(root.sub("plugins"), bundled)
 	r := pluginReader{bundled: bundled, external: c.external}
 	auth := root.sub("auth")
+	c.AuthMechanisms = readMechanisms(auth)
 	c.AuthFailureDelay = auth.duration("failure_delay", 2*time.Second)
 	c.MaxFailureDelay = auth.duration("failure_delay_max", 15*time.Second)
 	c.Auth = r.read(auth, backend.KindAuth, true)

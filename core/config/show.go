@@ -35,6 +35,7 @@ func (c *Config) Show(w io.Writer) error {
 	p.set("min_version", map[uint16]string{tls.VersionTLS12: `"1.2"`, tls.VersionTLS13: `"1.3"`}[c.TLS.MinVersion])
 	p.set("sleep", quote(c.TLS.Sleep))
 	p.section("auth")
+	p.set("mechanisms", texts(c.AuthMechanisms))
 	p.set("failure_delay", duration(c.AuthFailureDelay))
 	p.set("failure_delay_max", duration(c.MaxFailureDelay))
 	p.plugin(c.Auth)

@@ -3,20 +3,23 @@ package imap
 import (
 	"bytes"
 	"encoding/base64"
+	"slices"
+	"strings"
 
 	"github.com/roostmail/roost/core/session"
 )
 
 // AUTHENTICATE (RFC 3501 §6.2.2, RFC 4959 for the initial response):
-// "AUTHENTICATE" SP auth-type [SP (base64 / "=")], with the mechanisms PLAIN (RFC 4616) and LOGIN.
+// "AUTHENTICATE" SP auth-type [SP (base64 / "=")], with the mechanisms PLAIN (RFC 4616) and LOGIN, which need no more of the
+// auth plugin than VerifyPassword, and those of its own (sasl.go).
 
-// quickAuthenticate begins an exchange without an initial response, which needs no plugin.
+// quickAuthenticate begins an exchange of PLAIN or LOGIN without an initial response, which needs no plugin.
 func quickAuthenticate(r *request) (bool, error) {
-	flag, initial, err := r.parseAuthenticate()
+	flag, mechanism, initial, err := r.parseAuthenticate()
 	if err != nil {
 		return true, err
 	}
-	if initial != nil && flag == flagSASLPlain {
+	if mechanism != "" || initial != nil && flag == flagSASLNext {
 		return false, nil
 	}
 	if initial != nil {
@@ -30,45 +33,50 @@ func quickAuthenticate(r *request) (bool, error) {
 	return true, errNoReply
 }
 
-// runAuthenticate checks the initial response of PLAIN.
+// runAuthenticate checks the initial response of PLAIN, or begins an exchange of one of the plugin's mechanisms.
 func runAuthenticate(r *request) error {
-	_, initial, err := r.parseAuthenticate()
+	_, mechanism, initial, err := r.parseAuthenticate()
 	if err != nil {
 		return err
+	}
+	if mechanism != "" {
+		return r.saslStep(mechanism, initial, nil)
 	}
 	return r.saslPlain(initial)
 }
 
-// parseAuthenticate returns which mechanism is wanted, and the decoded initial response, nil = none.
-func (r *request) parseAuthenticate() (flag uint8, initial []byte, err error) {
+// parseAuthenticate returns which mechanism is wanted, "" for PLAIN and LOGIN, and the decoded initial response, nil = none.
+func (r *request) parseAuthenticate() (flag uint8, mechanism string, initial []byte, err error) {
 	r.d.SP()
-	mechanism := r.d.Word()
+	mechanism = strings.ToUpper(r.d.Word())
 	var text []byte
 	if r.d.TrySP() {
 		text = r.d.AString()
 	}
 	if err := r.end(); err != nil {
-		return 0, nil, err
+		return 0, "", nil, err
 	}
+	if !slices.Contains(r.srv.cfg.Mechanisms, mechanism) {
+		return 0, "", nil, no("", "Unsupported authentication mechanism.")
+	}
+	if sendsPassword(mechanism) && !r.srv.mayLogin(r.s) {
+		return 0, "", nil, errPrivacy
+	}
+	flag = flagSASLNext
 	switch mechanism {
 	case "PLAIN":
-		flag = flagSASLPlain
+		mechanism = ""
 	case "LOGIN":
-		flag = flagSASLUser
-	default:
-		return 0, nil, no("", "Unsupported authentication mechanism.")
-	}
-	if !r.srv.mayLogin(r.s) {
-		return 0, nil, errPrivacy
+		flag, mechanism = flagSASLUser, ""
 	}
 	if text == nil {
-		return flag, nil, nil
+		return flag, mechanism, nil, nil
 	}
 	if bytes.Equal(text, []byte("=")) { // RFC 4959 §3: an empty response
-		return flag, []byte{}, nil
+		return flag, mechanism, []byte{}, nil
 	}
 	initial, err = decodeBase64(text)
-	return flag, initial, err
+	return flag, mechanism, initial, err
 }
 
 // saslContinue sends a challenge and waits for a line.
@@ -121,19 +129,23 @@ func (r *request) saslUser(user []byte) error {
 	return errNoReply
 }
 
-// runSASL checks the last response of an exchange.
+// runSASL takes a response of an exchange.
 func (r *request) runSASL(line []byte) {
 	r.cmd = commands["AUTHENTICATE"]
-	flag, user := r.st.Flags&flagSASL, ""
+	flag := r.st.Flags & flagSASL
+	var user, mechanism, state string
 	if x, _ := r.s.Extra().(*extra); x != nil {
-		user = x.user
+		user, mechanism, state = x.user, x.mechanism, x.sasl
 	}
 	r.tag = r.srv.endLines(r.s)
 	response, err := decodeBase64(trimLine(line))
 	if err == nil {
-		if flag == flagSASLPass {
+		switch {
+		case mechanism != "":
+			err = r.saslStep(mechanism, response, []byte(state))
+		case flag == flagSASLPass:
 			err = r.login(user, "", string(response))
-		} else {
+		default:
 			err = r.saslPlain(response)
 		}
 	}

@@ -57,8 +57,14 @@ func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
 	if s.CanStartTLS() {
 		b = append(b, " STARTTLS"...)
 	}
-	if !srv.mayLogin(s) { // RFC 3501 §6.2.3
-		return append(b, " LOGINDISABLED"...)
+	may := srv.mayLogin(s)
+	for _, m := range srv.cfg.Mechanisms {
+		if may || !sendsPassword(m) {
+			b = append(append(b, " AUTH="...), m...)
+		}
 	}
-	return append(b, " AUTH=PLAIN AUTH=LOGIN"...)
+	if !may { // RFC 3501 §6.2.3
+		b = append(b, " LOGINDISABLED"...)
+	}
+	return b
 }

@@ -17,6 +17,8 @@ type Config struct {
 
 	// AllowPlaintextAuth permits passwords over a connection without TLS.
 	AllowPlaintextAuth bool
+	// Mechanisms are the SASL mechanisms in the order in which they are announced, upper case: PLAIN, LOGIN, and those of the auth plugin.
+	Mechanisms []string
 	// TrustLocal takes a connection whose two ends have the same address to be
 	// as safe as TLS, as Dovecot does.
 	TrustLocal bool
@@ -54,6 +56,7 @@ func DefaultConfig() Config {
 	return Config{
 		Greeting:            "roost ready.",
 		Name:                "roost",
+		Mechanisms:          []string{"PLAIN", "LOGIN"},
 		TrustLocal:          true,
 		MaxBad:              20,
 		KeywordLength:       50,

@@ -76,7 +76,7 @@ func (srv *Server) endLines(s *session.Session) (tag []byte) {
 	}
 	st.Flags &^= flagIdle | flagSASL
 	if s.Extra() != nil {
-		change(s, func(x *extra) { x.user = "" })
+		change(s, func(x *extra) { x.user, x.mechanism, x.sasl = "", "", "" })
 	}
 	s.SetMode(session.ModeCommand)
 	return tag

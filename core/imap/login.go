@@ -53,23 +53,31 @@ func (r *request) login(user, authz, password string) error {
 	if err := r.srv.mayTry(r.s); err != nil {
 		return err
 	}
-	remote, local := r.s.Remote().Addr(), r.s.Local().Addr()
-	id, err := r.srv.auth.VerifyPassword(r.ctx, backend.PasswordRequest{
-		User:     user,
-		AuthzID:  authz,
-		Password: password,
-		Service:  "imap",
-		Remote:   remote,
-		Local:    local,
-		Secured:  r.s.TLS() || r.srv.cfg.TrustLocal && sameHost(remote, local),
-		Session:  fmt.Sprintf("%016x", uint64(r.s.Handle())),
-	})
+	peer := r.peer()
+	peer.User, peer.AuthzID, peer.Password = user, authz, password
+	id, err := r.srv.auth.VerifyPassword(r.ctx, peer)
 	if err == nil && id == nil {
 		err = &backend.Error{Kind: backend.KindInternal, Detail: "auth answered without an identity"}
 	}
 	if err != nil {
 		return r.refuseLogin(user, err)
 	}
+	return r.admitted(id)
+}
+
+// peer returns who is at the other end of the connection.
+func (r *request) peer() backend.PasswordRequest {
+	return backend.PasswordRequest{
+		Service: "imap",
+		Remote:  r.s.Remote().Addr(),
+		Local:   r.s.Local().Addr(),
+		Secured: r.srv.secured(r.s),
+		Session: fmt.Sprintf("%016x", uint64(r.s.Handle())),
+	}
+}
+
+// admitted makes the session authenticated, if the user may have one more.
+func (r *request) admitted(id *backend.Identity) error {
 	number, err := r.srv.admit(r.s, &id.User)
 	if err != nil {
 		return err

@@ -197,6 +197,8 @@ func (sc *script) setConfig(f []string) {
 	case "plaintext":
 		sc.cfg.AllowPlaintextAuth = f[1] == "true"
 		sc.cfg.TrustLocal = false
+	case "mechanisms":
+		sc.cfg.Mechanisms = strings.Split(f[1], ",")
 	case "failure_delay":
 		sc.cfg.AuthFailureDelay = seconds()
 	case "user_sessions":
@@ -460,8 +462,29 @@ func (s *server) poll() {
 	}
 }
 
-// fakeAuth knows the user demo with the password secret.
+// fakeAuth knows the user demo with the password secret. Its SASL mechanism COUNT challenges with "1" and "2", which want to be
+// answered with "one" and "two"; "0" comes first if there is no initial response.
 type fakeAuth struct{ backend.Plugin }
+
+func (fakeAuth) Info() backend.Info {
+	return backend.Info{Kind: backend.KindAuth, Name: "fake", Capabilities: []string{backend.CapSASL + "COUNT"}}
+}
+
+func (fakeAuth) StepSASL(_ context.Context, r backend.SASLRequest) (*backend.SASLAnswer, error) {
+	switch string(r.State) + ">" + string(r.Response) {
+	case ">":
+		return &backend.SASLAnswer{Challenge: []byte("0"), State: []byte("start")}, nil
+	case ">zero", "start>zero":
+		return &backend.SASLAnswer{Challenge: []byte("1"), State: []byte("1\x00")}, nil
+	case "1\x00>one":
+		return &backend.SASLAnswer{Challenge: []byte("2"), State: []byte("2")}, nil
+	case "2>two":
+		return &backend.SASLAnswer{Identity: &backend.Identity{User: backend.User{Name: "demo"}}}, nil
+	case "2>three":
+		return nil, backend.Errorf(backend.KindInvalidArgument, "three")
+	}
+	return nil, &backend.Error{Kind: backend.KindAuthFailed, Detail: "wrong answer"}
+}
 
 func (fakeAuth) VerifyPassword(_ context.Context, r backend.PasswordRequest) (*backend.Identity, error) {
 	switch {

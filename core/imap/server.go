@@ -51,6 +51,9 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 	if err != nil {
 		return nil, fmt.Errorf("imap: %w", err)
 	}
+	if m := checkMechanisms(cfg.Mechanisms, auth); m != "" {
+		return nil, fmt.Errorf("imap: the auth plugin %s has no SASL mechanism %s ([auth] mechanisms)", auth.Info().Name, m)
+	}
 	srv := &Server{cfg: cfg, auth: auth, storage: storage, log: log, names: n}
 	if w, ok := storage.(backend.Writer); ok && storage.Info().Has(backend.CapWrite) {
 		srv.writer = w

@@ -13,7 +13,7 @@ const (
 // State.Flags.
 const (
 	flagIdle      uint8 = 1 << iota // in IDLE: the next line is DONE
-	flagSASLPlain                   // AUTHENTICATE PLAIN: the next line is its response
+	flagSASLNext                    // AUTHENTICATE: the next line is a response of the mechanism extra.mechanism, "" = PLAIN
 	flagSASLUser                    // AUTHENTICATE LOGIN: the next line is the user name
 	flagSASLPass                    // AUTHENTICATE LOGIN: the next line is the password
 	flagDelayed                     // a refused login waits for its answer (extra.reply)
@@ -21,7 +21,7 @@ const (
 	flagRecent                      // the session has claimed \Recent messages in it
 )
 
-const flagSASL = flagSASLPlain | flagSASLUser | flagSASLPass
+const flagSASL = flagSASLNext | flagSASLUser | flagSASLPass
 
 // State.Enabled.
 const (
@@ -35,11 +35,13 @@ func (r *request) enabled(bit uint8) bool { return r.st.Enabled&bit != 0 }
 
 // extra is the rare state of a session, freed when it is empty.
 type extra struct {
-	tag    string // of IDLE or AUTHENTICATE, if it is too long for State.Tag
-	user   string // of AUTHENTICATE LOGIN
-	reply  []byte // answer to a refused login, which waits
-	found  []byte // UIDs that "$" stands for (search_save.go)
-	notify string // the byte form of a notifySet
+	tag       string // of IDLE or AUTHENTICATE, if it is too long for State.Tag
+	user      string // of AUTHENTICATE LOGIN
+	sasl      string // what the auth plugin wants to know at the next response (backend.SASLAnswer.State)
+	mechanism string // of AUTHENTICATE, if a plugin does it
+	reply     []byte // answer to a refused login, which waits
+	found     []byte // UIDs that "$" stands for (search_save.go)
+	notify    string // the byte form of a notifySet
 }
 
 // change changes the session's extra.
@@ -49,7 +51,7 @@ func change(s *session.Session, f func(x *extra)) {
 		x = &extra{}
 	}
 	f(x)
-	if x.tag == "" && x.user == "" && x.reply == nil && x.found == nil && x.notify == "" {
+	if x.tag == "" && x.user == "" && x.mechanism == "" && x.reply == nil && x.found == nil && x.notify == "" {
 		s.SetExtra(nil)
 		return
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Layout is what the protocol's part of a session, and the tables that it refers to, look like.
-const Layout = "imap 3"
+const Layout = "imap 4"
 
 var _ session.Survivor = (*Server)(nil)
 
@@ -80,7 +80,7 @@ func (srv *Server) AppendExtra(b []byte, v any) ([]byte, bool) {
 	if !ok {
 		return b, false
 	}
-	for _, part := range [...]string{x.tag, x.user, string(x.reply), x.notify, string(x.found)} {
+	for _, part := range [...]string{x.tag, x.user, string(x.reply), x.notify, string(x.found), x.mechanism, x.sasl} {
 		b = append(binary.AppendUvarint(b, uint64(len(part))), part...)
 	}
 	return b, true
@@ -90,7 +90,7 @@ var errSavedExtra = errors.New("imap: not a saved extra")
 
 // ParseExtra implements session.Survivor.
 func (srv *Server) ParseExtra(b []byte) (any, error) {
-	var parts [5]string
+	var parts [7]string
 	for i := range parts {
 		n, k := binary.Uvarint(b)
 		if k <= 0 || n > uint64(len(b)-k) {
@@ -101,7 +101,7 @@ func (srv *Server) ParseExtra(b []byte) (any, error) {
 	if len(b) > 0 {
 		return nil, errSavedExtra
 	}
-	x := &extra{tag: parts[0], user: parts[1], notify: parts[3]}
+	x := &extra{tag: parts[0], user: parts[1], notify: parts[3], mechanism: parts[5], sasl: parts[6]}
 	if parts[2] != "" {
 		x.reply = []byte(parts[2])
 	}

@@ -54,6 +54,7 @@ func (s *Server) imapConfig() imap.Config {
 	i.NotifyMailboxes = c.Limits.NotifyMailboxes
 	i.KeywordLength = c.Limits.KeywordLength
 	i.MetadataValue = c.Limits.MetadataValue
+	i.Mechanisms = c.AuthMechanisms
 	i.AuthFailureDelay = c.AuthFailureDelay
 	i.MaxFailureDelay = c.MaxFailureDelay
 	i.UserSessions = c.Limits.UserSessions

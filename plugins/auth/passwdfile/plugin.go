@@ -26,6 +26,7 @@ type Plugin struct {
 var (
 	_ backend.Auth       = (*Plugin)(nil)
 	_ backend.UserLookup = (*Plugin)(nil)
+	_ backend.SASL       = (*Plugin)(nil)
 )
 
 // New returns a plugin that has to be configured before use.
@@ -40,7 +41,7 @@ func (p *Plugin) Info() backend.Info {
 		Name:         "passwd-file",
 		Version:      Version,
 		Description:  "users and passwords from files in Dovecot's passwd-file syntax",
-		Capabilities: []string{backend.CapUserLookup},
+		Capabilities: authdb.Capabilities(),
 		Options:      optionList,
 	}
 }

@@ -1,6 +1,7 @@
 package authdb
 
 import (
+	"crypto/rand"
 	"log/slog"
 	"runtime"
 	"sync/atomic"
@@ -18,6 +19,7 @@ type DB struct {
 	// capacity is the number of cores. One ARGON2 hash takes 64 MiB and more.
 	hashing chan struct{}
 	decoy   atomic.Pointer[string] // the stored password that was found last
+	secret  [32]byte               // what salts are made of
 }
 
 // New returns a DB. now is the clock, for delay_until; nil: the system's.
@@ -25,5 +27,7 @@ func New(log *slog.Logger, o Options, s Source, now func() time.Time) *DB {
 	if now == nil {
 		now = time.Now
 	}
-	return &DB{log: log, opts: o, source: s, now: now, hashing: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	db := &DB{log: log, opts: o, source: s, now: now, hashing: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	rand.Read(db.secret[:]) // never fails
+	return db
 }

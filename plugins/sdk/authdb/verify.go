@@ -178,14 +178,24 @@ func emptyPassword(stored string) bool {
 
 // hash checks a password when fewer hashes are being computed than there are cores.
 func (db *DB) hash(ctx context.Context, tried password.Attempt, stored string) (bool, error) {
-	select {
-	case db.hashing <- struct{}{}:
-	case <-ctx.Done():
-		return false, ctx.Err()
+	if err := db.takeTurn(ctx); err != nil {
+		return false, err
 	}
-	defer func() { <-db.hashing }()
+	defer db.endTurn()
 	return password.Check(tried, stored, db.opts.Scheme)
 }
+
+// takeTurn waits until a hash may be computed. The error is KindCancelled.
+func (db *DB) takeTurn(ctx context.Context) error {
+	select {
+	case db.hashing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return backend.Errorf(backend.KindCancelled, "cancelled")
+	}
+}
+
+func (db *DB) endTurn() { <-db.hashing }
 
 // sameUser reports whether an authorization identity stands for the user who logs in.
 func (db *DB) sameUser(authzID, name string, v Vars) bool {

@@ -47,7 +47,7 @@ func CRAMDigest(stored, defaultScheme string, challenge []byte) ([]byte, error) 
 	case "PLAIN", "CLEAR", "CLEARTEXT":
 		data, err = cramStates(data)
 	default:
-		err = errors.New("the mechanism needs the password itself, or its CRAM-MD5 secret")
+		err = errors.New("the mechanism needs the password itself, or its CRAM-MD5 key")
 	}
 	var inner, outer []byte
 	if err == nil {

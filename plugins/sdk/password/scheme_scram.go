@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+
+	"github.com/xdg-go/stringprep"
 )
 
 // scramMinIterations is the least that Dovecot and RFC 7677 §4 accept.
@@ -76,7 +78,7 @@ func (h hashFunc) scram(password string, salt []byte, iterations int) (SCRAM, er
 }
 
 // errNoSCRAM is why a stored password does not serve a SCRAM mechanism.
-var errNoSCRAM = errors.New("the mechanism needs the password itself, or its SCRAM secrets")
+var errNoSCRAM = errors.New("the mechanism needs the password itself, or its SCRAM keys")
 
 // SCRAMSecrets returns what scheme, "SCRAM-SHA-1" or "SCRAM-SHA-256", needs of a stored password, which must be in that scheme or be
 // the password itself, of which it makes secrets with salt. The error is a *SchemeError.
@@ -94,7 +96,11 @@ func SCRAMSecrets(scheme, stored, defaultScheme string, salt []byte, limits Limi
 	case scheme:
 		s, err = parseSCRAM(h, data, limits)
 	case "PLAIN", "CLEAR", "CLEARTEXT":
-		s, err = h.scram(string(data), salt, scramMinIterations)
+		text := string(data)
+		if prepared, err := stringprep.SASLprep.Prepare(text); err == nil { // RFC 5802 §5.1: what clients do
+			text = prepared
+		}
+		s, err = h.scram(text, salt, scramMinIterations)
 	default:
 		err = errNoSCRAM
 	}
