@@ -77,7 +77,7 @@ func (i *instance) launch(ctx context.Context, h *Host, c Config, log *slog.Logg
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, dir string) (runner.Runner, error) {
 			return i.proc, i.proc.adopt(cmd.Env, dir)
 		},
-		StartTimeout:     c.StartTimeout,
+		StartTimeout:     2 * c.StartTimeout, // ours ends first, and its error names the setting
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		Logger:           hclog.NewNullLogger(),
 		SyncStdout:       &lineWriter{lineLogger: lineLogger{log: log, level: slog.LevelInfo}},
