@@ -142,31 +142,17 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time,
 	if cfg.Keeper != nil {
 		e.holder = newHolder(e, cfg.Keeper)
 	}
-	var restored []task
-	var evicted []Handle
+	var restored []signalled
 	if in != nil {
-		restored, evicted = e.restore(in)
+		restored = e.restore(in)
 	}
 	for _, l := range e.loops {
 		l.begin()
 	}
-	for _, t := range restored {
-		e.resume(t)
-	}
-	for _, h := range evicted {
-		e.signal(h, bitEvict)
+	for _, s := range restored {
+		e.signal(s.Handle, s.bits)
 	}
 	return e, nil
-}
-
-// resume lets a restored session go on.
-func (e *Engine) resume(t task) {
-	if r := e.slab.at(t.slot); t.b == 0 && r.todo == 0 {
-		if t.b = r.release(); t.b == 0 {
-			return
-		}
-	}
-	e.submit(t)
 }
 
 // SetTLS sets the configuration of new handshakes; nil = STARTTLS is not offered, and implicit TLS fails.
@@ -276,6 +262,7 @@ func (e *Engine) SignalSession(h Handle) { e.signal(h, bitEvent) }
 
 // drive gives the session that s owns its turns until it sleeps or ends, or hands it to a worker.
 func (e *Engine) drive(s *Session, b bits) {
+	s.r.word.touch()
 	for {
 		switch s.turn(b) {
 		case turnEnded:

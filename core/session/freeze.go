@@ -67,6 +67,7 @@ func (e *Engine) freeze(s *Session, slot, gen uint32, frozen *[]Held) bool {
 	case signalPending, signalNudge:
 		return false
 	}
+	r.word.touch()
 	s.attach(e, slot, gen, nil)
 	lacks := r.flags&flagHeld == 0
 	for {

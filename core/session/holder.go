@@ -172,6 +172,7 @@ func (h *holder) hold(sessions []Handle, busy *[]Handle) (left []Handle, err err
 	for i, o := range owned {
 		r := h.e.slab.at(o.Session.slot())
 		if i < n {
+			r.word.touch()
 			r.flags |= flagHeld
 			h.held.Add(1)
 		} else {

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
@@ -22,7 +23,8 @@ import (
 type mover struct {
 	*toy
 	surveyed atomic.Int64
-	refuse   atomic.Uint32 // mailbox that is not known any more
+	refuse   atomic.Uint32    // mailbox that is not known any more
+	survived func(s *Session) // called by Survives, if it is not nil
 }
 
 func (m *mover) Survey(sessions iter.Seq[Info]) {
@@ -32,6 +34,9 @@ func (m *mover) Survey(sessions iter.Seq[Info]) {
 }
 
 func (m *mover) Survives(s *Session) error {
+	if m.survived != nil {
+		m.survived(s)
+	}
 	if b := m.refuse.Load(); b != 0 && s.Mailbox() == b {
 		return fmt.Errorf("there is no mailbox %d", b)
 	}
@@ -379,6 +384,11 @@ func TestDeadlinesMove(t *testing.T) {
 // snapshot copies the table as it is now: what a process that is killed at this moment leaves.
 func (m *movable) snapshot(t *testing.T) *records {
 	t.Helper()
+	return snapshot(t, m.Engine)
+}
+
+func snapshot(t *testing.T, m *Engine) *records {
+	t.Helper()
 	s, err := newRecords(m.MaxSessions(), 0)
 	if err != nil {
 		t.Fatal(err)
@@ -541,7 +551,11 @@ func TestKilledProcessLosesBusySessionsOnly(t *testing.T) {
 	if st := next.Stats(); st.Restored != 20 || st.Lost[LossBusy] != 10 {
 		t.Errorf("%+v", st)
 	}
-	// The rest of the dead process: its commands end, and nothing else happens.
+	m.die()
+}
+
+// die ends what is left, after its loops, of an engine that plays a dead process: its commands end, and nothing else happens.
+func (m *movable) die() {
 	m.closed = true
 	m.cancel(ErrStopping)
 	m.pool.close()
@@ -551,6 +565,113 @@ func TestKilledProcessLosesBusySessionsOnly(t *testing.T) {
 			unix.Close(int(r.fd))
 		}
 		m.slab.letGo()
+	}
+}
+
+// TestKilledProcessLosesNobodyWhoWaits: sessions to which something has happened, and which wait for a worker, have done nothing yet.
+func TestKilledProcessLosesNobodyWhoWaits(t *testing.T) {
+	m := startMovable(t, Config{Workers: 1}, newKeeper(t), nil, nil)
+	busy := m.dial(t)
+	var waiting []*client
+	for range 20 {
+		c := m.dial(t)
+		c.send("a BOX 7\r\n")
+		c.want("a ok")
+		waiting = append(waiting, c)
+	}
+	m.held(t)
+	busy.send("a HOLD\r\n")
+	<-m.toy.started
+	m.SignalMailbox(7) // the only worker is busy
+	in := m.left(t)
+	in.records, in.saved, in.tls = m.snapshot(t), m.saved, m.tlsSlots
+	for _, l := range m.loops { // a dead process reads nothing
+		l.end()
+	}
+	next := startMovable(t, Config{}, m.keep, nil, in)
+	busy.wantEnd()
+	for _, c := range waiting {
+		c.want("event 7")
+		c.send("b ECHO 1\r\n")
+		c.want(`b "1"`)
+	}
+	if st := next.Stats(); st.Restored != 20 || st.Lost[LossBusy] != 1 {
+		t.Errorf("%+v", st)
+	}
+	for _, c := range waiting { // what the dead process would say now, nobody hears
+		c.Close()
+	}
+	m.die()
+}
+
+// TestKilledWhileItRestores: a process that dies while it takes sessions over, in the middle of one, loses no other: the next one
+// gets the rest.
+func TestKilledWhileItRestores(t *testing.T) {
+	const n = 30
+	for _, at := range []int64{1, n / 2, n} {
+		t.Run(fmt.Sprint(at), func(t *testing.T) {
+			m := startMovable(t, Config{}, newKeeper(t), nil, nil)
+			var cs [n]*client
+			for i := range cs {
+				c := m.dial(t)
+				switch i % 3 {
+				case 0:
+					c.send("a BOX 7\r\n")
+					c.want("a ok")
+				case 1:
+					c.send("a KEEP x\r\na ECHO hal")
+					c.want("a ok")
+				}
+				cs[i] = c
+			}
+			m.held(t)
+			if _, err := m.Freeze(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			in := m.left(t)
+			in.records, in.saved, in.tls = m.snapshot(t), m.saved, m.tlsSlots
+			m.abandon()
+
+			var dead *Engine
+			var lost netip.AddrPort
+			dying := &mover{toy: newToy()}
+			seen := int64(0)
+			dying.survived = func(s *Session) {
+				if seen++; seen == at {
+					dead, lost = s.e, s.Remote()
+					runtime.Goexit()
+				}
+			}
+			died := make(chan struct{})
+			go func() { // ends in the middle
+				defer close(died)
+				_, _ = newEngine(Config{Keeper: m.keep}, dying, slog.New(slog.DiscardHandler), time.Now, in)
+			}()
+			<-died
+			next := &Inherited{Start: m.Start(), MaxSessions: m.MaxSessions(), Held: m.keep.copies(t), records: in.records, saved: in.saved, tls: in.tls}
+			last := startMovable(t, Config{}, m.keep, nil, next)
+			if st := last.Stats(); st.Restored != n-1 || st.Lost[LossBusy] != 1 {
+				t.Errorf("%d restored, lost %v\n%s", st.Restored, st.Lost, last.log)
+			}
+			for i, c := range cs {
+				switch {
+				case c.LocalAddr().String() == lost.String():
+					c.wantEnd()
+				case i%3 == 0:
+					c.want("event 7")
+				case i%3 == 1:
+					c.send("f\r\nc KEPT\r\n")
+					c.want(`a "half"`, "c x user 0 mailbox 0")
+				}
+			}
+			dead.holder.stop()
+			for _, l := range dead.loops {
+				l.poller.Close()
+			}
+			for _, h := range in.Held {
+				unix.Close(h.FD)
+			}
+		})
 	}
 }
 

@@ -10,8 +10,9 @@ import "sync/atomic"
 //	 1     running: the owner is a worker listed in Engine.tasks, which wants to be nudged about new bits
 //	 2     free: the slot holds no session
 //	 3     frozen: nobody owns the record, and nobody in this process may any more (freeze.go)
+//	 4     intact: it is busy, but its owner, who may wait for a worker, has not changed the record yet (touch)
 //	 8-15  pending: what has happened since an owner last looked (bits)
-//	16-31  checksum of the record as the owner left it (record.sum), 0 while it is busy
+//	16-31  checksum of the record as the owner left it (record.sum), 0 while it is busy and not intact
 //	32-63  generation, 1 to 2^32-1; a slot's generation changes when its session ends
 //
 // It is the only thing about a record that anybody but its owner may read. Its rules:
@@ -20,8 +21,8 @@ import "sync/atomic"
 //     the pending bits at once; else the owner gets them at the latest from release.
 //  2. release gives the record up only when no bit is pending. So no bit is ever lost, and none is seen twice.
 //  3. Every change but create and end compares the generation: a handle of an ended session does nothing.
-//  4. A process that finds the word busy in a table that another one has left knows that the record may be half-written; else
-//     the checksum is that of the record, since both changed in one step.
+//  4. A process that finds the word busy and not intact in a table that another one has left knows that the record may be half-written;
+//     else the checksum is that of the record. An owner calls touch before the first change.
 //  5. What an owner wrote to the record before release is seen by the next owner (the operations are
 //     sequentially consistent).
 type word struct{ v atomic.Uint64 }
@@ -34,6 +35,7 @@ const (
 	wordRunning = 1 << 1
 	wordFree    = 1 << 2
 	wordFrozen  = 1 << 3
+	wordIntact  = 1 << 4
 
 	bitRead     bits = 1 << 8  // there may be input
 	bitWrite    bits = 1 << 9  // the socket may take output again
@@ -90,7 +92,7 @@ func (w *word) signal(gen uint32, b bits) (outcome, bits) {
 		case old&wordFrozen != 0: // whoever has the record next looks at everything anew
 			return signalStale, 0
 		case old&wordBusy == 0:
-			if w.v.CompareAndSwap(old, uint64(gen)<<genShift|wordBusy) {
+			if w.v.CompareAndSwap(old, uint64(gen)<<genShift|wordBusy|wordIntact|old&sumMask) {
 				return signalOwned, bits(old&pendingMask) | b
 			}
 		default:
@@ -106,6 +108,9 @@ func (w *word) signal(gen uint32, b bits) (outcome, bits) {
 		}
 	}
 }
+
+// touch tells that the owner is going to change the record.
+func (w *word) touch() { w.v.And(^uint64(wordIntact | sumMask)) }
 
 // take hands pending bits of mask to the owner, who stays the owner.
 func (w *word) take(mask bits) bits {
@@ -132,7 +137,7 @@ func (w *word) leave(sum uint16, mark uint64) bits {
 			}
 			continue
 		}
-		if w.v.CompareAndSwap(old, old&^(wordBusy|wordRunning|sumMask)|uint64(sum)<<sumShift|mark) {
+		if w.v.CompareAndSwap(old, old&^(wordBusy|wordRunning|wordIntact|sumMask)|uint64(sum)<<sumShift|mark) {
 			return 0
 		}
 	}
@@ -151,14 +156,14 @@ func (w *word) current() (gen uint32, live bool) {
 type inherited struct {
 	gen  uint32
 	live bool   // the slot holds a session
-	busy bool   // somebody was in the midst of changing the record
+	busy bool   // somebody may have been in the midst of changing the record
 	sum  uint16 // of the record, unless busy
 }
 
 func (w *word) inherit() inherited {
 	v := w.v.Load()
 	gen := uint32(v >> genShift)
-	return inherited{gen: gen, live: gen != 0 && v&wordFree == 0, busy: v&wordBusy != 0, sum: uint16(v >> sumShift)}
+	return inherited{gen: gen, live: gen != 0 && v&wordFree == 0, busy: v&(wordBusy|wordIntact) == wordBusy, sum: uint16(v >> sumShift)}
 }
 
 // adopt makes the caller the owner of an inherited session, of which nothing is pending.
