@@ -208,6 +208,8 @@ func TestNonsenseEndsTheCore(t *testing.T) {
 		{kindTables, "{", false}, {kindTables, `{"Names":["a","b"]}`, true}, {kindListener, `{"Key":"x"}`, false},
 		{kindAck + 100, "", false}, {kindHello, "[]", false}, {kindReady, "", false}, {kindFrozen, "x", false},
 		{kindHold, "\xff\xff\xff\x7f\x01\x00\x00\x00", true}, // a slot beyond all
+		{kindDrop, strings.Repeat("\x00", maxPacket), false}, // of which the end would be cut off
+		{kindHold, strings.Repeat("\x00", maxPacket), true},
 	} {
 		k := testKeeper()
 		c, _, done := connect(t, k)
