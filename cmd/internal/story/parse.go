@@ -13,7 +13,7 @@ import (
 // Parse parses the text of a story. Its errors name file and line.
 func Parse(name, file, text string) (*Story, error) {
 	s := &Story{Name: name, File: file, Settings: map[string][]string{}}
-	p := parser{s: s}
+	p := reading{s: s}
 	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_/") != "" {
 		return nil, fmt.Errorf("%s: a story's name has a-z, 0-9 and _ only, since its users are named after it", file)
 	}
@@ -33,16 +33,17 @@ func Parse(name, file, text string) (*Story, error) {
 	return s, nil
 }
 
-type parser struct {
+type reading struct {
 	s       *Story
 	body    bool     // headers are over
 	comment []string // the comment lines directly before
 	block   string   // the server of the lines directly before
+	sent    string   // the last line that is sent
 }
 
 var headerLine = regexp.MustCompile(`^([a-z]+): ?(.*)$`)
 
-func (p *parser) add(n int, line string) error {
+func (p *reading) add(n int, line string) error {
 	if text, ok := strings.CutPrefix(line, "#"); ok {
 		text = strings.TrimSpace(text)
 		if p.s.Title == "" {
@@ -69,6 +70,9 @@ func (p *parser) add(n int, line string) error {
 			return err
 		}
 	}
+	if st.kind == stepSend || st.kind == stepSendPart {
+		p.sent = line
+	}
 	p.comment, p.block = nil, st.server
 	p.s.steps = append(p.s.steps, st)
 	return nil
@@ -77,20 +81,20 @@ func (p *parser) add(n int, line string) error {
 var rfcNumber = regexp.MustCompile(`RFC [0-9]+`)
 
 // difference notes a line that is for one server. A run of them has one reason.
-func (p *parser) difference(n int, server, line string) error {
+func (p *reading) difference(n int, server, line string) error {
 	if p.block == "" {
 		reason := strings.Join(p.comment, " ")
 		if !rfcNumber.MatchString(reason) {
 			return errors.New("a line for one server follows a comment that names the RFC sentence which decides: # RFC 3501 §6.4.4: \"…\"")
 		}
-		p.s.Differences = append(p.s.Differences, Difference{Line: n, Reason: reason})
+		p.s.Differences = append(p.s.Differences, Difference{Line: n, Reason: reason, After: p.sent})
 	}
 	d := &p.s.Differences[len(p.s.Differences)-1]
 	d.Lines = append(d.Lines, line)
 	return nil
 }
 
-func (p *parser) header(key, value string) (err error) {
+func (p *reading) header(key, value string) (err error) {
 	s := p.s
 	switch key {
 	case "rfc":

@@ -76,7 +76,7 @@ rfc: 3501 §6
 # RFC 3501 §7.2: other
 [dovecot] 1< * 1 EXISTS
 `)
-	if len(s.Differences) != 2 || len(s.Differences[0].Lines) != 2 || s.Differences[0].Reason != `RFC 3501 §7.1: "text" goes on` {
+	if len(s.Differences) != 2 || len(s.Differences[0].Lines) != 2 || s.Differences[1].After != "1> b NOOP" || s.Differences[0].Reason != `RFC 3501 §7.1: "text" goes on` {
 		t.Errorf("%+v", s.Differences)
 	}
 }

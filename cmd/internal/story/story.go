@@ -55,6 +55,7 @@ type Mail struct {
 type Difference struct {
 	Line   int
 	Reason string // the comment before it, which names the RFC sentence that decides
+	After  string // the line sent last before it, "" = none
 	Lines  []string
 }
 
