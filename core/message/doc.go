@@ -27,9 +27,13 @@
 //	date.go         Date fields (RFC 5322 §3.3)
 //	search.go       what SEARCH compares (RFC 3501 §6.4.4), made by words.go (RFC 2047),
 //	                transfer.go (RFC 2045 §6), charset.go, fold.go (RFC 5051), addresstext.go
+//	basesubject.go  what SORT and THREAD compare of subjects (RFC 5256 §2.1), sortkey.go of addresses (RFC 5256 §3, RFC 5957),
+//	                messageid.go of message IDs (RFC 5256 §3)
 //
 // Where Dovecot is known to differ on purpose of ours: a header that is cut off by a boundary ends there
 // (Dovecot's HEADER.FIELDS of such a part reads on into the boundary); text in a charset that is not known is
-// searched without regard to case (Dovecot compares it as it is); a partial section is
+// searched without regard to case (Dovecot compares it as it is); dates before 1970 are earlier than those after (RFC 5256 §2.2; Dovecot's cache
+// has them without sign); letters such as U+01C6 are decomposed as RFC 5051 §2 says (Dovecot leaves those that have a title case of their own);
+// a partial section is
 // the part of the section that was asked for (Dovecot is off by a byte or more if bare CRs or filtered headers are in it).
 package message
