@@ -68,6 +68,10 @@ func init() {
 		{name: "UID FETCH", states: inSelected, run: runFetch, sync: syncAll, uid: true},
 		{name: "SEARCH", states: inSelected, run: runSearch, sync: syncNoExpunge},
 		{name: "UID SEARCH", states: inSelected, run: runSearch, sync: syncAll, uid: true},
+		{name: "SORT", states: inSelected, run: runSort, sync: syncNoExpunge},
+		{name: "UID SORT", states: inSelected, run: runSort, sync: syncAll, uid: true},
+		{name: "THREAD", states: inSelected, run: runThread, sync: syncNoExpunge},
+		{name: "UID THREAD", states: inSelected, run: runThread, sync: syncAll, uid: true},
 
 		{name: "CHECK", states: inSelected, quick: quickNoop, run: runNoop, sync: syncAll},
 		{name: "CLOSE", states: inSelected, quick: quickClose, run: runClose},

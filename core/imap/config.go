@@ -35,6 +35,7 @@ type Config struct {
 	IdleKeepalive    time.Duration // between the lines that keep an IDLE's connection open
 
 	SavedResult         int // bytes of what SEARCH RETURN (SAVE) keeps for a session, [limits] saved_result; 0 = any
+	SortMemory          int // bytes of what one SORT or THREAD compares, [limits] sort_memory; 0 = any
 	NotifySet           int // bytes of the byte form of a session's NOTIFY set, [limits] notify_set; 0 = any
 	NotifyUserMailboxes int // mailboxes of one user that NOTIFY watches, [limits] notify_user_mailboxes; 0 = any number
 	NotifyMailboxes     int // mailboxes that NOTIFY watches, [limits] notify_mailboxes; 0 = any number
@@ -65,6 +66,7 @@ func DefaultConfig() Config {
 		NotifyUserMailboxes: 1000,
 		NotifyMailboxes:     1 << 18,
 		SavedResult:         64 << 10,
+		SortMemory:          64 << 20,
 		AuthFailureDelay:    2 * time.Second,
 		MaxFailureDelay:     15 * time.Second,
 		LoginTimeout:        3 * time.Minute,

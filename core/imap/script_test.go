@@ -228,6 +228,8 @@ func (sc *script) setConfig(f []string) {
 	case "metadata": // most annotations of a mailbox, bytes of a value
 		sc.metadata, _ = strconv.Atoi(f[1])
 		sc.cfg.MetadataValue, _ = strconv.Atoi(f[2])
+	case "sort_memory":
+		sc.cfg.SortMemory, _ = strconv.Atoi(f[1])
 	case "saved_result":
 		sc.cfg.SavedResult, _ = strconv.Atoi(f[1])
 	case "message":

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"iter"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -39,20 +40,31 @@ func (r *request) search(options searchReturn) error {
 	if err != nil {
 		return err
 	}
+	s, err := r.find(key)
+	if err != nil {
+		return err
+	}
+	return r.answerSearch(s, options, "SEARCH")
+}
+
+// find does the search of SEARCH, SORT and THREAD. An error is one without result; what could not be read is in failures.
+func (r *request) find(key *searchKey) (*search, error) {
 	if key.hasModSeq() {
 		if err := r.needModSeqs(); err != nil {
-			return err
+			return nil, err
 		}
 		r.enableCondstore() // RFC 7162 §3.1
 	}
 	s := r.srv.newSearch(r.ctx, r.view, r.mbox.Ref(), key)
 	s.recent, s.breathe = r.recent(r.view), r.s.Breathe
-	if err := s.run(); err != nil && s.aborted {
-		return err
-	}
+	return s, s.run()
+}
+
+// answerSearch writes what was found, and saves it if that is wanted. name is that of the response without RETURN.
+func (r *request) answerSearch(s *search, options searchReturn, name string) error {
 	outcome := s.failures.outcome("searched")
 	if !options.extended {
-		return errorsOf(outcome, s.answer(r.s, r.cmd.uid))
+		return errorsOf(outcome, s.answer(r.s, name, r.cmd.uid))
 	}
 	result := s.result(options, r.cmd.uid)
 	if outcome == nil && options.save {
@@ -83,9 +95,10 @@ type search struct {
 	recent  mailbox.Recent
 	breathe func() // called between messages
 
-	found   []bool   // by sequence number - 1
-	pending []uint32 // UIDs of messages that are not decided, ascending
-	left    []uint32 // of these: not decided by the current phase either
+	found   []bool           // by sequence number - 1
+	order   []mailbox.SeqNum // of what was found, if it is not that of the mailbox
+	pending []uint32         // UIDs of messages that are not decided, ascending
+	left    []uint32         // of these: not decided by the current phase either
 	phase   searchPhase
 	next    int // pending before this index are done with in this phase
 
@@ -97,7 +110,6 @@ type search struct {
 
 	retry    retry
 	failures failures
-	aborted  bool // the search could not be completed
 }
 
 func (srv *Server) newSearch(ctx context.Context, v *mailbox.View, ref *backend.MailboxRef, key *searchKey) *search {
@@ -117,7 +129,6 @@ func (s *search) run() error {
 	for m := range s.view.Messages(s.view.All()) {
 		if m.Seq%checkEvery == 0 {
 			if s.ctx.Err() != nil {
-				s.aborted = true
 				return s.ctx.Err()
 			}
 			s.breathe()
@@ -133,7 +144,6 @@ func (s *search) run() error {
 	for s.phase = phaseMeta; s.phase < phaseCount && len(s.pending) > 0; s.phase++ {
 		if req := s.request(); req != nil {
 			if err := s.read(req); err != nil {
-				s.aborted = true
 				return err
 			}
 		}
@@ -250,15 +260,31 @@ func (s *search) decide() {
 	s.retry.n = 0
 }
 
-// answer writes the SEARCH response (RFC 3501 §7.2.5; RFC 7162 §3.1.5: the highest modseq of what was found).
-func (s *search) answer(out output, uid bool) error {
-	b := out.Buffer()
-	*b = append(*b, "* SEARCH"...)
-	var modseq uint64
-	for m := range s.view.Messages(s.view.All()) {
-		if !s.found[m.Seq-1] {
-			continue
+// matches iterates over what was found, in its order.
+func (s *search) matches() iter.Seq[mailbox.Message] {
+	return func(yield func(mailbox.Message) bool) {
+		if s.order == nil {
+			for m := range s.view.Messages(s.view.All()) {
+				if s.found[m.Seq-1] && !yield(m) {
+					return
+				}
+			}
+			return
 		}
+		for _, seq := range s.order {
+			if m, _ := s.view.Message(seq); !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// answer writes the SEARCH or SORT response (RFC 3501 §7.2.5, RFC 5256 §4; RFC 7162 §3.1.5: the highest modseq of what was found).
+func (s *search) answer(out output, name string, uid bool) error {
+	b := out.Buffer()
+	*b = append(append(*b, "* "...), name...)
+	var modseq uint64
+	for m := range s.matches() {
 		n := uint64(m.Seq)
 		if uid {
 			n = uint64(m.UID)

@@ -3,7 +3,6 @@ package imap
 import (
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/imapwire"
@@ -13,24 +12,35 @@ import (
 
 // searchParser reads search programs. View resolves message sets and keywords.
 type searchParser struct {
-	d     *imapwire.Decoder
-	view  *mailbox.View
-	saved func() msgSet // what "$" stands for
+	d       *imapwire.Decoder
+	view    *mailbox.View
+	saved   func() msgSet // what "$" stands for
+	charset message.Charset
 }
 
 // parseSearch reads [SP "CHARSET" SP charset] 1*(SP search-key) (RFC 3501 §9: search). The keys are one searchAnd.
 // saved tells what "$" stands for.
 func parseSearch(d *imapwire.Decoder, v *mailbox.View, saved func() msgSet) (*searchKey, error) {
-	p := searchParser{d, v, saved}
+	before := *d
 	d.SP()
+	charset := []byte("UTF-8")
 	if d.TryWord("CHARSET") {
 		d.SP()
-		charset := string(d.AString())
-		if d.OK() && !strings.EqualFold(charset, "UTF-8") && !strings.EqualFold(charset, "US-ASCII") {
-			return nil, no("BADCHARSET (US-ASCII UTF-8)", "Charset is not supported.")
-		}
-		d.SP()
+		charset = d.AString()
+	} else {
+		*d = before
 	}
+	return parseSearchKeys(d, v, saved, charset)
+}
+
+// parseSearchKeys reads 1*(SP search-key), with strings in a charset.
+func parseSearchKeys(d *imapwire.Decoder, v *mailbox.View, saved func() msgSet, name []byte) (*searchKey, error) {
+	charset, ok := message.CharsetNamed(name)
+	if d.OK() && !ok {
+		return nil, no("BADCHARSET (US-ASCII UTF-8)", "Charset is not supported.") // RFC 3501 §6.4.4
+	}
+	p := searchParser{d, v, saved, charset}
+	d.SP()
 	root := &searchKey{op: searchAnd}
 	for d.OK() {
 		root.keys = append(root.keys, p.key())
@@ -181,12 +191,12 @@ func (p *searchParser) fieldKey(name string, match message.FieldMatch) searchKey
 	return searchKey{op: searchField, field: name, match: match, pattern: p.pattern()}
 }
 
-// pattern reads SP string, in UTF-8.
+// pattern reads SP string.
 func (p *searchParser) pattern() message.Pattern {
 	p.d.SP()
-	s := p.d.AString()
-	if !utf8.Valid(s) {
-		p.d.Fail("search string is not valid UTF-8")
+	s, ok := p.charset.Decode(p.d.AString())
+	if !ok {
+		p.d.Fail("search string is not valid in its charset")
 	}
 	return message.NewPattern(string(s))
 }

@@ -1,13 +1,16 @@
 package imap
 
 import (
+	"slices"
+
 	"github.com/roostmail/roost/core/imapwire"
 )
 
-// searchReturn are the result options of SEARCH (RFC 4731 §3.1, RFC 5182 §2.1).
+// searchReturn are the result options of SEARCH (RFC 4731 §3.1, RFC 5182 §2.1, RFC 9394 §3.1) and SORT (RFC 5267 §3.1).
 type searchReturn struct {
 	extended                   bool // there are any: the answer is ESEARCH
 	min, max, all, count, save bool
+	partial                    partialRange
 }
 
 // parseSearchReturn reads [SP "RETURN" SP "(" [option *(SP option)] ")"]. None in the list is ALL.
@@ -32,85 +35,95 @@ func parseSearchReturn(d *imapwire.Decoder) (o searchReturn) {
 			o.count = true
 		case "SAVE":
 			o.save = true
+		case "PARTIAL":
+			if o.partial.wanted() {
+				d.FailAt(at, "PARTIAL is there twice") // RFC 9394 §3.1
+			}
+			o.partial = parsePartialRange(d)
 		default:
 			if d.OK() {
 				d.FailAt(at, "unknown SEARCH return option "+quote(d.Since(at)))
 			}
 		}
 	})
+	if o.all && o.partial.wanted() { // RFC 9394 §3.1
+		d.Fail("ALL and PARTIAL exclude each other")
+	}
 	o.all = o.all || n == 0
 	return o
 }
 
-// searchResult is what an extended SEARCH answers and saves.
+// searchResult is what an extended SEARCH or SORT answers and saves.
 type searchResult struct {
 	want     searchReturn
 	count    uint32
-	min, max uint32 // numbers as the command wants them; 0 = nothing was found
+	min, max uint32 // the first and last one as the command wants them; 0 = nothing was found
 	all      []imapwire.NumRange
+	partial  []imapwire.NumRange
 	modseq   uint64              // 0 = not told
 	saved    []imapwire.NumRange // UIDs
 }
 
-// result sums up what was found. With MIN or MAX, or both, and nothing else, only these messages are saved (RFC 5182 §2.4), and
-// MODSEQ is theirs (RFC 4731 §3.2).
+// result sums up what was found. With MIN, MAX or PARTIAL, and neither ALL nor COUNT, only what is returned is saved (RFC 5182 §2.4,
+// RFC 9394 §3.2), and MODSEQ is that of what is returned (RFC 4731 §3.2).
 func (s *search) result(o searchReturn, uid bool) *searchResult {
 	res := &searchResult{want: o}
-	onlyEnds := (o.min || o.max) && !o.all && !o.count
-	add := func(rs []imapwire.NumRange, n uint32) []imapwire.NumRange {
-		if k := len(rs); k > 0 && rs[k-1].Stop+1 == n {
-			rs[k-1].Stop = n
-			return rs
-		}
-		return append(rs, imapwire.NumRange{Start: n, Stop: n})
+	onlyPart := (o.min || o.max || o.partial.wanted()) && !o.all && !o.count
+	var saved []uint32
+	n := uint32(0)
+	for range s.matches() {
+		n++
 	}
-	var first, last found
-	for m := range s.view.Messages(s.view.All()) {
-		if !s.found[m.Seq-1] {
-			continue
-		}
-		last = found{uint32(m.Seq), uint32(m.UID), m.ModSeq}
+	first, last := o.partial.of(n)
+	for m := range s.matches() {
+		res.count++
+		number := uint32(m.Seq)
 		if uid {
-			last.number = last.uid
+			number = uint32(m.UID)
 		}
-		if res.count++; res.count == 1 {
-			first = last
+		returned := !onlyPart
+		if res.count == 1 {
+			res.min = number
+			returned = returned || o.min
 		}
-		if onlyEnds {
-			continue
+		if res.count == n {
+			res.max = number
+			returned = returned || o.max
 		}
-		res.modseq = max(res.modseq, m.ModSeq)
 		if o.all {
-			res.all = add(res.all, last.number)
+			res.all = addNumber(res.all, number)
 		}
-		if o.save {
-			res.saved = add(res.saved, last.uid)
+		if o.partial.wanted() && first <= res.count && res.count <= last {
+			res.partial = addNumber(res.partial, number)
+			returned = true
 		}
-	}
-	res.min, res.max = first.number, last.number
-	if onlyEnds && res.count > 0 {
-		if o.min {
-			res.saved, res.modseq = add(nil, first.uid), first.modseq
-		}
-		if o.max && (!o.min || res.count > 1) {
-			res.saved, res.modseq = add(res.saved, last.uid), max(res.modseq, last.modseq)
+		if returned {
+			res.modseq = max(res.modseq, m.ModSeq)
+			if o.save {
+				saved = append(saved, uint32(m.UID))
+			}
 		}
 	}
+	slices.Sort(saved) // SORT has them in its order
+	res.saved = imapwire.RangesOf(saved)
 	if !s.key.hasModSeq() { // RFC 7162 §3.1.10
 		res.modseq = 0
 	}
 	return res
 }
 
-// found is a message that a search has found.
-type found struct {
-	number, uid uint32
-	modseq      uint64
+// addNumber adds a number to ranges, which are in the order of the result: only numbers that follow each other make one (RFC 5267 §3.2).
+func addNumber(rs []imapwire.NumRange, n uint32) []imapwire.NumRange {
+	if k := len(rs); k > 0 && rs[k-1].Stop+1 == n {
+		rs[k-1].Stop = n
+		return rs
+	}
+	return append(rs, imapwire.NumRange{Start: n, Stop: n})
 }
 
 // write writes the ESEARCH response (RFC 4731 §3.1), in Dovecot's order. What is only saved is not told (RFC 5182 §2.1).
 func (res *searchResult) write(out output, tag []byte, uid bool) error {
-	if !res.want.min && !res.want.max && !res.want.all && !res.want.count {
+	if !res.want.min && !res.want.max && !res.want.all && !res.want.count && !res.want.partial.wanted() {
 		return nil
 	}
 	b := out.Buffer()
@@ -128,18 +141,32 @@ func (res *searchResult) write(out output, tag []byte, uid bool) error {
 	put(res.want.max && res.count > 0, "MAX", uint64(res.max))
 	if len(res.all) > 0 {
 		*b = append(*b, " ALL "...)
-		for i := range res.all {
-			if i > 0 {
-				*b = append(*b, ',')
-			}
-			*b = imapwire.AppendNumSet(*b, res.all[i:i+1])
-			if len(*b) >= fetchFlush {
-				out.Commit()
-			}
+		writeRanges(out, res.all)
+	}
+	if res.want.partial.wanted() { // RFC 9394 §3.1
+		*b = append(res.want.partial.append(append(*b, " PARTIAL ("...)), ' ')
+		if len(res.partial) == 0 {
+			*b = append(*b, "NIL"...)
 		}
+		writeRanges(out, res.partial)
+		*b = append(*b, ')')
 	}
 	put(res.want.count, "COUNT", uint64(res.count))
 	put(res.modseq > 0, "MODSEQ", res.modseq)
 	*b = append(*b, '\r', '\n')
 	return gone(out.Commit())
+}
+
+// writeRanges writes a set of numbers, which may be long.
+func writeRanges(out output, ranges []imapwire.NumRange) {
+	b := out.Buffer()
+	for i := range ranges {
+		if i > 0 {
+			*b = append(*b, ',')
+		}
+		*b = imapwire.AppendNumSet(*b, ranges[i:i+1])
+		if len(*b) >= fetchFlush {
+			out.Commit()
+		}
+	}
 }

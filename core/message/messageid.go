@@ -55,7 +55,7 @@ func parseMessageID(value []byte) (id, rest []byte) {
 
 // withoutBlanks returns b without the blanks in it, in which folded IDs differ.
 func withoutBlanks(b []byte) []byte {
-	if bytes.IndexAny(b, " \t\r\n") < 0 {
+	if !bytes.ContainsAny(b, " \t\r\n") {
 		return b
 	}
 	out := make([]byte, 0, len(b))

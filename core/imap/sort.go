@@ -1,0 +1,134 @@
+package imap
+
+import (
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/imapwire"
+	"github.com/roostmail/roost/core/mailbox"
+	"github.com/roostmail/roost/core/message"
+)
+
+// SORT and UID SORT (RFC 5256 §3; DISPLAYFROM and DISPLAYTO: RFC 5957 §3; RETURN: RFC 5267 §3): [SP "RETURN" SP options]
+// SP criteria SP charset SP search keys.
+//
+//	sort_keys.go  what is compared: columns, read from storage in one call
+//	sort_order.go the order
+//
+// What matches is found as SEARCH does (search.go). Keys are header fields and dates, which storage has in a cache; no body is read for them.
+func runSort(r *request) error {
+	options := parseSearchReturn(&r.d)
+	err := r.sort(options)
+	if err != nil && options.save && !isBad(err) { // RFC 5182 §2.1
+		r.srv.setResult(r.s, nil)
+	}
+	return err
+}
+
+func (r *request) sort(options searchReturn) error {
+	r.d.SP()
+	criteria := parseSortCriteria(&r.d)
+	key, err := r.parseProgram()
+	if err != nil {
+		return err
+	}
+	s, err := r.find(key)
+	if err != nil {
+		return err
+	}
+	if err := s.sort(criteria); err != nil {
+		return err
+	}
+	return r.answerSearch(s, options, "SORT")
+}
+
+// parseProgram reads SP charset SP search keys (RFC 5256 §5: search-criteria).
+func (r *request) parseProgram() (*searchKey, error) {
+	r.d.SP()
+	charset := r.d.AString()
+	return parseSearchKeys(&r.d, r.view, r.savedResult, charset)
+}
+
+// sortCriterion is one sort-criterion (RFC 5256 §5).
+type sortCriterion struct {
+	sortField
+	reverse bool
+}
+
+// sortField is what a criterion compares: a number that storage has, or a header field.
+type sortField struct {
+	item  backend.FetchItems // size or INTERNALDATE; 0: the header field
+	field string
+	// text appends what is compared of the field; nil: the date in it.
+	text func(dst []byte, f message.Field) []byte
+}
+
+// sortFields are the sort-keys of RFC 5256 §3 and RFC 5957 §3.
+var sortFields = map[string]sortField{
+	"ARRIVAL":     {item: backend.FetchInternalDate},
+	"CC":          {field: "CC", text: message.AppendAddressKey},
+	"DATE":        {field: "DATE"},
+	"FROM":        {field: "FROM", text: message.AppendAddressKey},
+	"SIZE":        {item: backend.FetchSize},
+	"SUBJECT":     {field: "SUBJECT", text: appendSubjectKey},
+	"TO":          {field: "TO", text: message.AppendAddressKey},
+	"DISPLAYFROM": {field: "FROM", text: message.AppendDisplayKey},
+	"DISPLAYTO":   {field: "TO", text: message.AppendDisplayKey},
+}
+
+func appendSubjectKey(dst []byte, f message.Field) []byte {
+	dst, _ = message.AppendBaseSubject(dst, f)
+	return dst
+}
+
+// parseSortCriteria reads "(" sort-criterion *(SP sort-criterion) ")". A key that was there before decides nothing any more, and is
+// left out.
+func parseSortCriteria(d *imapwire.Decoder) []sortCriterion {
+	var criteria []sortCriterion
+	seen := map[string]bool{}
+	reverse, open := false, false
+	n := d.List(func() {
+		at := d.Pos()
+		word := d.Word()
+		if open = word == "REVERSE"; open { // RFC 5256 §3
+			reverse = !reverse
+			return
+		}
+		f, ok := sortFields[word]
+		if !ok && d.OK() {
+			d.FailAt(at, "unknown sort key "+quote(d.Since(at)))
+		}
+		if !seen[word] {
+			seen[word] = true
+			criteria = append(criteria, sortCriterion{f, reverse})
+		}
+		reverse = false
+	})
+	if d.OK() && (n == 0 || open) {
+		d.Fail("expected sort key")
+	}
+	return criteria
+}
+
+// sort puts what was found in order.
+func (s *search) sort(criteria []sortCriterion) error {
+	var found []mailbox.Message
+	for m := range s.matches() {
+		found = append(found, m)
+	}
+	k := newSortKeys(s.srv.cfg.SortMemory, criteria, len(found))
+	if err := s.collect(found, k); err != nil {
+		return err
+	}
+	order, err := k.order(s.breathe, s.ctx.Err)
+	if err != nil {
+		return err
+	}
+	s.order = make([]mailbox.SeqNum, 0, len(order))
+	for _, i := range order {
+		if k.came[i] {
+			s.order = append(s.order, found[i].Seq)
+		} else {
+			s.found[found[i].Seq-1] = false // it was expunged meanwhile
+		}
+	}
+	return nil
+}
