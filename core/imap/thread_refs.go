@@ -6,7 +6,8 @@ import (
 )
 
 // refs makes threads as references does, but those with the same subject stay apart, and a thread is as old as its newest message (Dovecot's
-// THREAD=REFS; draft-ietf-morg-inthread §4).
+// THREAD=REFS; draft-ietf-morg-inthread §4). Of threads of the same age whose roots are dummies that one is first whose message ID came first; in
+// Dovecot it may have come in a message that does not match.
 func (t *thread) refs() error {
 	if err := t.link(); err != nil {
 		return err

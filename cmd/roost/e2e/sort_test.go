@@ -64,7 +64,10 @@ func sortQuestions() (list []string) {
 		list = append(list, fmt.Sprintf("SORT (%s REVERSE %s %s) UTF-8 ALL", keys[i], keys[(i+2)%len(keys)], keys[(i+5)%len(keys)]))
 	}
 	for _, a := range []string{"ORDEREDSUBJECT", "REFERENCES", "REFS"} {
-		list = append(list, "THREAD "+a+" UTF-8 ALL", "UID THREAD "+a+" UTF-8 2:400", "THREAD "+a+" UTF-8 SUBJECT report", "THREAD "+a+" UTF-8 SEEN UNSEEN")
+		list = append(list, "THREAD "+a+" UTF-8 ALL", "UID THREAD "+a+" UTF-8 2:400", "THREAD "+a+" UTF-8 SEEN UNSEEN")
+		if a != "REFS" { // see thread.refs
+			list = append(list, "THREAD "+a+" UTF-8 SUBJECT report")
+		}
 	}
 	return append(list, "SORT (SUBJECT) UTF-8 SEEN UNSEEN", `SORT (DATE) UTF-8 SUBJECT report`, "SORT (REVERSE REVERSE DATE DATE SIZE SUBJECT SUBJECT) UTF-8 ALL",
 		"SORT RETURN (MIN MAX COUNT) (SUBJECT) UTF-8 ALL", "UID SORT RETURN (ALL) (REVERSE ARRIVAL SIZE) UTF-8 2:50", "SORT RETURN () (DATE) UTF-8 1:9", "SORT RETURN (COUNT) (FROM) UTF-8 SEEN UNSEEN",
