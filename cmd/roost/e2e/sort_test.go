@@ -6,12 +6,10 @@ import (
 	"math/rand"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/roostmail/roost/cmd/internal/rig"
-	"github.com/roostmail/roost/core/message/messagetest"
 )
 
 // TestSortAndThreadAsDovecot compares SORT and THREAD with Dovecot's over a large mailbox of mail with every oddity
@@ -25,33 +23,22 @@ func TestSortAndThreadAsDovecot(t *testing.T) {
 	c := login(t, d.Addr, storeUser)
 	rnd := rand.New(rand.NewSource(5256))
 	appendAll(t, c, "INBOX", messages, func(i int) []byte { return sortable(i, rnd) })
-	cmd(t, c, "CREATE Odd")
-	odd := messagetest.Nasty()
-	odd = slices.DeleteFunc(odd, func(s messagetest.Sample) bool { // a quote or comment without end, whose last line is blank: for Dovecot it is another address than in ENVELOPE
-		return bytes.Contains(s.Text, []byte("To: a \"b\r\n \r\n")) || bytes.Contains(s.Text, []byte("To: a (b\r\n \r\n"))
-	})
-	for i := range odd { // an empty message cannot be appended
-		odd[i].Text = append([]byte("X-Number: x\r\n"), odd[i].Text...)
-	}
-	appendAll(t, c, "Odd", len(odd), func(i int) []byte { return odd[i].Text })
 	copied := filepath.Join(tempDir(t), "copy")
 	must(t, rig.CopyTree(home, copied))
 	r := startRoost(t, rig.RoostOptions{Home: copied, Users: []string{storeUser}})
 	roost := login(t, r.Addr, storeUser)
-	for _, box := range []string{"Odd", "INBOX"} {
-		cmd(t, roost, "SELECT %s", box)
-		cmd(t, c, "SELECT %s", box)
-		for _, q := range sortQuestions() {
-			sameAnswer(t, box+" "+q, cmd(t, roost, "%s", q), cmd(t, c, "%s", q), func(n string) {
-				u := ""
-				if strings.HasPrefix(q, "UID") {
-					u = "UID "
-				}
-				for _, l := range cmd(t, c, "%sFETCH %s (UID INTERNALDATE BODY.PEEK[HEADER])", u, n) {
-					t.Logf("%s", l)
-				}
-			})
-		}
+	cmd(t, roost, "SELECT INBOX")
+	cmd(t, c, "SELECT INBOX")
+	for _, q := range sortQuestions() {
+		sameAnswer(t, q, cmd(t, roost, "%s", q), cmd(t, c, "%s", q), func(n string) {
+			uid := ""
+			if strings.HasPrefix(q, "UID") {
+				uid = "UID "
+			}
+			for _, l := range cmd(t, c, "%sFETCH %s (UID INTERNALDATE BODY.PEEK[HEADER])", uid, n) {
+				t.Logf("%s", l)
+			}
+		})
 	}
 }
 
@@ -74,7 +61,7 @@ func sortQuestions() (list []string) {
 		"UID SORT RETURN (MIN COUNT) (REVERSE DISPLAYTO) UTF-8 BODY body", "SORT (SUBJECT) ISO-8859-1 SUBJECT {5+}\r\nGr\xfc\xdfe")
 }
 
-// sameAnswer compares answers but for the names and blanks that Dovecot adds.
+// sameAnswer compares answers but for tags and a blank that Dovecot adds.
 func sameAnswer(t *testing.T, what string, roost, dovecot [][]byte, show func(n string)) {
 	t.Helper()
 	keep := func(lines [][]byte) (kept []string) {
@@ -156,7 +143,7 @@ func sortable(i int, rnd *rand.Rand) []byte {
 	address := func() string {
 		who := pick("ann", "Bob", "carl.x", "\"d e\"", "zo\u00eb", "Ann", fmt.Sprint("user", rnd.Intn(200)))
 		name := pick("", "Ann Lee ", "\"Lee, Ann\" ", "=?utf-8?q?Zo=C3=AB?= ", "=?utf-8?q?Zo=C3=AB?= =?utf-8?q?_X?= ", "\"=?utf-8?q?Q?=\" ", "Bob\t B. ", "\u00d6zg\u00fcr ")
-		return pick(name+"<"+who+"@example.org>", who+"@example.org", who+"@example.org (A Comment)", "friends: "+who+"@b.example, c@d;", "undisclosed-recipients:;", "<>", who, "\"unclosed", "<@a,@b:"+who+"@c.example>", name+"<"+who+"@EXAMPLE.org>")
+		return pick(name+"<"+who+"@example.org>", who+"@example.org", who+"@example.org (A Comment)", "friends: "+who+"@b.example, c@d;", "undisclosed-recipients:;", "<>", who, "\"unclosed", "<@a,@b:"+who+"@c.example>", "Name (c) <a@b> (d)", "(only)", ". <a@b>", "J. R. Hacker <j@r>", "a b@c", "<foo@", "@bar", "<a@b> junk", "\"n\" \"m\" <\"l p\"@[1.2.3.4]>", ",a@b", ":;", "a: b: c@d;", name+"<"+who+"@EXAMPLE.org>")
 	}
 	list := func() string {
 		s := address()
