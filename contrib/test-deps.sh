@@ -15,6 +15,8 @@ openssl openssl
 gnutls-cli gnutls-bin
 setpriv util-linux
 script bsdutils
+/usr/lib/postgresql postgresql
+mariadbd mariadb-server
 gcc gcc
 /usr/include/stdlib.h libc6-dev
 '
@@ -35,6 +37,13 @@ m=$(missing)
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 	echo "installing for the tests: $m"
 	export DEBIAN_FRONTEND=noninteractive
+	# Tests start servers of their own; those of the packages shall not run.
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e $policy ]; then
+		printf '#!/bin/sh\nexit 101\n' >$policy
+		chmod +x $policy
+		trap 'rm -f $policy' EXIT
+	fi
 	apt-get update -q && apt-get install -q -y --no-install-recommends $m || true
 	m=$(missing)
 	[ -n "$m" ] || exit 0

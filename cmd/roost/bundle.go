@@ -7,6 +7,7 @@ import (
 	"github.com/roostmail/roost/core/server"
 	format "github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/plugins/auth/passwdfile"
+	"github.com/roostmail/roost/plugins/auth/sql"
 	"github.com/roostmail/roost/plugins/hibernation/adaptive"
 	"github.com/roostmail/roost/plugins/storage/mdbox"
 )
@@ -14,6 +15,7 @@ import (
 // bundle holds the plugins that are part of the binary.
 var bundle = server.Bundle{
 	func(log *slog.Logger) backend.Plugin { return passwdfile.New(log) },
+	func(log *slog.Logger) backend.Plugin { return sql.New(log) },
 	func(*slog.Logger) backend.Plugin { return adaptive.New() },
 	func(log *slog.Logger) backend.Plugin { return mdbox.New(log) },
 	func(log *slog.Logger) backend.Plugin { return mdbox.NewFormat(format.FormatSdbox, log) },

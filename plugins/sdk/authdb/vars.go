@@ -197,3 +197,10 @@ func mapBytes(s string, first, last byte) string {
 	}
 	return string(b)
 }
+
+// VariableLen returns the length of the variable at the beginning of s, which begins with a percent sign; of one that is none, the
+// length of what Expand would complain about.
+func VariableLen(s string) int {
+	_, n, _ := Vars{}.reference(s[1:])
+	return 1 + n
+}
