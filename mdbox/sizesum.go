@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"github.com/roostmail/roost/mdbox/filelock"
 	"github.com/roostmail/roost/mdbox/index"
@@ -19,6 +20,10 @@ type sizeSum struct {
 	lock  *filelock.File    // VSIZE
 	sizes map[uint32]uint64 // of the messages that are to be expunged, by UID
 }
+
+// sizeTimeout is how long VSIZE is waited for by who needs the sum (dovecot src/lib-storage/index/index-mailbox-size.c,
+// VSIZE_LOCK_TIMEOUT_SECS).
+const sizeTimeout = 10 * time.Second
 
 // lockSizes takes VSIZE, which comes before BOX, if the mailbox has a sum and nobody else is at it. It returns nil if the sum is not to be changed.
 func (b *Mailbox) lockSizes(ctx context.Context, expunge []uint32) *sizeSum {

@@ -28,6 +28,8 @@ const (
 	CapModSeqs = "modseqs"
 	// CapMetadata: storage implements Metadata.
 	CapMetadata = "metadata"
+	// CapQuota: storage implements Quota.
+	CapQuota = "quota"
 	// CapUserLookup: auth implements UserLookup.
 	CapUserLookup = "user-lookup"
 )

@@ -23,14 +23,13 @@ func quickCapability(r *request) (bool, error) {
 // LIST-EXTENDED 5258, LIST-STATUS 5819, UNSELECT 3691, STATUS=SIZE 8438, ESEARCH 4731, SEARCHRES 5182, WITHIN 5032, COMPRESS=DEFLATE 4978, UTF8=ACCEPT 6855,
 // SORT and THREAD 5256, SORT=DISPLAY 5957, ESORT 5267, I18NLEVEL=1 5255;
 // where storage can be watched: NOTIFY 5465; where storage keeps modseqs: CONDSTORE and QRESYNC 7162;
-// where storage keeps annotations: METADATA 5464, LIST-METADATA 9590; where storage can write: MULTIAPPEND 3502, UIDPLUS 4315, MOVE 6851.
+// where storage can write: MULTIAPPEND 3502, UIDPLUS 4315, MOVE 6851.
 const (
 	capabilities      = "IMAP4rev1 SASL-IR ID ENABLE IDLE LITERAL+"
 	capabilitiesAfter = " NAMESPACE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS UNSELECT STATUS=SIZE ESEARCH SEARCHRES WITHIN COMPRESS=DEFLATE UTF8=ACCEPT" +
 		" SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS I18NLEVEL=1"
 	capabilitiesWatch = " NOTIFY"                   // if storage can be watched
 	capabilitiesMods  = " CONDSTORE QRESYNC"        // if storage keeps modseqs
-	capabilitiesMeta  = " METADATA LIST-METADATA"   // if storage keeps annotations
 	capabilitiesWrite = " MULTIAPPEND UIDPLUS MOVE" // if storage can write
 )
 
@@ -46,7 +45,10 @@ func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
 			b = append(b, capabilitiesMods...)
 		}
 		if srv.metadata != nil {
-			b = append(b, capabilitiesMeta...)
+			b = append(b, capabilitiesMetadata...)
+		}
+		if srv.quota != nil {
+			b = append(b, capabilitiesQuota...)
 		}
 		if srv.writer != nil {
 			b = append(b, capabilitiesWrite...)

@@ -80,6 +80,10 @@ func init() {
 		{name: "GETMETADATA", states: inAuthenticated, run: runGetMetadata, sync: syncAll, with: withMetadata},
 		{name: "SETMETADATA", states: inAuthenticated, run: runSetMetadata, sync: syncAll, access: writesStorage, with: withMetadata},
 
+		{name: "GETQUOTA", states: inAuthenticated, run: runGetQuota, sync: syncAll, with: withQuota},
+		{name: "GETQUOTAROOT", states: inAuthenticated, run: runGetQuotaRoot, sync: syncAll, with: withQuota},
+		{name: "SETQUOTA", states: inAuthenticated, run: runSetQuota, sync: syncAll, with: withQuota},
+
 		{name: "CREATE", states: inAuthenticated, run: runCreate, sync: syncAll, access: writesStorage},
 		{name: "DELETE", states: inAuthenticated, run: runDelete, sync: syncAll, access: writesStorage},
 		{name: "RENAME", states: inAuthenticated, run: runRename, sync: syncAll, access: writesStorage},

@@ -11,6 +11,9 @@ import (
 
 // What GETMETADATA, SETMETADATA (RFC 5464) and LIST RETURN (METADATA) (RFC 9590) have in common.
 
+// capabilitiesMetadata are announced if storage keeps annotations.
+const capabilitiesMetadata = " METADATA LIST-METADATA" // RFC 5464, RFC 9590
+
 func withMetadata(srv *Server) bool { return srv.metadata != nil }
 
 // limitMetadataValue is the setting that refuses a value.

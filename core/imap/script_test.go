@@ -84,10 +84,11 @@ type script struct {
 	line     int
 	cfg      imap.Config
 	watches  bool
-	writes   bool           // storage can write
-	modseqs  bool           // storage keeps modseqs
-	metadata int            // annotations that storage keeps for a mailbox, 0 = none
-	engine   session.Config // but for MaxSessions
+	writes   bool                // storage can write
+	modseqs  bool                // storage keeps modseqs
+	quota    []backend.QuotaRoot // nil: storage has no quotas
+	metadata int                 // annotations that storage keeps for a mailbox, 0 = none
+	engine   session.Config      // but for MaxSessions
 	srv      *server
 	conns    map[string]*conn
 	packet   map[string][]byte // lines to send
@@ -230,6 +231,14 @@ func (sc *script) setConfig(f []string) {
 		sc.cfg.MetadataValue, _ = strconv.Atoi(f[2])
 	case "sort_memory":
 		sc.cfg.SortMemory, _ = strconv.Atoi(f[1])
+	case "quota": // name, usage and limit of storage, of messages
+		root := backend.QuotaRoot{Name: strings.ReplaceAll(f[1], "_", " "), Namespaces: []string{""}}
+		for i, kind := range []backend.QuotaKind{backend.QuotaStorage, backend.QuotaMessage} {
+			usage, _ := strconv.ParseUint(f[2+2*i], 10, 64)
+			limit, _ := strconv.ParseUint(f[3+2*i], 10, 64)
+			root.Resources = append(root.Resources, backend.QuotaResource{Kind: kind, Usage: usage, Limit: limit})
+		}
+		sc.quota = append(sc.quota, root)
 	case "saved_result":
 		sc.cfg.SavedResult, _ = strconv.Atoi(f[1])
 	case "message":
@@ -262,6 +271,9 @@ func (sc *script) server() *server {
 		sc.srv = startServer(sc.t, sc.cfg, sc.watches, func(store *mailboxtest.Store, engine *session.Config) {
 			if sc.writes {
 				store.AllowWrites()
+			}
+			if sc.quota != nil {
+				store.SetQuota(sc.quota...)
 			}
 			if sc.metadata > 0 {
 				store.AllowMetadata(sc.metadata)
@@ -324,6 +336,9 @@ var storeOps = map[string]func(sc *script, ns, name, arg string){
 	},
 	"failanswer": func(sc *script, _, method, kind string) { // the same, but the call does its work
 		sc.server().store.FailAnswer(method, failure(sc, kind))
+	},
+	"noquota": func(sc *script, _, _, _ string) { // no limit any more
+		sc.server().store.SetQuota(backend.QuotaRoot{Name: sc.quota[0].Name, Namespaces: sc.quota[0].Namespaces})
 	},
 	"unchanged": func(sc *script, _, on, _ string) { sc.server().store.WithoutChanged(on == "on") },
 	"up":        func(sc *script, ns, name, arg string) { sc.server().store.Fail(nil) },

@@ -24,6 +24,7 @@ type Server struct {
 	writer   backend.Writer   // nil: storage only reads
 	modseqs  backend.ModSeqs  // nil: storage keeps no modseqs
 	metadata backend.Metadata // nil: storage keeps no annotations
+	quota    backend.Quota    // nil: storage has no quotas
 	hubs     *hubs            // of NOTIFY
 	log      *slog.Logger
 	names    names
@@ -69,6 +70,9 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 	}
 	if m, ok := storage.(backend.Metadata); ok && storage.Info().Has(backend.CapMetadata) {
 		srv.metadata = m
+	}
+	if q, ok := storage.(backend.Quota); ok && storage.Info().Has(backend.CapQuota) {
+		srv.quota = q
 	}
 	srv.pool.New = func() any { return new(request) }
 	if srv.boxes, err = mailbox.NewRegistry(cfg.Mailboxes, storage, srv.changed, log); err != nil {

@@ -66,8 +66,12 @@ func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
 	if _, writes := p.(backend.Writer); !writes && p.Info().Has(backend.CapWrite) {
 		return nil, fmt.Errorf("pluginrpc: %T announces %q and does not implement backend.Writer", p, backend.CapWrite)
 	}
-	if _, ok := p.(backend.Metadata); !ok && p.Info().Has(backend.CapMetadata) {
-		return nil, fmt.Errorf("pluginrpc: %T announces %q and does not implement backend.Metadata", p, backend.CapMetadata)
+	_, metadata := p.(backend.Metadata)
+	_, quota := p.(backend.Quota)
+	for capability, implemented := range map[string]bool{backend.CapMetadata: metadata, backend.CapQuota: quota} {
+		if !implemented && p.Info().Has(capability) {
+			return nil, fmt.Errorf("pluginrpc: %T announces %q and does not implement its interface", p, capability)
+		}
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -97,6 +101,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	case backend.KindStorage:
 		storagev1.RegisterStorageServer(r, &storageServer{s: s, storage: s.plugin.(backend.Storage)})
 		storagev1.RegisterMetadataServer(r, &metadataServer{s: s})
+		storagev1.RegisterQuotaServer(r, &quotaServer{s: s})
 	case backend.KindAuth:
 		authv1.RegisterAuthServer(r, &authServer{auth: s.plugin.(backend.Auth)})
 	case backend.KindHibernation:

@@ -60,7 +60,7 @@ func (s *State) VSizeAfter(expunged, appended []SizedMessage) (h VSizeHeader, ok
 	return h, h != was
 }
 
-// VSizeUpdate returns the records that write h into the header, which exists.
+// VSizeUpdate returns the records that write h into the header, which is made if it does not exist.
 func (l *Locked) VSizeUpdate(h VSizeHeader) []translog.NewRecord {
 	return []translog.NewRecord{
 		{External: true, Payload: translog.ExtIntros{l.Intro(ExtVSizeHeader, vsizeHeaderSize, 0, 8)}},

@@ -33,6 +33,7 @@ type Store struct {
 	writable    bool
 	noChanged   bool
 	noModSeqs   bool
+	quota       []backend.QuotaRoot // nil: not announced
 	maxMetadata int
 	metadata    map[boxKey]map[string][]byte // nil: not announced; the empty name is the server
 }
@@ -144,6 +145,9 @@ func (s *Store) Info() backend.Info {
 	}
 	if s.metadata != nil {
 		i.Capabilities = append(i.Capabilities, backend.CapMetadata)
+	}
+	if s.quota != nil {
+		i.Capabilities = append(i.Capabilities, backend.CapQuota)
 	}
 	if s.writable {
 		i.Capabilities = append(i.Capabilities, backend.CapWrite)

@@ -18,8 +18,9 @@ import (
 // live is an empty store that Dovecot and this plugin use at once.
 type live struct {
 	*mdboxtest.Store
-	plugin *Storage
-	log    string // Dovecot's, which must stay free of errors
+	plugin  *Storage
+	options map[string]any // of the plugin
+	log     string         // Dovecot's, which must stay free of errors
 }
 
 // newLive makes a store of a format. dovecot are lines for Dovecot's configuration, options those of the plugin that say the same.
@@ -67,6 +68,7 @@ namespace inbox {
 	for k, v := range options {
 		o[k] = v
 	}
+	l.options = o
 	l.plugin = NewFormat(f, slog.New(slog.NewTextHandler(testLog{t}, nil)))
 	if err := l.plugin.Configure(context.Background(), backend.Config{Options: o}); err != nil {
 		t.Fatal(err)

@@ -23,6 +23,10 @@ var options = []backend.Option{
 	{Name: "mail_attribute_dict", Type: backend.OptionString,
 		Help: "file of annotations (METADATA), as file:%h/dovecot-attributes; unset: there are none"},
 	{Name: "max_attributes", Type: backend.OptionInt, Default: "1000", Help: "annotations of one mailbox"},
+	{Name: "quota", Type: backend.OptionString, Help: "quota root, as count:User quota; unset: users may have any amount of mail"},
+	{Name: "quota_rule", Type: backend.OptionStrings, Help: "limits, as [\"*:storage=1G:messages=100000\", \"Trash:storage=+10%\"]; a user's fields quota_rule, quota_rule2, … take precedence"},
+	{Name: "quota_vsizes", Type: backend.OptionBool, Default: "true", Help: "must be true"},
+	{Name: "quota_exceeded_message", Type: backend.OptionString, Default: "Quota exceeded (mailbox for user is full)", Help: "what a client is told who has too much"},
 	{Name: "mailbox_list_index", Type: backend.OptionBool, Default: "true",
 		Help: "answer STATUS from dovecot.list.index when it is up to date"},
 
@@ -85,7 +89,8 @@ type settings struct {
 	location, home, attachments string
 	attributes                  string // path with variables, "" = not configured
 	maxAttributes               int
-	uid, gid                    string // decimal, "" = not configured
+	quota                       *quotaRoot // nil: not configured
+	uid, gid                    string     // decimal, "" = not configured
 	listIndex                   bool
 	maxMailboxes, maxStores     int
 	maxFiles, maxTree           int
@@ -118,6 +123,7 @@ func parseSettings(f mdbox.Format, opts map[string]any) (_ settings, err error) 
 		cacheBytes:   p.positive("cache_bytes", values),
 		maxMessage:   p.positive("max_message_size", values),
 	}
+	s.quota = p.parseQuota(values)
 	s.maxAttributes = int(p.positive("max_attributes", values))
 	if uri := values["mail_attribute_dict"].(string); uri != "" {
 		if s.attributes, err = parseAttributeDict(uri); err != nil {
@@ -146,7 +152,7 @@ func (p *optionParser) fail(name, format string, args ...any) {
 	}
 }
 
-// value returns an option as string, bool, int64 (also sizes) or time.Duration.
+// value returns an option as string, []string, bool, int64 (also sizes) or time.Duration.
 func (p *optionParser) value(o backend.Option) any {
 	given, ok := p.given[o.Name]
 	if !ok {
@@ -174,6 +180,13 @@ func (p *optionParser) value(o backend.Option) any {
 			p.fail(o.Name, "%v", err)
 		}
 		return d
+	}
+	if o.Type == backend.OptionStrings {
+		list, ok := given.([]string)
+		if !ok && given != "" {
+			p.fail(o.Name, "must be an array of strings")
+		}
+		return list
 	}
 	s, ok := given.(string)
 	if !ok {

@@ -61,13 +61,16 @@ func (s *Storage) Info() backend.Info {
 		Name:         string(s.format),
 		Version:      Version,
 		Description:  "reads and writes Dovecot's " + string(s.format) + " mailstores",
-		Capabilities: []string{backend.CapWatchFD, backend.CapWrite, backend.CapModSeqs, backend.CapMetadata},
+		Capabilities: []string{backend.CapWatchFD, backend.CapWrite, backend.CapModSeqs, backend.CapMetadata, backend.CapQuota},
 		Options:      optionsOf(s.format),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.configured && s.settings.attributes == "" {
 		info = info.Without(backend.CapMetadata)
+	}
+	if s.configured && s.settings.quota == nil {
+		info = info.Without(backend.CapQuota)
 	}
 	return info
 }

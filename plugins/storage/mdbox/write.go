@@ -56,12 +56,17 @@ func (s *Storage) Append(ctx context.Context, r *backend.AppendRequest) (*backen
 	}
 	defer release()
 	messages, bodies := make([]mdbox.NewMessage, len(r.Messages)), make([]exactBody, len(r.Messages))
+	size := uint64(0)
 	for i, n := range r.Messages {
 		if n.Size > uint64(s.settings.maxMessage) {
 			return nil, backend.Errorf(backend.KindLimit, "Message exceeds the limit max_message_size")
 		}
+		size += n.Size
 		bodies[i] = exactBody{n: i + 1, r: n.Body, left: n.Size}
 		messages[i] = mdbox.NewMessage{Flags: n.Flags, Keywords: n.Keywords, Received: n.InternalDate, Size: n.Size, Body: &bodies[i]}
+	}
+	if err := s.checkQuota(ctx, r.Mailbox, size, len(messages)); err != nil {
+		return nil, err
 	}
 	saved, err := m.Append(ctx, messages)
 	if err != nil {
@@ -137,6 +142,9 @@ func (s *Storage) Copy(ctx context.Context, r *backend.CopyRequest) (*backend.Co
 		return nil, destination(err)
 	}
 	defer releaseTo()
+	if err := s.checkCopy(ctx, m, r); err != nil {
+		return nil, toBackend(err)
+	}
 	defer s.stores.useFiles(p, m.store)()
 	copied, err := m.Copy(ctx, mdbox.CopyRequest{Mailbox: r.MailboxID, UIDs: r.UIDs, To: to.Mailbox, Move: r.Move})
 	if errors.Is(err, mdbox.ErrDestination) {

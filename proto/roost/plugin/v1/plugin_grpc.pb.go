@@ -72,7 +72,8 @@ type PluginClient interface {
 	// Info says what the plugin is. Called by core before Configure, and by
 	// "roost plugin list" and "config check" on a process that is never
 	// configured: it must not touch anything outside of the process.
-	// The answer is the same for the whole life of the process.
+	// The answer is the same for the whole life of the process, but for
+	// capabilities: core asks again after Configure, which may have taken away those for which nothing is configured.
 	Info(ctx context.Context, in *InfoRequest, opts ...grpc.CallOption) (*InfoResponse, error)
 	// Configure hands over the settings and starts the plugin's work. It may
 	// block while it connects to what it needs. A failure (usually kind
@@ -145,7 +146,8 @@ type PluginServer interface {
 	// Info says what the plugin is. Called by core before Configure, and by
 	// "roost plugin list" and "config check" on a process that is never
 	// configured: it must not touch anything outside of the process.
-	// The answer is the same for the whole life of the process.
+	// The answer is the same for the whole life of the process, but for
+	// capabilities: core asks again after Configure, which may have taken away those for which nothing is configured.
 	Info(context.Context, *InfoRequest) (*InfoResponse, error)
 	// Configure hands over the settings and starts the plugin's work. It may
 	// block while it connects to what it needs. A failure (usually kind
