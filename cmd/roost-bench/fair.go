@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ type fairFlags struct {
 	dir, binary string
 	messages    int
 	searchers   int
+	load        string
 	clients     int
 	pause       time.Duration
 	duration    time.Duration
@@ -27,8 +29,8 @@ func fairCommand() *cobra.Command {
 	var f fairFlags
 	cmd := &cobra.Command{
 		Use:   "fair",
-		Short: "measure how long others wait while one user searches",
-		Long: "One user runs SEARCH TEXT over a large mailbox from several connections, again and again. Other sessions, of another user,\n" +
+		Short: "measure how long others wait while one user searches, stores flags or copies",
+		Long: "One user runs SEARCH TEXT, STORE or COPY over a large mailbox from several connections, again and again. Other sessions, of another user,\n" +
 			"send NOOP, and LIST, which needs a worker, and measure how long the answers take: without that load, with it, and with it when\n" +
 			"workers are not shared out ([limits] time_slice and user_workers out of reach). Needs root and the package dovecot-imapd.",
 		Args: cobra.NoArgs,
@@ -36,18 +38,35 @@ func fairCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.dir, "dir", "var/bench", "where the store is kept between runs")
 	cmd.Flags().StringVar(&f.binary, "roost", "bin/roost", "the roost binary")
-	cmd.Flags().IntVar(&f.messages, "messages", 10_000, "messages in the mailbox that is searched")
-	cmd.Flags().IntVar(&f.searchers, "searchers", 8, "connections that search")
+	cmd.Flags().IntVar(&f.messages, "messages", 10_000, "messages in the mailbox that the load is about")
+	cmd.Flags().IntVar(&f.searchers, "searchers", 8, "connections of the load")
+	cmd.Flags().StringVar(&f.load, "load", "search", "what they do with all messages: search (TEXT), store (a flag, and take it away again), copy (to a mailbox that is deleted then)")
 	cmd.Flags().IntVar(&f.clients, "clients", 4, "connections of the other user")
 	cmd.Flags().DurationVar(&f.pause, "pause", 5*time.Millisecond, "between two commands of one of these")
 	cmd.Flags().DurationVar(&f.duration, "duration", 5*time.Second, "of each measurement")
 	return cmd
 }
 
+// fairLoads are the commands that connection n sends again and again.
+var fairLoads = map[string]func(n int) []string{
+	"search": func(int) []string { return []string{`SEARCH TEXT "nobody has written this"`} },
+	"store": func(n int) []string {
+		return []string{fmt.Sprintf("STORE 1:* +FLAGS.SILENT (load%d)", n), fmt.Sprintf("STORE 1:* -FLAGS (load%d)", n)}
+	},
+	"copy": func(n int) []string {
+		box := fmt.Sprintf("Copy%d", n)
+		return []string{"COPY 1:* " + box, "DELETE " + box, "CREATE " + box}
+	},
+}
+
 // otherUser is who waits.
 const otherUser = "other"
 
 func runFair(f fairFlags) error {
+	load, ok := fairLoads[f.load]
+	if !ok {
+		return fmt.Errorf("--load %s: search, store or copy", f.load)
+	}
 	dir, err := filepath.Abs(f.dir)
 	if err != nil {
 		return err
@@ -59,13 +78,13 @@ func runFair(f fairFlags) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("| load | command | answers | p50 ms | p99 ms | max ms | searches |\n|---|---|---|---|---|---|---|\n")
+	fmt.Printf("| load | command | answers | p50 ms | p99 ms | max ms | commands of the load |\n|---|---|---|---|---|---|---|\n")
 	for _, c := range []struct {
 		name, limits string
 		searchers    int
 	}{
 		{"none", "", 0},
-		{fmt.Sprintf("%d × SEARCH TEXT of %d messages", f.searchers, f.messages), "", f.searchers},
+		{fmt.Sprintf("%d × %s of %d messages", f.searchers, load(0)[0], f.messages), "", f.searchers},
 		{"the same, workers not shared out", "[limits]\ntime_slice = \"1h\"\nuser_workers = 1000000\n", f.searchers},
 	} {
 		if err := fairCase(f, home, c.name, c.limits, c.searchers); err != nil {
@@ -95,7 +114,7 @@ func fairCase(f fairFlags, home, name, limits string, searchers int) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Stop()) }()
-	load, err := startSearches(r.Addr, searchers)
+	load, err := startLoad(r.Addr, searchers, fairLoads[f.load])
 	if err != nil {
 		return err
 	}
@@ -111,8 +130,8 @@ func fairCase(f fairFlags, home, name, limits string, searchers int) (err error)
 	return load.stop()
 }
 
-// searches are connections that search until they are stopped.
-type searches struct {
+// load is connections that work until they are stopped.
+type load struct {
 	wg      sync.WaitGroup
 	mu      sync.Mutex // guards what follows
 	done    int
@@ -120,51 +139,55 @@ type searches struct {
 	err     error
 }
 
-func startSearches(addr string, n int) (*searches, error) {
-	s := new(searches)
-	for range n {
+func startLoad(addr string, n int, commands func(n int) []string) (*load, error) {
+	l := new(load)
+	for i := range n {
 		c, err := rig.Login(addr, benchUser)
 		if err == nil {
 			_, err = c.Drain("SELECT %s", bigBox)
 		}
-		if err != nil {
-			return nil, errors.Join(err, s.stop())
+		list := commands(i)
+		if err == nil && strings.HasPrefix(list[len(list)-1], "CREATE") {
+			_, err = c.Drain("%s", list[len(list)-1])
 		}
-		s.wg.Add(1)
-		go s.run(c) // stop waits for it
+		if err != nil {
+			return nil, errors.Join(err, l.stop())
+		}
+		l.wg.Add(1)
+		go l.run(c, list) // stop waits for it
 	}
-	return s, nil
+	return l, nil
 }
 
-func (s *searches) run(c *rig.Client) {
-	defer s.wg.Done()
+func (l *load) run(c *rig.Client, commands []string) {
+	defer l.wg.Done()
 	defer c.Close()
-	for {
-		_, err := c.Drain("SEARCH TEXT %q", "nobody has written this")
-		s.mu.Lock()
-		s.done++
-		s.err = errors.Join(s.err, err)
-		end := s.stopped || err != nil
-		s.mu.Unlock()
+	for n := 0; ; n++ {
+		_, err := c.Drain("%s", commands[n%len(commands)])
+		l.mu.Lock()
+		l.done++
+		l.err = errors.Join(l.err, err)
+		end := l.stopped || err != nil
+		l.mu.Unlock()
 		if end {
 			return
 		}
 	}
 }
 
-func (s *searches) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.done
+func (l *load) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.done
 }
 
-// stop lets the searches that run end.
-func (s *searches) stop() error {
-	s.mu.Lock()
-	s.stopped = true
-	s.mu.Unlock()
-	s.wg.Wait()
-	return s.err
+// stop lets the commands that run end.
+func (l *load) stop() error {
+	l.mu.Lock()
+	l.stopped = true
+	l.mu.Unlock()
+	l.wg.Wait()
+	return l.err
 }
 
 // askOften sends a command from all clients, and returns how long each answer took.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/roostmail/roost/core/backend"
 )
@@ -26,6 +27,7 @@ func wantOK(t *testing.T, c *conn, cmd string) {
 func TestAnsweredAsleep(t *testing.T) {
 	cfg := testConfig()
 	cfg.Mailboxes.Warm = 0 // asleep when no command runs
+	cfg.IdleKeepalive = time.Second
 	srv := startServer(t, cfg, true)
 	inbox := srv.store.Create("demo", "", "INBOX")
 	for range 3 {
@@ -40,19 +42,20 @@ func TestAnsweredAsleep(t *testing.T) {
 		if s := boxes.Stats(); s.Mailboxes != 1 || s.Open != 0 {
 			t.Fatalf("round %d: the mailbox does not sleep: %+v", round, s)
 		}
-		calls, ran := callsOf(srv.store), srv.engine.Stats().Run
+		calls, jobs := callsOf(srv.store), srv.engine.Stats().Jobs
 		for _, cmd := range []string{"NOOP", "CHECK", "CAPABILITY", "ID NIL", "ENABLE CONDSTORE", "NAMESPACE", "STATUS INBOX (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)"} {
 			run(cmd)
 		}
 		c.send([]byte("i IDLE\r\n"))
 		c.want("+ idling")
+		c.want("* OK Still here")
 		c.send([]byte("DONE\r\n"))
 		c.want("i OK IDLE completed.")
 		if now := callsOf(srv.store); !slices.Equal(now, calls) {
 			t.Errorf("round %d: calls of storage %v, before %v", round, now, calls)
 		}
-		if n := srv.engine.Stats().Run - ran; n != 0 {
-			t.Errorf("round %d: %d commands on a worker", round, n)
+		if n := srv.engine.Stats().Jobs - jobs; n != 0 {
+			t.Errorf("round %d: %d jobs for a worker", round, n)
 		}
 		if s := boxes.Stats(); s.Woken != uint64(round) {
 			t.Errorf("round %d: woken %d times", round, s.Woken)
@@ -65,6 +68,16 @@ func TestAnsweredAsleep(t *testing.T) {
 	srv.poll()
 	c.want("* 4 EXISTS")
 	c.want("* 4 RECENT")
+	c.send([]byte("DONE\r\n"))
+	c.want("j OK IDLE completed.")
+	wait(t, "the mailbox sleeps", func() bool { return boxes.Stats().Open == 0 })
+	calls, before := callsOf(srv.store), srv.engine.Stats()
+	c.send([]byte("k LOGOUT\r\n"))
+	c.want("* BYE Logging out")
+	c.want("k OK LOGOUT completed.")
+	if now := srv.engine.Stats(); now.Jobs != before.Jobs || now.Quick != before.Quick+1 || !slices.Equal(calls, callsOf(srv.store)) || boxes.Stats().Open != 0 {
+		t.Errorf("LOGOUT: %+v, before %+v", now, before)
+	}
 }
 
 // TestExtensionsAsleep: a session with QRESYNC and a saved search result sleeps, answers from its record, and goes on where it was.

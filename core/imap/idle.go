@@ -80,10 +80,14 @@ func (r *request) idleUpdate() {
 	}
 }
 
-// keepIdle sends a line so that neither the client nor a NAT in between gives
-// the connection up, and looks for a change that could not be fetched before.
-func (srv *Server) keepIdle(ctx context.Context, s *session.Session) {
+// keepAlive sends a line so that neither the client nor a NAT in between gives the connection up.
+func (srv *Server) keepAlive(s *session.Session) {
 	s.SetDeadline(srv.cfg.IdleKeepalive)
 	s.WriteString("* OK Still here\r\n")
+}
+
+// keepIdle is keepAlive, and looks for a change that could not be fetched before.
+func (srv *Server) keepIdle(ctx context.Context, s *session.Session) {
+	srv.keepAlive(s)
 	srv.Event(ctx, s)
 }

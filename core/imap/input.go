@@ -114,6 +114,21 @@ func trimLine(line []byte) []byte {
 	return line
 }
 
+// QuickTimeout implements session.Protocol: what keeps a session that sleeps on.
+func (srv *Server) QuickTimeout(s *session.Session) bool {
+	switch st := s.State(); {
+	case st.Flags&flagDelayed != 0 || st.Proto == stateNotAuthenticated:
+		return false
+	case st.Flags&flagIdle != 0:
+		if srv.EventWanted(s) {
+			return false
+		}
+		srv.keepAlive(s)
+		return true
+	}
+	return srv.stays(s)
+}
+
 // Timeout implements session.Protocol.
 func (srv *Server) Timeout(ctx context.Context, s *session.Session) {
 	st := s.State()
@@ -125,14 +140,19 @@ func (srv *Server) Timeout(ctx context.Context, s *session.Session) {
 		srv.bye(s, "Not logged in for too long ("+limitLoginTimeout+").")
 	case st.Flags&flagIdle != 0:
 		srv.keepIdle(ctx, s)
-	default:
-		// The deadline is not moved by each command: see how much of it is left.
-		if left := srv.cfg.Autologout - sinceReceived(s); left > 0 {
-			s.SetDeadline(left)
-			return
-		}
+	case !srv.stays(s):
 		srv.bye(s, "Disconnected for inactivity.") // RFC 3501 §5.4
 	}
+}
+
+// stays sets the session's deadline anew if there is something left of it, since it is not moved by each command.
+func (srv *Server) stays(s *session.Session) bool {
+	left := srv.cfg.Autologout - sinceReceived(s)
+	if left <= 0 {
+		return false
+	}
+	s.SetDeadline(left)
+	return true
 }
 
 func (srv *Server) bye(s *session.Session, text string) {

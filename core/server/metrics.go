@@ -56,6 +56,7 @@ var figures = []figure{
 	{"sessions_accepted_total", "Connections that became sessions.", true, func(f stats) float64 { return float64(f.engine.Accepted) }},
 	{"commands_quick_total", "Commands answered from the session's record.", true, func(f stats) float64 { return float64(f.engine.Quick) }},
 	{"commands_run_total", "Commands run by a worker.", true, func(f stats) float64 { return float64(f.engine.Run) }},
+	{"worker_jobs_total", "Commands, literals, events and timeouts that a worker dealt with.", true, func(f stats) float64 { return float64(f.engine.Jobs) }},
 	{"tls_handshakes_failed_total", "TLS handshakes that failed.", true, func(f stats) float64 { return float64(f.engine.HandshakesFailed) }},
 	{"refused_sessions_total", "Connections refused by [limits] max_sessions.", true, func(f stats) float64 { return float64(f.engine.RefusedSessions) }},
 	{"refused_address_sessions_total", "Connections refused by [limits] address_sessions.", true, func(f stats) float64 { return float64(f.engine.RefusedAddress) }},

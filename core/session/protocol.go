@@ -55,8 +55,11 @@ type Protocol interface {
 	// worker). It lets the engine skip sleeping sessions that only learn of changes at their next command.
 	EventWanted(s *Session) bool
 
-	// Timeout is called when the session's deadline (SetDeadline) has passed and it is not in a command.
-	// A session that shall end calls Close.
+	// QuickTimeout is called when the session's deadline (SetDeadline) has passed and it is not in a command, if it can be dealt
+	// with from the record alone (loop). false: nothing was written or changed, and Timeout is called.
+	QuickTimeout(s *Session) bool
+
+	// Timeout is QuickTimeout on a worker. A session that shall end calls Close.
 	Timeout(ctx context.Context, s *Session)
 
 	// Refuse is called for input that is no command: a line, literal or command that is

@@ -54,6 +54,7 @@ type Stats struct {
 	Accepted         uint64 // connections that became sessions
 	Quick            uint64 // commands answered from the record
 	Run              uint64 // commands run by a worker
+	Jobs             uint64 // commands, literals, events and timeouts that a worker dealt with
 	HandshakesFailed uint64 // by error or [limits] handshake_timeout
 	RefusedSessions  uint64 // connections turned away by [limits] max_sessions
 	RefusedAddress   uint64 // … by [limits] address_sessions
@@ -75,8 +76,8 @@ type Stats struct {
 
 // counts are the engine's counters.
 type counts struct {
-	accepted, quick, run, restored, badStreams atomic.Uint64
-	lost                                       [losses]atomic.Uint64
+	accepted, quick, run, jobs, restored, badStreams atomic.Uint64
+	lost                                             [losses]atomic.Uint64
 }
 
 // refusals count what was refused, and write log lines, at most one per kind and second.
@@ -143,6 +144,7 @@ func (e *Engine) Stats() Stats {
 		Accepted:         e.counts.accepted.Load(),
 		Quick:            e.counts.quick.Load(),
 		Run:              e.counts.run.Load(),
+		Jobs:             e.counts.jobs.Load(),
 		HandshakesFailed: e.refusals.handshakes.n.Load(),
 		RefusedSessions:  e.refusals.sessions.n.Load(),
 		RefusedAddress:   e.refusals.address.n.Load(),

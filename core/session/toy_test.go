@@ -280,6 +280,8 @@ func (t *toy) Event(ctx context.Context, s *Session) {
 
 func (t *toy) EventWanted(s *Session) bool { return t.wanted.Load() }
 
+func (t *toy) QuickTimeout(*Session) bool { return false }
+
 func (t *toy) Timeout(ctx context.Context, s *Session) {
 	s.WriteString("timeout\r\n")
 	if s.r.mode == ModeHold {

@@ -198,10 +198,17 @@ func (s *Session) timer() (more bool, v verdict) {
 	if s.expired() {
 		return true, 0
 	}
-	if d := s.r.deadline; d == 0 || s.e.seconds() < d {
+	d := s.r.deadline
+	if d == 0 || s.e.seconds() < d {
 		s.r.todo &^= todoTimer
 		return true, 0
 	}
+	s.r.deadline = 0
+	if s.e.p.QuickTimeout(s) {
+		s.r.todo &^= todoTimer
+		return true, 0
+	}
+	s.r.deadline = d
 	return s.job(todoTimer, func(ctx context.Context) {
 		s.r.deadline = 0
 		s.e.p.Timeout(ctx, s)
@@ -214,6 +221,7 @@ func (s *Session) job(what flags, call func(ctx context.Context)) (more bool, v 
 		return false, turnWorker
 	}
 	s.jobs++
+	s.e.counts.jobs.Add(1)
 	s.r.todo &^= what
 	s.giveInflater() // the call may take long
 	ctx := s.e.tasks.begin(s.slot, s.w)
