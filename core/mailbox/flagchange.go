@@ -80,6 +80,9 @@ func (m *Mailbox) Flagged(from, to uint64) (uids []uint32, ok bool) {
 		return nil, false
 	}
 	for _, d := range m.journal.between(from, to) {
+		if d.all {
+			return nil, false
+		}
 		uids = append(uids, d.flagged...)
 	}
 	slices.Sort(uids)

@@ -48,10 +48,23 @@ func (j *journal) unpin(version uint64) {
 	}
 }
 
-// trim drops what no session needs, then what exceeds the limit.
+// trim drops what no session needs. If there is more than the limit, it forgets which messages' flags changed, oldest first, and then
+// whole steps, whose sessions can not go on.
 func (j *journal) trim() {
+	j.drop(func(n, _ int) bool { return j.pins[n] == 0 })
+	for _, d := range j.deltas {
+		if j.bytes <= j.limit {
+			return
+		}
+		j.bytes -= d.coarsen()
+	}
+	j.drop(func(n, bytes int) bool { return j.pins[n] == 0 || bytes > j.limit })
+}
+
+// drop drops the oldest steps, as long as useless says so of number n, with so many bytes from there on.
+func (j *journal) drop(useless func(n, bytes int) bool) {
 	n, bytes := 0, j.bytes
-	for n < len(j.deltas) && (j.pins[n] == 0 || bytes > j.limit) {
+	for n < len(j.deltas) && useless(n, bytes) {
 		bytes -= j.deltas[n].size()
 		n++
 	}

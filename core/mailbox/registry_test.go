@@ -315,6 +315,38 @@ func TestHistoryBeyondTheLimitIsGone(t *testing.T) {
 	m.Close(v.Version)
 }
 
+// TestManyFlagChangesEndNoSession: which flags changed may be forgotten, for then all can be told. What was expunged may not.
+func TestManyFlagChangesEndNoSession(t *testing.T) {
+	const n = 2000
+	f := newFixture(t, true, mailbox.Config{JournalBytes: 2 * 4 * n})
+	for range n {
+		f.inbox.Append("x", 0)
+	}
+	m, v := f.open()
+	for round := range 5 {
+		for uid := range n {
+			f.inbox.SetFlags(imapUID(uint32(uid+1)), [...]uint8{backend.FlagSeen, 0}[round%2])
+		}
+		if round == 2 {
+			f.inbox.Expunge(7)
+		}
+		f.refresh(m)
+	}
+	u, err := m.Catchup(v.Version, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(u.Expunged, []mailbox.SeqNum{7}) || len(u.Changed) != n-1 || u.Changed[6].Seq != 8 || u.Changed[6].FlagsSame {
+		t.Errorf("expunged %v, %d changed", u.Expunged, len(u.Changed))
+	}
+	if _, ok := m.Flagged(v.Version, m.Current().Version); ok {
+		t.Error("it is said to be known which flags changed")
+	}
+	if u, err := m.Catchup(v.Version, true); err != nil || len(u.Expunged) != 0 || len(u.Changed) != n {
+		t.Errorf("before the EXPUNGE: %v", err)
+	}
+}
+
 func TestJournalIsTrimmedToTheOldestSession(t *testing.T) {
 	f := newFixture(t, false, mailbox.Config{JournalBytes: 1 << 20})
 	m, a := f.open()

@@ -83,7 +83,7 @@ func (r *Registry) getExtra(e *entry) (extra, error) {
 func (m *Mailbox) savedSteps() []savedStep {
 	steps := make([]savedStep, 0, len(m.journal.deltas))
 	for i, d := range m.journal.deltas {
-		s := savedStep{pins: m.journal.pins[i], limits: d.limits, flagged: d.flagged, touched: d.touched}
+		s := savedStep{pins: m.journal.pins[i], limits: d.limits, flagged: d.flagged, touched: d.touched, all: d.all}
 		for _, rec := range d.expunged {
 			f := m.table.latest(rec.flags)
 			s.expunged = append(s.expunged, savedMessage{rec.uid, f.System, f.Keywords, rec.modseq})
@@ -115,7 +115,7 @@ func (r *Registry) restore(m *Mailbox) {
 	m.journal = newJournal(version-uint64(len(x.steps)), r.cfg.JournalBytes)
 	m.journal.pins = m.journal.pins[:0]
 	for _, s := range x.steps {
-		d := &delta{limits: s.limits, flagged: s.flagged, touched: s.touched}
+		d := &delta{limits: s.limits, flagged: s.flagged, touched: s.touched, all: s.all}
 		for _, msg := range s.expunged {
 			d.expunged = append(d.expunged, record{msg.uid, m.table.intern(msg.system, msg.keywords), msg.modseq})
 		}

@@ -13,7 +13,7 @@ import (
 // What does not fit an entry, or most mailboxes do not have, is in its extra, a blob. Numbers are uvarints but for
 // owners, which are 8 bytes, little-endian.
 //
-//	1 byte      version 1
+//	1 byte      version 2
 //	n, bytes    position; n = 0 if it is in the entry
 //	n           claims: first, next - first, owner
 //	n           keywords: length and bytes of the names, if there are steps
@@ -22,7 +22,8 @@ import (
 //	              n  expunged: UID - the one before, system flags, n words of keywords, words, modseq
 //	              n  flagged: UID - the one before
 //	              n  touched: UID - the one before
-const extraVersion = 1
+//	              1  1 = any may have been flagged or touched, else 0
+const extraVersion = 2
 
 var errExtra = errors.New("mailbox: damaged record")
 
@@ -40,6 +41,7 @@ type savedStep struct {
 	limits           limits
 	expunged         []savedMessage
 	flagged, touched []uint32
+	all              bool
 }
 
 // savedMessage is an expunged message.
@@ -90,7 +92,11 @@ func (s *savedStep) append(b []byte) []byte {
 		b = binary.AppendUvarint(b, m.modseq)
 		before = m.uid
 	}
-	return appendUIDs(appendUIDs(b, s.flagged), s.touched)
+	b = appendUIDs(appendUIDs(b, s.flagged), s.touched)
+	if s.all {
+		return append(b, 1)
+	}
+	return append(b, 0)
 }
 
 func appendUIDs(b []byte, uids []uint32) []byte {
@@ -216,6 +222,13 @@ func (d *savedDecoder) step() savedStep {
 		before = m.uid
 	}
 	s.flagged, s.touched = d.uids(), d.uids()
+	switch d.byte() {
+	case 0:
+	case 1:
+		s.all = true
+	default:
+		d.fail()
+	}
 	return s
 }
 

@@ -14,6 +14,7 @@ func sampleExtra() extra {
 		steps: []savedStep{
 			{pins: 2, limits: limits{uidNext: 9, firstRecent: 3, highestModSeq: 1 << 60, keywords: 1},
 				expunged: []savedMessage{{uid: 1, system: 8, modseq: 4}, {uid: 4, keywords: []uint64{1, 2}, modseq: 5}}, flagged: []uint32{2, 3}, touched: []uint32{8}},
+			{limits: limits{uidNext: 10}, all: true},
 			{limits: limits{uidNext: 10}},
 		},
 	}

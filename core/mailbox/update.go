@@ -31,7 +31,9 @@ func (u *Update) NewKeywords() bool { return len(u.To.Keywords) != len(u.From.Ke
 func makeUpdate(from, to *View, steps []*delta) *Update {
 	u := &Update{From: from, To: to}
 	var flagged, touched []uint32
+	all := false
 	for _, d := range steps {
+		all = all || d.all
 		for _, r := range d.expunged {
 			if seq := from.Seq(imap.UID(r.uid)); seq != 0 {
 				u.Expunged = append(u.Expunged, seq)
@@ -41,6 +43,9 @@ func makeUpdate(from, to *View, steps []*delta) *Update {
 		touched = append(touched, d.touched...)
 	}
 	slices.Sort(u.Expunged)
+	if all { // which ones is not known any more: a client may be told what it knows
+		flagged = to.UIDsOf(to.All())
+	}
 	uids := append(append([]uint32(nil), flagged...), touched...)
 	slices.Sort(flagged)
 	slices.Sort(uids)
