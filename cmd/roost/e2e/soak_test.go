@@ -73,3 +73,13 @@ func TestSoakHandedOn(t *testing.T) {
 	d := startDovecot(t, rig.DovecotOptions{Home: home})
 	judge(t, l, d, startRoost(t, rig.RoostOptions{Home: home, Users: []string{storeUser}}))
 }
+
+// TestSoakContradictions is TestContradictions for longer: each way at the same time as the others.
+func TestSoakContradictions(t *testing.T) {
+	for _, w := range checkedWays {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			w.check(t, seed(), soak(t))
+		})
+	}
+}
