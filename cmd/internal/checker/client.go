@@ -71,6 +71,14 @@ func (c *client) connect() error {
 			return err
 		}
 	}
+	if c.server.Judged && c.rng.IntN(5) == 0 && slices.Contains(c.server.capabilities, "NOTIFY") {
+		cmd := &command{name: "NOTIFY", text: "NOTIFY SET (SELECTED (MessageNew MessageExpunge FlagChange))"}
+		if answer, err := c.run(cmd); err != nil {
+			return err
+		} else if strings.HasPrefix(answer, "OK") {
+			c.m.notify = true
+		}
+	}
 	return c.choose()
 }
 

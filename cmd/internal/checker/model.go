@@ -12,7 +12,7 @@ import (
 // model is what one connection knows of its selected mailbox.
 type model struct {
 	condstore, qresync, rev2, uidOnly bool // enabled
-	notify                            bool // the mailbox is told of at any time (RFC 5465)
+	notify                            bool // the mailbox is told of at any time (RFC 5465 §5.1)
 
 	mailbox            string // "" = none is selected
 	readOnly           bool
@@ -60,6 +60,7 @@ type command struct {
 	final       string
 	newModSeq   []message       // a higher modseq of each must be told
 	seen        map[string]bool // untagged responses of SELECT by name
+	opened      bool            // of SELECT: what comes is of the new mailbox
 	vanishedOld bool            // VANISHED (EARLIER) may come
 }
 
@@ -85,7 +86,8 @@ func (m *model) begin() {
 		return
 	}
 	c := m.queue[0]
-	c.since, m.cmdHighest, m.cmdMax = m.tick, 0, 0
+	m.position() // of what has come since the last answer
+	c.since = m.tick
 	if c.name == "SEARCH" {
 		c.before = slices.Clone(m.msgs)
 	}
@@ -100,6 +102,7 @@ func (m *model) begin() {
 // open forgets the mailbox that was selected.
 func (m *model) open(c *command) {
 	m.forget()
+	c.opened = true
 	m.mailbox, m.readOnly = c.mailbox, c.name == "EXAMINE"
 }
 
@@ -122,7 +125,7 @@ func (m *model) current() *command {
 
 func (m *model) selecting() bool {
 	c := m.current()
-	return c != nil && c.seen != nil && m.mailbox != ""
+	return c != nil && c.opened
 }
 
 // take takes a response in. The error is a contradiction.
@@ -296,6 +299,9 @@ func (m *model) confuse(i int) {
 			m.msgs[i].gone = true // for who still points at it
 			m.msgs[i] = &message{tick: m.tick}
 		}
+	}
+	for _, c := range m.queue {
+		c.any = true // its targets may be among them
 	}
 }
 

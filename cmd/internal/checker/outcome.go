@@ -101,6 +101,8 @@ func (m *model) didStore(c *command) error {
 			if !c.store.conditional {
 				return fmt.Errorf("MODIFIED without UNCHANGEDSINCE (RFC 7162 §3.1.3)")
 			}
+		case told && c.store.silent && m.notify: // before it, or after it
+			msg.known = false
 		case told:
 		case !c.store.silent:
 			m.mustGo = append(m.mustGo, msg)
@@ -152,7 +154,7 @@ func (m *model) copied(c *command) error {
 		}
 		for _, uid := range from {
 			i := slices.IndexFunc(c.targets, func(msg *message) bool { return msg.uid == uid || msg.uid == 0 })
-			if i < 0 {
+			if i < 0 && !c.any && !m.notify {
 				return fmt.Errorf("COPYUID of UID %d, which nobody has asked for", uid)
 			}
 			if c.name == "MOVE" && m.indexOf(uid) >= 0 {

@@ -145,7 +145,7 @@ func rest(cfg *Config, clients []*client) error {
 			first = c
 		case c.server.Judged || first.server.Judged:
 			if what := differ(first.m, c.m); what != "" {
-				return c.contradiction(fmt.Errorf("%s and %s differ at rest: %s\n%s:\n%s\n%s:", first.name, c.name, what, first.name, first.trace.String(), c.name))
+				return errors.Join(first.contradiction(fmt.Errorf("%s and %s differ at rest: %s", first.name, c.name, what)), c.contradiction(errors.New("the other one")))
 			}
 		}
 	}

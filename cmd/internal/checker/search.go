@@ -53,6 +53,9 @@ func (m *model) searched(c *command) error {
 	}
 	var sure []uint32 // what must have been found
 	var perhaps []uint32
+	if len(m.msgs) > 0 && m.notify && !slices.Contains(c.before, m.msgs[len(m.msgs)-1]) {
+		return nil // new messages were told of before it, or after it
+	}
 	for i, msg := range c.before {
 		n := uint32(i + 1)
 		if c.uid {

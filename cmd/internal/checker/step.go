@@ -69,7 +69,7 @@ func (c *client) leave() error {
 
 // everything is a FETCH of all messages.
 func (c *client) everything(items string) *command {
-	cmd := &command{name: "FETCH", uid: true, text: "UID FETCH 1:* (" + items + ")", targets: slices.Clone(c.m.msgs), items: append([]string{"UID"}, strings.Fields(items)...)}
+	cmd := &command{name: "FETCH", uid: true, any: true, text: "UID FETCH 1:* (" + items + ")", targets: slices.Clone(c.m.msgs), items: append([]string{"UID"}, strings.Fields(items)...)}
 	if c.m.uidOnly {
 		cmd.items = cmd.items[1:]
 	}
@@ -171,7 +171,7 @@ func (c *client) fetch(safe bool) *command {
 		items = fetchItems[1]
 	}
 	set, targets := c.set(uid, safe)
-	cmd := &command{name: "FETCH", uid: uid, targets: targets, text: verb("FETCH", uid) + " " + set + " (" + strings.Join(items, " ") + ")"}
+	cmd := &command{name: "FETCH", uid: uid, targets: targets, any: set == "1:*", text: verb("FETCH", uid) + " " + set + " (" + strings.Join(items, " ") + ")"}
 	for _, item := range items {
 		cmd.items = append(cmd.items, strings.ReplaceAll(item, ".PEEK", ""))
 	}
