@@ -17,6 +17,7 @@ setpriv util-linux
 script bsdutils
 /usr/lib/postgresql postgresql
 mariadbd mariadb-server
+/usr/sbin/slapd slapd
 gcc gcc
 /usr/include/stdlib.h libc6-dev
 '

@@ -30,10 +30,10 @@ func (e *VariableError) Error() string {
 // Expand replaces the variables of a template, in the syntax of Dovecot 2.3
 // (%[width][modifiers]x with the modifiers L, U and T, and %{name}) or 2.4 (%{name | lower | upper}).
 // %% is a percent sign. What it does not know is a *VariableError: no login goes on with half of a value.
-func (v Vars) Expand(template string) (string, error) { return v.expandWith(template, nil) }
+func (v Vars) Expand(template string) (string, error) { return v.ExpandWith(template, nil) }
 
-// expandWith gives each value through fix, if there is one.
-func (v Vars) expandWith(template string, fix func(string) string) (string, error) {
+// ExpandWith is Expand with each value changed by fix, which escapes it for the place where it ends up; nil = as it is.
+func (v Vars) ExpandWith(template string, fix func(string) string) (string, error) {
 	var out strings.Builder
 	rest := template
 	for {
@@ -162,7 +162,7 @@ func applyFilters(value, filters string) (out, reason string) {
 // ExpandPath expands the path of a file. A '/' in a value becomes '|', as in Dovecot, and
 // ok is false if the values add an element "." or "..": no login name leads to another directory.
 func (v Vars) ExpandPath(template string) (path string, ok bool, err error) {
-	path, err = v.expandWith(template, func(value string) string {
+	path, err = v.ExpandWith(template, func(value string) string {
 		return strings.NewReplacer("/", "|", "\x00", "").Replace(value)
 	})
 	if err != nil {

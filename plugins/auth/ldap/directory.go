@@ -1,0 +1,167 @@
+package ldap
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
+// directory is the connections to the directory. It is safe for concurrent use.
+type directory struct {
+	opts *options
+	turn chan struct{} // one element for each bind under way
+
+	mu     sync.Mutex
+	search *ldap.Conn   // bound as opts.dn; nil = none yet
+	idle   []*ldap.Conn // for binds
+	closed bool
+}
+
+func newDirectory(o *options) *directory {
+	return &directory{opts: o, turn: make(chan struct{}, o.connections)}
+}
+
+// dial connects to the first server that answers.
+func (d *directory) dial() (*ldap.Conn, error) {
+	var failures []error
+	for _, uri := range d.opts.uris {
+		c, err := ldap.DialURL(uri, ldap.DialWithDialer(d.opts.dialer()), ldap.DialWithTLSConfig(d.opts.tlsFor(uri)))
+		if err == nil {
+			c.SetTimeout(d.opts.timeout)
+			if d.opts.startTLS && strings.HasPrefix(uri, "ldap:") {
+				err = c.StartTLS(d.opts.tlsFor(uri))
+			}
+			if err == nil {
+				return c, nil
+			}
+			c.Close()
+		}
+		failures = append(failures, fmt.Errorf("%s: %w", uri, err))
+	}
+	return nil, errors.Join(failures...)
+}
+
+// searcher returns the connection for searches; fresh asks for a new one in place of old.
+func (d *directory) searcher(old *ldap.Conn) (*ldap.Conn, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, errors.New("closed")
+	}
+	if d.search != nil && d.search != old && !d.search.IsClosing() {
+		return d.search, nil
+	}
+	if d.search != nil {
+		d.search.Close()
+		d.search = nil
+	}
+	c, err := d.dial()
+	if err != nil {
+		return nil, err
+	}
+	if d.opts.dn != "" {
+		if err := c.Bind(d.opts.dn, d.opts.password); err != nil {
+			c.Close()
+			return nil, fmt.Errorf("bind as %s: %w", d.opts.dn, err)
+		}
+	}
+	d.search = c
+	return c, nil
+}
+
+// find returns the only entry that a search finds; nil = there is none.
+func (d *directory) find(base, filter string, attributes []string) (*ldap.Entry, error) {
+	request := ldap.NewSearchRequest(base, d.opts.scope, ldap.NeverDerefAliases, 2, int(d.opts.timeout.Seconds()), false, filter, attributes, nil)
+	var c *ldap.Conn
+	for try := 0; ; try++ {
+		var err error
+		if c, err = d.searcher(c); err != nil {
+			return nil, err
+		}
+		result, err := c.Search(request)
+		switch {
+		case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
+			return nil, nil
+		case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) || err == nil && len(result.Entries) > 1:
+			return nil, errMany
+		case err == nil && len(result.Entries) == 0:
+			return nil, nil
+		case err == nil:
+			return result.Entries[0], nil
+		case try > 0 || !lost(err):
+			return nil, err
+		}
+	}
+}
+
+var errMany = errors.New("the filter finds more than one entry")
+
+// lost reports whether an error is the connection's and not the directory's, whose result codes are below those of the library.
+func lost(err error) bool {
+	var e *ldap.Error
+	return !errors.As(err, &e) || e.ResultCode >= ldap.ErrorNetwork
+}
+
+// bind reports whether a password is that of an entry.
+func (d *directory) bind(dn, password string) (bool, error) {
+	if password == "" || dn == "" { // RFC 4513 §5.1.2: it would succeed
+		return false, nil
+	}
+	d.turn <- struct{}{}
+	defer func() { <-d.turn }()
+	for {
+		c, fresh, err := d.binder()
+		if err != nil {
+			return false, err
+		}
+		err = c.Bind(dn, password)
+		switch {
+		case err == nil || ldap.IsErrorAnyOf(err, ldap.LDAPResultInvalidCredentials, ldap.LDAPResultNoSuchObject, ldap.LDAPResultInvalidDNSyntax, ldap.LDAPResultInappropriateAuthentication):
+			d.putBack(c)
+			return err == nil, nil
+		case fresh || !lost(err):
+			c.Close()
+			return false, err
+		}
+		c.Close()
+	}
+}
+
+// binder returns a connection for one bind; fresh = it has just been made.
+func (d *directory) binder() (c *ldap.Conn, fresh bool, err error) {
+	d.mu.Lock()
+	if n := len(d.idle); n > 0 {
+		c, d.idle = d.idle[n-1], d.idle[:n-1]
+	}
+	d.mu.Unlock()
+	if c != nil && !c.IsClosing() {
+		return c, false, nil
+	}
+	c, err = d.dial()
+	return c, true, err
+}
+
+func (d *directory) putBack(c *ldap.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		c.Close()
+		return
+	}
+	d.idle = append(d.idle, c)
+}
+
+func (d *directory) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	for _, c := range append(d.idle, d.search) {
+		if c != nil {
+			c.Close()
+		}
+	}
+	d.idle, d.search = nil, nil
+}

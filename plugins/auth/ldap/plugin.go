@@ -1,0 +1,162 @@
+package ldap
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/plugins/sdk/authdb"
+)
+
+// Version of the plugin, semver.
+const Version = "0.1.0"
+
+// Plugin is the auth plugin. Its zero value is not usable: see New.
+type Plugin struct {
+	*authdb.DB // after Configure
+	log        *slog.Logger
+	opts       options
+	directory  *directory
+}
+
+var (
+	_ backend.Auth       = (*Plugin)(nil)
+	_ backend.UserLookup = (*Plugin)(nil)
+	_ backend.SASL       = (*Plugin)(nil)
+)
+
+// New returns a plugin that has to be configured before use.
+func New(log *slog.Logger) *Plugin { return &Plugin{log: log} }
+
+// Info describes the plugin.
+func (p *Plugin) Info() backend.Info {
+	return backend.Info{
+		Kind:         backend.KindAuth,
+		Name:         "ldap",
+		Version:      Version,
+		Description:  "users from an LDAP directory, by search or bind, as Dovecot asks it",
+		Capabilities: authdb.Capabilities(),
+		Options:      optionList,
+	}
+}
+
+// Configure does not connect: a directory that is down makes the plugin unhealthy, and logins unavailable, until it is back.
+func (p *Plugin) Configure(_ context.Context, c backend.Config) error {
+	opts, common, err := parseOptions(c)
+	if err != nil {
+		return err
+	}
+	p.opts = opts
+	p.directory = newDirectory(&p.opts)
+	p.DB = authdb.New(p.log, common, p, nil)
+	return nil
+}
+
+// Health connects, if there is no connection, and binds as the one who searches.
+func (p *Plugin) Health(context.Context) error {
+	if _, err := p.directory.searcher(nil); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// Close ends the connections.
+func (p *Plugin) Close() error {
+	if p.directory != nil {
+		p.directory.close()
+	}
+	return nil
+}
+
+// Find implements authdb.Source.
+func (p *Plugin) Find(_ context.Context, name string, v authdb.Vars) (authdb.Entry, error) {
+	e := authdb.Entry{Where: "pass_filter"}
+	dn := ""
+	if p.opts.userDN != "" {
+		var err error
+		if dn, err = v.ExpandWith(p.opts.userDN, ldap.EscapeDN); err != nil {
+			return e, internal(err)
+		}
+		e.Found = true
+	} else {
+		found, list, err := p.ask(p.opts.passFilter, p.opts.passAttrs, v)
+		if err != nil || found == nil {
+			return e, err
+		}
+		e.Found, dn = true, found.DN
+		for _, f := range list {
+			if f.Key == "password" {
+				e.Password = f.Value
+			} else {
+				e.Fields = append(e.Fields, f)
+			}
+		}
+	}
+	if p.opts.authBind {
+		e.Password = ""
+		e.Verify = func(_ context.Context, password string) (bool, error) {
+			ok, err := p.directory.bind(dn, password)
+			if err != nil {
+				return false, unavailable(err)
+			}
+			return ok, nil
+		}
+	}
+	if p.opts.userFilter == "" {
+		return e, nil
+	}
+	found, list, err := p.ask(p.opts.userFilter, p.opts.userAttrs, v)
+	if err != nil {
+		return authdb.Entry{}, err
+	}
+	if found == nil && p.opts.userDN != "" { // nobody has looked whether the user exists
+		return authdb.Entry{}, nil
+	}
+	if found == nil {
+		e.Err = errors.New("user_filter finds no entry for a user of pass_filter")
+	}
+	e.UserDB = map[string]string{}
+	for _, f := range list {
+		e.UserDB[f.Key] = f.Value
+	}
+	return e, nil
+}
+
+// ask returns the entry that a filter finds, and its fields; nil = there is none.
+func (p *Plugin) ask(filter string, attrs []attr, v authdb.Vars) (*ldap.Entry, []authdb.Field, error) {
+	filter, err := v.ExpandWith(filter, ldap.EscapeFilter)
+	if err != nil {
+		return nil, nil, internal(err)
+	}
+	base, err := v.ExpandWith(p.opts.base, ldap.EscapeDN)
+	if err != nil {
+		return nil, nil, internal(err)
+	}
+	e, err := p.directory.find(base, filter, names(attrs))
+	if errors.Is(err, errMany) {
+		p.log.Error("filter finds more than one entry: nobody is let in", "filter", filter)
+	}
+	if err != nil {
+		return nil, nil, unavailable(err)
+	}
+	if e == nil {
+		return nil, nil, nil
+	}
+	list, err := fields(attrs, e, v)
+	if err != nil {
+		return nil, nil, internal(err)
+	}
+	return e, list, nil
+}
+
+// unavailable is for a question that the directory has not answered.
+func unavailable(err error) error {
+	return &backend.Error{Kind: backend.KindUnavailable, Message: "the user directory can not be reached", Detail: err.Error(), Cause: err}
+}
+
+func internal(err error) error {
+	return &backend.Error{Kind: backend.KindInternal, Detail: err.Error(), Cause: err}
+}
