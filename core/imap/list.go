@@ -191,9 +191,9 @@ func (r *request) list(o *listOptions) error {
 }
 
 // listRoot answers the empty pattern, which asks for the separator and the root
-// of the reference (RFC 3501 §6.3.8). The extended form has no such meaning (RFC 5258 §3).
+// of the reference (RFC 3501 §6.3.8). The extended form has no such meaning (RFC 5258 §3), nor has LSUB (RFC 3501 §6.3.9).
 func (r *request) listRoot(o *listOptions) error {
-	if o.extended {
+	if o.extended || o.command == "LSUB" {
 		return nil
 	}
 	reference, _ := decodeName(o.reference, o.utf8)
@@ -205,7 +205,7 @@ func (r *request) listRoot(o *listOptions) error {
 		}
 	}
 	b := r.s.Buffer()
-	*b = (&listOptions{command: o.command, utf8: o.utf8}).append(*b, root)
+	*b = (&listOptions{command: "LIST", utf8: o.utf8}).append(*b, root)
 	return r.s.Commit()
 }
 
