@@ -175,8 +175,9 @@ func (l *learner) value(m *Message, v cache.FieldValue) {
 }
 
 // Describe returns what the whole message is to be written to as well, with CRLF line ends, when it is read because
-// AppendBodyStructure did not find it cached; finish ends that, if all of it was written. w is nil if nothing is to be learned.
-func (m *Message) Describe() (w io.Writer, finish func()) {
+// AppendBodyStructure (structure), AppendPreview (preview) or both did not find it cached; finish ends that, if all of it was
+// written. w is nil if nothing is to be learned.
+func (m *Message) Describe(structure, preview bool) (w io.Writer, finish func()) {
 	l := m.ms.learner
 	if l == nil {
 		return nil, nil
@@ -185,8 +186,15 @@ func (m *Message) Describe() (w io.Writer, finish func()) {
 	if err != nil {
 		return nil, nil
 	}
+	var asked []string
+	if structure {
+		asked = append(asked, "imap.bodystructure")
+	}
+	if preview {
+		asked = append(asked, snippetField)
+	}
 	o := cache.DescribeOptions{Policy: l.policy, Parser: m.ms.b.store.options.Write.Parser, HasVSize: m.ms.hasVSize, Saved: m.SaveDate(),
-		Fields: l.wanted(m, []string{"imap.bodystructure"})}
+		Fields: l.wanted(m, asked)}
 	if o.Received, err = body.Received(); err != nil {
 		return nil, nil
 	}

@@ -148,6 +148,19 @@ func (m *Message) AppendBodyStructure(dst []byte) (out []byte, ok bool) {
 	return c.AppendBodyStructure(dst)
 }
 
+// AppendPreview appends the first characters of the text in UTF-8 (RFC 8970 §3.1), if they are cached; there may be none.
+func (m *Message) AppendPreview(dst []byte) (out []byte, ok bool) {
+	m.ms.learner.uses(snippetField, m.rec.uid)
+	c := m.cache()
+	if c == nil {
+		return dst, false
+	}
+	text, ok := c.Snippet()
+	return append(dst, text...), ok
+}
+
+const snippetField = "body.snippet"
+
 // structureFields are those that a BODYSTRUCTURE comes from.
 var structureFields = []string{"flags", "mime.parts", "imap.bodystructure"}
 

@@ -10,6 +10,7 @@ type Status struct {
 	Messages      uint32
 	Recent        uint32
 	Unseen        uint32
+	Deleted       uint32 // messages with \Deleted; CachedStatus does not know them
 	UIDNext       uint32
 	UIDValidity   uint32
 	HighestModSeq uint64
@@ -30,7 +31,8 @@ func (b *Mailbox) Status(size bool) (Status, error) {
 		GUID:          b.guid(s),
 		Messages:      uint32(s.Len()),
 		Recent:        uint32(s.Len() - recent),
-		Unseen:        unseen(s),
+		Unseen:        uint32(s.Len()) - flagged(s, index.FlagSeen),
+		Deleted:       flagged(s, index.FlagDeleted),
 		UIDNext:       s.NextUID(),
 		UIDValidity:   s.UIDValidity(),
 		HighestModSeq: s.HighestModSeq(),
@@ -47,10 +49,11 @@ func (b *Mailbox) Status(size bool) (Status, error) {
 	return st, err
 }
 
-func unseen(s *index.State) uint32 {
+// flagged returns how many messages have a flag.
+func flagged(s *index.State, flag uint8) uint32 {
 	n := uint32(0)
 	for _, f := range s.Flags() {
-		if f&index.FlagSeen == 0 {
+		if f&flag != 0 {
 			n++
 		}
 	}

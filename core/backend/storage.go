@@ -72,6 +72,19 @@ type MailboxInfo struct {
 	Subscribed  bool
 }
 
+// Capabilities of storage that are no interface of their own, but say what its answers are good for, or add to them.
+const (
+	// CapSaveDate: storage knows when messages came into their mailboxes (FetchSaveDate), of most at least.
+	CapSaveDate = "save-date"
+	// CapPreview: storage keeps previews of messages, or lets core make them (FetchPreview, FetchPreviewCached).
+	CapPreview = "preview"
+	// CapObjectID: the ids of mailboxes and the GUIDs of messages are what RFC 8474 asks for: never used again for another one;
+	// that of a mailbox stays when it is renamed, and that of a message when it is copied.
+	CapObjectID = "object-id"
+	// CapStatusDeleted: storage counts messages with \Deleted (StatusDeleted).
+	CapStatusDeleted = "status-deleted"
+)
+
 // StatusItems says which values of MailboxStatus are wanted.
 type StatusItems uint16
 
@@ -87,6 +100,7 @@ const (
 	StatusMailboxID
 	// StatusWatch asks for MailboxStatus.Watches. Only a Watcher is asked for it.
 	StatusWatch
+	StatusDeleted // messages with \Deleted; asked for only with CapStatusDeleted
 )
 
 // MailboxStatus holds STATUS values; those not asked for may be zero.
@@ -101,6 +115,7 @@ type MailboxStatus struct {
 	HighestModSeq uint64
 	Size          uint64
 	MailboxID     [16]byte
+	Deleted       uint32
 	// Watches tell, together, when these values may be others, or the name may be
 	// that of another mailbox or of none; empty: nothing tells. Each was added before the values were
 	// read, counts as one of Open's does, and is given back with Unwatch.
@@ -182,6 +197,8 @@ const (
 	FetchBodyStructure                        // BODYSTRUCTURE from a cache, else the body (see FetchedMessage)
 	FetchHeader                               // the whole header block
 	FetchBody                                 // the whole message, or the range of FetchRequest
+	FetchPreview                              // RFC 8970, from a cache, else the body (see FetchedMessage); with CapPreview only
+	FetchPreviewCached                        // RFC 8970, if it is in a cache; with CapPreview only
 )
 
 // FetchRequest asks for data of messages of one mailbox.
@@ -225,6 +242,9 @@ type FetchedMessage struct {
 	// (RFC 3501 §7.4.2), from a cache. Empty although it was asked for: the
 	// whole message follows as body, for core to parse.
 	BodyStructure []byte
+	// Preview is the text of PREVIEW (RFC 8970 §3.1) in UTF-8, from a cache. Nil: it is not known. If FetchPreview asked
+	// for it, the whole message follows then. Empty, but not nil: there is no text.
+	Preview []byte
 	// BodySize is the number of bytes that follow through Body: the header
 	// block with its empty line (FetchHeader), or the message or range.
 	BodySize uint64

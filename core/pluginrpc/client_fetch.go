@@ -203,7 +203,7 @@ func (r *fetchReceiver) accept(hasBody bool) error {
 		return ruleBroken("UID %d was not asked for, or comes out of order", uid)
 	}
 	r.wanted = r.wanted[1:]
-	if r.m.Err != nil && (hasBody || r.m.BodySize != 0 || len(r.m.GUID)+len(r.m.HeaderFields)+len(r.m.BodyStructure) != 0) {
+	if r.m.Err != nil && (hasBody || r.m.BodySize != 0 || len(r.m.GUID)+len(r.m.HeaderFields)+len(r.m.BodyStructure) != 0 || r.m.Preview != nil) {
 		return ruleBroken("UID %d: data beside an error", uid)
 	}
 	r.left = r.m.BodySize

@@ -16,16 +16,17 @@ import (
 // testFrame is a response that uses every field, as generated code sees it.
 func testFrame() *storagev1.FetchResponse {
 	return &storagev1.FetchResponse{
-		Body:          []byte("end of the last"),
-		Uids:          appendUint32s(nil, []uint32{7, 9}),
-		Lengths:       appendUint32s(nil, []uint32{4, 6, 3, 5, 0, 0, 0, 0}),
-		Sizes:         appendUint64s(nil, []uint64{1 << 33, 0}),
-		InternalDates: appendUint64s(nil, []uint64{1<<64 - 1, 0}),
-		SaveDates:     appendUint64s(nil, []uint64{12, 0}),
-		BodySizes:     appendUint64s(nil, []uint64{5, 0}),
-		BodyIsMessage: []byte{1, 0},
-		Errors:        []*storagev1.FetchError{{Index: 1, Error: errorToProto(backend.Errorf(backend.KindExpunged, "gone"))}},
-		Data:          []byte("guidA: b\r\nTXThello"),
+		Body:           []byte("end of the last"),
+		Uids:           appendUint32s(nil, []uint32{7, 9}),
+		Lengths:        appendUint32s(nil, []uint32{4, 6, 3, 5, 0, 0, 0, 0}),
+		Sizes:          appendUint64s(nil, []uint64{1 << 33, 0}),
+		InternalDates:  appendUint64s(nil, []uint64{1<<64 - 1, 0}),
+		SaveDates:      appendUint64s(nil, []uint64{12, 0}),
+		BodySizes:      appendUint64s(nil, []uint64{5, 0}),
+		BodyIsMessage:  []byte{1, 0},
+		PreviewLengths: appendUint32s(nil, []uint32{3, 0}),
+		Errors:         []*storagev1.FetchError{{Index: 1, Error: errorToProto(backend.Errorf(backend.KindExpunged, "gone"))}},
+		Data:           []byte("guidA: b\r\nTXTPVhello"),
 	}
 }
 
@@ -34,7 +35,7 @@ func fillFrame(t *testing.T, f *outFrame) {
 	t.Helper()
 	f.addBody([]byte("end of the last"))
 	f.add(&backend.FetchedMessage{UID: 7, Size: 1 << 33, InternalDate: -1, SaveDate: 12, GUID: "guid",
-		HeaderFields: []byte("A: b\r\n"), BodyStructure: []byte("TXT"), BodySize: 5, BodyIsMessage: true})
+		HeaderFields: []byte("A: b\r\n"), BodyStructure: []byte("TXT"), Preview: []byte("PV"), BodySize: 5, BodyIsMessage: true})
 	f.addBody([]byte("hello"))
 	f.add(&backend.FetchedMessage{UID: 9, Err: backend.Errorf(backend.KindExpunged, "gone")})
 }
@@ -99,7 +100,7 @@ func TestInFrameReadsAFetchResponse(t *testing.T) {
 		checkFetched(t, []collected{
 			{Body: []byte("end of the last")},
 			{Body: []byte("hello"), FetchedMessage: backend.FetchedMessage{UID: 7, Size: 1 << 33, InternalDate: -1, SaveDate: 12, GUID: "guid",
-				HeaderFields: []byte("A: b\r\n"), BodyStructure: []byte("TXT"), BodySize: 5, BodyIsMessage: true}},
+				HeaderFields: []byte("A: b\r\n"), BodyStructure: []byte("TXT"), Preview: []byte("PV"), BodySize: 5, BodyIsMessage: true}},
 			{FetchedMessage: backend.FetchedMessage{UID: 9, Err: backend.Errorf(backend.KindExpunged, "gone")}},
 		}, sink.got)
 		f.reset()
@@ -131,6 +132,7 @@ func FuzzInFrame(f *testing.F) {
 		{Body: []byte("x")},
 		{Uids: []byte{1, 0, 0, 0}, Lengths: bytes.Repeat([]byte{0xff}, 16)},
 		{Uids: []byte{1, 0, 0}, BodySizes: []byte{1}},
+		{Uids: []byte{1, 0, 0, 0, 2, 0, 0, 0}, PreviewLengths: []byte{3, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}, Data: []byte("xy")},
 		{Errors: []*storagev1.FetchError{{Index: 1 << 31}}},
 	} {
 		wire, err := proto.Marshal(m)

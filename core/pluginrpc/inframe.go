@@ -22,7 +22,7 @@ type inFrame struct {
 	data span
 	last bool // see FetchMany
 
-	uids, lengths, sizes, internalDates, saveDates, bodySizes, bodyIsMessage []byte
+	uids, lengths, sizes, internalDates, saveDates, bodySizes, bodyIsMessage, previews []byte
 
 	errors []*storagev1.FetchError
 }
@@ -61,6 +61,8 @@ func (f *inFrame) column(num protowire.Number) *[]byte {
 		return &f.bodySizes
 	case fieldBodyIsMessage:
 		return &f.bodyIsMessage
+	case fieldPreviews:
+		return &f.previews
 	}
 	return nil
 }
@@ -115,6 +117,7 @@ func (f *inFrame) check() error {
 	}{
 		{"lengths", f.lengths, 4 * lenPerMessage}, {"sizes", f.sizes, 8}, {"internal_dates", f.internalDates, 8},
 		{"save_dates", f.saveDates, 8}, {"body_sizes", f.bodySizes, 8}, {"body_is_message", f.bodyIsMessage, 1},
+		{"preview_lengths", f.previews, 4},
 	} {
 		if len(c.bytes) != 0 && len(c.bytes) != n*c.size {
 			return fmt.Errorf("column %s has %d bytes for %d messages", c.name, len(c.bytes), n)
@@ -123,6 +126,10 @@ func (f *inFrame) check() error {
 	var sum uint64
 	for b := f.lengths; len(b) >= 4; b = b[4:] {
 		sum += uint64(binary.LittleEndian.Uint32(b))
+	}
+	for i := range len(f.previews) / 4 {
+		n, _ := f.preview(i)
+		sum += uint64(n)
 	}
 	if sum != uint64(f.data.left) {
 		return fmt.Errorf("lengths add up to %d bytes, data has %d", sum, f.data.left)
@@ -143,6 +150,15 @@ func (f *inFrame) length(i, which int) int {
 		return 0
 	}
 	return int(binary.LittleEndian.Uint32(f.lengths[4*(i*lenPerMessage+which):]))
+}
+
+// preview returns the length of message i's preview, and whether it is known.
+func (f *inFrame) preview(i int) (n int, known bool) {
+	if len(f.previews) == 0 {
+		return 0, false
+	}
+	v := binary.LittleEndian.Uint32(f.previews[4*i:])
+	return int(max(v, 1) - 1), v > 0
 }
 
 // uint64At returns element i of a column that may have been left out.
@@ -177,7 +193,16 @@ func (f *inFrame) message(i int, m *backend.FetchedMessage) error {
 	if m.HeaderFields, err = f.data.take(f.length(i, lenHeaderFields), &f.scratch); err != nil {
 		return err
 	}
-	m.BodyStructure, err = f.data.take(f.length(i, lenBodyStructure), &f.scratch)
+	if m.BodyStructure, err = f.data.take(f.length(i, lenBodyStructure), &f.scratch); err != nil {
+		return err
+	}
+	n, known := f.preview(i)
+	if !known {
+		return nil
+	}
+	if m.Preview, err = f.data.take(n, &f.scratch); m.Preview == nil && err == nil {
+		m.Preview = []byte{}
+	}
 	return err
 }
 

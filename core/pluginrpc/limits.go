@@ -11,7 +11,7 @@ const (
 	frameBytes = 256 << 10
 	// frameMessages bounds the columns of a FetchResponse, about 50 bytes a message.
 	frameMessages = 4096
-	// maxFrameItem bounds the text (GUID, header fields, body structure) of one
+	// maxFrameItem bounds the text (GUID, header fields, body structure, preview) of one
 	// message, which can not be spread over several responses.
 	maxFrameItem = MaxMessage - 64<<10
 

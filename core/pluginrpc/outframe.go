@@ -24,6 +24,7 @@ const (
 	fieldBodyIsMessage protowire.Number = 8
 	fieldErrors        protowire.Number = 9
 	fieldLast          protowire.Number = 10
+	fieldPreviews      protowire.Number = 11
 	fieldData          protowire.Number = 15
 )
 
@@ -70,7 +71,7 @@ type outFrame struct {
 	cont    int     // bytes of payload that are the continuation
 	last    bool    // see FetchMany
 
-	uids, lengths, sizes, internalDates, saveDates, bodySizes, bodyIsMessage []byte
+	uids, lengths, sizes, internalDates, saveDates, bodySizes, bodyIsMessage, previews []byte
 
 	errors []*storagev1.FetchError
 }
@@ -123,9 +124,15 @@ func (f *outFrame) add(m *backend.FetchedMessage) {
 		whole = 1
 	}
 	f.bodyIsMessage = append(f.bodyIsMessage, whole)
+	preview := uint32(0)
+	if m.Preview != nil {
+		preview = uint32(len(m.Preview)) + 1
+	}
+	f.previews = le.AppendUint32(f.previews, preview)
 	f.appendString(m.GUID)
 	f.append(m.HeaderFields)
 	f.append(m.BodyStructure)
+	f.append(m.Preview)
 }
 
 // addBody appends a piece of the body of the last message, of this frame or of the one before.
@@ -172,13 +179,13 @@ func (f *outFrame) marshal() (mem.BufferSlice, error) {
 
 // marshalColumns encodes everything between the continuation and the bytes of data.
 func (f *outFrame) marshalColumns(dataBytes int) ([]byte, error) {
-	b := make([]byte, 0, 64+len(f.uids)+len(f.lengths)+4*len(f.sizes)+len(f.bodyIsMessage))
+	b := make([]byte, 0, 64+len(f.uids)+len(f.lengths)+4*len(f.sizes)+len(f.bodyIsMessage)+len(f.previews))
 	for _, c := range []struct {
 		num   protowire.Number
 		bytes []byte
 	}{
 		{fieldUIDs, f.uids}, {fieldLengths, f.lengths}, {fieldSizes, f.sizes}, {fieldInternalDates, f.internalDates},
-		{fieldSaveDates, f.saveDates}, {fieldBodySizes, f.bodySizes}, {fieldBodyIsMessage, f.bodyIsMessage},
+		{fieldSaveDates, f.saveDates}, {fieldBodySizes, f.bodySizes}, {fieldBodyIsMessage, f.bodyIsMessage}, {fieldPreviews, f.previews},
 	} {
 		if allZero(c.bytes) {
 			continue
@@ -226,6 +233,6 @@ func (f *outFrame) reset() {
 	}
 	*f = outFrame{
 		uids: f.uids[:0], lengths: f.lengths[:0], sizes: f.sizes[:0], internalDates: f.internalDates[:0],
-		saveDates: f.saveDates[:0], bodySizes: f.bodySizes[:0], bodyIsMessage: f.bodyIsMessage[:0],
+		saveDates: f.saveDates[:0], bodySizes: f.bodySizes[:0], bodyIsMessage: f.bodyIsMessage[:0], previews: f.previews[:0],
 	}
 }

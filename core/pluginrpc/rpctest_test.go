@@ -1,6 +1,7 @@
 package pluginrpc
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -164,6 +165,7 @@ func (c *collector) Message(m *backend.FetchedMessage) error {
 	k := collected{FetchedMessage: *m}
 	k.HeaderFields = append([]byte(nil), m.HeaderFields...)
 	k.BodyStructure = append([]byte(nil), m.BodyStructure...)
+	k.Preview = bytes.Clone(m.Preview) // nil stays nil
 	c.got = append(c.got, k)
 	return c.fail
 }

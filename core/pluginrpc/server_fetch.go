@@ -82,10 +82,10 @@ func (s *fetchSender) Message(m *backend.FetchedMessage) error {
 	if err := s.bodyComplete(); err != nil {
 		return s.fail(err)
 	}
-	size := len(m.GUID) + len(m.HeaderFields) + len(m.BodyStructure)
+	size := len(m.GUID) + len(m.HeaderFields) + len(m.BodyStructure) + len(m.Preview)
 	if size > maxFrameItem {
 		m = &backend.FetchedMessage{UID: m.UID, Err: backend.Errorf(backend.KindLimit,
-			"header fields and body structure of %d bytes are more than the %d that one answer can hold", size, maxFrameItem)}
+			"header fields, body structure and preview of %d bytes are more than the %d that one answer can hold", size, maxFrameItem)}
 		size = 0
 	}
 	if size > s.frame.room() || s.frame.messages() == frameMessages {

@@ -201,6 +201,8 @@ func fetchCases() []collected {
 	cases := []collected{
 		{FetchedMessage: backend.FetchedMessage{UID: 1, Size: 1 << 40, InternalDate: -1, SaveDate: 7, GUID: "guid", HeaderFields: []byte("A: b\r\n"), BodyStructure: []byte(`"TEXT" "PLAIN"`)}},
 		{FetchedMessage: backend.FetchedMessage{UID: 2}},
+		{FetchedMessage: backend.FetchedMessage{UID: 3, Preview: []byte("text")}},
+		{FetchedMessage: backend.FetchedMessage{UID: 4, Preview: []byte{}, BodySize: 2, BodyIsMessage: true}, Body: []byte("\r\n")},
 		{FetchedMessage: backend.FetchedMessage{UID: 5, Err: &backend.Error{Kind: backend.KindCorrupted, Message: "m", Detail: "d"}}},
 		{FetchedMessage: backend.FetchedMessage{UID: 6, BodySize: 3, BodyIsMessage: true}, Body: []byte("abc")},
 		{FetchedMessage: backend.FetchedMessage{UID: 7, BodySize: uint64(len(body)), GUID: "x"}, Body: body},

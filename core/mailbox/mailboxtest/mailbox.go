@@ -38,6 +38,9 @@ type message struct {
 	kw     uint64
 	modseq uint64
 	date   int64
+	saved  int64 // 0 = not known
+	guid   string
+	cached []byte // preview, nil = there is none
 	raw    []byte
 	err    *backend.Error
 }
@@ -69,6 +72,29 @@ func (m *Mailbox) happened(uid imap.UID, what action) {
 	}
 }
 
+// saveEpoch and saveStep make save dates of UIDs: UID 1 came on 11 January 2008, at noon UTC, and one more every day.
+const saveEpoch, saveStep = 1_199_966_400, 86400
+
+// ForgetSaveDate makes the save date of a message unknown.
+func (m *Mailbox) ForgetSaveDate(uid imap.UID) {
+	m.replace(uid, func(c *message) { c.saved = 0 })
+}
+
+// SetPreview puts the preview of a message into the cache.
+func (m *Mailbox) SetPreview(uid imap.UID, text string) {
+	m.replace(uid, func(c *message) { c.cached = append([]byte{}, text...) })
+}
+
+// replace changes a copy of a message, since readers may have the old one.
+func (m *Mailbox) replace(uid imap.UID, f func(c *message)) {
+	defer m.lock()()
+	if i := m.index(uid); i >= 0 {
+		c := *m.messages[i]
+		f(&c)
+		m.messages[i] = &c
+	}
+}
+
 // Append adds a message, whose text has CRLF line ends, and returns its UID.
 func (m *Mailbox) Append(raw string, flags uint8, keywords ...string) imap.UID {
 	defer m.lock()()
@@ -78,7 +104,10 @@ func (m *Mailbox) Append(raw string, flags uint8, keywords ...string) imap.UID {
 // add appends a message, of which UID and modseq are set.
 func (m *Mailbox) add(msg message) imap.UID {
 	m.modseq++
-	msg.uid, msg.modseq = m.uidNext, m.modseq
+	msg.uid, msg.modseq, msg.saved = m.uidNext, m.modseq, saveEpoch+int64(m.uidNext)*saveStep
+	if msg.guid == "" {
+		msg.guid = fmt.Sprintf("%08x%024x", m.id, uint32(msg.uid))
+	}
 	m.uidNext++
 	m.messages = append(m.messages, &msg)
 	m.happened(msg.uid, created)
@@ -128,12 +157,7 @@ func (m *Mailbox) SetFirstRecent(uid imap.UID) {
 
 // Damage makes a message unreadable.
 func (m *Mailbox) Damage(uid imap.UID, err *backend.Error) {
-	defer m.lock()()
-	if i := m.index(uid); i >= 0 {
-		c := *m.messages[i]
-		c.err = err
-		m.messages[i] = &c
-	}
+	m.replace(uid, func(c *message) { c.err = err })
 }
 
 // ForgetHistory makes that Changes answers Reset to all who have a position.
@@ -292,6 +316,9 @@ func (m *Mailbox) status(name string) backend.MailboxStatus {
 		if msg.flags&backend.FlagSeen == 0 {
 			st.Unseen++
 		}
+		if msg.flags&backend.FlagDeleted != 0 {
+			st.Deleted++
+		}
 		st.Size += uint64(len(msg.raw))
 	}
 	return st
@@ -304,8 +331,10 @@ func (msg *message) send(r *backend.FetchRequest, sink backend.FetchSink) error 
 		return sink.Message(f)
 	}
 	f.Size = uint64(len(msg.raw))
-	f.InternalDate, f.SaveDate = msg.date, msg.date
-	f.GUID = fmt.Sprintf("%032x", uint32(msg.uid))
+	f.InternalDate, f.SaveDate, f.GUID = msg.date, msg.saved, msg.guid
+	if r.Items&(backend.FetchPreview|backend.FetchPreviewCached) != 0 {
+		f.Preview = msg.cached
+	}
 	var body []byte
 	switch {
 	case r.Items&backend.FetchBody != 0:
@@ -314,7 +343,7 @@ func (msg *message) send(r *backend.FetchRequest, sink backend.FetchSink) error 
 			body = body[:min(r.Length, uint64(len(body)))]
 		}
 		f.BodyIsMessage = r.Offset == 0 && r.Length == 0
-	case r.Items&backend.FetchBodyStructure != 0: // there is no cache
+	case r.Items&backend.FetchBodyStructure != 0, r.Items&backend.FetchPreview != 0 && f.Preview == nil: // there is no cache
 		body, f.BodyIsMessage = msg.raw, true
 	case r.Items&backend.FetchHeader != 0:
 		body = msg.header()

@@ -36,6 +36,7 @@ type Store struct {
 	quota       []backend.QuotaRoot // nil: not announced
 	maxMetadata int
 	metadata    map[boxKey]map[string][]byte // nil: not announced; the empty name is the server
+	caps        []string // more of what Info announces
 }
 
 type boxKey struct{ user, namespace, name string }
@@ -50,6 +51,9 @@ type Event struct {
 func New(watches bool) *Store {
 	return &Store{mailboxes: map[boxKey]*Mailbox{}, parents: map[boxKey]backend.MailboxInfo{}, calls: map[string]int{}, watches: watches}
 }
+
+// Announce adds capabilities to Info: those that the store has without an interface of their own. It is called before anybody asks.
+func (s *Store) Announce(capabilities ...string) { s.caps = append(s.caps, capabilities...) }
 
 // Create makes an empty mailbox, replacing an older one of this name.
 func (s *Store) Create(user, namespace, name string) *Mailbox {
@@ -152,6 +156,7 @@ func (s *Store) Info() backend.Info {
 	if s.writable {
 		i.Capabilities = append(i.Capabilities, backend.CapWrite)
 	}
+	i.Capabilities = append(i.Capabilities, s.caps...)
 	return i
 }
 

@@ -52,6 +52,8 @@ func Storage(t *testing.T, f StorageFixture) {
 		t.Run("FetchHeaderFields", s.fetchHeaderFields)
 		t.Run("FetchRange", s.fetchRange)
 		t.Run("FetchBodyStructure", s.fetchBodyStructure)
+		t.Run("FetchPreview", s.fetchPreview)
+		t.Run("FetchSaveDate", s.fetchSaveDate)
 		t.Run("SinkEndsFetch", s.sinkEndsFetch)
 		t.Run("Cancelled", s.cancelled)
 		t.Run("Concurrent", s.concurrent)

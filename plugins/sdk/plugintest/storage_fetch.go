@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/roostmail/roost/core/backend"
 )
@@ -28,6 +29,7 @@ func (c *collector) Message(m *backend.FetchedMessage) error {
 	f := fetched{FetchedMessage: *m}
 	f.HeaderFields = bytes.Clone(m.HeaderFields)
 	f.BodyStructure = bytes.Clone(m.BodyStructure)
+	f.Preview = bytes.Clone(m.Preview)
 	c.got = append(c.got, f)
 	if c.onMessage != nil {
 		return c.onMessage()
@@ -195,6 +197,44 @@ func (s *storageSuite) fetchBodyStructure(t *testing.T) {
 			}
 		case !m.BodyIsMessage || !bytes.Equal(m.body, whole[i].body):
 			t.Errorf("UID %d: neither a body structure nor the whole message", m.UID)
+		}
+	}
+}
+
+// fetchPreview asks for previews twice, alone and with the structure: a plugin that did not know them at first may know them then.
+func (s *storageSuite) fetchPreview(t *testing.T) {
+	if !s.storage().Info().Has(backend.CapPreview) {
+		t.Skip("the plugin does not announce " + backend.CapPreview)
+	}
+	whole := s.bodies(t)
+	known := map[uint32][]byte{}
+	for _, items := range []backend.FetchItems{backend.FetchPreviewCached, backend.FetchPreview, backend.FetchPreview | backend.FetchBodyStructure, backend.FetchPreviewCached} {
+		for i, m := range s.fetchAll(t, backend.FetchRequest{Items: items}) {
+			switch {
+			case items == backend.FetchPreviewCached && m.BodySize != 0:
+				t.Errorf("UID %d: a body of %d bytes that nobody asked for", m.UID, m.BodySize)
+			case items&backend.FetchPreview != 0 && m.Preview == nil && (!m.BodyIsMessage || !bytes.Equal(m.body, whole[i].body)):
+				t.Errorf("UID %d: neither a preview nor the whole message", m.UID)
+			case m.Preview != nil && (!utf8.Valid(m.Preview) || utf8.RuneCount(m.Preview) > 256): // RFC 8970 §3.1
+				t.Errorf("UID %d: preview %q", m.UID, m.Preview)
+			}
+			if was, ok := known[m.UID]; ok && m.Preview != nil && !bytes.Equal(was, m.Preview) {
+				t.Errorf("UID %d: preview %q, it was %q", m.UID, m.Preview, was)
+			}
+			if m.Preview != nil {
+				known[m.UID] = m.Preview
+			}
+		}
+	}
+}
+
+func (s *storageSuite) fetchSaveDate(t *testing.T) {
+	if !s.storage().Info().Has(backend.CapSaveDate) {
+		t.Skip("the plugin does not announce " + backend.CapSaveDate)
+	}
+	for _, m := range s.fetchAll(t, backend.FetchRequest{Items: backend.FetchSaveDate}) {
+		if m.SaveDate <= 0 {
+			t.Errorf("UID %d: save date %d", m.UID, m.SaveDate)
 		}
 	}
 }

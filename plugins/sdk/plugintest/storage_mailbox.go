@@ -40,7 +40,11 @@ func (s *storageSuite) list(t *testing.T) {
 
 func (s *storageSuite) status(t *testing.T) {
 	snap := s.snapshot(t)
-	list, err := s.storage().Status(t.Context(), s.f.User, s.f.Namespace, []string{s.f.Mailbox, s.f.Mailbox}, allStatus)
+	items, counts := allStatus, s.storage().Info().Has(backend.CapStatusDeleted)
+	if counts {
+		items |= backend.StatusDeleted
+	}
+	list, err := s.storage().Status(t.Context(), s.f.User, s.f.Namespace, []string{s.f.Mailbox, s.f.Mailbox}, items)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +60,9 @@ func (s *storageSuite) status(t *testing.T) {
 	for i, flags := range snap.Messages.Flags {
 		if flags&backend.FlagSeen == 0 {
 			want.Unseen++
+		}
+		if counts && flags&backend.FlagDeleted != 0 {
+			want.Deleted++
 		}
 		if imap.UID(snap.Messages.UIDs[i]) >= snap.FirstRecentUID {
 			want.Recent++

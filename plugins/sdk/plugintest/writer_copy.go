@@ -43,6 +43,9 @@ func (b *box) copyTo(t *testing.T, to *box, move bool, uids ...uint32) *backend.
 		if string(copies[uid].body) != string(before[source].body) || copies[uid].InternalDate != before[source].InternalDate {
 			t.Errorf("UID %d is no copy of UID %d", uid, source)
 		}
+		if b.s.plugin.Info().Has(backend.CapObjectID) && copies[uid].GUID != before[source].GUID {
+			t.Errorf("UID %d has GUID %q, that of which it is a copy has %q", uid, copies[uid].GUID, before[source].GUID)
+		}
 		if got := to.flags(uid); got != flags[source] {
 			t.Errorf("UID %d has flags %q, that of which it is a copy has %q", uid, got, flags[source])
 		}

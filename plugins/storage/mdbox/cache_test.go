@@ -231,7 +231,7 @@ func walk(t *testing.T, box *mdbox.Mailbox, headers ...string) {
 		if _, cached := m.AppendBodyStructure(nil); cached {
 			continue
 		}
-		w, finish := m.Describe()
+		w, finish := m.Describe(true, false)
 		if w == nil {
 			continue
 		}

@@ -52,6 +52,7 @@ type fetcher struct {
 	out       backend.FetchedMessage
 	fields    []byte
 	structure []byte
+	preview   []byte
 	header    []byte
 	body      bodySender
 }
@@ -62,7 +63,7 @@ var fetchers = sync.Pool{New: func() any { return new(fetcher) }}
 
 // free gives f back with its memory, and without what was the call's.
 func (f *fetcher) free() {
-	*f = fetcher{fields: f.fields, structure: f.structure, header: f.header, body: f.body}
+	*f = fetcher{fields: f.fields, structure: f.structure, preview: f.preview, header: f.header, body: f.body}
 	fetchers.Put(f)
 }
 
@@ -135,6 +136,16 @@ func (f *fetcher) fill(m *mdbox.Message) (err error) {
 		}
 		f.out.BodyIsMessage = !cached
 	}
+	if f.wants(backend.FetchPreview) || f.wants(backend.FetchPreviewCached) {
+		var cached bool
+		if f.preview == nil {
+			f.preview = []byte{} // a preview without text is no nil
+		}
+		if f.preview, cached = m.AppendPreview(f.preview[:0]); cached {
+			f.out.Preview = f.preview
+		}
+		f.out.BodyIsMessage = f.out.BodyIsMessage || !cached && f.wants(backend.FetchPreview)
+	}
 	return nil
 }
 
@@ -142,8 +153,8 @@ func (f *fetcher) fill(m *mdbox.Message) (err error) {
 // read: then nothing was sent yet.
 func (f *fetcher) sendBody(m *mdbox.Message) (sent bool, err error) {
 	switch {
-	case f.out.BodyIsMessage: // its structure is not cached
-		describe, learned := m.Describe()
+	case f.out.BodyIsMessage: // its structure, or its preview, is not cached
+		describe, learned := m.Describe(f.wants(backend.FetchBodyStructure) && f.out.BodyStructure == nil, f.wants(backend.FetchPreview) && f.out.Preview == nil)
 		f.body.tee = describe
 		if sent, err = f.body.send(m, 0, 0, &f.out, f.sink); err == nil && describe != nil {
 			learned()

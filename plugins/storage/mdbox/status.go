@@ -41,6 +41,7 @@ func (s *Storage) Status(ctx context.Context, u *backend.User, namespace string,
 			UIDValidity:   st.UIDValidity,
 			HighestModSeq: st.HighestModSeq,
 			Size:          st.Size,
+			Deleted:       st.Deleted,
 			MailboxID:     st.GUID,
 			Watches:       watches,
 		}
@@ -51,7 +52,7 @@ func (s *Storage) Status(ctx context.Context, u *backend.User, namespace string,
 // status answers from Dovecot's list index if that is up to date, else by opening the mailbox.
 func (s *Storage) status(p place, name string, items backend.StatusItems) (mdbox.Status, error) {
 	size := items&backend.StatusSize != 0
-	if s.settings.listIndex {
+	if s.settings.listIndex && items&backend.StatusDeleted == 0 {
 		store, release, err := s.stores.store(p)
 		if err != nil {
 			return mdbox.Status{}, err

@@ -48,6 +48,8 @@ const (
 	StatusItem_STATUS_ITEM_MAILBOX_ID      StatusItem = 128
 	// Not a value, but MailboxStatus.watches. Asked for only with the capability "watch-fd".
 	StatusItem_STATUS_ITEM_WATCH StatusItem = 256
+	// Messages with \Deleted. Asked for only with the capability "status-deleted".
+	StatusItem_STATUS_ITEM_DELETED StatusItem = 512
 )
 
 // Enum value maps for StatusItem.
@@ -63,6 +65,7 @@ var (
 		64:  "STATUS_ITEM_SIZE",
 		128: "STATUS_ITEM_MAILBOX_ID",
 		256: "STATUS_ITEM_WATCH",
+		512: "STATUS_ITEM_DELETED",
 	}
 	StatusItem_value = map[string]int32{
 		"STATUS_ITEM_NONE":            0,
@@ -75,6 +78,7 @@ var (
 		"STATUS_ITEM_SIZE":            64,
 		"STATUS_ITEM_MAILBOX_ID":      128,
 		"STATUS_ITEM_WATCH":           256,
+		"STATUS_ITEM_DELETED":         512,
 	}
 )
 
@@ -121,19 +125,26 @@ const (
 	FetchItem_FETCH_ITEM_HEADER FetchItem = 32
 	// The message, or the range of it, as body.
 	FetchItem_FETCH_ITEM_BODY FetchItem = 64
+	// PREVIEW (RFC 8970) from a cache; where there is none, the whole message as body. Asked for, as the next one is, only
+	// with the capability "preview".
+	FetchItem_FETCH_ITEM_PREVIEW FetchItem = 128
+	// PREVIEW from a cache, or nothing.
+	FetchItem_FETCH_ITEM_PREVIEW_CACHED FetchItem = 256
 )
 
 // Enum value maps for FetchItem.
 var (
 	FetchItem_name = map[int32]string{
-		0:  "FETCH_ITEM_NONE",
-		1:  "FETCH_ITEM_SIZE",
-		2:  "FETCH_ITEM_INTERNAL_DATE",
-		4:  "FETCH_ITEM_SAVE_DATE",
-		8:  "FETCH_ITEM_GUID",
-		16: "FETCH_ITEM_BODY_STRUCTURE",
-		32: "FETCH_ITEM_HEADER",
-		64: "FETCH_ITEM_BODY",
+		0:   "FETCH_ITEM_NONE",
+		1:   "FETCH_ITEM_SIZE",
+		2:   "FETCH_ITEM_INTERNAL_DATE",
+		4:   "FETCH_ITEM_SAVE_DATE",
+		8:   "FETCH_ITEM_GUID",
+		16:  "FETCH_ITEM_BODY_STRUCTURE",
+		32:  "FETCH_ITEM_HEADER",
+		64:  "FETCH_ITEM_BODY",
+		128: "FETCH_ITEM_PREVIEW",
+		256: "FETCH_ITEM_PREVIEW_CACHED",
 	}
 	FetchItem_value = map[string]int32{
 		"FETCH_ITEM_NONE":           0,
@@ -144,6 +155,8 @@ var (
 		"FETCH_ITEM_BODY_STRUCTURE": 16,
 		"FETCH_ITEM_HEADER":         32,
 		"FETCH_ITEM_BODY":           64,
+		"FETCH_ITEM_PREVIEW":        128,
+		"FETCH_ITEM_PREVIEW_CACHED": 256,
 	}
 )
 
@@ -596,6 +609,7 @@ type MailboxStatus struct {
 	// values were read; each counts as one of Open's does, until Unwatch. Empty: nothing
 	// tells, and the values are good for this moment only.
 	Watches       []*Watch `protobuf:"bytes,10,rep,name=watches,proto3" json:"watches,omitempty"`
+	Deleted       uint32   `protobuf:"varint,11,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -698,6 +712,13 @@ func (x *MailboxStatus) GetWatches() []*Watch {
 		return x.Watches
 	}
 	return nil
+}
+
+func (x *MailboxStatus) GetDeleted() uint32 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
 }
 
 // Watch is an inotify watch on a directory. Only events for names in it that start
@@ -1420,7 +1441,7 @@ func (x *FetchRequest) GetMailboxId() []byte {
 //
 // Messages are numbered 0 to n-1 within a response; n is the length of uids. What
 // is of variable length stands in data, in this order: GUID, header fields,
-// body structure and body of message 0, then those of message 1, and so on;
+// body structure, preview and body of message 0, then those of message 1, and so on;
 // lengths says how long each is. Every message but the last of a response is
 // complete; the body of the last may go on in the following responses, whose
 // body field then comes before their own messages, until body_sizes bytes were sent.
@@ -1453,6 +1474,8 @@ type FetchResponse struct {
 	Errors []*FetchError `protobuf:"bytes,9,rep,name=errors,proto3" json:"errors,omitempty"`
 	// FetchMany only: the answer to the request ends with this response.
 	Last bool `protobuf:"varint,10,opt,name=last,proto3" json:"last,omitempty"`
+	// Column of uint32: for each message 1 more than the bytes in data of its preview, which is UTF-8; 0 = it is not known.
+	PreviewLengths []byte `protobuf:"bytes,11,opt,name=preview_lengths,json=previewLengths,proto3" json:"preview_lengths,omitempty"`
 	// See above. Header fields are in the order of the message, with their
 	// folding, without the empty line. The body structure is without its outer
 	// parentheses (RFC 3501 §7.4.2).
@@ -1559,6 +1582,13 @@ func (x *FetchResponse) GetLast() bool {
 		return x.Last
 	}
 	return false
+}
+
+func (x *FetchResponse) GetPreviewLengths() []byte {
+	if x != nil {
+		return x.PreviewLengths
+	}
+	return nil
 }
 
 func (x *FetchResponse) GetData() []byte {
@@ -3572,7 +3602,7 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x05names\x18\x03 \x03(\tR\x05names\x12\x14\n" +
 	"\x05items\x18\x04 \x01(\rR\x05items\"O\n" +
 	"\x0eStatusResponse\x12=\n" +
-	"\tmailboxes\x18\x01 \x03(\v2\x1f.roost.storage.v1.MailboxStatusR\tmailboxes\"\xd5\x02\n" +
+	"\tmailboxes\x18\x01 \x03(\v2\x1f.roost.storage.v1.MailboxStatusR\tmailboxes\"\xef\x02\n" +
 	"\rMailboxStatus\x12,\n" +
 	"\x05error\x18\x01 \x01(\v2\x16.roost.plugin.v1.ErrorR\x05error\x12\x1a\n" +
 	"\bmessages\x18\x02 \x01(\rR\bmessages\x12\x16\n" +
@@ -3585,7 +3615,8 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\n" +
 	"mailbox_id\x18\t \x01(\fR\tmailboxId\x121\n" +
 	"\awatches\x18\n" +
-	" \x03(\v2\x17.roost.storage.v1.WatchR\awatches\"+\n" +
+	" \x03(\v2\x17.roost.storage.v1.WatchR\awatches\x12\x18\n" +
+	"\adeleted\x18\v \x01(\rR\adeleted\"+\n" +
 	"\x05Watch\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"E\n" +
@@ -3642,7 +3673,7 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x06offset\x18\x05 \x01(\x04R\x06offset\x12\x16\n" +
 	"\x06length\x18\x06 \x01(\x04R\x06length\x12\x1d\n" +
 	"\n" +
-	"mailbox_id\x18\a \x01(\fR\tmailboxId\"\xd2\x02\n" +
+	"mailbox_id\x18\a \x01(\fR\tmailboxId\"\xfb\x02\n" +
 	"\rFetchResponse\x12\x12\n" +
 	"\x04body\x18\x01 \x01(\fR\x04body\x12\x12\n" +
 	"\x04uids\x18\x02 \x01(\fR\x04uids\x12\x18\n" +
@@ -3656,7 +3687,8 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x0fbody_is_message\x18\b \x01(\fR\rbodyIsMessage\x124\n" +
 	"\x06errors\x18\t \x03(\v2\x1c.roost.storage.v1.FetchErrorR\x06errors\x12\x12\n" +
 	"\x04last\x18\n" +
-	" \x01(\bR\x04last\x12\x12\n" +
+	" \x01(\bR\x04last\x12'\n" +
+	"\x0fpreview_lengths\x18\v \x01(\fR\x0epreviewLengths\x12\x12\n" +
 	"\x04data\x18\x0f \x01(\fR\x04data\"P\n" +
 	"\n" +
 	"FetchError\x12\x14\n" +
@@ -3798,7 +3830,7 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x0eExpungedHeader\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x12\x1f\n" +
 	"\vrange_count\x18\x02 \x01(\rR\n" +
-	"rangeCount*\x90\x02\n" +
+	"rangeCount*\xaa\x02\n" +
 	"\n" +
 	"StatusItem\x12\x14\n" +
 	"\x10STATUS_ITEM_NONE\x10\x00\x12\x18\n" +
@@ -3810,7 +3842,8 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x1bSTATUS_ITEM_HIGHEST_MOD_SEQ\x10 \x12\x14\n" +
 	"\x10STATUS_ITEM_SIZE\x10@\x12\x1b\n" +
 	"\x16STATUS_ITEM_MAILBOX_ID\x10\x80\x01\x12\x16\n" +
-	"\x11STATUS_ITEM_WATCH\x10\x80\x02*\xcd\x01\n" +
+	"\x11STATUS_ITEM_WATCH\x10\x80\x02\x12\x18\n" +
+	"\x13STATUS_ITEM_DELETED\x10\x80\x04*\x86\x02\n" +
 	"\tFetchItem\x12\x13\n" +
 	"\x0fFETCH_ITEM_NONE\x10\x00\x12\x13\n" +
 	"\x0fFETCH_ITEM_SIZE\x10\x01\x12\x1c\n" +
@@ -3819,7 +3852,9 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x0fFETCH_ITEM_GUID\x10\b\x12\x1d\n" +
 	"\x19FETCH_ITEM_BODY_STRUCTURE\x10\x10\x12\x15\n" +
 	"\x11FETCH_ITEM_HEADER\x10 \x12\x13\n" +
-	"\x0fFETCH_ITEM_BODY\x10@*N\n" +
+	"\x0fFETCH_ITEM_BODY\x10@\x12\x17\n" +
+	"\x12FETCH_ITEM_PREVIEW\x10\x80\x01\x12\x1e\n" +
+	"\x19FETCH_ITEM_PREVIEW_CACHED\x10\x80\x02*N\n" +
 	"\tStoreMode\x12\x16\n" +
 	"\x12STORE_MODE_REPLACE\x10\x00\x12\x12\n" +
 	"\x0eSTORE_MODE_ADD\x10\x01\x12\x15\n" +
