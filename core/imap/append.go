@@ -10,6 +10,15 @@ import (
 // literal, or "UTF8" SP "(" literal8 ")" (RFC 6855 §4).
 // The literals are bodies of the session (session.LiteralSpool): large ones are in a file, not in the command.
 
+// appendAppendLimit appends the STATUS item, which is the same for all mailboxes (RFC 7889 §3).
+func (srv *Server) appendAppendLimit(b []byte) []byte {
+	b = append(b, "APPENDLIMIT "...)
+	if srv.cfg.AppendLimit == 0 {
+		return append(b, "NIL"...)
+	}
+	return imapwire.AppendNumber(b, srv.cfg.AppendLimit)
+}
+
 // literalAppend checks what was received of the command, before the literal is sent.
 func literalAppend(r *request) (session.LiteralAnswer, error) {
 	var raw []byte

@@ -50,6 +50,7 @@ func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
 		if srv.quota != nil {
 			b = append(b, capabilitiesQuota...)
 		}
+		b = srv.offers.appendCapabilities(b)
 		if srv.writer != nil {
 			b = append(b, capabilitiesWrite...)
 			if srv.cfg.AppendLimit > 0 { // RFC 7889 §2

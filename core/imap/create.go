@@ -16,5 +16,8 @@ func runCreate(r *request) error {
 	}
 	r.srv.boxes.Renamed(ref, false)
 	r.named(ref.Namespace, ref.Name, "")
+	if r.srv.offers.objectID {
+		r.tellMailboxID(ref)
+	}
 	return nil
 }

@@ -101,6 +101,8 @@ func (f *fetch) content(b *[]byte, it *fetchItem) bool {
 		*b = append(*b, '(')
 		*b = f.appendStructure(*b, it.kind == fetchBodyStructure)
 		*b = append(*b, ')')
+	case fetchPreview:
+		*b = f.appendPreview(*b)
 	case fetchSection:
 		switch {
 		case c.parsed != nil:

@@ -194,7 +194,7 @@ func (ft *fetchTest) want(t testing.TB, uid bool, cmd string) string {
 		raw := []byte(ft.mails[m.UID-1])
 		parsed := message.Parse(raw, message.Limits{})
 		header, _ := message.SplitHeader(raw)
-		b = f.appendFirst(b, m, &fetchMeta{uint64(len(raw)), 1e9 + int64(m.UID)})
+		b = f.appendFirst(b, m, &fetchMeta{size: uint64(len(raw)), date: 1e9 + int64(m.UID)})
 		for i := range args.items {
 			it := &args.items[i]
 			if it.first() {

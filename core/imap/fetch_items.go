@@ -18,11 +18,15 @@ const (
 	fetchUID
 	fetchModSeq
 	fetchInternalDate
+	fetchSaveDate
+	fetchEmailID
+	fetchThreadID
 	fetchSize
 	fetchEnvelope
 	fetchBody          // BODY without section
 	fetchBodyStructure // BODYSTRUCTURE
-	fetchSection       // BODY[…], RFC822, RFC822.HEADER, RFC822.TEXT
+	fetchPreview
+	fetchSection // BODY[…], RFC822, RFC822.HEADER, RFC822.TEXT
 )
 
 // fetchItem is one item that a response has.
@@ -33,6 +37,7 @@ type fetchItem struct {
 	partial bool
 	offset  uint64 // of a partial section
 	length  uint64
+	lazy    bool // PREVIEW (LAZY)
 }
 
 // first reports whether the item belongs to those that are answered first.
@@ -52,6 +57,9 @@ var fetchWords = map[string]fetchItem{
 	"UID":           {kind: fetchUID},
 	"MODSEQ":        {kind: fetchModSeq},
 	"INTERNALDATE":  {kind: fetchInternalDate},
+	"SAVEDATE":      {kind: fetchSaveDate},
+	"EMAILID":       {kind: fetchEmailID},
+	"THREADID":      {kind: fetchThreadID},
 	"RFC822.SIZE":   {kind: fetchSize},
 	"ENVELOPE":      {kind: fetchEnvelope},
 	"BODY":          {kind: fetchBody},
@@ -82,6 +90,7 @@ func (a *fetchArgs) add(it fetchItem) {
 	at := 0
 	for i := range a.items {
 		if a.items[i].kind == it.kind && (it.kind != fetchSection || bytes.Equal(a.items[i].name, it.name) && a.items[i].length == it.length) {
+			a.items[i].lazy = a.items[i].lazy && it.lazy
 			return
 		}
 		if a.items[i].first() {
@@ -120,7 +129,7 @@ func parseFetch(d *imapwire.Decoder, uid bool) (*fetchArgs, error) {
 	}
 	d.SP()
 	if d.Peek() == '(' {
-		if d.List(func() { a.item(d, d.Name()) }) == 0 {
+		if d.List(func() { a.item(d, d.Name(), true) }) == 0 {
 			d.Fail("FETCH list is empty")
 		}
 	} else {
@@ -130,7 +139,7 @@ func parseFetch(d *imapwire.Decoder, uid bool) (*fetchArgs, error) {
 				a.addWord(word)
 			}
 		} else {
-			a.item(d, name)
+			a.item(d, name, false)
 		}
 	}
 	if d.TrySP() {
@@ -144,7 +153,11 @@ func parseFetch(d *imapwire.Decoder, uid bool) (*fetchArgs, error) {
 }
 
 // item reads the rest of an item, after its name.
-func (a *fetchArgs) item(d *imapwire.Decoder, name string) {
+func (a *fetchArgs) item(d *imapwire.Decoder, name string, inList bool) {
+	if name == "PREVIEW" {
+		a.add(previewItem(d, inList))
+		return
+	}
 	if (name == "BODY" || name == "BODY.PEEK") && d.Peek() == '[' {
 		if it, ok := parseSection(d); ok {
 			a.add(it)
@@ -180,9 +193,11 @@ func (a *fetchArgs) check(r *request) error {
 	case a.vanished && !r.enabled(enabledQresync): // RFC 7162 §3.2.6
 		return bad("QRESYNC is not enabled.")
 	case a.has(fetchModSeq):
-		return r.needModSeqs()
+		if err := r.needModSeqs(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return r.srv.offers.refuseItems(a)
 }
 
 // parseSection reads "[" section "]" ["<" offset "." length ">"], after BODY or BODY.PEEK.

@@ -18,6 +18,7 @@ type fetchPlan struct {
 	ranged         bool
 
 	structure bool // BODY or BODYSTRUCTURE is wanted
+	preview   bool // PREVIEW is wanted, and not LAZY
 	tree      bool // parts are wanted: the message must be parsed as a whole
 	header    bool // the header is taken from the body
 	streams   int  // items that take a long run of the body: BODY[], BODY[TEXT]
@@ -34,6 +35,16 @@ func makeFetchPlan(items []fetchItem) fetchPlan {
 		switch it.kind {
 		case fetchInternalDate:
 			p.items |= backend.FetchInternalDate
+		case fetchSaveDate:
+			p.items |= backend.FetchSaveDate
+		case fetchEmailID:
+			p.items |= backend.FetchGUID
+		case fetchPreview:
+			if p.preview = !it.lazy; p.preview {
+				p.items |= backend.FetchPreview
+			} else {
+				p.items |= backend.FetchPreviewCached
+			}
 		case fetchSize:
 			p.items |= backend.FetchSize
 		case fetchEnvelope:
@@ -63,7 +74,7 @@ func makeFetchPlan(items []fetchItem) fetchPlan {
 		}
 	}
 	switch {
-	case len(whole) == 1 && !body && !header && !p.structure && whole[0].partial:
+	case len(whole) == 1 && !body && !header && !p.structure && !p.preview && whole[0].partial:
 		p.items |= backend.FetchBody
 		p.ranged, p.offset = true, whole[0].offset
 		if p.length = whole[0].length; p.length > 1<<62 {

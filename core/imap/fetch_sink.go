@@ -59,6 +59,8 @@ type current struct {
 
 	meta      fetchMeta
 	structure []byte // BODYSTRUCTURE from a cache
+	preview   []byte // PREVIEW from a cache
+	previewed bool   // there is one, which may be empty
 	collect   bool   // body is to be held as a whole, and parsed
 	held      []byte // first bytes of the body: all of it, or until the header is complete
 	fields    []byte // header fields as storage sent them
@@ -74,8 +76,10 @@ type current struct {
 
 // fetchMeta is the data of a message that is no text.
 type fetchMeta struct {
-	size uint64
-	date int64
+	size  uint64
+	date  int64
+	saved int64
+	guid  string
 }
 
 // Message implements backend.FetchSink.
@@ -108,7 +112,9 @@ func (f *fetch) Message(m *backend.FetchedMessage) error {
 func (f *fetch) start(m *backend.FetchedMessage, msg mailbox.Message) {
 	c := &f.cur
 	*c = current{active: true, msg: msg, total: m.BodySize, whole: m.BodyIsMessage,
-		meta:      fetchMeta{m.Size, m.InternalDate},
+		meta:      fetchMeta{m.Size, m.InternalDate, m.SaveDate, m.GUID},
+		preview:   append(c.preview[:0], m.Preview...),
+		previewed: m.Preview != nil,
 		structure: append(c.structure[:0], m.BodyStructure...),
 		held:      c.held[:0],
 		fields:    append(c.fields[:0], m.HeaderFields...)}
@@ -116,7 +122,7 @@ func (f *fetch) start(m *backend.FetchedMessage, msg mailbox.Message) {
 		c.base = f.plan.offset
 	}
 	fromBody := c.whole || f.plan.items&backend.FetchHeader != 0 || f.plan.items&backend.FetchBody != 0 && !f.plan.ranged
-	c.collect = f.plan.tree || f.plan.structure && len(c.structure) == 0 || !f.plan.linear()
+	c.collect = f.plan.tree || f.plan.structure && len(c.structure) == 0 || f.plan.preview && !c.previewed || !f.plan.linear()
 	if c.headed = !fromBody || !f.plan.header; c.headed {
 		c.header = c.fields
 	}
@@ -235,6 +241,12 @@ func (f *fetch) appendFirst(b []byte, m mailbox.Message, meta *fetchMeta) []byte
 		case fetchInternalDate:
 			b = append(b, "INTERNALDATE "...)
 			b = imapwire.AppendDateTime(b, time.Unix(meta.date, 0))
+		case fetchSaveDate:
+			b = appendSaveDate(b, meta.saved)
+		case fetchEmailID:
+			b = appendEmailIDItem(b, meta.guid)
+		case fetchThreadID:
+			b = append(b, "THREADID NIL"...) // RFC 8474 §5.2
 		case fetchSize:
 			b = append(b, "RFC822.SIZE "...)
 			b = imapwire.AppendNumber(b, meta.size)

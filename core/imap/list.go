@@ -143,6 +143,9 @@ func (o *listOptions) selects(m *listed) bool {
 // list answers LIST and LSUB.
 func (r *request) list(o *listOptions) error {
 	o.utf8 = r.enabled(enabledUTF8)
+	if err := r.srv.offers.refuseStatus(o.status); err != nil {
+		return err
+	}
 	r.statusEnables(o.status)
 	if len(o.patterns) == 1 && len(o.patterns[0]) == 0 {
 		return r.listRoot(o)
@@ -160,7 +163,7 @@ func (r *request) list(o *listOptions) error {
 	matched := all.match(patterns, o)
 	var status map[*listed]*backend.MailboxStatus
 	if o.status != 0 {
-		if status, err = r.listStatus(matched, o.status); err != nil {
+		if status, err = r.listStatus(matched, ofStorage(o.status)); err != nil {
 			return err
 		}
 	}

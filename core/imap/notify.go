@@ -32,6 +32,11 @@ func runNotify(r *request) error {
 	if most := r.srv.cfg.NotifySet; most > 0 && len(raw) > most {
 		return r.srv.hubs.refuse(r.s, limitNotifySet)
 	}
+	if a.items != nil {
+		if err := r.srv.offers.refuseItems(a.items); err != nil {
+			return err
+		}
+	}
 	modseq := a.items != nil && a.items.has(fetchModSeq)
 	if modseq {
 		if err := r.needModSeqs(); err != nil {

@@ -163,7 +163,7 @@ func (a *notifyArgs) attributes(d *imapwire.Decoder, g *notifyGroup) {
 		return
 	}
 	at, items := d.Pos(), &fetchArgs{}
-	if d.List(func() { items.item(d, d.Name()) }) == 0 {
+	if d.List(func() { items.item(d, d.Name(), true) }) == 0 {
 		d.Fail("FETCH list is empty")
 	}
 	if !g.filter.selected() { // §8

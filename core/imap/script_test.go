@@ -92,6 +92,7 @@ type script struct {
 	srv      *server
 	conns    map[string]*conn
 	packet   map[string][]byte // lines to send
+	offers   []string          // more that storage announces
 }
 
 func runScript(t *testing.T, file, text string, cfg imap.Config) {
@@ -224,6 +225,8 @@ func (sc *script) setConfig(f []string) {
 		sc.cfg.Mailboxes.Warm = mailbox.DefaultConfig.Warm
 	case "write":
 		sc.writes = f[1] == "true"
+	case "offers":
+		sc.offers = f[1:]
 	case "modseqs":
 		sc.modseqs = f[1] == "true"
 	case "metadata": // most annotations of a mailbox, bytes of a value
@@ -281,6 +284,7 @@ func (sc *script) server() *server {
 			if !sc.modseqs {
 				store.WithoutModSeqs()
 			}
+			store.Announce(sc.offers...)
 			*engine = sc.engine
 		})
 		sc.srv.store.Create("demo", "", "INBOX")
@@ -319,6 +323,11 @@ var storeOps = map[string]func(sc *script, ns, name, arg string){
 			err = &backend.Error{Kind: backend.KindCorrupted, Detail: "m.1: offset 77: no header"}
 		}
 		sc.box(ns, name).Damage(parseUID(uid), err)
+	},
+	"unsaved": func(sc *script, ns, name, arg string) { sc.box(ns, name).ForgetSaveDate(parseUID(arg)) },
+	"preview": func(sc *script, ns, name, arg string) {
+		uid, text, _ := strings.Cut(arg, " ")
+		sc.box(ns, name).SetPreview(parseUID(uid), string(unescape(sc, text)))
 	},
 	"recent":    func(sc *script, ns, name, arg string) { sc.box(ns, name).SetFirstRecent(parseUID(arg)) },
 	"nomodseqs": func(sc *script, ns, name, arg string) { sc.box(ns, name).DisableModSeqs() },

@@ -55,6 +55,9 @@ func (r *request) find(key *searchKey) (*search, error) {
 		}
 		r.enableCondstore() // RFC 7162 §3.1
 	}
+	if err := r.srv.offers.refuseSearch(key); err != nil {
+		return nil, err
+	}
 	s := r.srv.newSearch(r.ctx, r.view, r.mbox.Ref(), key)
 	s.recent, s.breathe = r.recent(r.view), r.s.Breathe
 	return s, s.run()
@@ -160,6 +163,12 @@ func (s *search) request() *backend.FetchRequest {
 	if s.needs.date {
 		r.Items |= backend.FetchInternalDate
 	}
+	if s.needs.saved && s.needs.date {
+		r.Items |= backend.FetchSaveDate
+	}
+	if s.needs.guid {
+		r.Items |= backend.FetchGUID
+	}
 	switch s.phase {
 	case phaseMeta:
 		if r.Items == 0 {
@@ -217,7 +226,7 @@ func (s *search) Message(m *backend.FetchedMessage) error {
 		return nil
 	}
 	msg, _ := s.view.Message(s.view.Seq(imap.UID(m.UID)))
-	s.facts = facts{view: s.view, recent: s.recent, msg: msg, read: s.phase, size: m.Size, date: m.InternalDate, header: m.HeaderFields, limits: s.srv.cfg.Fetch.Parts}
+	s.facts = facts{view: s.view, recent: s.recent, msg: msg, read: s.phase, size: m.Size, date: m.InternalDate, saved: m.SaveDate, guid: m.GUID, header: m.HeaderFields, limits: s.srv.cfg.Fetch.Parts}
 	s.total, s.pos, s.body = m.BodySize, 0, s.body[:0]
 	s.whole = s.phase == phaseBody || m.BodyIsMessage
 	if s.total == 0 {

@@ -19,6 +19,9 @@ type searchKey struct {
 	day     int64              // of dates: days since 1970
 	moment  int64              // searchOlder, searchYounger: UNIX time that INTERNALDATE is compared with
 	sent    bool               // the date is that of the Date field, not INTERNALDATE
+	saved   bool               // the date is the save date; searchAll: SAVEDATESUPPORTED
+	thread  bool               // searchAll: of THREADID
+	id      string             // searchEmailID
 	field   string             // searchField: name in upper case
 	match   message.FieldMatch
 	pattern message.Pattern
@@ -42,6 +45,7 @@ const (
 	searchSince
 	searchOlder   // RFC 5032
 	searchYounger // RFC 5032
+	searchEmailID // RFC 8474 §6
 	searchLarger
 	searchSmaller
 	searchField
@@ -70,7 +74,7 @@ func (k *searchKey) phase() searchPhase {
 			p = max(p, k.keys[i].phase())
 		}
 		return p
-	case searchLarger, searchSmaller, searchOlder, searchYounger:
+	case searchLarger, searchSmaller, searchOlder, searchYounger, searchEmailID:
 		return phaseMeta
 	case searchBefore, searchOn, searchSince:
 		if k.sent {
@@ -106,7 +110,12 @@ func (k *searchKey) uses(n *searchNeeds) {
 			n.addField("DATE")
 		} else {
 			n.date = true
+			n.saved = n.saved || k.saved
 		}
+	case searchAll:
+		n.saved, n.thread = n.saved || k.saved, n.thread || k.thread
+	case searchEmailID:
+		n.guid = true
 	case searchOlder, searchYounger:
 		n.date = true
 	case searchField:
@@ -116,8 +125,10 @@ func (k *searchKey) uses(n *searchNeeds) {
 
 // searchNeeds is what a search program reads.
 type searchNeeds struct {
-	size, date bool
-	fields     []string
+	size, date  bool
+	saved, guid bool
+	thread      bool // asks for threads
+	fields      []string
 }
 
 func (n *searchNeeds) addField(name string) {

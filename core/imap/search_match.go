@@ -33,6 +33,8 @@ type facts struct {
 
 	size   uint64
 	date   int64
+	saved  int64 // 0 = not known
+	guid   string
 	header []byte              // header fields or block
 	body   []byte              // the whole message
 	limits message.Limits      // of the parts of body
@@ -85,6 +87,8 @@ func (k *searchKey) matches(f *facts) bool {
 		return f.view.FlagSet(f.msg.Flags).HasKeyword(k.keyword)
 	case searchModSeq:
 		return f.msg.ModSeq >= k.number
+	case searchEmailID:
+		return string(appendEmailID(nil, f.guid)) == k.id
 	case searchLarger:
 		return f.size > k.number
 	case searchSmaller:
@@ -109,11 +113,14 @@ func (k *searchKey) matches(f *facts) bool {
 	return false
 }
 
-// dayOfMessage returns the day of INTERNALDATE in the server's time zone, or that of the Date field
+// dayOfMessage returns the day of INTERNALDATE, or of the save date, in the server's time zone, or that of the Date field
 // in the sender's, as Dovecot does: time and zone do not count (RFC 3501 §6.4.4).
 // Without a usable Date field it is the first day of 1970.
 func (k *searchKey) dayOfMessage(f *facts) int64 {
-	if !k.sent {
+	switch {
+	case k.saved:
+		return dayOf(time.Unix(f.savedOf(), 0))
+	case !k.sent:
 		return dayOf(time.Unix(f.date, 0))
 	}
 	field, ok := message.FindField(f.header, "Date")

@@ -103,6 +103,10 @@ func (p *searchParser) key() searchKey {
 		d.SP()
 		return searchKey{op: op, day: dayOf(d.Date()), sent: strings.HasPrefix(word, "SENT")}
 	}
+	if op, ok := searchDates[strings.TrimPrefix(word, "SAVED")]; ok { // RFC 8514 §4.3
+		d.SP()
+		return searchKey{op: op, day: dayOf(d.Date()), saved: true}
+	}
 	return p.otherKey(word)
 }
 
@@ -159,6 +163,13 @@ func (p *searchParser) otherKey(word string) searchKey {
 		return searchKey{op: searchText, pattern: p.pattern()}
 	case "MODSEQ":
 		return p.modSeqKey()
+	case "SAVEDATESUPPORTED": // RFC 8514 §4.3
+		return searchKey{op: searchAll, saved: true}
+	case "EMAILID": // RFC 8474 §6
+		return searchKey{op: searchEmailID, id: objectID(d)}
+	case "THREADID": // RFC 8474 §5.2: nothing has one
+		objectID(d)
+		return not(searchKey{op: searchAll, thread: true})
 	}
 	d.Failf("unknown search key %.40q", word)
 	return searchKey{}

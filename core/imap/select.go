@@ -74,6 +74,9 @@ func runSelect(r *request) error {
 	}
 	b := r.s.Buffer()
 	*b = appendSelected(*b, v, r.recent(v), r.mayWrite(), r.srv.modseqs != nil)
+	if r.srv.offers.objectID { // RFC 8474 §4.2
+		*b = append(appendMailboxID(append(*b, "* OK ["...), v.MailboxID), "] Mailbox ID\r\n"...)
+	}
 	r.s.Commit()
 	if resync != nil && r.srv.modseqs != nil && resync.uidValidity == v.UIDValidity {
 		if err := r.resync(v, resync); err != nil { // a client that went on would believe itself in step

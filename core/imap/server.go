@@ -35,6 +35,7 @@ type Server struct {
 	logins   atomic.Uint64
 	pool     sync.Pool // of *request
 	quiet    *quiet.Watch
+	offers   offers // of storage
 
 	savedBytes   atomic.Int64 // of all saved search results
 	savedRefused session.RefusalCount
@@ -55,7 +56,7 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 	if m := checkMechanisms(cfg.Mechanisms, auth); m != "" {
 		return nil, fmt.Errorf("imap: the auth plugin %s has no SASL mechanism %s ([auth] mechanisms)", auth.Info().Name, m)
 	}
-	srv := &Server{cfg: cfg, auth: auth, storage: storage, log: log, names: n}
+	srv := &Server{cfg: cfg, auth: auth, storage: storage, log: log, names: n, offers: offersOf(storage.Info())}
 	if w, ok := storage.(backend.Writer); ok && storage.Info().Has(backend.CapWrite) {
 		srv.writer = w
 	}

@@ -6,13 +6,14 @@ import (
 )
 
 // STATUS (RFC 3501 §6.3.10): "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")",
-// with HIGHESTMODSEQ (RFC 7162 §3.1.7) and SIZE (RFC 8438 §2).
+// with HIGHESTMODSEQ (RFC 7162 §3.1.7), SIZE (RFC 8438 §2), DELETED (RFC 9051 §6.3.11), MAILBOXID (RFC 8474 §4.3)
+// and APPENDLIMIT (RFC 7889 §3.1).
 func runStatus(r *request) error {
 	raw, items, ref, err := r.status()
 	if err != nil {
 		return err
 	}
-	all, err := r.srv.boxes.Status(r.ctx, ref.User, ref.Namespace, []string{ref.Name}, items)
+	all, err := r.srv.boxes.Status(r.ctx, ref.User, ref.Namespace, []string{ref.Name}, ofStorage(items))
 	if err != nil {
 		return err
 	}
@@ -33,12 +34,12 @@ func quickStatus(r *request) (bool, error) {
 		return false, nil
 	}
 	if r.st.Proto == stateSelected {
-		if st, ok := r.selectedStatus(ref, items); ok {
+		if st, ok := r.selectedStatus(ref, ofStorage(items)); ok {
 			r.writeStatus(raw, items, &st)
 			return true, nil
 		}
 	}
-	st, ok := r.srv.boxes.KnownStatus(ref, items)
+	st, ok := r.srv.boxes.KnownStatus(ref, ofStorage(items))
 	if ok {
 		r.writeStatus(raw, items, st)
 	}
@@ -60,6 +61,9 @@ func (r *request) status() (raw []byte, items backend.StatusItems, ref backend.M
 	r.d.SP()
 	items = statusItems(&r.d)
 	if err = r.end(); err == nil {
+		err = r.srv.offers.refuseStatus(items)
+	}
+	if err == nil {
 		ref, err = r.ref(raw)
 	}
 	return raw, items, ref, err
@@ -77,7 +81,7 @@ func (r *request) writeStatus(raw []byte, items backend.StatusItems, st *backend
 var statusNames = []struct {
 	item  backend.StatusItems
 	name  string
-	value func(s *backend.MailboxStatus) uint64
+	value func(s *backend.MailboxStatus) uint64 // nil: appendStatus knows it
 }{
 	{backend.StatusMessages, "MESSAGES", func(s *backend.MailboxStatus) uint64 { return uint64(s.Messages) }},
 	{backend.StatusRecent, "RECENT", func(s *backend.MailboxStatus) uint64 { return uint64(s.Recent) }},
@@ -86,7 +90,16 @@ var statusNames = []struct {
 	{backend.StatusUnseen, "UNSEEN", func(s *backend.MailboxStatus) uint64 { return uint64(s.Unseen) }},
 	{backend.StatusHighestModSeq, "HIGHESTMODSEQ", func(s *backend.MailboxStatus) uint64 { return s.HighestModSeq }},
 	{backend.StatusSize, "SIZE", func(s *backend.MailboxStatus) uint64 { return s.Size }},
+	{backend.StatusDeleted, "DELETED", func(s *backend.MailboxStatus) uint64 { return uint64(s.Deleted) }},
+	{backend.StatusMailboxID, "MAILBOXID", nil},
+	{statusAppendLimit, "APPENDLIMIT", nil},
 }
+
+// statusAppendLimit is the item APPENDLIMIT, of which storage knows nothing.
+const statusAppendLimit backend.StatusItems = 1 << 15
+
+// ofStorage returns the items that storage is asked for.
+func ofStorage(items backend.StatusItems) backend.StatusItems { return items &^ statusAppendLimit }
 
 // statusItems reads the list of items, which must not be empty.
 func statusItems(d *imapwire.Decoder) backend.StatusItems {
@@ -128,12 +141,19 @@ func (r *request) appendStatus(b []byte, name []byte, items backend.StatusItems,
 	sep := byte('(')
 	b = append(b, ' ')
 	for _, s := range statusNames {
-		if items&s.item != 0 {
-			b = append(b, sep)
+		if items&s.item == 0 {
+			continue
+		}
+		b = append(b, sep)
+		sep = ' '
+		switch s.item {
+		case backend.StatusMailboxID:
+			b = appendMailboxID(b, st.MailboxID)
+		case statusAppendLimit:
+			b = r.srv.appendAppendLimit(b)
+		default:
 			b = append(b, s.name...)
-			b = append(b, ' ')
-			b = imapwire.AppendNumber(b, s.value(st))
-			sep = ' '
+			b = imapwire.AppendNumber(append(b, ' '), s.value(st))
 		}
 	}
 	return append(b, ")\r\n"...)

@@ -36,7 +36,7 @@ type Store struct {
 	quota       []backend.QuotaRoot // nil: not announced
 	maxMetadata int
 	metadata    map[boxKey]map[string][]byte // nil: not announced; the empty name is the server
-	caps        []string // more of what Info announces
+	caps        []string                     // more of what Info announces
 }
 
 type boxKey struct{ user, namespace, name string }
