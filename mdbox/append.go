@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/roostmail/roost/mdbox/dbox"
@@ -20,6 +21,19 @@ type NewMessage struct {
 	Received int64     // INTERNALDATE, UNIX time; 0 = now
 	Size     uint64    // about that of Body, in bytes; 0 = not known
 	Body     io.Reader // with CRLF or LF line ends; read to its end
+	GUID     string    // as printed, of a message of which this is a copy; "" = a new one
+}
+
+// guid returns the GUID to save: raw is its string, where that is not the number's.
+func (m *NewMessage) guid() (guid dbox.GUID, raw string) {
+	if m.GUID == "" {
+		return dbox.NewGUID(), ""
+	}
+	guid = dbox.ParseGUID([]byte(m.GUID))
+	if guid.String() != m.GUID && !strings.ContainsAny(m.GUID, " \r\n\x00") { // which a line of metadata or of dovecot-uidlist can not hold
+		raw = m.GUID
+	}
+	return guid, raw
 }
 
 // Saved says where messages were saved.
@@ -70,10 +84,12 @@ func (a *appending) run(ctx context.Context, messages []NewMessage) (*Saved, err
 		if m.Received == 0 {
 			m.Received = a.now.Unix()
 		}
-		mail := appendedMail{NewMessage: m, guid: dbox.NewGUID()}
+		mail := appendedMail{NewMessage: m}
+		guid, raw := m.guid()
+		mail.guid = guid
 		body, d := describe.tee(m.Body, m.Received)
 		var err error
-		mail.stored, err = a.saver.save(dbox.NewMessage{Received: m.Received, GUID: mail.guid, Mailbox: a.b.dir, SizeHint: m.Size}, body)
+		mail.stored, err = a.saver.save(dbox.NewMessage{Received: m.Received, GUID: guid, RawGUID: raw, Copied: m.GUID != "", Mailbox: a.b.dir, SizeHint: m.Size}, body)
 		if err != nil {
 			return nil, err
 		}

@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// copyOver copies messages to another store: they are read from the one and saved in the other, with new GUIDs, and with the
-// dates and flags that they have.
+// copyOver copies messages to another store: they are read from the one and saved in the other, with the
+// dates, flags and GUIDs that they have.
 func (b *Mailbox) copyOver(ctx context.Context, r CopyRequest) (*Copied, error) {
 	uids, messages, err := b.toSave(r)
 	if err != nil || len(uids) == 0 {
@@ -59,6 +59,9 @@ func (b *Mailbox) toSave(r CopyRequest) (uids []uint32, messages []NewMessage, e
 			return nil, nil, fmt.Errorf("%w: UID %d of %s", ErrExpunged, uids[min(i, len(uids)-1)], b.name)
 		}
 		if messages[i].Received, err = ms.Message().Received(); err != nil {
+			return nil, nil, err
+		}
+		if messages[i].GUID, err = ms.Message().GUID(); err != nil {
 			return nil, nil, err
 		}
 		if messages[i].Size, err = ms.Message().Size(); err != nil {

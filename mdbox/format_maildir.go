@@ -301,6 +301,9 @@ func (a *maildirSaver) save(m dbox.NewMessage, body io.Reader) (dbox.Stored, err
 	if err != nil {
 		return dbox.Stored{}, err
 	}
+	if m.Copied {
+		d.SetGUID(cmp.Or(m.RawGUID, m.GUID.String()))
+	}
 	a.drafts = append(a.drafts, d)
 	return dbox.Stored{Physical: d.Physical, Virtual: d.Virtual, GUID: dbox.ParseGUID([]byte(d.GUID()))}, nil
 }

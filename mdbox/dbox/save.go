@@ -13,6 +13,7 @@ import (
 type NewMessage struct {
 	Received  int64  // INTERNALDATE, UNIX time; before 1970 counts as 1970
 	GUID      GUID   // zero: a new one
+	Copied    bool   // GUID is that of another message, whatever the format makes GUIDs of
 	RawGUID   string // the GUID as it stands in metadata if it is not 32 hex digits; GUID is then derived from it
 	Mailbox   string // storage name of the mailbox, for rebuilds; empty in sdbox
 	POP3UIDL  string // empty: none

@@ -31,6 +31,9 @@ type Draft struct {
 // GUID returns the GUID of the message, as a string. It is only final when the message was placed.
 func (d *Draft) GUID() string { return (&Entry{Base: d.base, Ext: d.ext}).GUID() }
 
+// SetGUID gives a message that is not placed yet the GUID of another one. There must be no white space in it.
+func (d *Draft) SetGUID(guid string) { d.ext = []string{"G" + guid} }
+
 // saveBuffer is how much of a message is converted and written at once, in bytes.
 const saveBuffer = 64 << 10
 
