@@ -111,8 +111,9 @@ func run(ctx context.Context, c *config.Config, ready func(*server.Server) error
 		return err
 	}
 	var freeze <-chan struct{} // never, without a keeper
+	var asked <-chan keeper.Asked
 	if client != nil {
-		freeze = client.Freeze
+		freeze, asked = client.Freeze, client.Asked
 	}
 	startCtx, started := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	s, err := server.Start(startCtx, server.Options{Config: c, Bundle: bundle, Version: version, Log: log, Level: level, Keeper: client})
@@ -130,6 +131,11 @@ func run(ctx context.Context, c *config.Config, ready func(*server.Server) error
 		select {
 		case <-freeze:
 			return s.HandOver(ctx)
+		case a := <-asked:
+			if s.Answer(a) {
+				log.Info("ending", "asked", "roost drain")
+				return drain(ctx, s, signals)
+			}
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {
 				reload(s, c.File, log)

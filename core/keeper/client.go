@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"sync"
@@ -23,7 +24,19 @@ type Client struct {
 
 	// Freeze is closed when the sessions are to be frozen, Exit when another core has them.
 	Freeze, Exit chan struct{}
+
+	// Asked are requests of operators, to be answered and closed by who receives them.
+	Asked chan Asked
 }
+
+// Asked is a request that core answers.
+type Asked struct {
+	Request
+	Conn net.Conn
+}
+
+// maxAsked is how many requests may wait.
+const maxAsked = 16
 
 // Connect returns the client of a core that a keeper has started, or nil if this process was started otherwise.
 func Connect() (*Client, error) {
@@ -44,7 +57,7 @@ func Connect() (*Client, error) {
 }
 
 func newClient(s *socket) *Client {
-	return &Client{s: s, Freeze: make(chan struct{}), Exit: make(chan struct{})}
+	return &Client{s: s, Freeze: make(chan struct{}), Exit: make(chan struct{}), Asked: make(chan Asked, maxAsked)}
 }
 
 // Hello introduces this core. It returns the listening sockets that there are already, by key; the caller closes them. inherits says
@@ -181,14 +194,37 @@ func (c *Client) listen() {
 		if err != nil {
 			return
 		}
-		p.close()
 		switch p.kind {
 		case kindFreeze:
 			close(c.Freeze)
 		case kindExit:
 			close(c.Exit)
 			return
+		case kindAsked:
+			c.asked(&p)
 		}
+		p.close()
+	}
+}
+
+// asked takes a request. One that can not be answered is closed.
+func (c *Client) asked(p *packet) {
+	var a Asked
+	if err := p.note(&a.Request); err != nil || len(p.fds) != 1 {
+		return
+	}
+	f := os.NewFile(uintptr(p.fds[0]), "control")
+	p.fds = nil
+	conn, err := net.FileConn(f)
+	f.Close()
+	if err != nil {
+		return
+	}
+	a.Conn = conn
+	select {
+	case c.Asked <- a:
+	default:
+		conn.Close()
 	}
 }
 

@@ -14,15 +14,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Operations of the control socket.
+// Operations of the control socket. The keeper answers the first two itself, with an Answer; core the others, with lines of its own.
 const (
-	OpReload = "reload"        // as SIGHUP
-	OpBinary = "reload-binary" // a new core takes the sessions over
+	OpReload   = "reload"        // as SIGHUP
+	OpBinary   = "reload-binary" // a new core takes the sessions over
+	OpSessions = "sessions"      // all sessions, or those of a user
+	OpTop      = "top"           // what the server is doing
+	OpDrain    = "drain"         // as SIGTERM, with reports
 )
 
-// request is a line of JSON that an operator's command sends. The answer is another one.
+// Request is a line of JSON that an operator's command sends.
+type Request struct {
+	Op    string
+	User  string `json:",omitempty"` // OpSessions: "" = all
+	Users int    `json:",omitempty"` // OpTop: how many users
+}
+
+// request is a Request with where it came from.
 type request struct {
-	Op      string
+	Request
+	conn    *net.UnixConn
+	line    []byte
 	answers chan Answer
 }
 
@@ -32,6 +44,8 @@ type Answer struct {
 	Sessions int     // that the server has
 	Lost     int     // that did not survive
 	Took     float64 // seconds
+
+	passed bool // core has the connection, and answers
 }
 
 // answer answers once; r may be nil.
@@ -113,9 +127,9 @@ func (c *control) serve(conn *net.UnixConn) {
 	if err != nil {
 		return
 	}
-	r := &request{answers: make(chan Answer, 1)}
+	r := &request{conn: conn, line: line, answers: make(chan Answer, 1)}
 	a := Answer{Error: "not a request"}
-	if json.Unmarshal(line, r) == nil {
+	if json.Unmarshal(line, &r.Request) == nil {
 		select {
 		case c.requests <- r:
 		case <-c.done:
@@ -126,6 +140,9 @@ func (c *control) serve(conn *net.UnixConn) {
 		case <-c.done:
 			a = Answer{Error: "the server ends"}
 		}
+	}
+	if a.passed {
+		return
 	}
 	b, err := json.Marshal(a)
 	if err != nil {
@@ -157,35 +174,4 @@ func (c *control) close() {
 	close(c.done)
 	c.ln.Close()
 	c.wg.Wait()
-}
-
-// Ask asks the server whose control socket has that path, and waits for the answer. A socket that neither the caller's user nor root made is not trusted.
-func Ask(path, op string) (Answer, error) {
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return Answer{}, fmt.Errorf("keeper: no server answers at the control socket: %w", err)
-	}
-	defer conn.Close()
-	if uid, err := peerUID(conn); err != nil || uid != 0 && uid != os.Geteuid() && os.Geteuid() != 0 {
-		return Answer{}, fmt.Errorf("keeper: control socket %s belongs to user %d: %v", path, uid, err)
-	}
-	b, err := json.Marshal(request{Op: op})
-	if err != nil {
-		return Answer{}, err
-	}
-	if _, err := conn.Write(append(b, '\n')); err != nil {
-		return Answer{}, fmt.Errorf("keeper: control socket: %w", err)
-	}
-	line, err := bufio.NewReader(conn).ReadBytes('\n')
-	if err != nil {
-		return Answer{}, fmt.Errorf("keeper: the server gave no answer: %w", err)
-	}
-	var a Answer
-	if err := json.Unmarshal(line, &a); err != nil {
-		return Answer{}, fmt.Errorf("keeper: answer: %w", err)
-	}
-	if a.Error != "" {
-		return a, errors.New(a.Error)
-	}
-	return a, nil
 }

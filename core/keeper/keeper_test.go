@@ -235,6 +235,46 @@ func TestNonsenseEndsTheCore(t *testing.T) {
 	}
 }
 
+// TestCoreAnswersOperators: a connection to the control socket goes to core with its request.
+func TestCoreAnswersOperators(t *testing.T) {
+	k := testKeeper()
+	client, c, _ := connect(t, k)
+	k.core, k.requests = c, make(chan *request)
+	path := filepath.Join(t.TempDir(), "control.sock")
+	control, err := listenControl(path, k.requests, k.o.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer control.close()
+	go func() { // ends with its messages
+		for range 2 {
+			k.request(<-k.requests)
+		}
+	}()
+	if err := Follow(path, Request{Op: OpSessions}, func(line []byte) error {
+		if !strings.Contains(string(line), "starting or ending") {
+			t.Errorf("%s", line)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	c.ready = true
+	go client.listen() // ends with the connection
+	go func() {        // ends with its answer
+		a := <-client.Asked
+		_, _ = io.WriteString(a.Conn, "for "+a.User+"\nend\n")
+		a.Conn.Close()
+	}()
+	var got []string
+	if err := Follow(path, Request{Op: OpSessions, User: "jane"}, func(line []byte) error {
+		got = append(got, string(line))
+		return nil
+	}); err != nil || !slices.Equal(got, []string{"for jane", "end"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // FuzzMessages: no message of a core is more than an error.
 func FuzzMessages(f *testing.F) {
 	f.Add([]byte("H12345678"))

@@ -41,6 +41,7 @@ const (
 	kindDone    kind = 'E' // keeper: there are no more held
 	kindFreeze  kind = 'F' // keeper: freeze the sessions
 	kindExit    kind = 'X' // keeper: somebody else has them
+	kindAsked   kind = 'A' // keeper: Request, and the connection of who waits for the answer
 )
 
 // hello is what core says first.

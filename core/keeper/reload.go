@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"errors"
 	"syscall"
 	"time"
 )
@@ -20,9 +21,29 @@ func (k *Keeper) request(r *request) {
 		default:
 			k.beginReload(r)
 		}
+	case OpSessions, OpTop, OpDrain:
+		k.pass(r)
 	default:
 		r.answer(Answer{Error: "unknown request " + r.Op})
 	}
+}
+
+// pass gives the connection that a request came from to core, which answers.
+func (k *Keeper) pass(r *request) {
+	if !k.core.ready || k.core.stopping || k.again != nil {
+		r.answer(Answer{Error: "the server is starting or ending"})
+		return
+	}
+	raw, err := r.conn.SyscallConn()
+	if err == nil {
+		controlErr := raw.Control(func(fd uintptr) { err = k.core.s.send(kindAsked, r.line, int(fd)) })
+		err = errors.Join(err, controlErr)
+	}
+	if err != nil {
+		r.answer(Answer{Error: err.Error()})
+		return
+	}
+	r.answer(Answer{passed: true})
 }
 
 // beginReload starts the next core.

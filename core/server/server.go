@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,12 +54,16 @@ type Server struct {
 	// Addresses as they were bound, in the order of the configuration.
 	imapAddrs, imapsAddrs []net.Addr
 	adminAddr             net.Addr
+
+	answers  sync.WaitGroup // of Answer
+	stopped  chan struct{}  // closed when they are to end
+	stopOnce sync.Once
 }
 
 // Start makes a server that serves. If it fails, everything it had begun is ended.
 // ctx ends the start only.
 func Start(ctx context.Context, o Options) (*Server, error) {
-	s := &Server{opts: o, log: o.Log, started: time.Now(), registry: prometheus.NewRegistry()}
+	s := &Server{opts: o, log: o.Log, started: time.Now(), registry: prometheus.NewRegistry(), stopped: make(chan struct{})}
 	if err := s.start(ctx); err != nil {
 		s.Close()
 		return nil, err
@@ -181,6 +186,7 @@ const closeTimeout = time.Second
 // Close ends the server: sessions without a farewell, then the plugins. It
 // returns when every goroutine and child process has ended.
 func (s *Server) Close() error {
+	s.stopAnswers()
 	var errs []error
 	if s.admin != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)

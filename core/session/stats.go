@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"github.com/roostmail/roost/core/conn/tls13"
 )
 
 // The settings that refuse something, as the operator writes them.
@@ -181,6 +183,7 @@ type Info struct {
 	Compressed bool
 	Mailbox    uint32
 	Received   time.Time // the last input, in whole seconds
+	Bytes      int       // of its record, TLS slot and extra
 	State      State
 }
 
@@ -219,6 +222,13 @@ func (e *Engine) info(slot uint32) (Info, bool) {
 
 // infoOf describes a session that the caller owns.
 func (e *Engine) infoOf(h Handle, r *record) Info {
-	return Info{Handle: h, Remote: r.remote(), TLS: r.flags&flagTLS != 0, Compressed: r.flags&flagDeflate != 0, Mailbox: r.mailbox,
+	bytes := recordSize
+	if r.tls != 0 {
+		bytes += tls13.StateSize
+	}
+	if r.flags&flagExtra != 0 {
+		bytes += int(e.extras.get(h.slot()).bytes())
+	}
+	return Info{Handle: h, Remote: r.remote(), Bytes: bytes, TLS: r.flags&flagTLS != 0, Compressed: r.flags&flagDeflate != 0, Mailbox: r.mailbox,
 		Received: e.timeOf(r.received), State: r.state}
 }
