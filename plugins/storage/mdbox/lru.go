@@ -24,7 +24,7 @@ type lru[K comparable, V resource] struct {
 
 	mu      sync.Mutex
 	entries map[K]*lruEntry[K, V]
-	recent  list.List // of *lruEntry, most recently used first
+	unused  list.List // of *lruEntry, those that nobody uses, most recently used first
 	bytes   int64     // sum of entry.bytes
 	closed  bool
 	timer   *time.Timer // of sweep, if
@@ -38,10 +38,11 @@ type lruEntry[K comparable, V resource] struct {
 	err  error
 
 	// Guarded by lru.mu.
-	users int
-	used  time.Time     // the last end of a use
-	elem  *list.Element // nil: no longer in the lru
-	bytes int64
+	users   int
+	used    time.Time     // the last end of a use
+	elem    *list.Element // in lru.unused; nil while it is in use
+	removed bool          // no longer in the lru
+	bytes   int64
 }
 
 var errCacheClosed = errors.New("storage is closed")
@@ -62,10 +63,10 @@ func (l *lru[K, V]) acquire(key K, open func() (V, error)) (v V, release func(),
 	e := l.entries[key]
 	if e == nil {
 		e = &lruEntry[K, V]{key: key}
-		e.elem = l.recent.PushFront(e)
 		l.entries[key] = e
-	} else {
-		l.recent.MoveToFront(e.elem)
+	} else if e.elem != nil {
+		l.unused.Remove(e.elem)
+		e.elem = nil
 	}
 	e.users++
 	l.mu.Unlock()
@@ -85,18 +86,20 @@ func (l *lru[K, V]) release(e *lruEntry[K, V], drop bool) {
 	}
 	l.mu.Lock()
 	e.users--
-	if e.elem != nil {
+	if !e.removed {
 		l.bytes += bytes - e.bytes
 		e.bytes = bytes
-		l.recent.MoveToFront(e.elem)
-		e.used = time.Now()
-		l.arm()
+		if e.users == 0 {
+			e.used = time.Now()
+			e.elem = l.unused.PushFront(e)
+			l.arm()
+		}
 	}
 	if drop {
 		l.remove(e)
 	}
 	var victims []*lruEntry[K, V]
-	if e.elem == nil && e.users == 0 {
+	if e.removed && e.users == 0 {
 		victims = append(victims, e)
 	}
 	victims = l.shrink(victims)
@@ -120,11 +123,14 @@ func (l *lru[K, V]) forget(key K) {
 
 // remove takes e out of the lru. l.mu is held.
 func (l *lru[K, V]) remove(e *lruEntry[K, V]) {
-	if e.elem == nil {
+	if e.removed {
 		return
 	}
-	l.recent.Remove(e.elem)
-	e.elem = nil
+	e.removed = true
+	if e.elem != nil {
+		l.unused.Remove(e.elem)
+		e.elem = nil
+	}
 	l.bytes -= e.bytes
 	delete(l.entries, e.key)
 }
@@ -132,28 +138,22 @@ func (l *lru[K, V]) remove(e *lruEntry[K, V]) {
 // shrink removes unused entries, oldest first, until the limits are kept, and
 // appends them to victims. l.mu is held.
 func (l *lru[K, V]) shrink(victims []*lruEntry[K, V]) []*lruEntry[K, V] {
-	for el := l.recent.Back(); el != nil && (l.recent.Len() > l.maxCount || l.bytes > l.maxBytes); {
-		e := el.Value.(*lruEntry[K, V])
-		el = el.Prev()
-		if e.users == 0 {
-			l.remove(e)
-			victims = append(victims, e)
-		}
+	for l.unused.Len() > 0 && (len(l.entries) > l.maxCount || l.bytes > l.maxBytes) {
+		e := l.unused.Back().Value.(*lruEntry[K, V])
+		l.remove(e)
+		victims = append(victims, e)
 	}
 	return victims
 }
 
 // arm starts the timer for what was not used for the longest time, if it does not run. l.mu is held.
 func (l *lru[K, V]) arm() {
-	if l.idle <= 0 || l.armed || l.closed || l.recent.Len() == 0 {
+	if l.idle <= 0 || l.armed || l.closed || l.unused.Len() == 0 {
 		return
 	}
-	wait := l.idle
-	if e := l.recent.Back().Value.(*lruEntry[K, V]); e.users == 0 {
-		wait = time.Until(e.used.Add(l.idle))
-	}
 	l.armed = true
-	l.timer = time.AfterFunc(wait, l.sweep)
+	oldest := l.unused.Back().Value.(*lruEntry[K, V])
+	l.timer = time.AfterFunc(time.Until(oldest.used.Add(l.idle)), l.sweep)
 }
 
 // sweep closes what was not used for idle.
@@ -162,12 +162,8 @@ func (l *lru[K, V]) sweep() {
 	l.armed = false
 	var victims []*lruEntry[K, V]
 	before := time.Now().Add(-l.idle)
-	for el := l.recent.Back(); el != nil; {
-		e := el.Value.(*lruEntry[K, V])
-		el = el.Prev()
-		if e.users > 0 {
-			continue
-		}
+	for l.unused.Len() > 0 {
+		e := l.unused.Back().Value.(*lruEntry[K, V])
 		if e.used.After(before) {
 			break
 		}
@@ -175,7 +171,7 @@ func (l *lru[K, V]) sweep() {
 		victims = append(victims, e)
 	}
 	l.arm()
-	empty := l.recent.Len() == 0
+	empty := len(l.entries) == 0
 	if empty {
 		l.entries = map[K]*lruEntry[K, V]{} // a map does not shrink
 	}
