@@ -27,9 +27,21 @@ func (x *Index) load() error {
 // errNotFitting rather than doing without one of the files.
 func (x *Index) loadOnce(last bool) error {
 	x.damage, x.dropped = nil, 0
-	chain, err := translog.OpenChain(x.o.FS, x.logPath(), x.o.MaxFileBytes)
+	var chain *translog.Chain
+	var snapFile vfs.File
+	var err, snapErr error
+	failed := vfs.Together(x.o.FS, func(fsys vfs.FS) {
+		chain, err = translog.OpenChain(fsys, x.logPath(), x.o.MaxFileBytes)
+		snapFile, snapErr = fsys.Open(x.snapshotPath())
+	})
+	if failed != nil {
+		return fmt.Errorf("index: open: %w", failed)
+	}
 	if chain != nil {
 		defer chain.Close()
+	}
+	if snapErr == nil {
+		defer snapFile.Close()
 	}
 	logMissing := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !logMissing {
@@ -37,7 +49,7 @@ func (x *Index) loadOnce(last bool) error {
 			return fmt.Errorf("index: open log: %w", err)
 		}
 	}
-	snap, err := x.readSnapshot(x.snapshotPath())
+	snap, err := x.decodeSnapshot(x.snapshotPath(), snapFile, snapErr)
 	if err != nil {
 		return err
 	}
@@ -58,13 +70,20 @@ func (x *Index) loadOnce(last bool) error {
 // or if it is damaged, which is reported.
 func (x *Index) readSnapshot(path string) (*State, error) {
 	f, err := x.o.FS.Open(path)
+	if err == nil {
+		defer f.Close()
+	}
+	return x.decodeSnapshot(path, f, err)
+}
+
+// decodeSnapshot is readSnapshot for what opening the file has given.
+func (x *Index) decodeSnapshot(path string, f vfs.File, err error) (*State, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("index: open snapshot: %w", err)
 	}
-	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("index: open snapshot: %w", err)

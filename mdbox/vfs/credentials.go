@@ -40,6 +40,11 @@ func (c credentials) assume() error {
 	if _, _, errno := unix.RawSyscall(sysSetgroups, uintptr(len(c.groups)), uintptr(first), 0); errno != 0 {
 		return fmt.Errorf("setgroups: %w", errno)
 	}
+	return c.assumeIDs()
+}
+
+// assumeIDs is assume for a thread that is in the groups already.
+func (c credentials) assumeIDs() error {
 	if err := set("setfsgid", c.gid, unix.SetfsgidRetGid); err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"math"
 	"runtime"
+	"slices"
+	"sync/atomic"
 )
 
 // ErrIdentity says that the process can not work under the identity that is asked for.
@@ -58,7 +60,15 @@ func As(fsys FS, uid, gid int, groups []int) (FS, error) {
 	if uid == 0 {
 		return refuse("root has privilege over all files")
 	}
+	// The thread has the groups of the process unless somebody took others: each who does gives them back.
+	sameGroups := slices.Equal(want.groups, own.groups)
 	id := &identity{fs: fsys, assume: want.assume, resume: own.assume}
+	if sameGroups {
+		id.assume, id.resume = want.assumeIDs, own.assumeIDs
+	}
+	if unprivileged.Load() {
+		return id, nil
+	}
 	var privileged bool
 	if failed := id.do(func() { privileged, err = bypasses() }); failed != nil {
 		return refuse("%w", failed)
@@ -69,7 +79,32 @@ func As(fsys FS, uid, gid int, groups []int) (FS, error) {
 	if privileged {
 		return refuse("the process keeps its privilege over files")
 	}
+	unprivileged.Store(true)
 	return id, nil
+}
+
+// unprivileged: another user's id has been seen to take privilege over files from a thread of this process. It does so for all users:
+// what decides are the securebits, which a Go program has set before it starts or not at all.
+var unprivileged atomic.Bool
+
+// Together runs f with the file system that fsys stands for, so that all operations in f on paths take one change of identity
+// instead of one each. What f gets must not be used after it has returned, or by other goroutines. f may run in another goroutine; a panic
+// in it is one of the caller. The error says that the identity could not be taken; f did not run then.
+func Together(fsys FS, f func(FS)) error {
+	x, ok := fsys.(*identity)
+	if !ok {
+		f(fsys)
+		return nil
+	}
+	var panicked any
+	err := x.do(func() {
+		defer func() { panicked = recover() }()
+		f(x.fs)
+	})
+	if panicked != nil {
+		panic(panicked)
+	}
+	return err
 }
 
 // identity is a file system as a user sees it.

@@ -245,6 +245,37 @@ func TestIdentityFails(t *testing.T) {
 	wg.Wait()
 }
 
+// Together takes the identity once for all that is done in it, and hands a panic to the caller.
+func TestTogether(t *testing.T) {
+	taken := 0
+	x := &identity{fs: OS, assume: func() error { taken++; return nil }, resume: func() error { return nil }}
+	names := 0
+	if err := Together(x, func(f FS) {
+		for _, dir := range []string{"/", os.TempDir()} {
+			if _, err := f.ReadDir(dir); err == nil {
+				names++
+			}
+		}
+	}); err != nil || names != 2 || taken != 1 {
+		t.Errorf("%v; %d directories read under an identity that was taken %d times, want 2 and 1", err, names, taken)
+	}
+	broken := errors.New("broken")
+	x.assume = func() error { return broken }
+	if err := Together(x, func(FS) { t.Error("done under the wrong identity") }); !errors.Is(err, broken) {
+		t.Errorf("err = %v, want that of assume", err)
+	}
+	if err := Together(OS, func(f FS) { names++ }); err != nil || names != 3 {
+		t.Errorf("without an identity: %v", err)
+	}
+	x.assume = func() error { return nil }
+	defer func() {
+		if v := recover(); v != "in f" {
+			t.Errorf("recovered %v, want the panic of f", v)
+		}
+	}()
+	_ = Together(x, func(FS) { panic("in f") })
+}
+
 func BenchmarkAs(b *testing.B) {
 	for name, uid := range map[string]int{"own": os.Geteuid(), "other": 2001} {
 		b.Run("identity="+name, func(b *testing.B) {

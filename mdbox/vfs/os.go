@@ -12,12 +12,18 @@ var OS FS = osFS{}
 
 type osFS struct{}
 
+// Open uses the system call itself: os.Open makes five more to find out that a file on disk can not be polled.
 func (osFS) Open(name string) (File, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
+	for {
+		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		}
+		return osFile{os.NewFile(uintptr(fd), name)}, nil
 	}
-	return osFile{f}, nil
 }
 
 func (osFS) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
