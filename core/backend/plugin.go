@@ -32,6 +32,8 @@ const (
 	CapQuota = "quota"
 	// CapUserLookup: auth implements UserLookup.
 	CapUserLookup = "user-lookup"
+	// CapLanes: calls can be made over lanes (package core/pluginrpc/lane). Of plugins of any kind; not of the implementation, but of the process around it.
+	CapLanes = "lanes"
 )
 
 // Info describes a plugin. It is constant for the life of the process, but for Capabilities, from which Configure may take some.

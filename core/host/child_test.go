@@ -51,6 +51,9 @@ func serveTestPlugin() {
 	if os.Getenv("TEST_PLUGIN") == "bench" {
 		p = newBenchStorage()
 	}
+	if os.Getenv("TEST_NO_LANES") != "" {
+		os.Unsetenv(pluginrpc.EnvLanes)
+	}
 	if err := child.Serve(p); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

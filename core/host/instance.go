@@ -91,7 +91,7 @@ func (i *instance) launch(ctx context.Context, h *Host, c Config, log *slog.Logg
 		return i.explain(ctx, err)
 	}
 	conn := rpc.(*plugin.GRPCClient).Conn
-	i.plugin, err = pluginrpc.New(ctx, conn, pluginrpc.ClientOptions{Name: c.Name, Limits: c.Limits, FDs: i.proc.fds})
+	i.plugin, err = pluginrpc.New(ctx, conn, pluginrpc.ClientOptions{Name: c.Name, Limits: c.Limits, FDs: i.proc.fds, Lanes: i.proc.lanes})
 	if err != nil {
 		return i.explain(ctx, err)
 	}

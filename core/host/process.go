@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/roostmail/roost/core/pluginrpc"
+	"github.com/roostmail/roost/core/pluginrpc/lane"
 )
 
 // process is one child process. It implements go-plugin's runner.Runner.
@@ -34,6 +35,7 @@ type process struct {
 
 	parentPipe *os.File // write end: closing it ends the child
 	fds        *pluginrpc.FDReceiver
+	lanes      *lane.Lanes
 	childFiles []*os.File // closed once the child has them
 	stdout     *os.File
 	stderr     *os.File
@@ -100,6 +102,10 @@ func (p *process) openPipes() error {
 		return err
 	}
 	p.setenv(pluginrpc.EnvFDChannel, strconv.Itoa(p.inherit(child)))
+	if p.lanes, child, err = lane.New(); err != nil {
+		return err
+	}
+	p.setenv(pluginrpc.EnvLanes, strconv.Itoa(p.inherit(child)))
 
 	var out, errs *os.File
 	if p.stdout, out, err = os.Pipe(); err != nil {
@@ -191,6 +197,9 @@ func (p *process) discard() {
 	}
 	if p.fds != nil {
 		p.fds.Close()
+	}
+	if p.lanes != nil {
+		p.lanes.Close()
 	}
 	if p.handshake != nil {
 		p.handshake.Close()

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/pluginrpc/lane"
 	pluginv1 "github.com/roostmail/roost/proto/roost/plugin/v1"
 )
 
@@ -18,6 +19,8 @@ type ClientOptions struct {
 	Limits Limits
 	// FDs receives descriptors from the plugin. nil: CapWatchFD is not used.
 	FDs *FDReceiver
+	// Lanes lead to the plugin, if it announces CapLanes. nil: all calls go over gRPC.
+	Lanes *lane.Lanes
 }
 
 // client is the part of a plugin's client side that all kinds share. It implements backend.Plugin.
@@ -38,6 +41,9 @@ func New(ctx context.Context, conn grpc.ClientConnInterface, o ClientOptions) (b
 	c, err := newClient(ctx, conn, o)
 	if err != nil {
 		return nil, err
+	}
+	if o.Lanes != nil && c.info.Has(backend.CapLanes) {
+		conn = lane.NewConn(conn, o.Lanes, newCodec())
 	}
 	switch c.info.Kind {
 	case backend.KindStorage:

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/pluginrpc/lane"
 	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
 )
 
@@ -55,6 +56,9 @@ func optionalID(id [16]byte) []byte {
 }
 
 func (s *Storage) fetch(ctx context.Context, req *storagev1.FetchRequest, recv *fetchReceiver) error {
+	if _, ok := s.conn.(*lane.Conn); ok {
+		return s.fetchAlone(ctx, req, recv) // a kept stream would keep a lane, and a call over a lane needs none
+	}
 	for {
 		f, err := s.fetches.get(s.storage)
 		if err != nil {

@@ -4,6 +4,8 @@ import (
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/proto" // registers the codec that this one wraps
 	"google.golang.org/grpc/mem"
+
+	"github.com/roostmail/roost/core/pluginrpc/lane"
 )
 
 // codec is gRPC's protobuf codec, but for the types that encode and decode
@@ -19,6 +21,8 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 		return f.marshal()
 	case *outBody:
 		return f.marshal()
+	case lane.Raw:
+		return mem.BufferSlice{mem.SliceBuffer(f)}, nil
 	}
 	return c.CodecV2.Marshal(v)
 }

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/pluginrpc/lane"
 	pluginv1 "github.com/roostmail/roost/proto/roost/plugin/v1"
 )
 
@@ -120,6 +121,9 @@ func fromStatus(ctx context.Context, plugin string, err error) error {
 	var e *backend.Error
 	if errors.As(err, &e) {
 		return err
+	}
+	if errors.Is(err, lane.ErrUnsent) {
+		return &backend.Error{Kind: backend.KindUnavailable, Detail: "plugin " + plugin + ": " + err.Error(), Cause: ErrUnsent}
 	}
 	st, _ := status.FromError(err)
 	for _, d := range st.Details() {

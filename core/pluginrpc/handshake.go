@@ -20,6 +20,10 @@ const (
 	// plugin's end of the descriptor channel, see FDSender.
 	EnvFDChannel = "ROOST_FD_CHANNEL"
 
+	// EnvLanes names the environment variable with the number of the
+	// plugin's end of the lane socket, see package lane.
+	EnvLanes = "ROOST_LANES"
+
 	// EnvLogLevel names the environment variable with the lowest level that core
 	// writes: "DEBUG", "INFO", "WARN" or "ERROR".
 	EnvLogLevel = "ROOST_LOG_LEVEL"

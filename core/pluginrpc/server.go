@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/pluginrpc/lane"
 	"github.com/roostmail/roost/core/quiet"
 	authv1 "github.com/roostmail/roost/proto/roost/auth/v1"
 	hibernationv1 "github.com/roostmail/roost/proto/roost/hibernation/v1"
@@ -44,6 +46,8 @@ type ServerOptions struct {
 	Log *slog.Logger
 	// FDs sends descriptors to core. nil: the plugin's CapWatchFD is not announced.
 	FDs *FDSender
+	// Lanes is the lane socket that the process inherited, for ServeLanes. nil: CapLanes is not announced.
+	Lanes *os.File
 	// OnShutdown is called after the plugin was closed by Shutdown, before the answer is sent; may be nil.
 	OnShutdown func()
 }
@@ -97,6 +101,11 @@ func (s *Server) GRPCOptions() []grpc.ServerOption {
 // Register adds the plugin's services to a gRPC server.
 func (s *Server) Register(r grpc.ServiceRegistrar) {
 	pluginv1.RegisterPluginServer(r, &baseServer{s: s})
+	s.registerKind(r)
+}
+
+// registerKind adds the service of the plugin's kind.
+func (s *Server) registerKind(r grpc.ServiceRegistrar) {
 	switch s.plugin.Info().Kind {
 	case backend.KindStorage:
 		storagev1.RegisterStorageServer(r, &storageServer{s: s, storage: s.plugin.(backend.Storage)})
@@ -111,11 +120,21 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 
 // info returns what the plugin announces, less what can not be served here.
 func (s *Server) info() backend.Info {
-	i := s.plugin.Info()
+	i := s.plugin.Info().Without(backend.CapLanes)
+	if s.opts.Lanes != nil {
+		i.Capabilities = append(i.Capabilities, backend.CapLanes)
+	}
 	if s.opts.FDs != nil {
 		return i
 	}
 	return i.Without(backend.CapWatchFD)
+}
+
+// ServeLanes answers calls of the plugin's kind that come over lanes, until core closes the lane socket.
+func (s *Server) ServeLanes() error {
+	l := lane.NewServer(lane.ServerOptions{Codec: newCodec(), Unary: s.unary, Stream: s.stream, Log: s.opts.Log})
+	s.registerKind(l)
+	return l.Serve(s.opts.Lanes)
 }
 
 // admit refuses calls of the kind's service outside of the plugin's life. Other

@@ -58,9 +58,20 @@ func Serve(p backend.Plugin) error {
 	} else if socket != nil {
 		opts.FDs = pluginrpc.NewFDSender(socket)
 	}
+	var err error
+	if opts.Lanes, err = inherited(pluginrpc.EnvLanes); err != nil {
+		return err
+	}
 	server, err := pluginrpc.NewServer(p, opts)
 	if err != nil {
 		return err
+	}
+	if opts.Lanes != nil {
+		go func() { // ends with the process
+			if err := server.ServeLanes(); err != nil {
+				log.Error("lanes can not be used", "err", err)
+			}
+		}()
 	}
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: Handshake(),

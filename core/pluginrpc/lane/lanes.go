@@ -1,0 +1,156 @@
+package lane
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxLanes is how many calls can be under way over lanes; those beyond go over gRPC. A lane that nobody uses costs a socket, and a goroutine of the plugin.
+const maxLanes = 64
+
+// Lanes is core's end of the lane socket, and the lanes to one process. They are made when there is a call for them.
+type Lanes struct {
+	socket *os.File
+
+	mu     sync.Mutex
+	idle   []*lane // the last one used last
+	all    map[*lane]struct{}
+	last   uint64 // number
+	closed bool
+}
+
+// lane is core's end of a lane.
+type lane struct {
+	number uint64
+	conn   *net.UnixConn
+	reader
+	call uint32
+	out  []byte // the request
+}
+
+// New makes a lane socket: core's end, and the file that the plugin's process inherits.
+func New() (*Lanes, *os.File, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("lane: socket: %w", err)
+	}
+	return &Lanes{socket: os.NewFile(uintptr(pair[0]), "lanes"), all: map[*lane]struct{}{}},
+		os.NewFile(uintptr(pair[1]), "lanes"), nil
+}
+
+// Len returns how many lanes there are.
+func (p *Lanes) Len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.all)
+}
+
+// get returns a lane for one call, nil if there are enough, or no more to be had.
+func (p *Lanes) get() *lane {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.idle); n > 0 {
+		l := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		return l
+	}
+	if p.closed || len(p.all) >= maxLanes {
+		return nil
+	}
+	l, err := p.make()
+	if err != nil { // a limit of descriptors, or a process that does not take them
+		return nil
+	}
+	p.all[l] = struct{}{}
+	return l
+}
+
+// make makes a lane. p.mu is held.
+func (p *Lanes) make() (*lane, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(pair[1])
+	conn, err := unixConn(pair[0])
+	if err != nil {
+		return nil, err
+	}
+	p.last++
+	if err := p.tell(p.last, unix.UnixRights(pair[1])); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &lane{number: p.last, conn: conn, reader: reader{src: conn}}, nil
+}
+
+// unixConn takes over a socket.
+func unixConn(fd int) (*net.UnixConn, error) {
+	f := os.NewFile(uintptr(fd), "lane")
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		c.Close()
+		return nil, errors.New("lane: not a unix socket")
+	}
+	return u, nil
+}
+
+// tell sends a packet. It does not block.
+func (p *Lanes) tell(number uint64, rights []byte) error {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], number)
+	c, err := p.socket.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	err = c.Control(func(fd uintptr) {
+		inner = unix.Sendmsg(int(fd), b[:], rights, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+	})
+	return errors.Join(err, inner)
+}
+
+// put takes a lane back whose call has been answered.
+func (p *Lanes) put(l *lane) {
+	l.rest()
+	if cap(l.out) > smallBuffer {
+		l.out = nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.idle = append(p.idle, l)
+	}
+}
+
+// drop closes a lane whose call is not to be, or can not be, answered.
+func (p *Lanes) drop(l *lane) {
+	p.mu.Lock()
+	delete(p.all, l)
+	p.mu.Unlock()
+	_ = p.tell(l.number, nil) // the plugin may do more than it has to
+	l.conn.Close()
+}
+
+// Close closes all lanes. Calls under way fail.
+func (p *Lanes) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed, p.idle = true, nil
+	for l := range p.all {
+		l.conn.Close()
+	}
+	clear(p.all)
+	return p.socket.Close()
+}

@@ -1,0 +1,295 @@
+package lane
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// Server answers calls that come over lanes. It implements grpc.ServiceRegistrar.
+type Server struct {
+	o       ServerOptions
+	methods map[string]method
+
+	mu    sync.Mutex
+	lanes map[uint64]*serverLane
+	wg    sync.WaitGroup
+}
+
+// ServerOptions says how calls are answered. All but Log is required.
+type ServerOptions struct {
+	Codec  encoding.CodecV2
+	Unary  grpc.UnaryServerInterceptor
+	Stream grpc.StreamServerInterceptor
+	Log    *slog.Logger // gets what breaks the protocol; nil = slog.Default()
+}
+
+// method is one that was registered: unary, or with streams.
+type method struct {
+	impl   any
+	unary  grpc.MethodHandler
+	stream *grpc.StreamDesc
+}
+
+// NewServer returns a server without services.
+func NewServer(o ServerOptions) *Server {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return &Server{o: o, methods: map[string]method{}, lanes: map[uint64]*serverLane{}}
+}
+
+// RegisterService implements grpc.ServiceRegistrar. It must not be called after Serve.
+func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	for i := range desc.Methods {
+		m := &desc.Methods[i]
+		s.methods["/"+desc.ServiceName+"/"+m.MethodName] = method{impl: impl, unary: m.Handler}
+	}
+	for i := range desc.Streams {
+		m := &desc.Streams[i]
+		s.methods["/"+desc.ServiceName+"/"+m.StreamName] = method{impl: impl, stream: m}
+	}
+}
+
+// Serve takes lanes from the socket that the process inherited, until core closes it. It returns after all calls have ended.
+func (s *Server) Serve(socket *os.File) error {
+	defer s.end()
+	for {
+		number, conn, err := receiveLane(socket)
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case conn == nil:
+			s.cancel(number)
+		default:
+			s.take(number, conn)
+		}
+	}
+}
+
+// receiveLane reads one packet: a new lane, or (nil) the number of one that was given up.
+func receiveLane(socket *os.File) (number uint64, conn *net.UnixConn, err error) {
+	var b [8]byte
+	oob := make([]byte, unix.CmsgSpace(4*4))
+	var n, oobn int
+	var inner error
+	c, err := socket.SyscallConn()
+	if err != nil {
+		return 0, nil, err
+	}
+	err = c.Read(func(fd uintptr) bool {
+		n, oobn, _, _, inner = unix.Recvmsg(int(fd), b[:], oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		return inner != unix.EAGAIN && inner != unix.EINTR
+	})
+	if err = errors.Join(err, inner); err != nil {
+		return 0, nil, fmt.Errorf("lane: socket: %w", err)
+	}
+	fds := rights(oob[:oobn])
+	if n == 0 && len(fds) == 0 {
+		return 0, nil, io.EOF
+	}
+	if n != len(b) || len(fds) > 1 {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+		return 0, nil, fmt.Errorf("lane: packet of %d bytes with %d descriptors", n, len(fds))
+	}
+	if len(fds) == 1 {
+		if conn, err = unixConn(fds[0]); err != nil {
+			return 0, nil, err
+		}
+	}
+	return binary.LittleEndian.Uint64(b[:]), conn, nil
+}
+
+// rights returns all descriptors in control messages.
+func rights(oob []byte) (fds []int) {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil
+	}
+	for i := range msgs {
+		if got, err := unix.ParseUnixRights(&msgs[i]); err == nil {
+			fds = append(fds, got...)
+		}
+	}
+	return fds
+}
+
+// take starts to answer the calls of a lane.
+func (s *Server) take(number uint64, conn *net.UnixConn) {
+	l := &serverLane{s: s, conn: conn, reader: reader{src: conn}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lanes[number] = l
+	s.wg.Add(1)
+	go func() { // ends when core closes the lane, or end does
+		defer s.wg.Done()
+		l.serve()
+		conn.Close()
+		s.mu.Lock()
+		delete(s.lanes, number)
+		s.mu.Unlock()
+	}()
+}
+
+// cancel ends the call of a lane that was given up.
+func (s *Server) cancel(number uint64) {
+	s.mu.Lock()
+	l := s.lanes[number]
+	s.mu.Unlock()
+	if l != nil {
+		l.giveUp()
+	}
+}
+
+// end closes all lanes and waits for their calls, which are cancelled.
+func (s *Server) end() {
+	s.mu.Lock()
+	lanes := make([]*serverLane, 0, len(s.lanes))
+	for _, l := range s.lanes {
+		lanes = append(lanes, l)
+	}
+	s.mu.Unlock()
+	for _, l := range lanes {
+		l.giveUp()
+		l.conn.Close()
+	}
+	s.wg.Wait()
+}
+
+// serverLane is the plugin's end of a lane.
+type serverLane struct {
+	s    *Server
+	conn *net.UnixConn
+	reader
+	out []byte // what of the answer was not written yet
+
+	mu      sync.Mutex
+	cancel  context.CancelFunc // of the call under way; nil: there is none
+	givenUp bool
+}
+
+// serve answers one call after the other.
+func (l *serverLane) serve() {
+	for {
+		b, err := l.request()
+		if err == nil {
+			err = l.execute(b)
+		}
+		if errors.Is(err, errFrame) {
+			l.s.o.Log.Error("core broke the protocol of lanes", "err", err)
+		}
+		if err != nil {
+			return
+		}
+		l.rest()
+		if cap(l.out) > smallBuffer {
+			l.out = nil
+		}
+	}
+}
+
+// giveUp cancels the call under way, and any later one.
+func (l *serverLane) giveUp() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.givenUp = true
+	if l.cancel != nil {
+		l.cancel()
+	}
+}
+
+// begin returns the context of a call; end must follow.
+func (l *serverLane) begin(r request) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	if r.timeout > 0 {
+		cancel()
+		ctx, cancel = context.WithTimeout(context.Background(), r.timeout)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cancel = cancel
+	if l.givenUp {
+		cancel()
+	}
+	return ctx, func() {
+		l.mu.Lock()
+		l.cancel = nil
+		l.mu.Unlock()
+		cancel()
+	}
+}
+
+// execute answers a request. An error means that the lane can not be used any more.
+func (l *serverLane) execute(b []byte) error {
+	r, err := decodeRequest(b)
+	if err != nil {
+		return err
+	}
+	ctx, end := l.begin(r)
+	defer end()
+	ss := &serverStream{lane: l, ctx: ctx, call: r.call, rest: r.messages}
+	err = l.s.call(ctx, ss, r)
+	if ss.err != nil {
+		return ss.err // of writing
+	}
+	return ss.end(err)
+}
+
+// call runs the method of a request.
+func (s *Server) call(ctx context.Context, ss *serverStream, r request) error {
+	m, ok := s.methods[string(r.method)]
+	if !ok {
+		return status.Errorf(codes.Unimplemented, "unknown method %q", r.method)
+	}
+	if m.unary == nil {
+		return s.o.Stream(m.impl, ss, &grpc.StreamServerInfo{
+			FullMethod: string(r.method), IsClientStream: m.stream.ClientStreams, IsServerStream: m.stream.ServerStreams}, m.stream.Handler)
+	}
+	// The interceptor gets the full name from the generated handler.
+	resp, err := m.unary(m.impl, ctx, func(req any) error { return notEmpty(ss.RecvMsg(req)) }, s.o.Unary)
+	if err != nil {
+		return err
+	}
+	return ss.SendMsg(resp)
+}
+
+// notEmpty makes an error of io.EOF.
+func notEmpty(err error) error {
+	if err == io.EOF {
+		return status.Error(codes.InvalidArgument, "a request without a message")
+	}
+	return err
+}
+
+// endFrame appends the end of an answer.
+func endFrame(b []byte, call uint32, err error) []byte {
+	if err == nil {
+		return appendAnswerHead(b, call, kindEnd, 0)
+	}
+	st, ok := status.FromError(err)
+	if !ok {
+		st = status.FromContextError(err)
+	}
+	p, merr := proto.Marshal(st.Proto())
+	if merr != nil || len(p) > MaxMessage || len(p) == 0 {
+		p, _ = proto.Marshal(status.New(codes.Internal, "an error that can not be sent").Proto())
+	}
+	return append(appendAnswerHead(b, call, kindEnd, len(p)), p...)
+}
