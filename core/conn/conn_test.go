@@ -198,3 +198,44 @@ func TestTurnAwayWithoutConnections(t *testing.T) {
 		t.Errorf("reserve %d, then %d", had, l.reserve)
 	}
 }
+
+// What happens while nobody waits, or after a wait has ended by itself, is told all the same; and more than one Wait takes from the kernel too.
+func TestWaitTellsEverything(t *testing.T) {
+	p := poller(t)
+	const n = 2*maxEvents + 1
+	for i := range n {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(pair[0]); unix.Close(pair[1]) })
+		if i == n/2 {
+			for range 3 { // with nothing left to tell
+				for evs, err := p.Wait(0); len(evs) > 0 || err != nil; evs, err = p.Wait(0) {
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				if evs, err := p.Wait(time.Millisecond); err != nil || len(evs) != 0 {
+					t.Fatalf("told twice: %v, %v", evs, err)
+				}
+			}
+		}
+		if err := p.Add(pair[0], Key(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[Key]bool{}
+	for len(seen) < n-n/2 {
+		evs, err := p.Wait(20 * time.Second)
+		if err != nil || len(evs) == 0 {
+			t.Fatalf("%d of %d told, then %v, %v", len(seen), n-n/2, evs, err)
+		}
+		for _, ev := range evs {
+			if seen[ev.Key] || ev.Key < n/2 {
+				t.Errorf("key %d is told twice", ev.Key)
+			}
+			seen[ev.Key] = true
+		}
+	}
+}
