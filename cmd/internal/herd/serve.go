@@ -4,12 +4,19 @@ import (
 	"errors"
 	"io"
 	"net/rpc"
+	"runtime"
 	"runtime/debug"
 	"time"
 )
 
+// processors is more than the clients that usually wait at a time.
+const processors = 24
+
 // Serve is all that a child of a Fleet does: it opens a herd and works with it as it is told, until in ends.
 func Serve(in io.Reader, out io.WriteCloser) error {
+	// A session that waits for its answer waits in the kernel. With a processor for each of them the scheduler has nothing to do then; with
+	// fewer it takes them away from the waiting ones, which costs more than the calls.
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), processors))
 	s := rpc.NewServer()
 	m := &methods{}
 	if err := s.RegisterName("Herd", m); err != nil {

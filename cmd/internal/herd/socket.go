@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,7 +28,7 @@ func source(n byte, i int) netip.Addr {
 // two kernels hold for it at some 50 KB, where loopback would take 2.5 MB.
 type socketOptions struct{ tiny bool }
 
-// dial connects a non-blocking descriptor to addr. From a loopback address it goes to a loopback address only.
+// dial connects a descriptor to addr, which blocks, for up to Patience. From a loopback address it goes to a loopback address only.
 func dial(addr netip.AddrPort, from netip.Addr, o socketOptions) (fd int, err error) {
 	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -63,6 +64,12 @@ func dial(addr netip.AddrPort, from netip.Addr, o socketOptions) (fd int, err er
 	}
 	if err != nil {
 		return -1, advise(fmt.Sprintf("connect %s from %s", addr, from), err)
+	}
+	patience := unix.NsecToTimeval(Patience.Nanoseconds())
+	err = errors.Join(unix.SetNonblock(fd, false),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience), unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &patience))
+	if err != nil {
+		return -1, advise("socket options", err)
 	}
 	return fd, nil
 }
@@ -113,7 +120,7 @@ func (again) Error() string   { return "would block" }
 func (again) Timeout() bool   { return true }
 func (again) Temporary() bool { return true }
 
-// stream is the descriptor as crypto/tls wants it. wait says whether Read waits.
+// stream is the descriptor as crypto/tls wants it. wait says whether Read waits: in the kernel, by the one call that reads.
 type stream struct {
 	fd   int
 	wait bool
@@ -121,16 +128,13 @@ type stream struct {
 
 func (s *stream) Read(b []byte) (int, error) {
 	for {
-		n, err := unix.Read(s.fd, b)
+		n, err := receive(s.fd, b, s.wait)
 		switch {
 		case err == unix.EINTR:
+		case err == unix.EAGAIN && !s.wait:
+			return 0, errAgain
 		case err == unix.EAGAIN:
-			if !s.wait {
-				return 0, errAgain
-			}
-			if err := await(s.fd, unix.POLLIN); err != nil {
-				return 0, fmt.Errorf("waiting for the server: %w", err)
-			}
+			return 0, fmt.Errorf("waiting for the server: %w", unix.ETIMEDOUT)
 		case err != nil:
 			return 0, err
 		case n == 0:
@@ -141,6 +145,23 @@ func (s *stream) Read(b []byte) (int, error) {
 	}
 }
 
+// receive is recv(2), without the address that unix.Recvfrom would make.
+func receive(fd int, b []byte, wait bool) (int, error) {
+	flags := uintptr(unix.MSG_DONTWAIT)
+	if wait {
+		flags = 0
+	}
+	var first unsafe.Pointer
+	if len(b) > 0 {
+		first = unsafe.Pointer(&b[0])
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(first), uintptr(len(b)), flags, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
 func (s *stream) Write(b []byte) (int, error) {
 	done := 0
 	for done < len(b) {
@@ -148,9 +169,7 @@ func (s *stream) Write(b []byte) (int, error) {
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
-			if err := await(s.fd, unix.POLLOUT); err != nil {
-				return done, fmt.Errorf("sending: %w", err)
-			}
+			return done, fmt.Errorf("sending: %w", unix.ETIMEDOUT)
 		case err != nil:
 			return done, err
 		default:
