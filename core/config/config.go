@@ -46,6 +46,7 @@ type IMAP struct {
 	Greeting           string
 	LoginTimeout       time.Duration // from the connection to the login
 	Autologout         time.Duration // without any input
+	ProgressInterval   time.Duration // between the lines that tell how far a long command is; 0 = none
 	IdleNotifyInterval time.Duration // between the lines that keep an IDLE's connection open; 0 = none
 }
 
@@ -200,6 +201,7 @@ func readIMAP(t *table, certificate TLS) IMAP {
 		LoginTimeout:       t.duration("login_timeout", 3*time.Minute),
 		Autologout:         t.duration("autologout", 30*time.Minute),
 		IdleNotifyInterval: t.duration("idle_notify_interval", 2*time.Minute),
+		ProgressInterval:   t.duration("progress_interval", 10*time.Second),
 	}
 	if len(c.Listen) == 0 && len(c.IMAPSListen) == 0 {
 		t.doc.fail(t.path, "needs listen or imaps_listen")

@@ -27,6 +27,7 @@ func (c *Config) Show(w io.Writer) error {
 	p.set("login_timeout", duration(c.IMAP.LoginTimeout))
 	p.set("autologout", duration(c.IMAP.Autologout))
 	p.set("idle_notify_interval", duration(c.IMAP.IdleNotifyInterval))
+	p.set("progress_interval", duration(c.IMAP.ProgressInterval))
 	p.section("tls")
 	if c.TLS.Enabled() {
 		p.set("cert", quote(c.TLS.Cert))

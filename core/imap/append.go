@@ -100,7 +100,10 @@ func runAppend(r *request) error {
 	if err != nil {
 		return err
 	}
-	result, err := r.srv.writer.Append(r.ctx, &backend.AppendRequest{Mailbox: ref, Messages: messages})
+	var result *backend.AppendResult
+	r.during(func() {
+		result, err = r.srv.writer.Append(r.ctx, &backend.AppendRequest{Mailbox: ref, Messages: messages})
+	})
 	if err != nil {
 		if backend.KindOf(err) == backend.KindNotFound {
 			r.srv.boxes.Wrote(ref) // if somebody has it open, it is not what they think

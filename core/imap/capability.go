@@ -21,7 +21,7 @@ func quickCapability(r *request) (bool, error) {
 // The capabilities, where known by RFC: SASL-IR 4959, ID 2971, ENABLE 5161,
 // IDLE 2177, LITERAL+ 7888, NAMESPACE 2342, CHILDREN 3348, SPECIAL-USE 6154,
 // LIST-EXTENDED 5258, LIST-STATUS 5819, UNSELECT 3691, STATUS=SIZE 8438, ESEARCH 4731, SEARCHRES 5182, WITHIN 5032, COMPRESS=DEFLATE 4978, UTF8=ACCEPT 6855,
-// SORT and THREAD 5256, SORT=DISPLAY 5957, ESORT 5267, I18NLEVEL=1 5255;
+// SORT and THREAD 5256, SORT=DISPLAY 5957, ESORT 5267, I18NLEVEL=1 5255, INPROGRESS 9585;
 // where storage can be watched: NOTIFY 5465; where storage keeps modseqs: CONDSTORE and QRESYNC 7162;
 // where storage can write: MULTIAPPEND 3502, UIDPLUS 4315, MOVE 6851.
 const (
@@ -38,6 +38,9 @@ func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
 	b = append(b, capabilities...)
 	if s.State().Proto != stateNotAuthenticated {
 		b = append(b, capabilitiesAfter...)
+		if srv.cfg.ProgressInterval > 0 {
+			b = append(b, " INPROGRESS"...)
+		}
 		if srv.boxes.CanFollow() {
 			b = append(b, capabilitiesWatch...)
 		}

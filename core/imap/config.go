@@ -34,6 +34,9 @@ type Config struct {
 	Autologout       time.Duration // without any input; RFC 3501 §5.4 wants 30 minutes at least
 	IdleKeepalive    time.Duration // between the lines that keep an IDLE's connection open
 
+	// ProgressInterval is how often a client that waits for a command is told how far that is; 0 = never.
+	ProgressInterval time.Duration
+
 	SavedResult         int // bytes of what SEARCH RETURN (SAVE) keeps for a session, [limits] saved_result; 0 = any
 	SortMemory          int // bytes of what one SORT or THREAD compares, [limits] sort_memory; 0 = any
 	NotifySet           int // bytes of the byte form of a session's NOTIFY set, [limits] notify_set; 0 = any
@@ -72,6 +75,7 @@ func DefaultConfig() Config {
 		LoginTimeout:        3 * time.Minute,
 		Autologout:          30 * time.Minute,
 		IdleKeepalive:       2 * time.Minute,
+		ProgressInterval:    10 * time.Second,
 		Limits:              imapwire.DefaultLimits,
 		Fetch:               DefaultFetchConfig,
 		Mailboxes:           mailbox.DefaultConfig,

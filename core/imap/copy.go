@@ -69,8 +69,10 @@ func (r *request) copy(move bool) (code string, err error) {
 // copyTo is the call.
 func (r *request) copyTo(to backend.MailboxRef, uids []uint32, move bool) (result *backend.CopyResult, err error) {
 	_, err = r.mbox.Change(r.ctx, func(since []byte) (*backend.Changes, error) {
-		result, err = r.srv.writer.Copy(r.ctx, &backend.CopyRequest{Mailbox: *r.mbox.Ref(), MailboxID: r.view.MailboxID,
-			UIDs: uids, Destination: to, Move: move, Since: since})
+		r.during(func() {
+			result, err = r.srv.writer.Copy(r.ctx, &backend.CopyRequest{Mailbox: *r.mbox.Ref(), MailboxID: r.view.MailboxID,
+				UIDs: uids, Destination: to, Move: move, Since: since})
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -40,9 +40,12 @@ func (r *request) expunge(uids []uint32) error {
 	if len(uids) == 0 {
 		return nil
 	}
-	_, err := r.mbox.Change(r.ctx, func(since []byte) (*backend.Changes, error) {
-		result, err := r.srv.writer.Expunge(r.ctx, &backend.ExpungeRequest{Mailbox: *r.mbox.Ref(), MailboxID: r.view.MailboxID,
-			UIDs: uids, OnlyDeleted: true, Since: since})
+	_, err := r.mbox.Change(r.ctx, func(since []byte) (changed *backend.Changes, err error) {
+		var result *backend.ExpungeResult
+		r.during(func() {
+			result, err = r.srv.writer.Expunge(r.ctx, &backend.ExpungeRequest{Mailbox: *r.mbox.Ref(), MailboxID: r.view.MailboxID,
+				UIDs: uids, OnlyDeleted: true, Since: since})
+		})
 		if err != nil {
 			return nil, err
 		}

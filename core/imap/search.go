@@ -3,6 +3,7 @@ package imap
 import (
 	"context"
 	"iter"
+	"strings"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -60,6 +61,11 @@ func (r *request) find(key *searchKey) (*search, error) {
 	}
 	s := r.srv.newSearch(r.ctx, r.view, r.mbox.Ref(), key)
 	s.recent, s.breathe = r.recent(r.view), r.s.Breathe
+	s.steps = uint64(r.view.Len())
+	s.progress = r.newProgress(s.steps)
+	if s.progress != nil && !strings.HasSuffix(r.cmd.name, "SEARCH") {
+		s.progress.total *= 2 // and as much for what they need of each message
+	}
 	return s, s.run()
 }
 
@@ -95,8 +101,10 @@ type search struct {
 	key   *searchKey
 	needs searchNeeds
 
-	recent  mailbox.Recent
-	breathe func() // called between messages
+	recent   mailbox.Recent
+	breathe  func() // called between messages
+	progress *progress
+	steps    uint64 // that the search takes: one for each message
 
 	found   []bool           // by sequence number - 1
 	order   []mailbox.SeqNum // of what was found, if it is not that of the mailbox
@@ -135,6 +143,7 @@ func (s *search) run() error {
 				return s.ctx.Err()
 			}
 			s.breathe()
+			s.progress.at(uint64(m.Seq) - uint64(len(s.pending)))
 		}
 		f.msg = m
 		switch s.key.eval(&f) {
@@ -212,6 +221,7 @@ func (s *search) Message(m *backend.FetchedMessage) error {
 		return err
 	}
 	s.breathe()
+	s.progress.at(s.steps - uint64(len(s.pending)-s.next+len(s.left)))
 	for s.next < len(s.pending) && s.pending[s.next] < m.UID {
 		s.next++
 	}

@@ -183,6 +183,7 @@ func (c *collector) Message(m *backend.FetchedMessage) error {
 		return err
 	}
 	c.breathe()
+	c.progress.at(c.steps + uint64(c.next)*c.steps/uint64(len(c.uids)))
 	for c.next < len(c.uids) && c.uids[c.next] < m.UID {
 		c.next++
 	}

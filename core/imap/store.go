@@ -53,9 +53,12 @@ func runStore(r *request) error {
 
 // store changes flags in one call. before is what they were, modified are the UIDs that unchangedSince protected.
 func (r *request) store(uids []uint32, c mailbox.FlagChange, unchangedSince uint64) (before *mailbox.View, modified []uint32, err error) {
-	before, err = r.mbox.Change(r.ctx, func(since []byte) (*backend.Changes, error) {
-		result, err := r.srv.writer.Store(r.ctx, &backend.StoreRequest{Mailbox: *r.mbox.Ref(), MailboxID: r.view.MailboxID, UIDs: uids,
-			Mode: c.Mode, Flags: c.System, Keywords: c.Keywords, UnchangedSince: unchangedSince, Since: since})
+	before, err = r.mbox.Change(r.ctx, func(since []byte) (changed *backend.Changes, err error) {
+		var result *backend.StoreResult
+		r.during(func() {
+			result, err = r.srv.writer.Store(r.ctx, &backend.StoreRequest{Mailbox: *r.mbox.Ref(), MailboxID: r.view.MailboxID, UIDs: uids,
+				Mode: c.Mode, Flags: c.System, Keywords: c.Keywords, UnchangedSince: unchangedSince, Since: since})
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -64,6 +64,7 @@ func (s *Server) imapConfig() imap.Config {
 	i.LoginTimeout = c.IMAP.LoginTimeout
 	i.Autologout = c.IMAP.Autologout
 	i.IdleKeepalive = c.IMAP.IdleNotifyInterval
+	i.ProgressInterval = c.IMAP.ProgressInterval
 	i.AppendLimit = uint64(c.Limits.Message)
 	i.Limits = imapwire.Limits{Depth: c.Limits.Nesting, Items: c.Limits.ListItems}
 	i.Namespaces = c.Namespaces

@@ -43,6 +43,14 @@ func (s *Session) Commit() error {
 	return s.Err()
 }
 
+// Push sends what is queued, on a worker: what the client is to see before the end of its command. It does not wait for a socket that is full.
+func (s *Session) Push() {
+	if s.writable() {
+		s.flush()
+		s.giveUpCommand()
+	}
+}
+
 // Err returns why the client can no longer be written to, or nil. In Protocol.Run this includes that the client was
 // seen to go while the command ran.
 func (s *Session) Err() error {

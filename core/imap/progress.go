@@ -1,0 +1,83 @@
+package imap
+
+import (
+	"time"
+
+	"github.com/roostmail/roost/core/imapwire"
+)
+
+// progress tells the client how far a command is that takes long: untagged OK with the response code INPROGRESS, every
+// [imap] progress_interval (RFC 9585 §3). No line is written in the middle of a response: FETCH, whose responses tell enough, has none.
+type progress struct {
+	r     *request
+	next  time.Time // of the next line
+	total uint64    // steps that the command takes, 0 = not known
+	told  uint64    // of these, the last time
+}
+
+// newProgress begins to watch a command. nil: nothing is told.
+func (r *request) newProgress(total uint64) *progress {
+	every := r.srv.cfg.ProgressInterval
+	if every == 0 || len(r.tag) == 0 {
+		return nil
+	}
+	return &progress{r: r, next: r.srv.now().Add(every), total: total}
+}
+
+// at tells, if it is time, that done steps were done.
+func (p *progress) at(done uint64) {
+	if p == nil {
+		return
+	}
+	if now := p.r.srv.now(); !now.Before(p.next) {
+		p.next = now.Add(p.r.srv.cfg.ProgressInterval)
+		p.tell(done)
+	}
+}
+
+// tell writes the line. Numbers only rise, and never reach the end (RFC 9585 §4); else they are NIL.
+func (p *progress) tell(done uint64) {
+	b := p.r.s.Buffer()
+	*b = append(*b, "* OK [INPROGRESS ("...)
+	*b = append(imapwire.AppendQuoted(*b, p.r.tag), ' ')
+	if p.told < done && done < p.total {
+		p.told = done
+		*b = append(imapwire.AppendNumber(*b, done), ' ')
+		*b = append(imapwire.AppendNumber(*b, p.total), ")] Processed "...)
+		*b = append(imapwire.AppendNumber(*b, done*100/p.total), "%.\r\n"...)
+	} else {
+		*b = append(*b, "NIL NIL)] Still working.\r\n"...)
+	}
+	p.r.s.Push()
+}
+
+// during makes a call that may take long, and tells the client meanwhile that it goes on. The call runs on a
+// goroutine of its own, which has ended when during returns, and must not touch the session.
+func (r *request) during(call func()) {
+	p := r.newProgress(0)
+	if p == nil {
+		call()
+		return
+	}
+	ended := make(chan struct{})
+	go func() { // ends with the call, for which the loop below waits
+		defer close(ended)
+		call()
+	}()
+	ticks, stop := r.srv.ticks(r.srv.cfg.ProgressInterval)
+	defer stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-ticks:
+			p.tell(0)
+		}
+	}
+}
+
+// newTicks is time.NewTicker for during.
+func newTicks(every time.Duration) (ticks <-chan time.Time, stop func()) {
+	t := time.NewTicker(every)
+	return t.C, t.Stop
+}
