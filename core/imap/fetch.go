@@ -31,6 +31,9 @@ func runFetch(r *request) error {
 	if err != nil {
 		return err
 	}
+	if args.page.wanted() {
+		ranges = args.pageOf(r.view, ranges)
+	}
 	if args.has(fetchModSeq) {
 		r.enableCondstore() // RFC 7162 §3.1
 		if r.enabled(enabledQresync) {

@@ -83,6 +83,7 @@ type fetchArgs struct {
 	conditional  bool        // there is a changedSince
 	vanished     bool        // and expunged messages are wanted
 	seen         bool        // an item sets \Seen
+	page         partialRange
 }
 
 // add adds an item in its place. An item that is there already is not added again.
@@ -180,6 +181,11 @@ func (a *fetchArgs) modifier(d *imapwire.Decoder, name string) {
 		d.SP()
 		a.changedSince, a.conditional = d.Number64(), true
 		a.addWord("MODSEQ")
+	case "PARTIAL": // RFC 9394 §3.3
+		if a.page.wanted() {
+			d.Fail("PARTIAL is there twice")
+		}
+		a.page = parsePartialRange(d)
 	case "VANISHED": // RFC 7162 §3.2.6
 		a.vanished = true
 	default:

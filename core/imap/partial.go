@@ -2,6 +2,7 @@ package imap
 
 import (
 	"github.com/roostmail/roost/core/imapwire"
+	"github.com/roostmail/roost/core/mailbox"
 )
 
 // partialRange is a page of results: from the first to the last one wanted, counted from 1 (RFC 9394 §4: partial-range).
@@ -53,4 +54,31 @@ func (p partialRange) append(b []byte) []byte {
 		b = imapwire.AppendNumber(b, uint64(n))
 	}
 	return b
+}
+
+// pageOf returns the page of the messages in ranges that FETCH would answer (RFC 9394 §3.3, §3.4).
+func (a *fetchArgs) pageOf(v *mailbox.View, ranges []mailbox.SeqRange) (page []mailbox.SeqRange) {
+	wanted := func(m mailbox.Message) bool { return !a.conditional || m.ModSeq > a.changedSince }
+	n := uint32(0)
+	for m := range v.Messages(ranges) {
+		if wanted(m) {
+			n++
+		}
+	}
+	first, last := a.page.of(n)
+	n = 0
+	for m := range v.Messages(ranges) {
+		if !wanted(m) {
+			continue
+		}
+		if n++; n < first || n > last {
+			continue
+		}
+		if k := len(page); k > 0 && page[k-1].Last+1 == m.Seq {
+			page[k-1].Last = m.Seq
+		} else {
+			page = append(page, mailbox.SeqRange{First: m.Seq, Last: m.Seq})
+		}
+	}
+	return page
 }
