@@ -10,7 +10,7 @@
 // without pointers: the state of RFC 3501 §3, ENABLE bits, the interned user,
 // the mailbox (an id of mailbox.Registry) and the version of it that the client
 // knows. What is rare (a tag longer than the record has room for, a
-// user name in the middle of AUTHENTICATE LOGIN, a saved search result) goes to an extra.
+// user name in the middle of AUTHENTICATE LOGIN, a saved search result, searches that are kept up to date) goes to an extra.
 //
 // # A command
 //

@@ -40,6 +40,7 @@ type Stats struct {
 	NotifyMailboxes     int    // these mailboxes
 	NotifyOverflows     uint64 // sessions to which NOTIFY was ended by [limits] notify_user_mailboxes or notify_mailboxes
 	RefusedNotify       uint64 // NOTIFY commands refused by [limits] notify_set, notify_user_mailboxes or notify_mailboxes
+	RefusedContexts     uint64 // searches that are not kept up to date because of [limits] contexts or context_bytes
 	RefusedSaved        uint64 // search results that were not saved because of [limits] saved_result
 }
 
@@ -58,6 +59,7 @@ func (srv *Server) Stats() Stats {
 		NotifyMailboxes:     srv.boxes.Followed(),
 		NotifyOverflows:     uint64(srv.hubs.overflows.Load()),
 		RefusedNotify:       srv.hubs.refusedSet.Count() + srv.hubs.refusedUser.Count() + srv.hubs.refusedAll.Count(),
+		RefusedContexts:     srv.contextsRefused.Count(),
 		RefusedSaved:        srv.savedRefused.Count(),
 	}
 }

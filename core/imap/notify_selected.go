@@ -75,9 +75,14 @@ func (r *request) fetchNew(u *mailbox.Update) {
 	if len(ranges) == 0 {
 		return
 	}
-	f := r.srv.newFetch(r.ctx, u.To, r.mbox.Ref(), r.s)
-	f.recent = r.recent(u.To)
-	if err = f.execute(args, ranges); err != nil {
+	r.fetchUnasked(u.To, args, ranges)
+}
+
+// fetchUnasked sends FETCH responses to a client that has sent no FETCH. \Seen is not set.
+func (r *request) fetchUnasked(v *mailbox.View, args *fetchArgs, ranges []mailbox.SeqRange) {
+	f := r.srv.newFetch(r.ctx, v, r.mbox.Ref(), r.s)
+	f.recent = r.recent(v)
+	if err := f.execute(args, ranges); err != nil {
 		r.logError(err)
 	}
 	if f.broken { // in the middle of a response: nothing else can be said

@@ -232,6 +232,9 @@ func (sc *script) setConfig(f []string) {
 	case "metadata": // most annotations of a mailbox, bytes of a value
 		sc.metadata, _ = strconv.Atoi(f[1])
 		sc.cfg.MetadataValue, _ = strconv.Atoi(f[2])
+	case "contexts":
+		sc.cfg.Contexts, _ = strconv.Atoi(f[1])
+		sc.cfg.ContextBytes, _ = strconv.Atoi(f[2])
 	case "sort_memory":
 		sc.cfg.SortMemory, _ = strconv.Atoi(f[1])
 	case "quota": // name, usage and limit of storage, of messages

@@ -37,7 +37,11 @@ func (r *request) search(options searchReturn) error {
 	if err := r.refuseCharset(); err != nil {
 		return err
 	}
-	key, err := parseSearch(&r.d, r.view, r.savedResult)
+	charset := parseCharset(&r.d)
+	p, key, err := r.parseProgram(charset)
+	if err == nil {
+		err = options.check(r)
+	}
 	if err != nil {
 		return err
 	}
@@ -45,7 +49,7 @@ func (r *request) search(options searchReturn) error {
 	if err != nil {
 		return err
 	}
-	return r.answerSearch(s, options, "SEARCH")
+	return r.answerSearch(s, options, "SEARCH", searchContext{charset: string(charset), program: p.text()})
 }
 
 // find does the search of SEARCH, SORT and THREAD. An error is one without result; what could not be read is in failures.
@@ -70,7 +74,8 @@ func (r *request) find(key *searchKey) (*search, error) {
 }
 
 // answerSearch writes what was found, and saves it if that is wanted. name is that of the response without RETURN.
-func (r *request) answerSearch(s *search, options searchReturn, name string) error {
+// c is what else a context needs.
+func (r *request) answerSearch(s *search, options searchReturn, name string, c searchContext) error {
 	outcome := s.failures.outcome("searched")
 	if !options.extended {
 		return errorsOf(outcome, s.answer(r.s, name, r.cmd.uid))
@@ -79,7 +84,11 @@ func (r *request) answerSearch(s *search, options searchReturn, name string) err
 	if outcome == nil && options.save {
 		outcome = r.saveResult(result.saved)
 	}
-	return errorsOf(outcome, result.write(r.s, r.tag, r.cmd.uid))
+	err := result.write(r.s, r.tag, r.cmd.uid)
+	if outcome == nil && options.update {
+		r.openContext(s, c, options)
+	}
+	return errorsOf(outcome, err)
 }
 
 // errorsOf returns the first error.
@@ -100,6 +109,7 @@ type search struct {
 	ref   *backend.MailboxRef
 	key   *searchKey
 	needs searchNeeds
+	among []mailbox.SeqRange // the messages that are searched
 
 	recent   mailbox.Recent
 	breathe  func() // called between messages
@@ -124,7 +134,7 @@ type search struct {
 }
 
 func (srv *Server) newSearch(ctx context.Context, v *mailbox.View, ref *backend.MailboxRef, key *searchKey) *search {
-	s := &search{ctx: ctx, srv: srv, view: v, recent: v.Unclaimed(), breathe: func() {}, ref: ref, key: key, retry: srv.newRetry(), failures: srv.newFailures(ref)}
+	s := &search{ctx: ctx, srv: srv, view: v, recent: v.Unclaimed(), breathe: func() {}, ref: ref, key: key, among: v.All(), retry: srv.newRetry(), failures: srv.newFailures(ref)}
 	key.order()
 	key.uses(&s.needs)
 	s.found = make([]bool, v.Len())
@@ -137,7 +147,7 @@ const checkEvery = 1024
 // run decides all messages.
 func (s *search) run() error {
 	f := facts{view: s.view, recent: s.recent}
-	for m := range s.view.Messages(s.view.All()) {
+	for m := range s.view.Messages(s.among) {
 		if m.Seq%checkEvery == 0 {
 			if s.ctx.Err() != nil {
 				return s.ctx.Err()

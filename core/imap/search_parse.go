@@ -16,11 +16,49 @@ type searchParser struct {
 	view    *mailbox.View
 	saved   func() msgSet // what "$" stands for
 	charset message.Charset
+
+	at     int // where the key begins that is read
+	begin  int // where the keys begin
+	frozen []frozenSet
+}
+
+// frozenSet is a set of messages in a program that means the messages which had these numbers then.
+type frozenSet struct {
+	at, end int // bytes of the program
+	uids    []imapwire.NumRange
+}
+
+// freeze notes that the key which was read means the messages in ranges, whatever becomes of their numbers.
+func (p *searchParser) freeze(ranges []mailbox.SeqRange) {
+	p.frozen = append(p.frozen, frozenSet{p.at, p.d.Pos(), imapwire.RangesOf(p.view.UIDsOf(ranges))})
+}
+
+// text returns the keys that were read with UIDs in place of sequence numbers and "$" (RFC 5267 §4.3: they are evaluated
+// at the time the command is received).
+func (p *searchParser) text() string {
+	var b []byte
+	whole, at := p.d.Since(p.begin), p.begin
+	for _, f := range p.frozen {
+		b = append(b, whole[at-p.begin:f.at-p.begin]...)
+		if len(f.uids) == 0 {
+			b = append(b, "NOT ALL"...)
+		} else {
+			b = imapwire.AppendNumSet(append(b, "UID "...), f.uids)
+		}
+		at = f.end
+	}
+	return string(append(b, whole[at-p.begin:]...))
 }
 
 // parseSearch reads [SP "CHARSET" SP charset] 1*(SP search-key) (RFC 3501 §9: search). The keys are one searchAnd.
 // saved tells what "$" stands for.
 func parseSearch(d *imapwire.Decoder, v *mailbox.View, saved func() msgSet) (*searchKey, error) {
+	p := searchParser{d: d, view: v, saved: saved}
+	return p.parse(parseCharset(d))
+}
+
+// parseCharset reads [SP "CHARSET" SP charset].
+func parseCharset(d *imapwire.Decoder) (name []byte) {
 	before := *d
 	d.SP()
 	charset := []byte("UTF-8")
@@ -30,17 +68,18 @@ func parseSearch(d *imapwire.Decoder, v *mailbox.View, saved func() msgSet) (*se
 	} else {
 		*d = before
 	}
-	return parseSearchKeys(d, v, saved, charset)
+	return charset
 }
 
-// parseSearchKeys reads 1*(SP search-key), with strings in a charset.
-func parseSearchKeys(d *imapwire.Decoder, v *mailbox.View, saved func() msgSet, name []byte) (*searchKey, error) {
-	charset, ok := message.CharsetNamed(name)
-	if d.OK() && !ok {
+// parse reads 1*(SP search-key), with strings in a charset.
+func (p *searchParser) parse(charset []byte) (*searchKey, error) {
+	d := p.d
+	var ok bool
+	if p.charset, ok = message.CharsetNamed(charset); d.OK() && !ok {
 		return nil, no("BADCHARSET (US-ASCII UTF-8)", "Charset is not supported.") // RFC 3501 §6.4.4
 	}
-	p := searchParser{d, v, saved, charset}
 	d.SP()
+	p.begin = d.Pos()
 	root := &searchKey{op: searchAnd}
 	for d.OK() {
 		root.keys = append(root.keys, p.key())
@@ -48,8 +87,13 @@ func parseSearchKeys(d *imapwire.Decoder, v *mailbox.View, saved func() msgSet, 
 			break
 		}
 	}
+	end := *d
 	d.End()
-	return root, d.Err()
+	err := d.Err()
+	if err == nil {
+		*d = end // for text
+	}
+	return root, err
 }
 
 // searchFlags are the keys that ask for a system flag. With "UN" before the name they ask for its absence.
@@ -76,6 +120,7 @@ var searchDates = map[string]searchOp{"BEFORE": searchBefore, "ON": searchOn, "S
 // key reads one search-key.
 func (p *searchParser) key() searchKey {
 	d := p.d
+	p.at = d.Pos()
 	switch c := d.Peek(); {
 	case c == '(':
 		k := searchKey{op: searchAnd}
@@ -87,6 +132,7 @@ func (p *searchParser) key() searchKey {
 		return p.savedKey()
 	case c == '*' || '0' <= c && c <= '9':
 		ranges, _ := p.view.Seqs(d.NumSet())
+		p.freeze(ranges)
 		return searchKey{op: searchSet, ranges: ranges}
 	}
 	word := d.Word()
@@ -113,7 +159,9 @@ func (p *searchParser) key() searchKey {
 // savedKey reads "$": the messages that SEARCH has saved.
 func (p *searchParser) savedKey() searchKey {
 	p.d.Byte('$')
-	return searchKey{op: searchSet, ranges: p.view.UIDs(p.saved().NumSet)}
+	ranges := p.view.UIDs(p.saved().NumSet)
+	p.freeze(ranges)
+	return searchKey{op: searchSet, ranges: ranges}
 }
 
 func not(k searchKey) searchKey { return searchKey{op: searchNot, keys: []searchKey{k}} }

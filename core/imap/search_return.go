@@ -11,6 +11,9 @@ type searchReturn struct {
 	extended                   bool // there are any: the answer is ESEARCH
 	min, max, all, count, save bool
 	partial                    partialRange
+
+	update bool   // RFC 5267 §4.3
+	fetch  string // items of new messages, with parentheses (RFC 5465 §6)
 }
 
 // parseSearchReturn reads [SP "RETURN" SP "(" [option *(SP option)] ")"]. None in the list is ALL.
@@ -23,6 +26,7 @@ func parseSearchReturn(d *imapwire.Decoder) (o searchReturn) {
 	}
 	o.extended = true
 	d.SP()
+	hints := 0
 	n := d.List(func() {
 		switch at := d.Pos(); d.Word() {
 		case "MIN":
@@ -35,6 +39,14 @@ func parseSearchReturn(d *imapwire.Decoder) (o searchReturn) {
 			o.count = true
 		case "SAVE":
 			o.save = true
+		case "CONTEXT": // RFC 5267 §4.2: a hint
+			hints++
+		case "UPDATE":
+			if o.update {
+				d.FailAt(at, "UPDATE is there twice")
+			}
+			o.update = true
+			o.parseUpdate(d)
 		case "PARTIAL":
 			if o.partial.wanted() {
 				d.FailAt(at, "PARTIAL is there twice") // RFC 9394 §3.1
@@ -49,8 +61,31 @@ func parseSearchReturn(d *imapwire.Decoder) (o searchReturn) {
 	if o.all && o.partial.wanted() { // RFC 9394 §3.1
 		d.Fail("ALL and PARTIAL exclude each other")
 	}
-	o.all = o.all || n == 0
+	o.all = o.all || n == hints
 	return o
+}
+
+// parseUpdate reads [SP "(" fetch-att *(SP fetch-att) ")"] behind UPDATE (RFC 5465 §6).
+func (o *searchReturn) parseUpdate(d *imapwire.Decoder) {
+	before := *d
+	if !d.TrySP() || d.Peek() != '(' {
+		*d = before
+		return
+	}
+	at := d.Pos()
+	var items fetchArgs
+	if d.List(func() { items.item(d, d.Name(), true) }) == 0 {
+		d.Fail("FETCH list is empty")
+	}
+	o.fetch = string(d.Since(at))
+}
+
+// check refuses what the command's grammar allows, and its meaning does not.
+func (o *searchReturn) check(r *request) error {
+	if o.update && r.tagInUse() { // RFC 5267 §4.3
+		return bad("The tag is that of another search with UPDATE.")
+	}
+	return nil
 }
 
 // searchResult is what an extended SEARCH or SORT answers and saves.
@@ -123,7 +158,7 @@ func addNumber(rs []imapwire.NumRange, n uint32) []imapwire.NumRange {
 
 // write writes the ESEARCH response (RFC 4731 §3.1), in Dovecot's order. What is only saved is not told (RFC 5182 §2.1).
 func (res *searchResult) write(out output, tag []byte, uid bool) error {
-	if !res.want.min && !res.want.max && !res.want.all && !res.want.count && !res.want.partial.wanted() {
+	if !res.want.min && !res.want.max && !res.want.all && !res.want.count && !res.want.partial.wanted() && !res.want.update {
 		return nil
 	}
 	b := out.Buffer()

@@ -40,8 +40,9 @@ type Server struct {
 	now   func() time.Time                               // time.Now, but for tests
 	ticks func(time.Duration) (<-chan time.Time, func()) // likewise newTicks
 
-	savedBytes   atomic.Int64 // of all saved search results
-	savedRefused session.RefusalCount
+	savedBytes      atomic.Int64 // of all saved search results
+	savedRefused    session.RefusalCount
+	contextsRefused session.RefusalCount // searches with UPDATE
 }
 
 // quietAfter is for how long no command has needed a worker when the server gives back the memory that its work has left behind.
@@ -160,7 +161,8 @@ func (srv *Server) closeMailbox(s *session.Session) {
 		return
 	}
 	s.SetMailbox(0)
-	srv.setResult(s, nil) // RFC 5182 §2.1
+	srv.setResult(s, nil)   // RFC 5182 §2.1
+	srv.setContexts(s, nil) // RFC 5267 §4.3
 	srv.boxes.Leave(id, st.View, owner(s))
 	st.View = 0
 	st.Flags &^= flagReadWrite | flagRecent

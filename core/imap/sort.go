@@ -25,8 +25,15 @@ func runSort(r *request) error {
 
 func (r *request) sort(options searchReturn) error {
 	r.d.SP()
+	at := r.d.Pos()
 	criteria := parseSortCriteria(&r.d)
-	key, err := r.parseProgram()
+	text := string(r.d.Since(at))
+	r.d.SP()
+	charset := r.d.AString()
+	p, key, err := r.parseProgram(charset)
+	if err == nil {
+		err = options.check(r)
+	}
 	if err != nil {
 		return err
 	}
@@ -37,14 +44,14 @@ func (r *request) sort(options searchReturn) error {
 	if err := s.sort(criteria); err != nil {
 		return err
 	}
-	return r.answerSearch(s, options, "SORT")
+	return r.answerSearch(s, options, "SORT", searchContext{criteria: text, charset: string(charset), program: p.text()})
 }
 
-// parseProgram reads SP charset SP search keys (RFC 5256 §5: search-criteria).
-func (r *request) parseProgram() (*searchKey, error) {
-	r.d.SP()
-	charset := r.d.AString()
-	return parseSearchKeys(&r.d, r.view, r.savedResult, charset)
+// parseProgram reads 1*(SP search-key), behind the charset.
+func (r *request) parseProgram(charset []byte) (*searchParser, *searchKey, error) {
+	p := &searchParser{d: &r.d, view: r.view, saved: r.savedResult}
+	key, err := p.parse(charset)
+	return p, key, err
 }
 
 // sortCriterion is one sort-criterion (RFC 5256 §5).

@@ -42,6 +42,7 @@ type extra struct {
 	reply     []byte // answer to a refused login, which waits
 	found     []byte // UIDs that "$" stands for (search_save.go)
 	notify    string // the byte form of a notifySet
+	contexts  []byte // searches with UPDATE (context.go)
 }
 
 // change changes the session's extra.
@@ -51,7 +52,7 @@ func change(s *session.Session, f func(x *extra)) {
 		x = &extra{}
 	}
 	f(x)
-	if x.tag == "" && x.user == "" && x.mechanism == "" && x.reply == nil && x.found == nil && x.notify == "" {
+	if x.tag == "" && x.user == "" && x.mechanism == "" && x.reply == nil && x.found == nil && x.notify == "" && x.contexts == nil {
 		s.SetExtra(nil)
 		return
 	}

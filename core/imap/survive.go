@@ -80,7 +80,7 @@ func (srv *Server) AppendExtra(b []byte, v any) ([]byte, bool) {
 	if !ok {
 		return b, false
 	}
-	for _, part := range [...]string{x.tag, x.user, string(x.reply), x.notify, string(x.found), x.mechanism, x.sasl} {
+	for _, part := range [...]string{x.tag, x.user, string(x.reply), x.notify, string(x.found), x.mechanism, x.sasl, string(x.contexts)} {
 		b = append(binary.AppendUvarint(b, uint64(len(part))), part...)
 	}
 	return b, true
@@ -90,7 +90,7 @@ var errSavedExtra = errors.New("imap: not a saved extra")
 
 // ParseExtra implements session.Survivor.
 func (srv *Server) ParseExtra(b []byte) (any, error) {
-	var parts [7]string
+	var parts [8]string
 	for i := range parts {
 		n, k := binary.Uvarint(b)
 		if k <= 0 || n > uint64(len(b)-k) {
@@ -108,6 +108,12 @@ func (srv *Server) ParseExtra(b []byte) (any, error) {
 	if parts[4] != "" {
 		x.found = []byte(parts[4])
 		if _, ok := decodeResult(x.found); !ok {
+			return nil, errSavedExtra
+		}
+	}
+	if parts[7] != "" {
+		x.contexts = []byte(parts[7])
+		if _, ok := decodeContexts(x.contexts); !ok {
 			return nil, errSavedExtra
 		}
 	}

@@ -15,6 +15,7 @@ func TestExtraSurvives(t *testing.T) {
 		{reply: []byte("a NO [AUTHENTICATIONFAILED] …\r\n")},
 		{found: appendResult(nil, nil), notify: "x"},
 		{found: []byte{1, 0, 2, 7}},
+		{contexts: appendContexts(nil, someContexts)},
 	} {
 		b, ok := srv.AppendExtra([]byte("before"), x)
 		if !ok || !bytes.HasPrefix(b, []byte("before")) {
@@ -30,7 +31,7 @@ func TestExtraSurvives(t *testing.T) {
 // FuzzExtra: ParseExtra does not panic, and what it takes is the same when it is written again.
 func FuzzExtra(f *testing.F) {
 	srv := &Server{}
-	for _, x := range []*extra{{}, {tag: "t", user: "u", reply: []byte("r"), found: []byte{1, 0}}} {
+	for _, x := range []*extra{{}, {tag: "t", user: "u", reply: []byte("r"), found: []byte{1, 0}}, {contexts: appendContexts(nil, someContexts)}} {
 		b, _ := srv.AppendExtra(nil, x)
 		f.Add(b)
 	}

@@ -84,6 +84,11 @@ func (r *request) sync(noExpunge bool) error {
 	if t.ownFlags {
 		r.highest = 0 // there are changes that the client does not want to know
 	}
+	var contexts *contextStep
+	if !frozen {
+		contexts = r.contextStep(u)
+	}
+	contexts.expunged()
 	if t.shared() {
 		r.s.Write(m.Memo(t.key(), t.render))
 	} else {
@@ -102,6 +107,7 @@ func (r *request) sync(noExpunge bool) error {
 	}
 	m.Advance(u.From.Version, u.To.Version)
 	r.st.View = u.To.Version
+	contexts.changed()
 	if r.st.Aux&notifyFetch != 0 && u.Appended() > 0 {
 		r.fetchNew(u)
 	}

@@ -26,7 +26,8 @@ func runThread(r *request) error {
 	if algorithm == nil && r.d.OK() {
 		r.d.FailAt(at, "unknown thread algorithm "+quote(r.d.Since(at)))
 	}
-	key, err := r.parseProgram()
+	r.d.SP()
+	_, key, err := r.parseProgram(r.d.AString())
 	if err != nil {
 		return err
 	}

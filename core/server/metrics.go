@@ -72,6 +72,7 @@ var figures = []figure{
 	{"notify_mailboxes", "Mailboxes that are watched for these, bounded by [limits] notify_mailboxes.", false, func(f stats) float64 { return float64(f.protocol.NotifyMailboxes) }},
 	{"notify_overflows_total", "Sessions whose NOTIFY was ended by [limits] notify_user_mailboxes or notify_mailboxes.", true, func(f stats) float64 { return float64(f.protocol.NotifyOverflows) }},
 	{"refused_notify_total", "NOTIFY commands refused by [limits] notify_set, notify_user_mailboxes or notify_mailboxes.", true, func(f stats) float64 { return float64(f.protocol.RefusedNotify) }},
+	{"refused_contexts_total", "Searches that are not kept up to date because of [limits] contexts or context_bytes.", true, func(f stats) float64 { return float64(f.protocol.RefusedContexts) }},
 	{"refused_saved_result_total", "Results of SEARCH that were not saved because of [limits] saved_result.", true, func(f stats) float64 { return float64(f.protocol.RefusedSaved) }},
 	{"refused_files_total", "Connections refused for lack of descriptors.", true, func(f stats) float64 { return float64(f.engine.RefusedFiles) }},
 	{"refused_input_total", "Lines, literals, commands and messages beyond their limits.", true, func(f stats) float64 { return float64(f.engine.RefusedInput) }},
