@@ -37,6 +37,7 @@ type Limits struct {
 	SavedResult            int    // bytes of what SEARCH RETURN (SAVE) keeps for a session
 	Contexts               int    // searches with UPDATE of one session
 	ContextBytes           int    // bytes of these with their results
+	SearchMailboxes        int    // that one ESEARCH searches
 	SortMemory             int    // bytes of what one SORT or THREAD compares
 	NotifySet              int    // bytes of what a session's NOTIFY SET asks for
 	NotifyUserMailboxes    int    // mailboxes of one user that NOTIFY watches
@@ -104,6 +105,7 @@ func (l *Limits) list() []limit {
 		{key: "saved_result", number: &l.SavedResult, bytes: true, def: 64 * kib, low: 64, high: 1 << 30},
 		{key: "contexts", number: &l.Contexts, def: 10, low: 1, high: 1 << 16},
 		{key: "context_bytes", number: &l.ContextBytes, bytes: true, def: 64 * kib, low: 1024, high: 1 << 30},
+		{key: "search_mailboxes", number: &l.SearchMailboxes, def: 1000, low: 1, high: 1 << 24},
 		{key: "sort_memory", number: &l.SortMemory, bytes: true, def: 64 * 1024 * kib, low: 1024, high: 1 << 40},
 		{key: "notify_set", number: &l.NotifySet, bytes: true, def: 4 * kib, low: 16, high: mib},
 		{key: "notify_user_mailboxes", number: &l.NotifyUserMailboxes, def: 1000, low: 1, high: 1 << 24},

@@ -70,6 +70,7 @@ func init() {
 		{name: "UID SEARCH", states: inSelected, run: runSearch, sync: syncAll, uid: true},
 		{name: "SORT", states: inSelected, run: runSort, sync: syncNoExpunge},
 		{name: "UID SORT", states: inSelected, run: runSort, sync: syncAll, uid: true},
+		{name: "ESEARCH", states: inAuthenticated, run: runESearch, sync: syncAll},
 		{name: "CANCELUPDATE", states: inSelected, run: runCancelUpdate, sync: syncAll},
 		{name: "UIDBATCHES", states: inSelected, run: runUIDBatches, sync: syncAll},
 		{name: "THREAD", states: inSelected, run: runThread, sync: syncNoExpunge},

@@ -40,6 +40,7 @@ type Config struct {
 	SavedResult         int // bytes of what SEARCH RETURN (SAVE) keeps for a session, [limits] saved_result; 0 = any
 	Contexts            int // searches with UPDATE of one session, [limits] contexts; 0 = any number
 	ContextBytes        int // bytes of these with their results, [limits] context_bytes; 0 = any
+	SearchMailboxes     int // that one ESEARCH searches, [limits] search_mailboxes; 0 = any number
 	SortMemory          int // bytes of what one SORT or THREAD compares, [limits] sort_memory; 0 = any
 	NotifySet           int // bytes of the byte form of a session's NOTIFY set, [limits] notify_set; 0 = any
 	NotifyUserMailboxes int // mailboxes of one user that NOTIFY watches, [limits] notify_user_mailboxes; 0 = any number
@@ -72,6 +73,7 @@ func DefaultConfig() Config {
 		NotifyMailboxes:     1 << 18,
 		SavedResult:         64 << 10,
 		SortMemory:          64 << 20,
+		SearchMailboxes:     1000,
 		Contexts:            10,
 		ContextBytes:        64 << 10,
 		AuthFailureDelay:    2 * time.Second,

@@ -142,7 +142,7 @@ func (r *request) tagInUse() bool {
 
 // openContext keeps what s has found as a context, or says that it does not (RFC 5267 §4.3.1).
 func (r *request) openContext(s *search, c searchContext, options searchReturn) {
-	c.tag, c.uid, c.fetch = string(r.tag), r.cmd.uid, options.fetch
+	c.tag, c.uid, c.fetch = string(r.tag), c.uid || r.cmd.uid, options.fetch
 	for m := range s.matches() {
 		if c.sorted() {
 			c.order = append(c.order, uint32(m.UID))

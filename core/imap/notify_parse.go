@@ -67,16 +67,7 @@ func (a *notifyArgs) group(r *request) {
 	g.filter = filter
 	d.SP()
 	if filter == filterSubtree || filter == filterMailboxes {
-		name := func() {
-			if name, ok := r.notifyName(d.Mailbox()); ok {
-				g.names = append(g.names, name)
-			}
-		}
-		if d.Peek() != '(' {
-			name()
-		} else if d.List(name) == 0 {
-			d.Fail("empty list of mailboxes")
-		}
+		r.mailboxNames(&g)
 		d.SP()
 	}
 	a.events(d, &g)
@@ -88,6 +79,20 @@ func (a *notifyArgs) group(r *request) {
 		a.breaks("Only one of SELECTED and SELECTED-DELAYED can be specified.")
 	}
 	a.set = append(a.set, g)
+}
+
+// mailboxNames reads one-or-more-mailbox (RFC 5465 §8): mailbox / "(" mailbox *(SP mailbox) ")".
+func (r *request) mailboxNames(g *notifyGroup) {
+	name := func() {
+		if name, ok := r.notifyName(r.d.Mailbox()); ok {
+			g.names = append(g.names, name)
+		}
+	}
+	if r.d.Peek() != '(' {
+		name()
+	} else if r.d.List(name) == 0 {
+		r.d.Fail("empty list of mailboxes")
+	}
 }
 
 // notifyName returns a name as listings have it. ok is false for one that no mailbox can have: it is ignored (RFC 5465 §3.1).

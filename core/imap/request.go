@@ -149,6 +149,11 @@ func (r *request) pin() error {
 	if r.cmd.states != inSelected {
 		return nil
 	}
+	return r.pinSelected()
+}
+
+// pinSelected is pin in stateSelected, for a command that need not be about the mailbox.
+func (r *request) pinSelected() error {
 	m, err := r.hold()
 	if err != nil {
 		return err

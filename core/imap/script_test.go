@@ -235,6 +235,8 @@ func (sc *script) setConfig(f []string) {
 	case "contexts":
 		sc.cfg.Contexts, _ = strconv.Atoi(f[1])
 		sc.cfg.ContextBytes, _ = strconv.Atoi(f[2])
+	case "search_mailboxes":
+		sc.cfg.SearchMailboxes, _ = strconv.Atoi(f[1])
 	case "sort_memory":
 		sc.cfg.SortMemory, _ = strconv.Atoi(f[1])
 	case "quota": // name, usage and limit of storage, of messages

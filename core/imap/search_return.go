@@ -97,6 +97,9 @@ type searchResult struct {
 	partial  []imapwire.NumRange
 	modseq   uint64              // 0 = not told
 	saved    []imapwire.NumRange // UIDs
+
+	mailbox     []byte // of ESEARCH: as it is written; nil = not told
+	uidValidity uint32
 }
 
 // result sums up what was found. With MIN, MAX or PARTIAL, and neither ALL nor COUNT, only what is returned is saved (RFC 5182 §2.4,
@@ -163,7 +166,12 @@ func (res *searchResult) write(out output, tag []byte, uid bool) error {
 	}
 	b := out.Buffer()
 	*b = append(*b, "* ESEARCH (TAG "...)
-	*b = append(imapwire.AppendQuoted(*b, tag), ')')
+	*b = imapwire.AppendQuoted(*b, tag)
+	if res.mailbox != nil { // RFC 7377 §2.1
+		*b = append(append(*b, " MAILBOX "...), res.mailbox...)
+		*b = imapwire.AppendNumber(append(*b, " UIDVALIDITY "...), uint64(res.uidValidity))
+	}
+	*b = append(*b, ')')
 	if uid {
 		*b = append(*b, " UID"...)
 	}

@@ -50,6 +50,7 @@ func (s *Server) imapConfig() imap.Config {
 	i.MaxBad = c.Limits.BadCommands
 	i.SavedResult = c.Limits.SavedResult
 	i.Contexts, i.ContextBytes = c.Limits.Contexts, c.Limits.ContextBytes
+	i.SearchMailboxes = c.Limits.SearchMailboxes
 	i.SortMemory = c.Limits.SortMemory
 	i.NotifySet = c.Limits.NotifySet
 	i.NotifyUserMailboxes = c.Limits.NotifyUserMailboxes
