@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -84,7 +85,21 @@ func (c *conn) line() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("got %q, then %w", l, err)
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(l, "\n"), "\r"), nil
+	return unmarked(strings.TrimSuffix(strings.TrimSuffix(l, "\n"), "\r")), nil
+}
+
+var marks = regexp.MustCompile(` \\(?:Marked|UnMarked)\b|\\(?:Marked|UnMarked)\b ?`)
+
+// unmarked takes the attributes \Marked and \UnMarked out of a LIST or LSUB response: servers may send them when they like, and Dovecot does.
+func unmarked(l string) string {
+	if !strings.HasPrefix(l, "* LIST (") && !strings.HasPrefix(l, "* LSUB (") {
+		return l
+	}
+	end := strings.IndexByte(l, ')')
+	if end < 0 {
+		return l
+	}
+	return marks.ReplaceAllString(l[:end], "") + l[end:]
 }
 
 // peek returns the next line, which line will return again.

@@ -168,6 +168,21 @@ func TestPlayAppendsMail(t *testing.T) {
 	play(t, srv, false, "mail: a.eml in:Box \\Seen work\n1> a STATUS\n1< a OK")
 }
 
+func TestMarkedIsNotSeen(t *testing.T) {
+	for in, want := range map[string]string{
+		`* LIST (\HasNoChildren \Marked) "/" a`:       `* LIST (\HasNoChildren) "/" a`,
+		`* LIST (\Marked) "/" \Marked`:                `* LIST () "/" \Marked`,
+		`* LIST (\UnMarked \Sent) "/" a`:              `* LIST (\Sent) "/" a`,
+		`* LSUB (\HasNoChildren \Marked \Sent) "/" a`: `* LSUB (\HasNoChildren \Sent) "/" a`,
+		`* LIST (\HasNoChildren \MarkedUp) "/" a`:     `* LIST (\HasNoChildren \MarkedUp) "/" a`,
+		`* FLAGS (\Marked)`:                           `* FLAGS (\Marked)`,
+	} {
+		if got := unmarked(in); got != want {
+			t.Errorf("%s: got %s, want %s", in, got, want)
+		}
+	}
+}
+
 func TestUnplayableNamesTheCapability(t *testing.T) {
 	s := parse(t, "# t\nrfc: 1 §1\nneeds: THREAD=REFS\n1> a NOOP")
 	if err := s.Play(toy(t, toyAnswers)); !errors.Is(err, ErrNotThere) || !strings.Contains(err.Error(), "THREAD=REFS") {
