@@ -6,6 +6,7 @@ import (
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/server"
 	format "github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/plugins/auth/dovecot"
 	"github.com/roostmail/roost/plugins/auth/ldap"
 	"github.com/roostmail/roost/plugins/auth/passwdfile"
 	"github.com/roostmail/roost/plugins/auth/sql"
@@ -16,6 +17,7 @@ import (
 // bundle holds the plugins that are part of the binary.
 var bundle = server.Bundle{
 	func(log *slog.Logger) backend.Plugin { return passwdfile.New(log) },
+	func(*slog.Logger) backend.Plugin { return &dovecot.Plugin{} },
 	func(log *slog.Logger) backend.Plugin { return sql.New(log) },
 	func(log *slog.Logger) backend.Plugin { return ldap.New(log) },
 	func(*slog.Logger) backend.Plugin { return adaptive.New() },
