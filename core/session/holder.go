@@ -39,10 +39,14 @@ type holder struct {
 	k    Keeper
 	held atomic.Int64 // duplicates that the keeper has
 
-	mu     sync.Mutex // guards what follows
-	fresh  []Handle   // sessions that sleep and are not held
-	ended  []Handle   // sessions that were held
-	awake  bool       // run is collecting
+	s       Session   // of run's goroutine
+	savedAt time.Time // the same: of the last saveLarge
+
+	mu     sync.Mutex          // guards what follows
+	fresh  []Handle            // sessions that sleep and are not held
+	large  map[Handle]struct{} // sessions that sleep with an extra that is not written down
+	ended  []Handle            // sessions that were held
+	awake  bool                // run is collecting
 	closed bool
 	wake   chan struct{} // capacity 1; closed: end
 	done   chan struct{}
@@ -59,6 +63,17 @@ func (h *holder) note(s Handle) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fresh = append(h.fresh, s)
+	h.rouse()
+}
+
+// noteLarge tells that a session sleeps with an extra that was not written down.
+func (h *holder) noteLarge(s Handle) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.large == nil {
+		h.large = map[Handle]struct{}{}
+	}
+	h.large[s] = struct{}{}
 	h.rouse()
 }
 
@@ -93,6 +108,7 @@ func (h *holder) run() {
 	defer close(h.done)
 	for range h.wake {
 		time.Sleep(holdDelay) // to collect, not to wait for anything
+		h.saveLarge()
 		if err := h.round(); err != nil {
 			h.e.log.Error("the keeper takes no descriptors: sessions are lost if this process is killed", "error", err)
 			h.stopped()
@@ -117,7 +133,9 @@ func (h *holder) take() (fresh, ended []Handle) {
 	defer h.mu.Unlock()
 	fresh, ended = h.fresh, h.ended
 	h.fresh, h.ended = nil, nil
-	h.awake = false
+	if h.awake = len(h.large) > 0 && !h.closed; h.awake {
+		h.wake <- struct{}{} // capacity 1, and run has taken the one before
+	}
 	return fresh, ended
 }
 
@@ -178,11 +196,18 @@ func (h *holder) hold(sessions []Handle, busy *[]Handle) (left []Handle, err err
 		} else {
 			left = append(left, o.Session)
 		}
-		if b := r.release(); b != 0 {
-			h.e.submit(task{slot: o.Session.slot(), gen: o.Session.gen(), b: b})
-		}
+		h.release(o.Session, r)
 	}
 	return left, err
+}
+
+// release lets a session that it owns sleep on.
+func (h *holder) release(s Handle, r *record) {
+	if b := r.release(); b != 0 {
+		h.e.submit(task{slot: s.slot(), gen: s.gen(), b: b})
+		return
+	}
+	h.e.settle()
 }
 
 // finish tells the keeper the rest, after stop: which sessions have ended, and which descriptors it has not got.

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"iter"
 	"log/slog"
@@ -550,6 +551,60 @@ func TestKilledProcessLosesBusySessionsOnly(t *testing.T) {
 	}
 	if st := next.Stats(); st.Restored != 20 || st.Lost[LossBusy] != 10 {
 		t.Errorf("%+v", st)
+	}
+	m.die()
+}
+
+// TestKilledProcessKeepsLargeExtras: half of a large literal, and output that the client does not take, are written down
+// a moment after the session has fallen asleep.
+func TestKilledProcessKeepsLargeExtras(t *testing.T) {
+	m := startMovable(t, Config{MaxLiteralUnauth: 1 << 20, MaxOutput: 64 << 20}, newKeeper(t), nil, nil)
+	const n = 12 << 20
+	body := message(300_000)
+	literal := m.dial(t)
+	literal.send("a SUM {300000}\r\n")
+	literal.want("+ OK")
+	for i := range 10 {
+		literal.send(body[i*20_000 : (i+1)*20_000])
+	}
+	output := m.dial(t)
+	if err := output.Conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil { // so that the sockets take much less than n
+		t.Fatal(err)
+	}
+	output.send(fmt.Sprintf("a LOOP %d\r\n", n))
+	eventually(t, "output waits", func() bool { return m.Stats().ExtraBytes > 1<<20 })
+	m.held(t)
+	saved := func() (n int) {
+		for slot := range m.slab.slots() {
+			r, gen := m.slab.hold(slot + 1)
+			if r != nil {
+				if out, _ := r.word.signal(gen, 0); out == signalOwned {
+					if r.saved != 0 {
+						n++
+					}
+					if b := r.release(); b != 0 {
+						m.submit(task{slot: slot + 1, gen: gen, b: b})
+					}
+				}
+			}
+			m.slab.letGo()
+		}
+		return n
+	}
+	eventually(t, "both are written down", func() bool { return saved() == 2 })
+	in := m.left(t)
+	in.records, in.saved, in.tls = m.snapshot(t), m.saved, m.tlsSlots
+	for _, l := range m.loops { // a dead process reads nothing
+		l.end()
+	}
+	next := startMovable(t, Config{MaxLiteralUnauth: 1 << 20, MaxOutput: 64 << 20}, m.keep, nil, in)
+	if st := next.Stats(); st.Restored != 2 || st.Lost != [losses]uint64{} {
+		t.Errorf("%+v\n%s", st, next.log)
+	}
+	literal.send(body[200_000:] + "\r\n")
+	literal.want(fmt.Sprintf("a %d %08x", len("a SUM {300000}\r\n")+300_000+2, crc32.ChecksumIEEE([]byte("a SUM {300000}\r\n"+body+"\r\n"))))
+	if got, err := io.ReadAll(io.LimitReader(output.r, n)); err != nil || len(got) != n || strings.Trim(string(got), "x") != "" {
+		t.Errorf("%d bytes of the output: %v", len(got), err)
 	}
 	m.die()
 }

@@ -8,10 +8,9 @@ import (
 	"github.com/roostmail/roost/core/imapwire"
 )
 
-// savedAsleep is the largest extra, in bytes, that is also kept outside of Go's heap while its session sleeps. Larger ones are half-received
-// commands or answers on their way; writing them anew whenever a piece has come or gone would cost more than they are worth. They
-// are saved when the sessions move to another process (Freeze), but a killed process takes them along. A compressed stream does not count:
-// its session has it all the time.
+// savedAsleep is the largest extra, in bytes, that is kept outside of Go's heap too as soon as its session sleeps. Larger ones are half-received
+// commands or answers on their way; writing them anew whenever a piece has come or gone would cost more than they are worth: the
+// holder does it within some seconds, if they sleep then (holder.noteLarge). A compressed stream does not count: its session has it all the time.
 const savedAsleep = 4 << 10
 
 // A saved extra:

@@ -37,6 +37,9 @@ func (s *Session) park() {
 	if s.e.holder != nil {
 		if s.r.flags&flagExtra != 0 {
 			s.save(savedAsleep)
+			if s.r.saved == 0 && s.movable() {
+				s.e.holder.noteLarge(s.Handle())
+			}
 		}
 		if s.r.flags&flagNoted == 0 {
 			s.r.flags |= flagNoted
