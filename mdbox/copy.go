@@ -16,6 +16,7 @@ type CopyRequest struct {
 	UIDs    []uint32 // ascending; those that do not exist are ignored
 	To      *Mailbox // may be the source itself, and of another store
 	Move    bool
+	Without Protected // flags that copies do not get
 }
 
 // Copied says what was copied.
@@ -107,11 +108,19 @@ func (b *Mailbox) sources(r CopyRequest, check func(*Mailbox, *index.State, *rec
 		}
 		uids = append(uids, rec.uid)
 		messages = append(messages, newRecord{
-			flags: s.Flags()[i], keywords: keywordNames(s, i, names), mapUID: rec.mapUID, guid: rec.guid,
+			flags: s.Flags()[i] &^ r.Without.Flags, keywords: r.keywords(s, i, names), mapUID: rec.mapUID, guid: rec.guid,
 			size: uint64(rec.vsize), sized: rec.hasVSize, source: &copySource{b, guid, rec, s.Header().IndexID(), cacheSeq},
 		})
 	}
 	return uids, messages, nil
+}
+
+// keywords returns the keywords that the copy of message i gets.
+func (r *CopyRequest) keywords(s *index.State, i int, names []string) []string {
+	if r.Without.Keywords {
+		return nil
+	}
+	return keywordNames(s, i, names)
 }
 
 // keywordNames returns the names of the keywords of message i.

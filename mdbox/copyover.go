@@ -46,7 +46,7 @@ func (b *Mailbox) toSave(r CopyRequest) (uids []uint32, messages []NewMessage, e
 	}
 	for i := range located(s, slices.Values(r.UIDs)) {
 		uids = append(uids, s.UIDs()[i])
-		messages = append(messages, NewMessage{Flags: s.Flags()[i] & messageFlags, Keywords: keywordNames(s, i, s.Keywords())})
+		messages = append(messages, NewMessage{Flags: s.Flags()[i] & messageFlags &^ r.Without.Flags, Keywords: r.keywords(s, i, s.Keywords())})
 	}
 	b.mu.Unlock()
 	ms, err := b.Messages(uids)

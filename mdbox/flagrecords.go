@@ -29,6 +29,9 @@ type keywordChange struct {
 
 func newFlagWriter(s *index.State, c *FlagChange) *flagWriter {
 	w := &flagWriter{s: s, change: c}
+	if c.Protected.Keywords {
+		return w
+	}
 	known := s.Keywords()
 	for _, name := range c.Keywords {
 		k := keywordChange{name: name, number: -1, wanted: true}
@@ -80,7 +83,8 @@ func (w *flagWriter) message(i int) {
 }
 
 func (w *flagWriter) changeFlags(i int) {
-	old, flags := w.s.Flags()[i]&messageFlags, w.change.Flags&messageFlags
+	open := messageFlags &^ w.change.Protected.Flags
+	old, flags := w.s.Flags()[i]&open, w.change.Flags&open
 	var add, remove uint8
 	switch w.change.Mode {
 	case AddFlags:

@@ -30,6 +30,13 @@ type FlagChange struct {
 	// UnchangedSince protects messages with a higher modseq (RFC 7162 §3.1.3). Anything but AnyModSeq gives the mailbox modseqs of
 	// its messages, if it has none.
 	UnchangedSince uint64
+	Protected      Protected
+}
+
+// Protected are flags that are left as they are, whatever else is asked for.
+type Protected struct {
+	Flags    uint8
+	Keywords bool // all of them
 }
 
 // ChangeFlags changes flags and keywords, and returns the UIDs that UnchangedSince protected. Messages that have the wanted flags

@@ -30,6 +30,8 @@ const (
 	CapMetadata = "metadata"
 	// CapQuota: storage implements Quota.
 	CapQuota = "quota"
+	// CapACL: storage implements ACL.
+	CapACL = "acl"
 	// CapUserLookup: auth implements UserLookup.
 	CapUserLookup = "user-lookup"
 	// CapLanes: calls can be made over lanes (package core/pluginrpc/lane). Of plugins of any kind; not of the implementation, but of the process around it.
@@ -110,6 +112,7 @@ type Namespace struct {
 	List          bool   // children are listed
 	Subscriptions bool   // has its own subscriptions file
 	Location      string // mail_location of its own, "" = the storage plugin's
+	Public        bool   // nobody's: rights come from access control lists only
 	Mailboxes     []NamespaceMailbox
 }
 

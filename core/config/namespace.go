@@ -32,6 +32,10 @@ func readNamespace(t *table) backend.Namespace {
 		List:          t.yes("list", true),
 		Subscriptions: t.yes("subscriptions", true),
 		Location:      t.text("location", ""),
+		Public:        t.oneOf("type", "private", "private", "public") == "public",
+	}
+	if n.Public && n.Inbox {
+		t.fail("type", "a public namespace has no INBOX")
 	}
 	if s := t.text("separator", "/"); len(s) != 1 || s[0] <= ' ' || s[0] > '~' || strings.ContainsAny(s, `*%"\&`) {
 		t.fail("separator", `must be one character such as "/" or ".", not %q`, s)

@@ -153,6 +153,9 @@ func (p *printer) namespace(n backend.Namespace) {
 	if n.Location != "" {
 		p.set("location", quote(n.Location))
 	}
+	if n.Public {
+		p.set("type", quote("public"))
+	}
 	var boxes []string
 	for _, m := range n.Mailboxes {
 		boxes = append(boxes, fmt.Sprintf("\n  { name = %s, special_use = %s, auto = %s },", quote(m.Name), quote(m.SpecialUse), quote(m.Auto)))

@@ -55,7 +55,8 @@ func literalAppend(r *request) (session.LiteralAnswer, error) {
 	if m.Size == 0 { // in words of Dovecot; RFC 3502 §6.3.11 lets a client cancel the command so
 		return 0, no("", "Can't save a zero byte message.")
 	}
-	if nonSync || first.Name == "" || m.Size < askFrom {
+	// With access control lists the right to append is not that to ask.
+	if nonSync || first.Name == "" || m.Size < askFrom || r.srv.acl != nil {
 		return session.LiteralSpool, nil
 	}
 	return r.askMailbox(raw, first)

@@ -54,6 +54,9 @@ func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
 			b = append(b, capabilitiesQuota...)
 		}
 		b = srv.offers.appendCapabilities(b)
+		if srv.acl != nil {
+			b = append(b, capabilitiesACL...)
+		}
 		if srv.writer != nil {
 			b = append(b, capabilitiesWrite...)
 			if srv.cfg.AppendLimit > 0 { // RFC 7889 §2

@@ -1,5 +1,7 @@
 package imap
 
+import "github.com/roostmail/roost/core/backend"
+
 // UNSELECT (RFC 3691 §2).
 func quickUnselect(r *request) (bool, error) {
 	if err := r.end(); err != nil {
@@ -23,7 +25,8 @@ func quickClose(r *request) (bool, error) {
 
 // runClose closes the mailbox also if it could not be expunged, which it tells.
 func runClose(r *request) error {
-	if err := r.expunge(r.deleted(r.view.All())); err != nil {
+	// RFC 4314 §4: without the right e CLOSE only closes
+	if err := r.expunge(r.deleted(r.view.All())); err != nil && backend.KindOf(err) != backend.KindNoPermission {
 		r.logError(err)
 		r.s.WriteString("* ")
 		b := r.s.Buffer()

@@ -87,6 +87,12 @@ func init() {
 		{name: "GETQUOTAROOT", states: inAuthenticated, run: runGetQuotaRoot, sync: syncAll, with: withQuota},
 		{name: "SETQUOTA", states: inAuthenticated, run: runSetQuota, sync: syncAll, with: withQuota},
 
+		{name: "GETACL", states: inAuthenticated, run: runGetACL, sync: syncAll, with: withACL},
+		{name: "SETACL", states: inAuthenticated, run: runSetACL, sync: syncAll, access: writesStorage, with: withACL},
+		{name: "DELETEACL", states: inAuthenticated, run: runDeleteACL, sync: syncAll, access: writesStorage, with: withACL},
+		{name: "LISTRIGHTS", states: inAuthenticated, run: runListRights, sync: syncAll, with: withACL},
+		{name: "MYRIGHTS", states: inAuthenticated, run: runMyRights, sync: syncAll, with: withACL},
+
 		{name: "CREATE", states: inAuthenticated, run: runCreate, sync: syncAll, access: writesStorage},
 		{name: "DELETE", states: inAuthenticated, run: runDelete, sync: syncAll, access: writesStorage},
 		{name: "RENAME", states: inAuthenticated, run: runRename, sync: syncAll, access: writesStorage},

@@ -47,7 +47,7 @@ func runFetch(r *request) error {
 	}
 	f := r.srv.newFetch(r.ctx, r.view, r.mbox.Ref(), r.s)
 	f.recent = r.recent(r.view)
-	f.seen.sets = args.seen && r.mayWrite()
+	f.seen.sets = args.seen && r.mayWrite() && r.maySee()
 	err = f.execute(args, ranges)
 	r.storeSeen(f.seen.uids)
 	if f.broken { // in the middle of a response: nothing else can be said

@@ -10,7 +10,7 @@ import (
 // LIST (RFC 3501 §6.3.8), extended (RFC 5258 §3) with selection options
 // SUBSCRIBED, REMOTE, RECURSIVEMATCH and SPECIAL-USE (RFC 6154 §3), several
 // patterns, and return options SUBSCRIBED, CHILDREN, SPECIAL-USE, STATUS
-// (RFC 5819 §2) and METADATA (RFC 9590 §3):
+// (RFC 5819 §2), METADATA (RFC 9590 §3) and MYRIGHTS (RFC 8440 §3):
 //
 //	"LIST" [SP "(" select-options ")"] SP mailbox SP (pattern / "(" pattern *(SP pattern) ")")
 //	       [SP "RETURN" SP "(" return-options ")"]
@@ -54,6 +54,7 @@ type listOptions struct {
 	subscribed, children, special          bool // return
 	status                                 backend.StatusItems
 	metadata                               []string // entries (RFC 9590), nil = not wanted
+	rights                                 bool     // RFC 8440
 }
 
 func (o *listOptions) parse(d *imapwire.Decoder) {
@@ -118,6 +119,8 @@ func (o *listOptions) parseReturn(d *imapwire.Decoder) {
 		case "STATUS":
 			d.SP()
 			o.status = statusItems(d)
+		case "MYRIGHTS":
+			o.rights = true
 		case "METADATA":
 			d.SP()
 			o.metadata = entryNames(d)
@@ -174,11 +177,20 @@ func (r *request) list(o *listOptions) error {
 			return err
 		}
 	}
+	var rights map[*listed]backend.Rights
+	if o.rights {
+		if rights, err = r.listRights(matched); err != nil {
+			return err
+		}
+	}
 	b := r.s.Buffer()
 	for _, m := range matched {
 		*b = o.append(*b, m)
 		if st := status[m]; st != nil { // RFC 5819 §2: after its LIST response
 			*b = r.appendStatus(*b, o.sent(m), o.status, st)
+		}
+		if mine := rights[m]; mine != 0 { // RFC 8440 §3
+			*b = r.appendMyRights(*b, o.sent(m), mine)
 		}
 		if err := r.s.Commit(); err != nil {
 			return errNoReply

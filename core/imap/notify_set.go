@@ -152,7 +152,7 @@ func (set notifySet) of(m *listed) (e notifyEvents) {
 func (g *notifyGroup) covers(m *listed) bool {
 	switch g.filter {
 	case filterInboxes, filterPersonal: // RFC 5465 §6.3: where mail may be delivered is not known here
-		return m.ns.List || m.ns.Inbox
+		return (m.ns.List || m.ns.Inbox) && !m.ns.Public
 	case filterSubscribed:
 		return m.info.Subscribed
 	case filterSubtree:

@@ -86,6 +86,7 @@ type script struct {
 	watches  bool
 	writes   bool                // storage can write
 	modseqs  bool                // storage keeps modseqs
+	acl      bool                // storage has access control lists
 	quota    []backend.QuotaRoot // nil: storage has no quotas
 	metadata int                 // annotations that storage keeps for a mailbox, 0 = none
 	engine   session.Config      // but for MaxSessions
@@ -247,6 +248,8 @@ func (sc *script) setConfig(f []string) {
 			root.Resources = append(root.Resources, backend.QuotaResource{Kind: kind, Usage: usage, Limit: limit})
 		}
 		sc.quota = append(sc.quota, root)
+	case "acl":
+		sc.acl = f[1] == "true"
 	case "saved_result":
 		sc.cfg.SavedResult, _ = strconv.Atoi(f[1])
 	case "message":
@@ -282,6 +285,9 @@ func (sc *script) server() *server {
 			}
 			if sc.quota != nil {
 				store.SetQuota(sc.quota...)
+			}
+			if sc.acl {
+				store.AllowACL()
 			}
 			if sc.metadata > 0 {
 				store.AllowMetadata(sc.metadata)
@@ -353,6 +359,13 @@ var storeOps = map[string]func(sc *script, ns, name, arg string){
 	},
 	"noquota": func(sc *script, _, _, _ string) { // no limit any more
 		sc.server().store.SetQuota(backend.QuotaRoot{Name: sc.quota[0].Name, Namespaces: sc.quota[0].Namespaces})
+	},
+	"rights": func(sc *script, ns, name, letters string) { // "-" = none
+		rights := backend.Rights(0)
+		for _, c := range strings.Trim(letters, "-") {
+			rights |= 1 << strings.IndexRune("lrwstipekxa", c)
+		}
+		sc.server().store.SetRights("demo", ns, name, rights)
 	},
 	"unchanged": func(sc *script, _, on, _ string) { sc.server().store.WithoutChanged(on == "on") },
 	"up":        func(sc *script, ns, name, arg string) { sc.server().store.Fail(nil) },

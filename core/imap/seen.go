@@ -15,6 +15,15 @@ type seen struct {
 	uids []uint32 // of messages that were sent whole and did not have it, ascending
 }
 
+// maySee reports whether the user may set \Seen (RFC 4314 §4: FETCH without the right s does not).
+func (r *request) maySee() bool {
+	if r.srv.acl == nil {
+		return true
+	}
+	rights, err := r.rights(*r.mbox.Ref())
+	return err == nil && rights&backend.RightWriteSeen != 0
+}
+
 // newlySeen reports whether the FETCH sets \Seen of a message.
 func (f *fetch) newlySeen(m mailbox.Message) bool {
 	return f.seen.sets && !f.view.FlagSet(m.Flags).Seen()

@@ -55,9 +55,15 @@ func runSelect(r *request) error {
 	r.st.View = v.Version
 	r.st.Proto = stateSelected
 	r.ok.code, r.ok.text = "READ-ONLY", "Examine completed."
+	rights := backend.Rights(0)
 	if r.cmd.name == "SELECT" {
 		r.ok.text = "Select completed."
-		if r.srv.writer != nil && r.openToWrite(m, v) {
+		if rights, err = r.rights(ref); err != nil {
+			r.srv.closeMailbox(r.s)
+			return err
+		}
+		// RFC 4314 §5.2: READ-ONLY for who can change nothing
+		if r.srv.writer != nil && rights&changes != 0 && r.openToWrite(m, v) {
 			r.ok.code = "READ-WRITE"
 			if now := m.Current(); now.UIDNext == v.UIDNext { // with the claim, and nothing that is not claimed
 				v = now
@@ -72,8 +78,11 @@ func runSelect(r *request) error {
 			v = now
 		}
 	}
+	if !r.mayWrite() {
+		rights = 0
+	}
 	b := r.s.Buffer()
-	*b = appendSelected(*b, v, r.recent(v), r.mayWrite(), r.srv.modseqs != nil)
+	*b = appendSelected(*b, v, r.recent(v), rights, r.srv.modseqs != nil)
 	if r.srv.offers.objectID { // RFC 8474 §4.2
 		*b = append(appendMailboxID(append(*b, "* OK ["...), v.MailboxID), "] Mailbox ID\r\n"...)
 	}
@@ -100,8 +109,8 @@ func (r *request) openToWrite(m *mailbox.Mailbox, v *mailbox.View) bool {
 }
 
 // appendSelected appends the untagged data of SELECT in Dovecot's order.
-func appendSelected(b []byte, v *mailbox.View, recent mailbox.Recent, mayWrite, modseqs bool) []byte {
-	b = appendFlagsLines(b, v, mayWrite)
+func appendSelected(b []byte, v *mailbox.View, recent mailbox.Recent, rights backend.Rights, modseqs bool) []byte {
+	b = appendFlagsLines(b, v, rights)
 	b = appendCount(b, v.Len(), " EXISTS\r\n")
 	b = appendCount(b, recent.Count(v), " RECENT\r\n")
 	if seq := v.FirstUnseen(); seq != 0 {

@@ -25,6 +25,7 @@ type Server struct {
 	modseqs  backend.ModSeqs  // nil: storage keeps no modseqs
 	metadata backend.Metadata // nil: storage keeps no annotations
 	quota    backend.Quota    // nil: storage has no quotas
+	acl      backend.ACL      // nil: storage has no access control lists
 	hubs     *hubs            // of NOTIFY
 	log      *slog.Logger
 	names    names
@@ -78,6 +79,9 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 	}
 	if q, ok := storage.(backend.Quota); ok && storage.Info().Has(backend.CapQuota) {
 		srv.quota = q
+	}
+	if a, ok := storage.(backend.ACL); ok && storage.Info().Has(backend.CapACL) {
+		srv.acl = a
 	}
 	srv.pool.New = func() any { return new(request) }
 	if srv.boxes, err = mailbox.NewRegistry(cfg.Mailboxes, storage, srv.changed, log); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/imapwire"
 	"github.com/roostmail/roost/core/mailbox"
 )
@@ -137,14 +138,45 @@ func appendModSeq(b []byte, modseq uint64) []byte {
 }
 
 // appendFlagsLines appends the FLAGS response and the PERMANENTFLAGS code (RFC 3501 §7.2.6, §7.1).
-func appendFlagsLines(b []byte, v *mailbox.View, mayWrite bool) []byte {
+func appendFlagsLines(b []byte, v *mailbox.View, rights backend.Rights) []byte {
 	b = appendFlagNames(append(b, "* FLAGS ("...), v)
 	b = append(b, ")\r\n* OK [PERMANENTFLAGS ("...)
-	if !mayWrite {
+	switch rights & flagRights {
+	case 0:
 		return append(b, ")] Read-only mailbox.\r\n"...)
+	case flagRights:
+		b = append(appendFlagNames(b, v), ` \*`...)
+	default:
+		b = appendPermitted(b, v, rights)
 	}
-	b = appendFlagNames(b, v)
-	return append(b, ` \*)] Flags permitted.`+"\r\n"...)
+	return append(b, ")] Flags permitted.\r\n"...)
+}
+
+// appendPermitted appends the flags that somebody with these rights may change (RFC 4314 §5.1.1).
+func appendPermitted(b []byte, v *mailbox.View, rights backend.Rights) []byte {
+	start := len(b)
+	if rights&backend.RightWrite != 0 {
+		b = append(b, `\Answered \Flagged \Draft `...)
+		b = appendKeywordNames(b, v)
+		b = append(b, `\* `...)
+	}
+	if rights&backend.RightWriteDeleted != 0 {
+		b = append(b, `\Deleted `...)
+	}
+	if rights&backend.RightWriteSeen != 0 {
+		b = append(b, `\Seen `...)
+	}
+	return b[:max(start, len(b)-1)]
+}
+
+// appendKeywordNames appends the keywords that messages of a view may have, each with a space behind it.
+func appendKeywordNames(b []byte, v *mailbox.View) []byte {
+	for _, k := range v.Keywords {
+		if mailbox.ValidKeyword(k) {
+			b = append(append(b, k...), ' ')
+		}
+	}
+	return b
 }
 
 // appendFlagNames appends the flags that messages of a view may have.

@@ -3,6 +3,7 @@ package imap
 import (
 	"slices"
 
+	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/imapwire"
 	"github.com/roostmail/roost/core/mailbox"
 )
@@ -19,6 +20,14 @@ type updateText struct {
 
 	frozen   bool // only what the command did is told (notify_selected.go)
 	ownFlags bool // flags that others have changed are not told
+}
+
+// rights are those that PERMANENTFLAGS is made of when there is a new keyword: what SELECT has told of rights counts on.
+func (t *updateText) rights() backend.Rights {
+	if t.mayWrite {
+		return backend.AllRights
+	}
+	return 0
 }
 
 // shared reports whether other sessions may get the same text.
@@ -59,7 +68,7 @@ func (t *updateText) render() []byte {
 	var b []byte
 	u := t.u
 	if u.NewKeywords() {
-		b = appendFlagsLines(b, u.To, t.mayWrite)
+		b = appendFlagsLines(b, u.To, t.rights())
 	}
 	for _, c := range t.changed() {
 		flags, modseq := t.say(c)

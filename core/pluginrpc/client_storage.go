@@ -24,11 +24,12 @@ type Storage struct {
 	storage  storagev1.StorageClient
 	metadata storagev1.MetadataClient
 	quota    storagev1.QuotaClient
+	acl      storagev1.ACLClient
 	fetches  fetchStreams
 }
 
 func newStorage(c *client, conn grpc.ClientConnInterface) *Storage {
-	return &Storage{client: c, conn: conn, storage: storagev1.NewStorageClient(conn), metadata: storagev1.NewMetadataClient(conn), quota: storagev1.NewQuotaClient(conn)}
+	return &Storage{client: c, conn: conn, storage: storagev1.NewStorageClient(conn), metadata: storagev1.NewMetadataClient(conn), quota: storagev1.NewQuotaClient(conn), acl: storagev1.NewACLClient(conn)}
 }
 
 // mailboxToProto fails with KindInvalidArgument on a name that is not UTF-8.

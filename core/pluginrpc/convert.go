@@ -130,6 +130,7 @@ func namespaceToProto(n backend.Namespace) *pluginv1.Namespace {
 		List:          n.List,
 		Subscriptions: n.Subscriptions,
 		Location:      n.Location,
+		Public:        n.Public,
 	}
 	for _, m := range n.Mailboxes {
 		p.Mailboxes = append(p.Mailboxes, &pluginv1.NamespaceMailbox{Name: m.Name, SpecialUse: m.SpecialUse, Auto: m.Auto})
@@ -175,6 +176,7 @@ func namespaceFromProto(p *pluginv1.Namespace) (backend.Namespace, error) {
 		List:          p.GetList(),
 		Subscriptions: p.GetSubscriptions(),
 		Location:      p.GetLocation(),
+		Public:        p.GetPublic(),
 	}
 	for _, m := range p.GetMailboxes() {
 		n.Mailboxes = append(n.Mailboxes, backend.NamespaceMailbox{Name: m.GetName(), SpecialUse: m.GetSpecialUse(), Auto: m.GetAuto()})

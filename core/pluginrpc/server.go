@@ -72,7 +72,8 @@ func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
 	}
 	_, metadata := p.(backend.Metadata)
 	_, quota := p.(backend.Quota)
-	for capability, implemented := range map[string]bool{backend.CapMetadata: metadata, backend.CapQuota: quota} {
+	_, acl := p.(backend.ACL)
+	for capability, implemented := range map[string]bool{backend.CapMetadata: metadata, backend.CapQuota: quota, backend.CapACL: acl} {
 		if !implemented && p.Info().Has(capability) {
 			return nil, fmt.Errorf("pluginrpc: %T announces %q and does not implement its interface", p, capability)
 		}
@@ -111,6 +112,7 @@ func (s *Server) registerKind(r grpc.ServiceRegistrar) {
 		storagev1.RegisterStorageServer(r, &storageServer{s: s, storage: s.plugin.(backend.Storage)})
 		storagev1.RegisterMetadataServer(r, &metadataServer{s: s})
 		storagev1.RegisterQuotaServer(r, &quotaServer{s: s})
+		storagev1.RegisterACLServer(r, &aclServer{s: s})
 	case backend.KindAuth:
 		authv1.RegisterAuthServer(r, &authServer{auth: s.plugin.(backend.Auth)})
 	case backend.KindHibernation:

@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/roostmail/roost/mdbox/wildcard"
 )
 
 // Limits are what a mailbox, or all of them together, may have.
@@ -122,7 +124,7 @@ func (r *Rules) Default() Limits {
 // Of returns the limits that count for a message that is saved in a mailbox: on all mailboxes together.
 func (r *Rules) Of(mailbox string) Limits {
 	for _, x := range r.boxes {
-		if !match(x.mask, mailbox) {
+		if !wildcard.Match(x.mask, mailbox) {
 			continue
 		}
 		if x.ignore {
@@ -161,27 +163,4 @@ func (l Limits) Allows(bytes, messages, size, count uint64) bool {
 	}
 	fits := func(limit, used, more uint64) bool { return limit == 0 || more <= limit && used <= limit-more }
 	return fits(l.Bytes, bytes, size) && fits(l.Messages, messages, count)
-}
-
-// match reports whether a name matches a mask, in which * stands for any characters and ? for one (dovecot
-// src/lib/wildcard-match.c).
-func match(mask, name string) bool {
-	star, retry := -1, 0
-	m := 0
-	for n := 0; n < len(name); {
-		switch {
-		case m < len(mask) && mask[m] == '*':
-			star, retry = m, n
-			m++
-		case m < len(mask) && (mask[m] == '?' || mask[m] == name[n]):
-			m++
-			n++
-		case star >= 0:
-			retry++
-			m, n = star+1, retry
-		default:
-			return false
-		}
-	}
-	return strings.Trim(mask[m:], "*") == ""
 }

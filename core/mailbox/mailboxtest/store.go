@@ -33,7 +33,9 @@ type Store struct {
 	writable    bool
 	noChanged   bool
 	noModSeqs   bool
-	quota       []backend.QuotaRoot // nil: not announced
+	quota       []backend.QuotaRoot       // nil: not announced
+	rights      map[boxKey]backend.Rights // nil: no access control lists
+	lists       map[boxKey][]backend.ACLEntry
 	maxMetadata int
 	metadata    map[boxKey]map[string][]byte // nil: not announced; the empty name is the server
 	caps        []string                     // more of what Info announces
@@ -152,6 +154,9 @@ func (s *Store) Info() backend.Info {
 	}
 	if s.quota != nil {
 		i.Capabilities = append(i.Capabilities, backend.CapQuota)
+	}
+	if s.rights != nil {
+		i.Capabilities = append(i.Capabilities, backend.CapACL)
 	}
 	if s.writable {
 		i.Capabilities = append(i.Capabilities, backend.CapWrite)

@@ -85,6 +85,8 @@ func testWrites(t *testing.T, f StorageFixture) {
 		s.expungeCases(t)
 		s.modSeqCases(t)
 		s.metadataCases(t)
+		s.quotaCases(t)
+		s.aclCases(t)
 		s.treeCases(t)
 		s.killCases(t)
 	}

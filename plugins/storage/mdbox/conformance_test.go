@@ -48,7 +48,8 @@ func TestConformanceOfWriting(t *testing.T) {
 		Mailbox: "INBOX",
 		Writable: func(t *testing.T) backend.Config {
 			return backend.Config{
-				Options: map[string]any{"mail_attribute_dict": "file:" + t.TempDir() + "/attributes", "mail_location": "mdbox:" + t.TempDir() + "/mdbox", "mdbox_rotate_size": "1M"},
+				Options: map[string]any{"mail_attribute_dict": "file:" + t.TempDir() + "/attributes", "acl": "vfile",
+					"quota": "count:User quota", "quota_rule": []string{"*:storage=1G:messages=1000000"}, "mail_location": "mdbox:" + t.TempDir() + "/mdbox", "mdbox_rotate_size": "1M"},
 				Namespaces: []backend.Namespace{
 					{Separator: '/', Inbox: true, List: true, Subscriptions: true},
 					{Name: "second", Prefix: "second/", Separator: '/', List: true, Subscriptions: true, Location: "mdbox:" + t.TempDir() + "/mdbox"},
@@ -72,7 +73,8 @@ func TestConformanceOfSdbox(t *testing.T) {
 		Mailbox: "INBOX",
 		Writable: func(t *testing.T) backend.Config {
 			return backend.Config{
-				Options: map[string]any{"mail_attribute_dict": "file:" + t.TempDir() + "/attributes", "mail_location": "sdbox:" + t.TempDir() + "/sdbox"},
+				Options: map[string]any{"mail_attribute_dict": "file:" + t.TempDir() + "/attributes", "acl": "vfile",
+					"quota": "count:User quota", "quota_rule": []string{"*:storage=1G:messages=1000000"}, "mail_location": "sdbox:" + t.TempDir() + "/sdbox"},
 				Namespaces: []backend.Namespace{
 					{Separator: '/', Inbox: true, List: true, Subscriptions: true},
 					{Name: "second", Prefix: "second/", Separator: '/', List: true, Subscriptions: true, Location: "sdbox:" + t.TempDir() + "/sdbox"},
@@ -96,7 +98,8 @@ func TestConformanceOfMaildir(t *testing.T) {
 		Mailbox: "INBOX",
 		Writable: func(t *testing.T) backend.Config {
 			return backend.Config{
-				Options: map[string]any{"mail_attribute_dict": "file:" + t.TempDir() + "/attributes", "mail_location": "maildir:" + t.TempDir() + "/maildir"},
+				Options: map[string]any{"mail_attribute_dict": "file:" + t.TempDir() + "/attributes", "acl": "vfile",
+					"quota": "count:User quota", "quota_rule": []string{"*:storage=1G:messages=1000000"}, "mail_location": "maildir:" + t.TempDir() + "/maildir"},
 				Namespaces: []backend.Namespace{
 					{Separator: '/', Inbox: true, List: true, Subscriptions: true},
 					{Name: "second", Prefix: "second/", Separator: '/', List: true, Subscriptions: true, Location: "maildir:" + t.TempDir() + "/maildir"},

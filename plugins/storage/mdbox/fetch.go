@@ -6,10 +6,14 @@ import (
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/mdbox/acl"
 )
 
 // Fetch implements backend.Storage.
 func (s *Storage) Fetch(ctx context.Context, r *backend.FetchRequest, sink backend.FetchSink) error {
+	if err := s.allow(r.Mailbox, acl.Read); err != nil {
+		return err
+	}
 	m, p, release, err := s.mailbox(ctx, r.Mailbox)
 	if err != nil {
 		return err

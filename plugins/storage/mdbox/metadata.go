@@ -9,6 +9,7 @@ import (
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/mdbox/acl"
 )
 
 var _ backend.Metadata = (*Storage)(nil)
@@ -68,7 +69,11 @@ func (s *Storage) GetMetadata(ctx context.Context, u *backend.User, namespace st
 		if err := ctx.Err(); err != nil {
 			return nil, toBackend(err)
 		}
-		st, err := s.status(p, mailboxOfMetadata(name), 0)
+		err := s.allowMetadata(backend.MailboxRef{User: u, Namespace: namespace, Name: name})
+		var st mdbox.Status
+		if err == nil {
+			st, err = s.status(p, mailboxOfMetadata(name), 0)
+		}
 		if err != nil {
 			out[i].Err = toBackend(err)
 			continue
@@ -79,6 +84,20 @@ func (s *Storage) GetMetadata(ctx context.Context, u *backend.User, namespace st
 		}
 	}
 	return out, nil
+}
+
+// metadataRights are the rights of which any one is needed, beside that to look the mailbox up, to read and to write annotations (RFC 5464 §3.3).
+const metadataRights = acl.Read | acl.WriteSeen | acl.Write | acl.Insert | acl.Post
+
+// allowMetadata refuses who may not use the annotations of a mailbox. Those of the server everybody may use.
+func (s *Storage) allowMetadata(ref backend.MailboxRef) error {
+	if ref.Name == "" {
+		return nil
+	}
+	if err := s.allow(ref, acl.Lookup); err != nil {
+		return err
+	}
+	return s.allow(ref, metadataRights)
 }
 
 // mailboxOfMetadata returns the mailbox in which the annotations of a name are: the server's are in INBOX.
@@ -140,6 +159,9 @@ func (s *Storage) SetMetadata(ctx context.Context, m backend.MailboxRef, changes
 			return err
 		}
 		list[i] = change
+	}
+	if err := s.allowMetadata(m); err != nil {
+		return err
 	}
 	m.Name = mailboxOfMetadata(m.Name)
 	box, p, release, err := s.changing(ctx, m)

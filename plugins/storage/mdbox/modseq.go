@@ -6,12 +6,16 @@ import (
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/mdbox/acl"
 )
 
 var _ backend.ModSeqs = (*Storage)(nil)
 
 // EnableModSeqs implements backend.ModSeqs.
 func (s *Storage) EnableModSeqs(ctx context.Context, ref backend.MailboxRef, id [16]byte, since []byte) (*backend.Changes, error) {
+	if err := s.allow(ref, acl.Read); err != nil {
+		return nil, err
+	}
 	m, p, release, err := s.changing(ctx, ref)
 	if err != nil {
 		return nil, err
@@ -25,6 +29,9 @@ func (s *Storage) EnableModSeqs(ctx context.Context, ref backend.MailboxRef, id 
 
 // Expunged implements backend.ModSeqs.
 func (s *Storage) Expunged(ctx context.Context, ref backend.MailboxRef, id [16]byte, modseq uint64) (*backend.ExpungedResult, error) {
+	if err := s.allow(ref, acl.Read); err != nil {
+		return nil, err
+	}
 	m, p, release, err := s.mailbox(ctx, ref)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/mdbox/acl"
 )
 
 // mailbox returns the mailbox that ref names until release is called. Errors are *backend.Error.
@@ -36,6 +37,9 @@ func (s *Storage) failed(p place, m *openMailbox, err error) *backend.Error {
 
 // Open implements backend.Storage.
 func (s *Storage) Open(ctx context.Context, ref backend.MailboxRef) (*backend.Snapshot, error) {
+	if err := s.allow(ref, acl.Read); err != nil {
+		return nil, err
+	}
 	m, p, release, err := s.mailbox(ctx, ref)
 	if err != nil {
 		return nil, err

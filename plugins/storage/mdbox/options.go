@@ -27,6 +27,8 @@ var options = []backend.Option{
 	{Name: "quota_rule", Type: backend.OptionStrings, Help: "limits, as [\"*:storage=1G:messages=100000\", \"Trash:storage=+10%\"]; a user's fields quota_rule, quota_rule2, … take precedence"},
 	{Name: "quota_vsizes", Type: backend.OptionBool, Default: "true", Help: "must be true"},
 	{Name: "quota_exceeded_message", Type: backend.OptionString, Default: "Quota exceeded (mailbox for user is full)", Help: "what a client is told who has too much"},
+	{Name: "acl", Type: backend.OptionString, Help: "access control lists, as vfile or vfile:PATH with a file of global lists; unset: everybody may do everything with his mail"},
+	{Name: "acl_anyone", Type: backend.OptionString, Default: "deny", Help: "allow: clients may give rights to anyone and authenticated"},
 	{Name: "mailbox_list_index", Type: backend.OptionBool, Default: "true",
 		Help: "answer STATUS from dovecot.list.index when it is up to date"},
 
@@ -79,6 +81,7 @@ func optionsOf(f mdbox.Format) []backend.Option {
 // choices lists the values of options that take one of a few.
 var choices = map[string][]string{
 	"mail_fsync":         {"optimized", "always", "never"},
+	"acl_anyone":         {"deny", "allow"},
 	"lock_method":        {"fcntl", "flock", "dotlock"},
 	"mail_attachment_fs": {"sis posix", "posix"},
 	"zlib_save":          {"", "gz", "lz4", "zstd"},
@@ -89,8 +92,9 @@ type settings struct {
 	location, home, attachments string
 	attributes                  string // path with variables, "" = not configured
 	maxAttributes               int
-	quota                       *quotaRoot // nil: not configured
-	uid, gid                    string     // decimal, "" = not configured
+	quota                       *quotaRoot   // nil: not configured
+	acl                         *aclSettings // nil: not configured
+	uid, gid                    string       // decimal, "" = not configured
 	listIndex                   bool
 	maxMailboxes, maxStores     int
 	maxFiles, maxTree           int
@@ -123,7 +127,7 @@ func parseSettings(f mdbox.Format, opts map[string]any) (_ settings, err error) 
 		cacheBytes:   p.positive("cache_bytes", values),
 		maxMessage:   p.positive("max_message_size", values),
 	}
-	s.quota = p.parseQuota(values)
+	s.quota, s.acl = p.parseQuota(values), p.parseACL(values)
 	s.maxAttributes = int(p.positive("max_attributes", values))
 	if uri := values["mail_attribute_dict"].(string); uri != "" {
 		if s.attributes, err = parseAttributeDict(uri); err != nil {

@@ -61,7 +61,7 @@ func (s *Storage) Info() backend.Info {
 		Name:         string(s.format),
 		Version:      Version,
 		Description:  "reads and writes Dovecot's " + string(s.format) + " mailstores",
-		Capabilities: []string{backend.CapWatchFD, backend.CapWrite, backend.CapModSeqs, backend.CapMetadata, backend.CapQuota},
+		Capabilities: []string{backend.CapWatchFD, backend.CapWrite, backend.CapModSeqs, backend.CapMetadata, backend.CapQuota, backend.CapACL},
 		Options:      optionsOf(s.format),
 	}
 	info.Capabilities = append(info.Capabilities, backend.CapSaveDate, backend.CapPreview, backend.CapObjectID, backend.CapStatusDeleted)
@@ -72,6 +72,9 @@ func (s *Storage) Info() backend.Info {
 	}
 	if s.configured && s.settings.quota == nil {
 		info = info.Without(backend.CapQuota)
+	}
+	if s.configured && s.settings.acl == nil {
+		info = info.Without(backend.CapACL)
 	}
 	return info
 }
@@ -212,8 +215,7 @@ func (s *Storage) locate(u *backend.User, name string) (*namespace, place, error
 	if u == nil || ns == nil {
 		return nil, place{}, backend.Errorf(backend.KindNotFound, "no such namespace")
 	}
-	v := mdbox.Vars{User: u.Name, Home: u.Fields["home"],
-		UID: cmp.Or(u.Fields["uid"], s.settings.uid), GID: cmp.Or(u.Fields["gid"], s.settings.gid)}
+	v := s.varsOf(u)
 	p, err := s.resolve(ns, v, u.Fields["mail"])
 	if err != nil {
 		return nil, place{}, &backend.Error{Kind: backend.KindUnavailable, Message: "mail storage is misconfigured", Detail: err.Error()}
@@ -223,6 +225,12 @@ func (s *Storage) locate(u *backend.User, name string) (*namespace, place, error
 		return nil, place{}, &backend.Error{Kind: backend.KindUnavailable, Message: "mail storage is misconfigured", Detail: err.Error()}
 	}
 	return ns, p, nil
+}
+
+// varsOf returns the variables of a user's paths; the home directory may still be that of mail_home.
+func (s *Storage) varsOf(u *backend.User) mdbox.Vars {
+	return mdbox.Vars{User: u.Name, Home: u.Fields["home"],
+		UID: cmp.Or(u.Fields["uid"], s.settings.uid), GID: cmp.Or(u.Fields["gid"], s.settings.gid)}
 }
 
 // place is what identifies a user's store. Equal places share everything.

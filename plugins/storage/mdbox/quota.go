@@ -94,7 +94,12 @@ func (s *Storage) Quota(ctx context.Context, u *backend.User) ([]backend.QuotaRo
 	if err != nil {
 		return nil, err
 	}
-	root := backend.QuotaRoot{Name: q.name, Namespaces: slices.Sorted(maps.Keys(s.namespaces))}
+	root := backend.QuotaRoot{Name: q.name}
+	for _, name := range slices.Sorted(maps.Keys(s.namespaces)) {
+		if !s.namespaces[name].Public {
+			root.Namespaces = append(root.Namespaces, name)
+		}
+	}
 	limits := rules.Default()
 	if limits == (quota.Limits{}) {
 		return []backend.QuotaRoot{root}, nil
@@ -119,6 +124,9 @@ type usage struct{ bytes, messages uint64 }
 func (s *Storage) usage(ctx context.Context, u *backend.User, rules *quota.Rules) (sum usage, err error) {
 	counted := map[place]bool{}
 	for _, name := range slices.Sorted(maps.Keys(s.namespaces)) {
+		if s.namespaces[name].Public { // nobody's
+			continue
+		}
 		ns, p, err := s.locate(u, name)
 		if err != nil {
 			return usage{}, err
@@ -129,7 +137,7 @@ func (s *Storage) usage(ctx context.Context, u *backend.User, rules *quota.Rules
 			continue
 		}
 		counted[same] = true
-		list, err := s.ListMailboxes(ctx, u, name)
+		list, err := s.listMailboxes(ctx, u, name)
 		if err != nil {
 			return usage{}, err
 		}
@@ -200,7 +208,7 @@ func (s *Storage) addUsage(ctx context.Context, p place, name string, sum *usage
 // checkQuota refuses messages of together size bytes for a mailbox, if its user would have too much.
 func (s *Storage) checkQuota(ctx context.Context, to backend.MailboxRef, size uint64, count int) error {
 	q := s.settings.quota
-	if q == nil || q.noEnforcing || count == 0 {
+	if q == nil || q.noEnforcing || count == 0 || s.namespaces[to.Namespace].Public {
 		return nil
 	}
 	rules, err := q.rulesOf(to.User)

@@ -6,6 +6,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/mdbox/acl"
 )
 
 // Status implements backend.Storage.
@@ -22,8 +23,12 @@ func (s *Storage) Status(ctx context.Context, u *backend.User, namespace string,
 		if err := ctx.Err(); err != nil {
 			return nil, toBackend(err)
 		}
+		if err := s.allow(backend.MailboxRef{User: u, Namespace: namespace, Name: name}, acl.Read); err != nil {
+			res[i] = backend.MailboxStatus{Name: name, Err: toBackend(err)}
+			continue
+		}
 		var watches []backend.Watch
-		if items&backend.StatusWatch != 0 {
+		if items&backend.StatusWatch != 0 && s.settings.acl == nil { // no watch tells of a list that changes
 			watches = s.watchStatus(p, name)
 		}
 		st, err := s.status(p, name, items)

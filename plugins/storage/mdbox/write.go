@@ -9,6 +9,7 @@ import (
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/mdbox/acl"
 )
 
 var _ backend.Writer = (*Storage)(nil)
@@ -50,6 +51,10 @@ func (s *Storage) Append(ctx context.Context, r *backend.AppendRequest) (*backen
 	if len(r.Messages) == 0 {
 		return nil, backend.Errorf(backend.KindInvalidArgument, "no message to save")
 	}
+	noFlags, noKeywords, err := s.allowInsert(r.Mailbox)
+	if err != nil {
+		return nil, err
+	}
 	m, p, release, err := s.changing(ctx, r.Mailbox)
 	if err != nil {
 		return nil, err
@@ -63,7 +68,10 @@ func (s *Storage) Append(ctx context.Context, r *backend.AppendRequest) (*backen
 		}
 		size += n.Size
 		bodies[i] = exactBody{n: i + 1, r: n.Body, left: n.Size}
-		messages[i] = mdbox.NewMessage{Flags: n.Flags, Keywords: n.Keywords, Received: n.InternalDate, Size: n.Size, Body: &bodies[i]}
+		if noKeywords {
+			n.Keywords = nil
+		}
+		messages[i] = mdbox.NewMessage{Flags: n.Flags &^ noFlags, Keywords: n.Keywords, Received: n.InternalDate, Size: n.Size, Body: &bodies[i]}
 	}
 	if err := s.checkQuota(ctx, r.Mailbox, size, len(messages)); err != nil {
 		return nil, err
@@ -78,6 +86,19 @@ func (s *Storage) Append(ctx context.Context, r *backend.AppendRequest) (*backen
 		return nil, s.failed(p, m, err)
 	}
 	return &backend.AppendResult{UIDValidity: saved.UIDValidity, UIDs: saved.UIDs}, nil
+}
+
+// allowInsert refuses who may not add messages to a mailbox. It returns the flags that they may not have (RFC 4314 §4).
+func (s *Storage) allowInsert(ref backend.MailboxRef) (noFlags uint8, noKeywords bool, err error) {
+	if s.settings.acl == nil || ref.User == nil {
+		return 0, false, nil
+	}
+	has, err := s.rights(ref.User, ref.Namespace, ref.Name)
+	if err == nil {
+		err = permit(has, acl.Insert)
+	}
+	noFlags, noKeywords = protected(has)
+	return noFlags, noKeywords, err
 }
 
 // exactBody reads a body to its size: the library reads to the end, where the client's next command may be.
@@ -116,22 +137,85 @@ func (s *Storage) Store(ctx context.Context, r *backend.StoreRequest) (*backend.
 	if !ok {
 		return nil, backend.Errorf(backend.KindInvalidArgument, "unknown mode %d", r.Mode)
 	}
+	has, err := s.allowStore(r)
+	if err != nil {
+		return nil, err
+	}
 	m, p, release, err := s.changing(ctx, r.Mailbox)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	modified, err := m.ChangeFlags(ctx, mdbox.FlagChange{
+	change := mdbox.FlagChange{
 		Mailbox: r.MailboxID, UIDs: r.UIDs, Mode: mode, Flags: r.Flags, Keywords: r.Keywords, UnchangedSince: r.UnchangedSince,
-	})
+	}
+	change.Protected.Flags, change.Protected.Keywords = protected(has)
+	if change.Protected.Keywords {
+		change.Keywords = nil
+	}
+	modified, err := m.ChangeFlags(ctx, change)
 	if err != nil {
 		return nil, s.failed(p, m, err)
 	}
 	return &backend.StoreResult{Modified: modified, Changed: s.changed(ctx, r.Mailbox, r.Since)}, nil
 }
 
+// allowStore returns the rights of who wants to change flags, unless he may change none of them (RFC 4314 §4: STORE).
+func (s *Storage) allowStore(r *backend.StoreRequest) (acl.Rights, error) {
+	if s.settings.acl == nil || r.Mailbox.User == nil {
+		return acl.All, nil
+	}
+	has, err := s.rights(r.Mailbox.User, r.Mailbox.Namespace, r.Mailbox.Name)
+	if err != nil {
+		return 0, err
+	}
+	wanted := acl.Rights(0)
+	if r.Flags&backend.FlagSeen != 0 {
+		wanted |= acl.WriteSeen
+	}
+	if r.Flags&backend.FlagDeleted != 0 {
+		wanted |= acl.WriteDeleted
+	}
+	if r.Flags&^(backend.FlagSeen|backend.FlagDeleted) != 0 || len(r.Keywords) > 0 {
+		wanted |= acl.Write
+	}
+	if r.Mode == backend.StoreReplace {
+		wanted = acl.WriteSeen | acl.WriteDeleted | acl.Write
+	}
+	if wanted == 0 { // nothing is changed
+		wanted = acl.Read
+	}
+	return has, permit(has, wanted)
+}
+
+// allowCopy refuses who may not copy or move messages. It returns the flags that copies may not have.
+func (s *Storage) allowCopy(r *backend.CopyRequest) (noFlags uint8, noKeywords bool, err error) {
+	if s.settings.acl == nil {
+		return 0, false, nil
+	}
+	if err := s.allow(r.Mailbox, acl.Read); err != nil {
+		return 0, false, err
+	}
+	if r.Move { // RFC 6851 §4.2: as COPY, STORE +FLAGS (\Deleted) and EXPUNGE
+		for _, right := range []acl.Rights{acl.WriteDeleted, acl.Expunge} {
+			if err := s.allow(r.Mailbox, right); err != nil {
+				return 0, false, err
+			}
+		}
+	}
+	noFlags, noKeywords, err = s.allowInsert(r.Destination)
+	if err != nil {
+		err = destination(err)
+	}
+	return noFlags, noKeywords, err
+}
+
 // Copy implements backend.Writer.
 func (s *Storage) Copy(ctx context.Context, r *backend.CopyRequest) (*backend.CopyResult, error) {
+	noFlags, noKeywords, err := s.allowCopy(r)
+	if err != nil {
+		return nil, err
+	}
 	m, p, release, err := s.changing(ctx, r.Mailbox)
 	if err != nil {
 		return nil, err
@@ -146,7 +230,8 @@ func (s *Storage) Copy(ctx context.Context, r *backend.CopyRequest) (*backend.Co
 		return nil, toBackend(err)
 	}
 	defer s.stores.useFiles(p, m.store)()
-	copied, err := m.Copy(ctx, mdbox.CopyRequest{Mailbox: r.MailboxID, UIDs: r.UIDs, To: to.Mailbox, Move: r.Move})
+	copied, err := m.Copy(ctx, mdbox.CopyRequest{Mailbox: r.MailboxID, UIDs: r.UIDs, To: to.Mailbox, Move: r.Move,
+		Without: mdbox.Protected{Flags: noFlags, Keywords: noKeywords}})
 	if errors.Is(err, mdbox.ErrDestination) {
 		return nil, destination(s.failed(toPlace, to, err))
 	}
@@ -174,6 +259,9 @@ func destination(err error) error {
 
 // Expunge implements backend.Writer.
 func (s *Storage) Expunge(ctx context.Context, r *backend.ExpungeRequest) (*backend.ExpungeResult, error) {
+	if err := s.allow(r.Mailbox, acl.Expunge); err != nil {
+		return nil, err
+	}
 	m, p, release, err := s.changing(ctx, r.Mailbox)
 	if err != nil {
 		return nil, err
@@ -191,6 +279,9 @@ func (s *Storage) Expunge(ctx context.Context, r *backend.ExpungeRequest) (*back
 
 // ClaimRecent implements backend.Writer.
 func (s *Storage) ClaimRecent(ctx context.Context, ref backend.MailboxRef, id [16]byte, since []byte) (*backend.ClaimResult, error) {
+	if err := s.allow(ref, acl.Read); err != nil {
+		return nil, err
+	}
 	m, p, release, err := s.changing(ctx, ref)
 	if err != nil {
 		return nil, err
@@ -225,12 +316,23 @@ func (s *Storage) changeTree(ctx context.Context, u *backend.User, namespace str
 
 // CreateMailbox implements backend.Writer.
 func (s *Storage) CreateMailbox(ctx context.Context, m backend.MailboxRef) error {
-	return s.changeTree(ctx, m.User, m.Namespace, func(store *mdbox.Store, _ place) error { return store.CreateMailbox(ctx, m.Name) })
+	return s.changeTree(ctx, m.User, m.Namespace, func(store *mdbox.Store, _ place) error {
+		if err := s.allowNew(m); err != nil {
+			return err
+		}
+		if err := store.CreateMailbox(ctx, m.Name); err != nil {
+			return err
+		}
+		return s.inherit(ctx, store, m.Name)
+	})
 }
 
 // DeleteMailbox implements backend.Writer.
 func (s *Storage) DeleteMailbox(ctx context.Context, m backend.MailboxRef) error {
 	return s.changeTree(ctx, m.User, m.Namespace, func(store *mdbox.Store, p place) error {
+		if err := s.allow(m, acl.Delete); err != nil {
+			return err
+		}
 		err := store.DeleteMailbox(ctx, m.Name)
 		s.purger.expunged(p)
 		s.stores.mailboxes.forget(mailboxKey{p, m.Name})
@@ -241,7 +343,14 @@ func (s *Storage) DeleteMailbox(ctx context.Context, m backend.MailboxRef) error
 // RenameMailbox implements backend.Writer.
 func (s *Storage) RenameMailbox(ctx context.Context, m backend.MailboxRef, newName string) error {
 	return s.changeTree(ctx, m.User, m.Namespace, func(store *mdbox.Store, p place) error {
-		err := store.RenameMailbox(ctx, m.Name, newName)
+		err := s.allow(m, acl.Delete)
+		if err == nil {
+			err = s.allowNew(backend.MailboxRef{User: m.User, Namespace: m.Namespace, Name: newName})
+		}
+		if err != nil {
+			return err
+		}
+		err = store.RenameMailbox(ctx, m.Name, newName)
 		for _, name := range []string{m.Name, newName} { // those below are found to be gone when they are used
 			s.stores.mailboxes.forget(mailboxKey{p, name})
 		}

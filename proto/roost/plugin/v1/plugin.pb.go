@@ -673,8 +673,10 @@ type Namespace struct {
 	// It has a subscriptions file of its own.
 	Subscriptions bool `protobuf:"varint,6,opt,name=subscriptions,proto3" json:"subscriptions,omitempty"`
 	// A mail_location of its own; empty: the plugin's.
-	Location      string              `protobuf:"bytes,7,opt,name=location,proto3" json:"location,omitempty"`
-	Mailboxes     []*NamespaceMailbox `protobuf:"bytes,8,rep,name=mailboxes,proto3" json:"mailboxes,omitempty"`
+	Location  string              `protobuf:"bytes,7,opt,name=location,proto3" json:"location,omitempty"`
+	Mailboxes []*NamespaceMailbox `protobuf:"bytes,8,rep,name=mailboxes,proto3" json:"mailboxes,omitempty"`
+	// It is nobody's: rights come from access control lists only.
+	Public        bool `protobuf:"varint,9,opt,name=public,proto3" json:"public,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -763,6 +765,13 @@ func (x *Namespace) GetMailboxes() []*NamespaceMailbox {
 		return x.Mailboxes
 	}
 	return nil
+}
+
+func (x *Namespace) GetPublic() bool {
+	if x != nil {
+		return x.Public
+	}
+	return false
 }
 
 type NamespaceMailbox struct {
@@ -1132,7 +1141,7 @@ const file_roost_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05value\"$\n" +
 	"\n" +
 	"StringList\x12\x16\n" +
-	"\x06values\x18\x01 \x03(\tR\x06values\"\x82\x02\n" +
+	"\x06values\x18\x01 \x03(\tR\x06values\"\x9a\x02\n" +
 	"\tNamespace\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x1c\n" +
@@ -1141,7 +1150,8 @@ const file_roost_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04list\x18\x05 \x01(\bR\x04list\x12$\n" +
 	"\rsubscriptions\x18\x06 \x01(\bR\rsubscriptions\x12\x1a\n" +
 	"\blocation\x18\a \x01(\tR\blocation\x12?\n" +
-	"\tmailboxes\x18\b \x03(\v2!.roost.plugin.v1.NamespaceMailboxR\tmailboxes\"[\n" +
+	"\tmailboxes\x18\b \x03(\v2!.roost.plugin.v1.NamespaceMailboxR\tmailboxes\x12\x16\n" +
+	"\x06public\x18\t \x01(\bR\x06public\"[\n" +
 	"\x10NamespaceMailbox\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vspecial_use\x18\x02 \x01(\tR\n" +
