@@ -28,15 +28,15 @@ func (s *Store) Recover(ctx context.Context) {
 
 // deadMarker reports whether there is the marker of a process that has ended.
 func (s *Store) deadMarker() bool {
-	entries, err := s.options.FS.ReadDir(s.location.mapDir())
+	names, err := vfs.Names(s.options.FS, s.location.mapDir())
 	if err != nil {
 		return false
 	}
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), markerPrefix) {
+	for _, name := range names {
+		if !strings.HasPrefix(name, markerPrefix) {
 			continue
 		}
-		f, err := s.options.FS.OpenWrite(filepath.Join(s.location.mapDir(), e.Name()), 0, 0)
+		f, err := s.options.FS.OpenWrite(filepath.Join(s.location.mapDir(), name), 0, 0)
 		if err != nil {
 			continue
 		}

@@ -245,6 +245,56 @@ func TestIdentityFails(t *testing.T) {
 	wg.Wait()
 }
 
+// Names are those of ReadDir, of every file system.
+func TestNames(t *testing.T) {
+	dir := reachable(t)
+	want := map[string]bool{}
+	for i := range 300 { // more than one getdents(2) returns
+		name := fmt.Sprintf("%d-%s", i, strings.Repeat("x", i%50))
+		want[name] = true
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	taken := 0
+	other := &identity{fs: OS, assume: func() error { taken++; return nil }, resume: func() error { return nil }}
+	for _, f := range []FS{OS, other, struct{ FS }{OS}} {
+		names, err := Names(f, dir)
+		if err != nil || len(names) != len(want) {
+			t.Errorf("%T: %d names, %v; want %d", f, len(names), err, len(want))
+		}
+		for _, n := range names {
+			if !want[n] {
+				t.Errorf("%T: %q", f, n)
+			}
+		}
+		if _, err := Names(f, filepath.Join(dir, "missing")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%T: of nothing: %v", f, err)
+		}
+	}
+	if taken != 0 {
+		t.Errorf("the identity was taken %d times", taken)
+	}
+	other.fs = forbidden{OS, new(bool)}
+	if names, err := Names(other, dir); err != nil || len(names) != len(want) || taken != 1 {
+		t.Errorf("what the process may not see: %d names, %v, the identity was taken %d times", len(names), err, taken)
+	}
+}
+
+// forbidden is a file system in which the first look at a directory is refused.
+type forbidden struct {
+	FS
+	looked *bool
+}
+
+func (f forbidden) ReadDir(name string) ([]fs.DirEntry, error) {
+	if !*f.looked {
+		*f.looked = true
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrPermission}
+	}
+	return f.FS.ReadDir(name)
+}
+
 // Together takes the identity once for all that is done in it, and hands a panic to the caller.
 func TestTogether(t *testing.T) {
 	taken := 0

@@ -14,15 +14,19 @@ type osFS struct{}
 
 // Open uses the system call itself: os.Open makes five more to find out that a file on disk can not be polled.
 func (osFS) Open(name string) (File, error) {
+	fd, err := openNoIntr(name, unix.O_RDONLY|unix.O_CLOEXEC)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return osFile{os.NewFile(uintptr(fd), name)}, nil
+}
+
+// openNoIntr is open(2), again after a signal.
+func openNoIntr(name string, flags int) (fd int, err error) {
 	for {
-		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err == unix.EINTR {
-			continue
+		if fd, err = unix.Open(name, flags, 0); err != unix.EINTR {
+			return fd, err
 		}
-		if err != nil {
-			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
-		}
-		return osFile{os.NewFile(uintptr(fd), name)}, nil
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/roostmail/roost/mdbox/vfs"
 )
 
 // groupsTime is how long the supplementary groups of an owner are taken to be the same, and groupsKept of how many owners they are
@@ -25,10 +27,31 @@ type groupCache struct {
 type ownerGroups struct {
 	at     time.Time
 	groups []int
+	files  vfs.FS // as the owner sees it; nil: not made yet
 }
 
 // of returns the supplementary groups of an owner, none if the system does not know it. They are not to be changed.
-func (c *groupCache) of(o owner) []int {
+func (c *groupCache) of(o owner) []int { return c.get(o).groups }
+
+// files returns the file system as an owner sees it. Errors are those of vfs.As.
+func (c *groupCache) files(o owner) (vfs.FS, error) {
+	got := c.get(o)
+	if got.files != nil {
+		return got.files, nil
+	}
+	var err error
+	if got.files, err = vfs.As(vfs.OS, o.uid, o.gid, got.groups); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k, ok := c.known[o]; ok && k.at.Equal(got.at) {
+		c.known[o] = got
+	}
+	return got.files, nil
+}
+
+func (c *groupCache) get(o owner) ownerGroups {
 	now := time.Now
 	if c.clock != nil {
 		now = c.clock
@@ -37,20 +60,20 @@ func (c *groupCache) of(o owner) []int {
 	got, there := c.known[o]
 	c.mu.Unlock()
 	if there && now().Sub(got.at) < groupsTime {
-		return got.groups
+		return got
 	}
 	ask := systemGroups
 	if c.ask != nil {
 		ask = c.ask
 	}
-	got = ownerGroups{now(), ask(o)}
+	got = ownerGroups{at: now(), groups: ask(o)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.known == nil || len(c.known) >= groupsKept {
 		c.known = map[owner]ownerGroups{}
 	}
 	c.known[o] = got
-	return got.groups
+	return got
 }
 
 // systemGroups asks the system.

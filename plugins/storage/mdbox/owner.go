@@ -37,7 +37,7 @@ func number(s string, lookup func(string) (string, error)) (int, error) {
 
 // files returns the file system as the owner sees it. A process that may not take the identity says so, and does nothing in its own name.
 func (o owner) files(groups *groupCache) (vfs.FS, error) {
-	fsys, err := vfs.As(vfs.OS, o.uid, o.gid, groups.of(o))
+	fsys, err := groups.files(o)
 	if errors.Is(err, vfs.ErrIdentity) {
 		return nil, &backend.Error{Kind: backend.KindNoPermission, Message: "Mail storage can not be used under the user's identity",
 			Detail: err.Error() + "; run the plugin as root, or as the owner of the mail", Cause: err}
