@@ -183,8 +183,10 @@ func (r *Registry) dropWatch(id uint32) {
 	}
 }
 
-// unwatchTimeout bounds the call that takes back watches, unwatchStep how many it takes.
+// unwatchTimeout bounds the call that takes back watches, unwatchStep how many it takes. Between two calls there is
+// unwatchPause, so that the second one is for all that have woken meanwhile.
 const (
+	unwatchPause   = 50 * time.Millisecond
 	unwatchTimeout = 10 * time.Second
 	unwatchStep    = 1024
 )
@@ -222,6 +224,10 @@ func (r *Registry) giveBack() {
 			r.log.Debug("unwatch", "watches", len(wds), "error", err)
 		}
 		cancel()
+		select {
+		case <-time.After(unwatchPause):
+		case <-r.stop:
+		}
 	}
 }
 
