@@ -11,6 +11,8 @@ mbsync isync
 mutt mutt
 curl curl
 python3 python3
+node nodejs
+npm npm
 openssl openssl
 gnutls-cli gnutls-bin
 setpriv util-linux
