@@ -16,6 +16,7 @@ npm npm
 openssl openssl
 gnutls-cli gnutls-bin
 setpriv util-linux
+systemd-analyze systemd
 script bsdutils
 /usr/lib/postgresql postgresql
 mariadbd mariadb-server

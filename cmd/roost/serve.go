@@ -76,7 +76,12 @@ func keep(c *config.Config) error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	log, _ := server.NewLogger(c.Log, os.Stderr)
+	activated, err := keeper.ActivatedSockets()
+	if err != nil {
+		return err
+	}
 	code, err := keeper.Run(keeper.Options{
+		Listeners:       activated,
 		Program:         program,
 		Args:            []string{"core", "--config", file},
 		Control:         c.Keeper.Control,

@@ -21,6 +21,7 @@ type Options struct {
 	// PrepareTimeout bounds how long a core may take to come up in a reload, HandoverTimeout how long the one before may take to give its sessions away.
 	PrepareTimeout, HandoverTimeout time.Duration
 	Signals                         <-chan os.Signal // SIGTERM, SIGINT and SIGHUP are passed on to core
+	Listeners                       []Activated      // taken over
 }
 
 // Keeper runs core.
@@ -77,6 +78,9 @@ func Run(o Options) (code int, err error) {
 		k.store.keepListeners(nil)
 		k.store.forget()
 	}()
+	for _, l := range o.Listeners {
+		k.store.addListener(activatedPrefix+l.Address, l.FD)
+	}
 	if k.core, err = k.spawn(o.Program); err != nil {
 		return 1, fmt.Errorf("keeper: starting core: %w", err)
 	}

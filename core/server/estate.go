@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"time"
@@ -103,6 +104,9 @@ func (e *estate) listen(kind, address string) (net.Listener, error) {
 		return net.Listen("tcp", address)
 	}
 	key := e.key(kind, address)
+	if activated := e.activated(address); activated != "" {
+		key = activated
+	}
 	e.keys = append(e.keys, key)
 	if f := e.listeners[key]; f != nil {
 		delete(e.listeners, key)
@@ -129,6 +133,27 @@ func (e *estate) listen(kind, address string) (net.Listener, error) {
 	return l, nil
 }
 
+// activated returns the key of the listening socket that systemd has opened for an address of the configuration, "" if there is none.
+func (e *estate) activated(address string) string {
+	for key := range e.listeners {
+		if at, ok := keeper.ActivatedAddress(key); ok && sameAddress(at, address) {
+			return key
+		}
+	}
+	return ""
+}
+
+// sameAddress reports whether sockets at two addresses, of which the second may have a name or no host, listen at the same.
+func sameAddress(at, configured string) bool {
+	a, errA := net.ResolveTCPAddr("tcp", at)
+	b, errB := net.ResolveTCPAddr("tcp", configured)
+	if errA != nil || errB != nil || a.Port != b.Port {
+		return false
+	}
+	anyA, anyB := len(a.IP) == 0 || a.IP.IsUnspecified(), len(b.IP) == 0 || b.IP.IsUnspecified()
+	return anyA && anyB || a.IP.Equal(b.IP)
+}
+
 func (e *estate) key(kind, address string) string {
 	for n := 0; ; n++ {
 		key := fmt.Sprintf("%s %s %d", kind, address, n)
@@ -143,11 +168,14 @@ func (e *estate) key(kind, address string) string {
 }
 
 // close closes what nobody has taken over.
-func (e *estate) close() {
+func (e *estate) close(log *slog.Logger) {
 	if e == nil {
 		return
 	}
 	for key, f := range e.listeners {
+		if at, ok := keeper.ActivatedAddress(key); ok {
+			log.Warn("a socket of systemd is not used: no address in the configuration is its own", "address", at)
+		}
 		f.Close()
 		delete(e.listeners, key)
 	}

@@ -83,7 +83,7 @@ func (s *Server) start(ctx context.Context) error {
 	if s.estate, err = newEstate(s.opts.Keeper); err != nil {
 		return err
 	}
-	defer s.estate.close() // listeners that are not configured any more
+	defer s.estate.close(s.log) // listeners that are not configured any more
 	ls, err := bind(c, s.estate)
 	if err != nil {
 		return err

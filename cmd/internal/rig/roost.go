@@ -214,9 +214,12 @@ func (r *Roost) Log() string {
 func (r *Roost) PID() int { return r.cmd.Process.Pid }
 
 // CorePIDs returns the process ids of the keeper's children: one core, or two in a reload.
-func (r *Roost) CorePIDs() []int {
+func (r *Roost) CorePIDs() []int { return CoresOf(r.PID()) }
+
+// CoresOf is CorePIDs of any keeper.
+func CoresOf(keeper int) []int {
 	var cores []int
-	for _, p := range Tree(r.PID()) {
+	for _, p := range Tree(keeper) {
 		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p))
 		if f := strings.Split(string(b), "\x00"); len(f) > 1 && f[1] == "core" {
 			cores = append(cores, p)
