@@ -58,6 +58,12 @@ var operations = []op{
 	{name: "FETCH FLAGS of the big mailbox", unit: "messages per s", selects: bigBox, run: perMessage("FETCH 1:* (UID FLAGS)")},
 	{name: "FETCH ENVELOPE of the big mailbox", unit: "messages per s", selects: bigBox, run: perMessage("FETCH 1:* (UID ENVELOPE)")},
 	{name: "FETCH BODYSTRUCTURE of the big mailbox", unit: "messages per s", selects: bigBox, run: perMessage("FETCH 1:* (UID BODYSTRUCTURE)")},
+	{name: "search-flag: SEARCH UNSEEN of the big mailbox", unit: "messages per s", selects: bigBox, run: perMessage("SEARCH UNSEEN UNDELETED")},
+	{name: "search-header: SEARCH SUBJECT of the big mailbox", unit: "messages per s", selects: bigBox, run: perMessage("SEARCH SUBJECT nowhere FROM nobody")},
+	{name: "search-body: SEARCH BODY of the big mailbox", unit: "messages per s", selects: bigBox, run: perMessage("SEARCH BODY nowhere")},
+	{name: "sort: SORT by subject of the big mailbox", unit: "messages per s", selects: bigBox, run: perMessage("SORT (SUBJECT) UTF-8 ALL")},
+	{name: "sort: SORT by date of the big mailbox", unit: "messages per s", selects: bigBox, run: perMessage("SORT (REVERSE DATE) UTF-8 ALL")},
+	{name: "thread: THREAD REFERENCES of the big mailbox", unit: "messages per s", selects: bigBox, run: perMessage("THREAD REFERENCES UTF-8 ALL")},
 	{name: "FETCH bodies", unit: "MB/s", selects: bodiesBox, run: func(_ string, c *rig.Client, _ storeSpec, stop func() bool) (float64, error) {
 		return repeat(stop, func() (float64, error) {
 			n, err := c.Drain("FETCH 1:* (UID BODY.PEEK[])")
