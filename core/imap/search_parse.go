@@ -190,6 +190,8 @@ func (p *searchParser) otherKey(word string) searchKey {
 		return searchKey{op: searchSet, ranges: p.view.UIDs(d.NumSet())}
 	case "NOT":
 		return not(p.nested())
+	case "FUZZY": // RFC 6203 §3, which is not announced: every match is an exact one here, as in a Dovecot without search engine
+		return p.nested()
 	case "OR":
 		return searchKey{op: searchOr, keys: []searchKey{p.nested(), p.nested()}}
 	case "OLDER":

@@ -13,8 +13,10 @@ type Date struct {
 // ok is false for anything else.
 func ParseDate(value []byte) (d Date, ok bool) {
 	l := lexer{b: value}
+	var space [32]byte
+	buf := space[:0]
 	l.skip()
-	word, st := l.atom(nil)
+	word, st := l.atom(buf)
 	if st == bad {
 		return d, false
 	}
@@ -24,27 +26,27 @@ func ParseDate(value []byte) (d Date, ok bool) {
 		}
 		l.i++
 		l.skip()
-		word, st = l.atom(nil)
+		word, st = l.atom(buf)
 	}
 	day, ok := number(word, 1, 2)
 	if !ok || st != more {
 		return d, false
 	}
-	word, st = l.atom(nil)
+	word, st = l.atom(buf)
 	month, ok := monthOf(word)
 	if !ok || st != more {
 		return d, false
 	}
-	word, st = l.atom(nil)
+	word, st = l.atom(buf)
 	year, ok := yearOf(word)
 	if !ok || st != more {
 		return d, false
 	}
-	hour, minute, second, ok := l.clock()
+	hour, minute, second, ok := l.clock(buf)
 	if !ok {
 		return d, false
 	}
-	if word, st = l.atom(nil); st == bad && len(word) == 0 && l.i < len(l.b) {
+	if word, st = l.atom(buf); st == bad && len(word) == 0 && l.i < len(l.b) {
 		return d, false
 	}
 	if day < 1 || day > daysIn(month, year) || hour > 23 || minute > 59 || second > 60 {
@@ -56,18 +58,18 @@ func ParseDate(value []byte) (d Date, ok bool) {
 	return d, true
 }
 
-// clock reads hh:mm[:ss].
-func (l *lexer) clock() (hour, minute, second int, ok bool) {
-	word, st := l.atom(nil)
+// clock reads hh:mm[:ss]. buf is scratch space.
+func (l *lexer) clock(buf []byte) (hour, minute, second int, ok bool) {
+	word, st := l.atom(buf)
 	if hour, ok = number(word, 1, 2); !ok || st != more || !l.separator() {
 		return 0, 0, 0, false
 	}
-	word, _ = l.atom(nil)
+	word, _ = l.atom(buf)
 	if minute, ok = number(word, 2, 2); !ok {
 		return 0, 0, 0, false
 	}
 	if l.separator() {
-		word, _ = l.atom(nil)
+		word, _ = l.atom(buf)
 		if second, ok = number(word, 2, 2); !ok {
 			return 0, 0, 0, false
 		}
