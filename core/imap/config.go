@@ -36,6 +36,7 @@ type Config struct {
 
 	// ProgressInterval is how often a client that waits for a command is told how far that is; 0 = never.
 	ProgressInterval time.Duration
+	clock            *progressClock // nil: the system's
 
 	SavedResult         int // bytes of what SEARCH RETURN (SAVE) keeps for a session, [limits] saved_result; 0 = any
 	Contexts            int // searches with UPDATE of one session, [limits] contexts; 0 = any number

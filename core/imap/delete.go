@@ -13,7 +13,7 @@ func runDelete(r *request) error {
 	if ref.Name == "INBOX" && ref.Namespace == r.srv.names.inbox.Name {
 		return no("CANNOT", "INBOX can't be deleted.")
 	}
-	if err := r.srv.writer.DeleteMailbox(r.ctx, ref); err != nil {
+	if r.during(func() { err = r.srv.writer.DeleteMailbox(r.ctx, ref) }); err != nil {
 		return err
 	}
 	r.renamed(ref, false)

@@ -15,8 +15,8 @@ func (srv *Server) SetLoginClock(now func() time.Time) {
 // CountedAddresses returns for how many users and addresses there are counts.
 func (srv *Server) CountedAddresses() int { return srv.doors.perAddress.Len() }
 
-// SetProgressClock makes the server take the time of INPROGRESS from now, or from ticks during calls that change mail.
-func (srv *Server) SetProgressClock(now func() time.Time, ticks <-chan time.Time) {
-	srv.now = now
-	srv.ticks = func(time.Duration) (<-chan time.Time, func()) { return ticks, func() {} }
+// WithProgressClock returns cfg for a server that takes the time of INPROGRESS from now, or from ticks during calls that change mail.
+func WithProgressClock(cfg Config, now func() time.Time, ticks <-chan time.Time) Config {
+	cfg.clock = &progressClock{now, func(time.Duration) (<-chan time.Time, func()) { return ticks, func() {} }}
+	return cfg
 }

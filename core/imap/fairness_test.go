@@ -57,7 +57,7 @@ func (k stepSink) wait() error {
 
 // TestOthersAreAnsweredDuringALongCommand: with one worker, a command that needs it is answered between two messages of another one's.
 func TestOthersAreAnsweredDuringALongCommand(t *testing.T) {
-	for _, long := range []string{"SEARCH TEXT needle", "FETCH 1:* (ENVELOPE)", "UID FETCH 1:* (BODY.PEEK[])"} {
+	for _, long := range []string{"SEARCH TEXT needle", "FETCH 1:* (ENVELOPE)", "UID FETCH 1:* (BODY.PEEK[])", "SORT (SUBJECT) UTF-8 ALL", "THREAD REFS UTF-8 ALL"} {
 		t.Run(long, func(t *testing.T) {
 			st := &steps{at: make(chan struct{}), next: make(chan struct{})}
 			srv := startServerOn(t, testConfig(), false, func(s *mailboxtest.Store) backend.Storage { st.Store = s; return st },
@@ -65,7 +65,7 @@ func TestOthersAreAnsweredDuringALongCommand(t *testing.T) {
 			inbox := srv.store.Create("demo", "", "INBOX")
 			const messages = 5
 			for i := range messages {
-				inbox.Append(fmt.Sprintf("Subject: %d\r\n\r\nneedle", i), 0)
+				inbox.Append(fmt.Sprintf("Subject: %d\r\nDate: 1 Jan 2024 00:00:00 +0000\r\n\r\nneedle", i), 0)
 			}
 			sc := &script{t: t, file: t.Name()}
 			a, b := srv.dial(sc), srv.dial(sc)

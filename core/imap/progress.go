@@ -21,7 +21,7 @@ func (r *request) newProgress(total uint64) *progress {
 	if every == 0 || len(r.tag) == 0 {
 		return nil
 	}
-	return &progress{r: r, next: r.srv.now().Add(every), total: total}
+	return &progress{r: r, next: r.srv.cfg.clock.now().Add(every), total: total}
 }
 
 // at tells, if it is time, that done steps were done.
@@ -29,7 +29,7 @@ func (p *progress) at(done uint64) {
 	if p == nil {
 		return
 	}
-	if now := p.r.srv.now(); !now.Before(p.next) {
+	if now := p.r.srv.cfg.clock.now(); !now.Before(p.next) {
 		p.next = now.Add(p.r.srv.cfg.ProgressInterval)
 		p.tell(done)
 	}
@@ -64,7 +64,7 @@ func (r *request) during(call func()) {
 		defer close(ended)
 		call()
 	}()
-	ticks, stop := r.srv.ticks(r.srv.cfg.ProgressInterval)
+	ticks, stop := r.srv.cfg.clock.ticks(r.srv.cfg.ProgressInterval)
 	defer stop()
 	for {
 		select {
@@ -76,7 +76,13 @@ func (r *request) during(call func()) {
 	}
 }
 
-// newTicks is time.NewTicker for during.
+// progressClock is where progress has the time from: another one in tests.
+type progressClock struct {
+	now   func() time.Time
+	ticks func(every time.Duration) (ticks <-chan time.Time, stop func())
+}
+
+// newTicks is time.NewTicker.
 func newTicks(every time.Duration) (ticks <-chan time.Time, stop func()) {
 	t := time.NewTicker(every)
 	return t.C, t.Stop

@@ -3,12 +3,14 @@ package imap_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/imap"
 	"github.com/roostmail/roost/core/mailbox/mailboxtest"
 	"github.com/roostmail/roost/core/session"
 )
@@ -26,9 +28,9 @@ func TestProgressOfASearch(t *testing.T) {
 	} {
 		t.Run(tc.command, func(t *testing.T) {
 			st := &steps{at: make(chan struct{}), next: make(chan struct{})}
-			srv := startServerOn(t, testConfig(), false, func(s *mailboxtest.Store) backend.Storage { st.Store = s; return st })
 			var seconds atomic.Int64
-			srv.imap.SetProgressClock(func() time.Time { return time.Unix(seconds.Load(), 0) }, nil)
+			cfg := imap.WithProgressClock(testConfig(), func() time.Time { return time.Unix(seconds.Load(), 0) }, nil)
+			srv := startServerOn(t, cfg, false, func(s *mailboxtest.Store) backend.Storage { st.Store = s; return st })
 			inbox := srv.store.Create("demo", "", "INBOX")
 			for i := range 4 {
 				inbox.Append(fmt.Sprintf("Subject: %d\r\nDate: 1 Jan 2024 00:00:0%d +0000\r\n\r\nneedle", i, i), 0)
@@ -102,10 +104,10 @@ func (s *slowWrites) Append(ctx context.Context, r *backend.AppendRequest) (*bac
 // TestProgressOfAChange: the same while storage changes mail, of which it says nothing before it has done it.
 func TestProgressOfAChange(t *testing.T) {
 	st := &slowWrites{at: make(chan struct{}), next: make(chan struct{})}
-	srv := startServerOn(t, testConfig(), false, func(s *mailboxtest.Store) backend.Storage { st.memory = s; return st },
-		func(s *mailboxtest.Store, _ *session.Config) { s.AllowWrites() })
 	ticks := make(chan time.Time)
-	srv.imap.SetProgressClock(time.Now, ticks)
+	cfg := imap.WithProgressClock(testConfig(), time.Now, ticks)
+	srv := startServerOn(t, cfg, false, func(s *mailboxtest.Store) backend.Storage { st.memory = s; return st },
+		func(s *mailboxtest.Store, _ *session.Config) { s.AllowWrites() })
 	inbox := srv.store.Create("demo", "", "INBOX")
 	for range 5 {
 		inbox.Append("Subject: x\r\n\r\nx", backend.FlagDeleted)
@@ -128,11 +130,10 @@ func TestProgressOfAChange(t *testing.T) {
 
 // TestProgressCanBeSwitchedOff: then it is not announced either.
 func TestProgressCanBeSwitchedOff(t *testing.T) {
-	cfg := testConfig()
+	cfg := imap.WithProgressClock(testConfig(), func() time.Time { t.Error("the clock is looked at"); return time.Time{} }, nil)
 	cfg.ProgressInterval = 0
 	st := &steps{at: make(chan struct{}), next: make(chan struct{})}
 	srv := startServerOn(t, cfg, false, func(s *mailboxtest.Store) backend.Storage { st.Store = s; return st })
-	srv.imap.SetProgressClock(func() time.Time { t.Error("the clock is looked at"); return time.Time{} }, nil)
 	srv.store.Create("demo", "", "INBOX").Append("Subject: x\r\n\r\nx", 0)
 	c := selected(t, srv)
 	c.send([]byte("a CAPABILITY\r\n"))
@@ -147,17 +148,26 @@ func TestProgressCanBeSwitchedOff(t *testing.T) {
 	c.want("b OK …")
 }
 
-// TestSearchEndsWithItsClient: a command is given up when nobody waits for it any more.
+// TestSearchEndsWithItsClient: a command is given up when nobody waits for it any more: at once if the connection is reset, and a while
+// after the client has closed its sending side.
 func TestSearchEndsWithItsClient(t *testing.T) {
-	for _, cmd := range []string{"SEARCH TEXT x", "SORT (SUBJECT) UTF-8 ALL", "THREAD REFERENCES UTF-8 ALL"} {
+	for i, cmd := range []string{"SEARCH TEXT x", "SORT (SUBJECT) UTF-8 ALL", "THREAD REFERENCES UTF-8 ALL", "ESEARCH IN (personal) BODY x"} {
+		reset := i%2 == 0
 		st := &steps{at: make(chan struct{}), next: make(chan struct{})}
 		srv := startServerOn(t, testConfig(), false, func(s *mailboxtest.Store) backend.Storage { st.Store = s; return st },
-			func(_ *mailboxtest.Store, c *session.Config) { c.HangupGrace = time.Millisecond })
+			func(_ *mailboxtest.Store, c *session.Config) {
+				if c.HangupGrace = time.Millisecond; reset {
+					c.HangupGrace = time.Hour
+				}
+			})
 		inbox := srv.store.Create("demo", "", "INBOX")
 		inbox.Append("Subject: x\r\n\r\nx", 0)
 		c := selected(t, srv)
 		c.send([]byte("a " + cmd + "\r\n"))
 		<-st.at // in the middle of it
+		if tcp := c.c.(*net.TCPConn); reset {
+			tcp.SetLinger(0)
+		}
 		c.c.Close()
 		wait(t, cmd+" has ended", func() bool { n := srv.engine.Stats(); return n.Running+n.Paused+n.Queued == 0 && n.Sessions == 0 })
 	}

@@ -26,7 +26,7 @@ func runRename(r *request) error {
 	if old.Namespace != to.Namespace {
 		return no("CANNOT", "Can't rename mailboxes across namespaces.")
 	}
-	if err := r.srv.writer.RenameMailbox(r.ctx, old, to.Name); err != nil {
+	if r.during(func() { err = r.srv.writer.RenameMailbox(r.ctx, old, to.Name) }); err != nil {
 		return err
 	}
 	r.renamed(old, old.Name != "INBOX")

@@ -46,8 +46,9 @@ func runSelect(r *request) error {
 	if err != nil {
 		return err
 	}
-	m, v, err := r.srv.boxes.Open(r.ctx, ref)
-	if err != nil {
+	var m *mailbox.Mailbox
+	var v *mailbox.View
+	if r.during(func() { m, v, err = r.srv.boxes.Open(r.ctx, ref) }); err != nil {
 		return err
 	}
 	r.mbox = m

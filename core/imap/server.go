@@ -38,9 +38,6 @@ type Server struct {
 	quiet    *quiet.Watch
 	offers   offers // of storage
 
-	now   func() time.Time                               // time.Now, but for tests
-	ticks func(time.Duration) (<-chan time.Time, func()) // likewise newTicks
-
 	savedBytes      atomic.Int64 // of all saved search results
 	savedRefused    session.RefusalCount
 	contextsRefused session.RefusalCount // searches with UPDATE
@@ -61,7 +58,10 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 	if m := checkMechanisms(cfg.Mechanisms, auth); m != "" {
 		return nil, fmt.Errorf("imap: the auth plugin %s has no SASL mechanism %s ([auth] mechanisms)", auth.Info().Name, m)
 	}
-	srv := &Server{cfg: cfg, auth: auth, storage: storage, log: log, names: n, offers: offersOf(storage.Info()), now: time.Now, ticks: newTicks}
+	if cfg.clock == nil {
+		cfg.clock = &progressClock{time.Now, newTicks}
+	}
+	srv := &Server{cfg: cfg, auth: auth, storage: storage, log: log, names: n, offers: offersOf(storage.Info())}
 	if w, ok := storage.(backend.Writer); ok && storage.Info().Has(backend.CapWrite) {
 		srv.writer = w
 	}
