@@ -23,23 +23,39 @@ func TestSortAndThreadAsDovecot(t *testing.T) {
 	c := login(t, d.Addr, storeUser)
 	rnd := rand.New(rand.NewSource(5256))
 	appendAll(t, c, "INBOX", messages, func(i int) []byte { return sortable(i, rnd) })
-	copied := filepath.Join(tempDir(t), "copy")
-	must(t, rig.CopyTree(home, copied))
-	r := startRoost(t, rig.RoostOptions{Home: copied, Users: []string{storeUser}})
-	roost := login(t, r.Addr, storeUser)
-	cmd(t, roost, "SELECT INBOX")
-	cmd(t, c, "SELECT INBOX")
-	for _, q := range sortQuestions() {
-		sameAnswer(t, q, cmd(t, roost, "%s", q), cmd(t, c, "%s", q), func(n string) {
-			uid := ""
-			if strings.HasPrefix(q, "UID") {
-				uid = "UID "
-			}
+	show := func(q string) func(n string) {
+		uid := ""
+		if strings.HasPrefix(q, "UID") {
+			uid = "UID "
+		}
+		return func(n string) {
 			for _, l := range cmd(t, c, "%sFETCH %s (UID INTERNALDATE BODY.PEEK[HEADER])", uid, n) {
 				t.Logf("%s", l)
 			}
-		})
+		}
 	}
+	compare := func(what string, answers map[string][][]byte, roost *rig.Client) {
+		cmd(t, roost, "SELECT INBOX")
+		for _, q := range sortQuestions() {
+			sameAnswer(t, what+": "+q, cmd(t, roost, "%s", q), answers[q], show(q))
+		}
+		roost.Close()
+	}
+	copyOf := func(name string) *rig.Roost {
+		copied := filepath.Join(tempDir(t), name)
+		must(t, rig.CopyTree(home, copied))
+		return startRoost(t, rig.RoostOptions{Home: copied, Users: []string{storeUser}})
+	}
+	r := copyOf("without-cache")
+	answers := map[string][][]byte{}
+	cmd(t, c, "SELECT INBOX")
+	for _, q := range sortQuestions() {
+		answers[q] = cmd(t, c, "%s", q)
+	}
+	compare("from messages", answers, login(t, r.Addr, storeUser))
+	compare("from roost's cache", answers, login(t, r.Addr, storeUser))
+	cmd(t, c, "NOOP")
+	compare("from Dovecot's cache", answers, login(t, copyOf("with-cache").Addr, storeUser))
 }
 
 func sortQuestions() (list []string) {
