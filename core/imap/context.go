@@ -31,9 +31,9 @@ const (
 
 func (c *searchContext) sorted() bool { return c.criteria != "" }
 
-// key parses the program.
-func (c *searchContext) parse(p *searchParser) (*searchKey, []sortCriterion, error) {
-	d := imapwire.NewDecoder([]byte(c.criteria+" "+c.program+"\r\n"), imapwire.DefaultLimits)
+// parse parses the criteria and the program, within the limits of commands.
+func (c *searchContext) parse(p *searchParser, lim imapwire.Limits) (*searchKey, []sortCriterion, error) {
+	d := imapwire.NewDecoder([]byte(c.criteria+" "+c.program+"\r\n"), lim)
 	var criteria []sortCriterion
 	if c.sorted() {
 		criteria = parseSortCriteria(&d)

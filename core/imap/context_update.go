@@ -98,7 +98,7 @@ var errContext = errors.New("imap: a context cannot be brought up to date")
 func (st *contextStep) update(c *searchContext, candidates []mailbox.SeqRange) error {
 	r, view := st.r, st.u.To
 	p := searchParser{view: view, saved: func() msgSet { return msgSet{uid: true} }}
-	key, criteria, err := c.parse(&p)
+	key, criteria, err := c.parse(&p, r.srv.cfg.Limits)
 	if err != nil {
 		return err
 	}

@@ -241,7 +241,7 @@ func FuzzSortAndThread(f *testing.F) {
 		}
 		c := searchContext{criteria: "(DATE)", charset: string(charset), program: p.text()}
 		again := searchParser{view: ft.view, saved: noneSaved}
-		if _, _, err := c.parse(&again); err != nil || len(criteria) == 0 {
+		if _, _, err := c.parse(&again, imapwire.DefaultLimits); err != nil || len(criteria) == 0 {
 			t.Errorf("%q: %d criteria; %q: %v", args, len(criteria), c.program, err)
 		}
 		if text := again.text(); text != c.program {
