@@ -2,24 +2,26 @@ package imap
 
 import (
 	"context"
-	"iter"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/roostmail/roost/core/backend"
-	"github.com/roostmail/roost/core/imapwire"
 	"github.com/roostmail/roost/core/mailbox"
 	"github.com/roostmail/roost/core/message"
 )
 
 // SEARCH and UID SEARCH (RFC 3501 §6.4.4, §6.4.8; MODSEQ: RFC 7162 §3.1.5): [SP "RETURN" SP options] search program.
 //
-//	search_return.go RETURN and the ESEARCH response (RFC 4731)
-//	search_save.go   the saved result, "$" (RFC 5182)
-//	search_key.go    the search program
-//	search_parse.go  its grammar
-//	search_match.go  what a key is worth for a message
+//	search_return.go  RETURN and the ESEARCH response (RFC 4731)
+//	search_save.go    the saved result, "$" (RFC 5182)
+//	search_key.go     the search program
+//	search_parse.go   its grammar
+//	search_match.go   what a key is worth for a message
+//	search_answer.go  the SEARCH response
+//	search_collect.go what SORT and THREAD need of what was found
+//	context.go        searches that are kept up to date (RFC 5267)
+//	esearch.go        searches of several mailboxes (RFC 7377)
 //
 // What the view knows is compared first; then come sizes and dates, header fields, and bodies, one call of storage
 // each, and each only for messages that are not decided by then.
@@ -287,48 +289,4 @@ func (s *search) decide() {
 	}
 	s.next++
 	s.retry.n = 0
-}
-
-// matches iterates over what was found, in its order.
-func (s *search) matches() iter.Seq[mailbox.Message] {
-	return func(yield func(mailbox.Message) bool) {
-		if s.order == nil {
-			for m := range s.view.Messages(s.view.All()) {
-				if s.found[m.Seq-1] && !yield(m) {
-					return
-				}
-			}
-			return
-		}
-		for _, seq := range s.order {
-			if m, _ := s.view.Message(seq); !yield(m) {
-				return
-			}
-		}
-	}
-}
-
-// answer writes the SEARCH or SORT response (RFC 3501 §7.2.5, RFC 5256 §4; RFC 7162 §3.1.5: the highest modseq of what was found).
-func (s *search) answer(out output, name string, uid bool) error {
-	b := out.Buffer()
-	*b = append(append(*b, "* "...), name...)
-	var modseq uint64
-	for m := range s.matches() {
-		n := uint64(m.Seq)
-		if uid {
-			n = uint64(m.UID)
-		}
-		*b = imapwire.AppendNumber(append(*b, ' '), n)
-		modseq = max(modseq, m.ModSeq)
-		if len(*b) >= fetchFlush {
-			out.Commit()
-		}
-	}
-	if s.key.hasModSeq() && modseq > 0 {
-		*b = append(*b, " (MODSEQ "...)
-		*b = imapwire.AppendNumber(*b, modseq)
-		*b = append(*b, ')')
-	}
-	*b = append(*b, '\r', '\n')
-	return gone(out.Commit())
 }

@@ -182,7 +182,7 @@ func (t *thread) children(node int) []int {
 var _ columns = (*thread)(nil)
 var _ columns = (*sortKeys)(nil)
 
-// appendThreadNumber appends the number of a message.
+// appendNumber appends the number of a message.
 func (t *thread) appendNumber(b []byte, message int) []byte {
 	return imapwire.AppendNumber(b, t.number(message))
 }
