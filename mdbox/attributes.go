@@ -43,6 +43,16 @@ func (a *Attributes) Of(guid [16]byte) map[AttributeKey]string {
 	return a.byMailbox[hex.EncodeToString(guid[:])]
 }
 
+// Having returns how many mailboxes have an annotation.
+func (a *Attributes) Having(key AttributeKey) (n int) {
+	for _, list := range a.byMailbox {
+		if _, ok := list[key]; ok {
+			n++
+		}
+	}
+	return n
+}
+
 // Attributes reads the annotations of all mailboxes. The error is ErrNoAttributes, or vfs.ErrTooLarge.
 func (s *Store) Attributes() (*Attributes, error) {
 	f, err := s.attributesFile()

@@ -70,6 +70,9 @@ type MailboxInfo struct {
 	NonExistent bool // only subscribed
 	NoInferiors bool
 	Subscribed  bool
+	// SpecialUse are attributes of RFC 6154 that the user has given the mailbox, separated by spaces, as in the annotation
+	// /private/specialuse; "" = none. They take the place of those of the configuration.
+	SpecialUse string
 }
 
 // Capabilities of storage that are no interface of their own, but say what its answers are good for, or add to them.

@@ -59,6 +59,9 @@ func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
 		}
 		if srv.writer != nil {
 			b = append(b, capabilitiesWrite...)
+			if srv.metadata != nil {
+				b = append(b, capabilityCreateSpecialUse...)
+			}
 			if srv.cfg.AppendLimit > 0 { // RFC 7889 §2
 				b = imapwire.AppendNumber(append(b, " APPENDLIMIT="...), srv.cfg.AppendLimit)
 			}

@@ -71,7 +71,7 @@ func (r *request) parseESearch() (*esearchArgs, error) {
 	}
 	a.charset = parseCharset(&r.d)
 	a.program = r.d
-	nothing := searchParser{d: &r.d, view: &mailbox.View{}, saved: func() msgSet { return msgSet{uid: true} }}
+	nothing := searchParser{d: &r.d, view: &mailbox.View{}, saved: func() msgSet { return msgSet{uid: true} }, filters: r.filters()}
 	key, err := nothing.parse(a.charset)
 	switch {
 	case err != nil:
@@ -194,7 +194,7 @@ func (r *request) searchMailbox(a *esearchArgs, m *listed, p *progress) error {
 		defer box.Close(view.Version)
 	}
 	d := a.program
-	parser := searchParser{d: &d, view: view, saved: func() msgSet { return msgSet{uid: true} }}
+	parser := searchParser{d: &d, view: view, saved: func() msgSet { return msgSet{uid: true} }, filters: r.filters()}
 	if selected {
 		parser.saved = r.savedResult
 	}

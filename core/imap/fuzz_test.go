@@ -19,6 +19,9 @@ func FuzzConversation(f *testing.F) {
 	cfg.IdleKeepalive, cfg.LoginTimeout = time.Minute, time.Minute
 	srv := startServer(f, cfg, true, func(store *mailboxtest.Store, engine *session.Config) {
 		store.AllowWrites()
+		store.AllowMetadata(20)
+		store.AllowACL()
+		store.SetQuota(backend.QuotaRoot{Name: "q", Namespaces: []string{""}, Resources: []backend.QuotaResource{{Usage: 1, Limit: 2}}})
 		engine.SpoolDir, engine.SpoolAbove, engine.MaxMessage = f.TempDir(), 3, 1<<20
 	})
 	inbox := srv.store.Create("demo", "", "INBOX")
@@ -32,6 +35,9 @@ func FuzzConversation(f *testing.F) {
 		"b STORE 1 (UNCHANGEDSINCE 9) +FLAGS.SILENT (\\Seen $x)", "b UID STORE 1:* -FLAGS a b", "b COPY 1 A/B", "b UID MOVE 1:* {3+}\r\nA/B", "b STORE 2 FLAGS (\\Deleted)\r\nb UID EXPUNGE 1:*",
 		"b ENABLE QRESYNC\r\nb SELECT INBOX (QRESYNC (1001 1 1:9 (1:2 1:2)))", "b ENABLE QRESYNC CONDSTORE\r\nb UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1 VANISHED)\r\nb STORE 1 FLAGS \\Deleted\r\nb EXPUNGE",
 		"b SEARCH RETURN (MIN MAX ALL COUNT SAVE) MODSEQ 1\r\nb UID STORE $ +FLAGS (x)\r\nb SEARCH RETURN () OR $ UID $", "b ENABLE UTF8=ACCEPT\r\nb CREATE \"t\u00e4st\"\r\nb APPEND INBOX UTF8 (~{3+}\r\nabc) UTF8 (~{3}\r\nabc)\r\nb LIST \"\" \"*\"\r\nb SEARCH CHARSET UTF-8 ALL", "b NOTIFY SET STATUS (SELECTED (MessageNew (UID BODY.PEEK[HEADER.FIELDS ({2+}\r\nTo)]) MessageExpunge FlagChange)) (SUBTREE (A {1+}\r\nx) (MessageNew MessageExpunge MailboxName))\r\nb CREATE A/C\r\nb APPEND A/B {1+}\r\nx\r\nb STORE 1 FLAGS (a)\r\nb NOTIFY NONE", "b EXPUNGE", "b CLOSE", "b CREATE x/", "b DELETE x", "b RENAME A/B {1}\r\nc", "b SUBSCRIBE {1+}\r\nx", "b UNSUBSCRIBE x", "b FETCH 1 (BODY[] RFC822.TEXT)",
+		"b SETMETADATA INBOX (/private/a \"x\" /shared/{1+}\r\nb ~{2+}\r\n\x00y /private/c NIL)\r\nb GETMETADATA (MAXSIZE 1 DEPTH infinity) \"\" (/private /shared)\r\nb LIST \"\" * RETURN (METADATA (/private/a) MYRIGHTS)",
+		"b SETMETADATA \"\" (/private/filters/values/f \"OR FILTER g (SEEN)\" /private/filters/values/g \"FILTER f\")\r\nb SEARCH RETURN (SAVE) FILTER f\r\nb SORT (DATE) UTF-8 NOT FILTER g", "b CREATE s (USE (\\Sent))\r\nb SETMETADATA s (/private/specialuse \"\\Junk x\")\r\nb LIST (SPECIAL-USE) \"\" *",
+		"b GETQUOTAROOT {5+}\r\nINBOX\r\nb GETQUOTA q\r\nb SETQUOTA q (STORAGE 1 MESSAGE 2)", "b SETACL INBOX -x +lrcd\r\nb GETACL INBOX\r\nb DELETEACL INBOX {1+}\r\nx\r\nb LISTRIGHTS INBOX x\r\nb MYRIGHTS INBOX",
 	} {
 		f.Add(true, s)
 		f.Add(false, s)

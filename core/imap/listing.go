@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"cmp"
 	"sort"
 	"strings"
 
@@ -74,7 +75,7 @@ func (l *listing) add(ns *namespace, name string, info backend.MailboxInfo) {
 	if l.byName[name] != nil {
 		return
 	}
-	m := &listed{ns: ns, name: name, info: info, special: ns.special[info.Name]}
+	m := &listed{ns: ns, name: name, info: info, special: cmp.Or(listedUses(info.SpecialUse), ns.special[info.Name])}
 	m.info.Subscribed = info.Subscribed || ns.auto[info.Name] && !info.NonExistent
 	l.all = append(l.all, m)
 	l.byName[name] = m

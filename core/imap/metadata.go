@@ -12,7 +12,7 @@ import (
 // What GETMETADATA, SETMETADATA (RFC 5464) and LIST RETURN (METADATA) (RFC 9590) have in common.
 
 // capabilitiesMetadata are announced if storage keeps annotations.
-const capabilitiesMetadata = " METADATA LIST-METADATA" // RFC 5464, RFC 9590
+const capabilitiesMetadata = " METADATA LIST-METADATA FILTERS" // RFC 5464, RFC 9590, RFC 5466
 
 func withMetadata(srv *Server) bool { return srv.metadata != nil }
 

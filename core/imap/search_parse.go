@@ -16,6 +16,8 @@ type searchParser struct {
 	view    *mailbox.View
 	saved   func() msgSet // what "$" stands for
 	charset message.Charset
+	utf8    bool     // the charset is UTF-8, or a part of it
+	filters *filters // nil: there are none
 
 	at     int // where the key begins that is read
 	begin  int // where the keys begin
@@ -26,11 +28,12 @@ type searchParser struct {
 type frozenSet struct {
 	at, end int // bytes of the program
 	uids    []imapwire.NumRange
+	text    string // not empty: what a filter stands for, instead
 }
 
 // freeze notes that the key which was read means the messages in ranges, whatever becomes of their numbers.
 func (p *searchParser) freeze(ranges []mailbox.SeqRange) {
-	p.frozen = append(p.frozen, frozenSet{p.at, p.d.Pos(), imapwire.RangesOf(p.view.UIDsOf(ranges))})
+	p.frozen = append(p.frozen, frozenSet{at: p.at, end: p.d.Pos(), uids: imapwire.RangesOf(p.view.UIDsOf(ranges))})
 }
 
 // text returns the keys that were read with UIDs in place of sequence numbers and "$" (RFC 5267 §4.3: they are evaluated
@@ -40,9 +43,12 @@ func (p *searchParser) text() string {
 	whole, at := p.d.Since(p.begin), p.begin
 	for _, f := range p.frozen {
 		b = append(b, whole[at-p.begin:f.at-p.begin]...)
-		if len(f.uids) == 0 {
+		switch {
+		case f.text != "":
+			b = append(b, f.text...)
+		case len(f.uids) == 0:
 			b = append(b, "NOT ALL"...)
-		} else {
+		default:
 			b = imapwire.AppendNumSet(append(b, "UID "...), f.uids)
 		}
 		at = f.end
@@ -78,6 +84,7 @@ func (p *searchParser) parse(charset []byte) (*searchKey, error) {
 	if p.charset, ok = message.CharsetNamed(charset); d.OK() && !ok {
 		return nil, no("BADCHARSET (US-ASCII UTF-8)", "Charset is not supported.") // RFC 3501 §6.4.4
 	}
+	p.utf8 = imapwire.EqualFold(charset, "UTF-8") || imapwire.EqualFold(charset, "US-ASCII")
 	d.SP()
 	p.begin = d.Pos()
 	root := &searchKey{op: searchAnd}
@@ -86,6 +93,9 @@ func (p *searchParser) parse(charset []byte) (*searchKey, error) {
 		if !d.TrySP() || d.AtEnd() {
 			break
 		}
+	}
+	if p.filters != nil && p.filters.err != nil {
+		return nil, p.filters.err
 	}
 	end := *d
 	d.End()
@@ -213,6 +223,10 @@ func (p *searchParser) otherKey(word string) searchKey {
 		return searchKey{op: searchText, pattern: p.pattern()}
 	case "MODSEQ":
 		return p.modSeqKey()
+	case "FILTER":
+		if p.filters != nil {
+			return p.filterKey()
+		}
 	case "SAVEDATESUPPORTED": // RFC 8514 §4.3
 		return searchKey{op: searchAll, saved: true}
 	case "EMAILID": // RFC 8474 §6

@@ -31,7 +31,7 @@ func runSetMetadata(r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := r.checkMetadata(changes); err != nil || len(changes) == 0 {
+	if err := r.checkMetadata(ref.Name == "", changes); err != nil || len(changes) == 0 {
 		return err
 	}
 	err = r.srv.metadata.SetMetadata(r.ctx, ref, changes)
@@ -62,15 +62,27 @@ func metadataValue(d *imapwire.Decoder) []byte {
 	return slices.Clone(d.Atom())
 }
 
-// checkMetadata refuses what can not be set.
-func (r *request) checkMetadata(changes []backend.MetadataEntry) error {
-	for _, c := range changes {
+// checkMetadata refuses what can not be set of a mailbox, or of the server.
+func (r *request) checkMetadata(server bool, changes []backend.MetadataEntry) error {
+	for i, c := range changes {
+		if c.Name == specialUseEntry && !server && c.Value != nil {
+			value, err := checkSpecialUse(c.Value)
+			if err != nil {
+				return err
+			}
+			changes[i].Value = value
+		}
 		if most := r.srv.cfg.MetadataValue; most > 0 && len(c.Value) > most {
 			code := imapwire.AppendNumber([]byte("METADATA MAXSIZE "), uint64(most))
 			return no(string(code), "Value of "+c.Name+" is too large ("+limitMetadataValue+").")
 		}
 		if bytes.IndexByte(c.Value, 0) >= 0 {
 			return no("CANNOT", "Attribute string value has NULs")
+		}
+		if server {
+			if err := checkFilter(c.Name, c.Value); err != nil {
+				return err
+			}
 		}
 		if strings.Count(c.Name, "/") < 2 { // "/private" alone
 			return no("CANNOT", "The "+c.Name+" attribute cannot be changed")

@@ -49,7 +49,7 @@ func (r *request) sort(options searchReturn) error {
 
 // parseProgram reads 1*(SP search-key), behind the charset.
 func (r *request) parseProgram(charset []byte) (*searchParser, *searchKey, error) {
-	p := &searchParser{d: &r.d, view: r.view, saved: r.savedResult}
+	p := &searchParser{d: &r.d, view: r.view, saved: r.savedResult, filters: r.filters()}
 	key, err := p.parse(charset)
 	return p, key, err
 }

@@ -80,6 +80,7 @@ func (s *Storage) appendMailboxes(list []backend.MailboxInfo, got []*storagev1.M
 			NonExistent: m.GetNonExistent(),
 			NoInferiors: m.GetNoInferiors(),
 			Subscribed:  m.GetSubscribed(),
+			SpecialUse:  m.GetSpecialUse(),
 		})
 	}
 	return list, nil

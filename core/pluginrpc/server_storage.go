@@ -35,6 +35,7 @@ func (s *storageServer) ListMailboxes(r *storagev1.ListMailboxesRequest, stream 
 			NonExistent: m.NonExistent,
 			NoInferiors: m.NoInferiors,
 			Subscribed:  m.Subscribed,
+			SpecialUse:  utf8Text(m.SpecialUse),
 		})
 		if bytes += len(m.Name) + 16; bytes < listBytes && i < len(list)-1 {
 			continue

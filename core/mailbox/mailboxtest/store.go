@@ -202,7 +202,7 @@ func (s *Store) ListMailboxes(_ context.Context, u *backend.User, namespace stri
 	}
 	for k := range s.mailboxes {
 		if k.user == u.Name && k.namespace == namespace {
-			names[k.name] = backend.MailboxInfo{Name: k.name, Subscribed: names[k.name].Subscribed}
+			names[k.name] = backend.MailboxInfo{Name: k.name, Subscribed: names[k.name].Subscribed, SpecialUse: string(s.metadata[k]["/private/specialuse"])}
 		}
 	}
 	var out []backend.MailboxInfo

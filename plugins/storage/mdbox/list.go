@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/mdbox/acl"
 )
 
@@ -49,10 +50,41 @@ func (s *Storage) listMailboxes(ctx context.Context, u *backend.User, namespace 
 	}
 	infos := make([]backend.MailboxInfo, len(list))
 	for i, m := range list {
-		infos[i] = backend.MailboxInfo(m)
+		infos[i] = backend.MailboxInfo{Name: m.Name, NoSelect: m.NoSelect, NonExistent: m.NonExistent, NoInferiors: m.NoInferiors, Subscribed: m.Subscribed}
 	}
 	if s.stores.write != nil {
 		infos = ns.addAuto(infos)
 	}
-	return infos, nil
+	return infos, s.addSpecialUses(p, store, infos)
+}
+
+// addSpecialUses adds the special uses that the user has given mailboxes. Which mailbox is which is asked for only if there are any.
+func (s *Storage) addSpecialUses(p place, store *mdbox.Store, list []backend.MailboxInfo) error {
+	if s.settings.attributes == "" {
+		return nil
+	}
+	all, err := store.Attributes()
+	if err != nil {
+		return toBackend(err)
+	}
+	key := mdbox.AttributeKey{Name: "specialuse"}
+	left := all.Having(key)
+	for i := range list {
+		m := &list[i]
+		if left == 0 {
+			return nil
+		}
+		if m.NoSelect || m.NonExistent {
+			continue
+		}
+		st, err := s.status(p, m.Name, 0)
+		if err != nil {
+			continue // STATUS tells why
+		}
+		if use, ok := all.Of(st.GUID)[key]; ok {
+			m.SpecialUse = use
+			left--
+		}
+	}
+	return nil
 }

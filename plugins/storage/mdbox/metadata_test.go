@@ -165,3 +165,44 @@ func TestTooManyAttributes(t *testing.T) {
 	l.set(t, "INBOX", "/private/a", "2") // no new one
 	l.set(t, "INBOX", "/private/b", "2")
 }
+
+// TestSpecialUseIsListed: the annotation is listed with its mailbox, whatever that is called.
+func TestSpecialUseIsListed(t *testing.T) {
+	onEachFormat(t, func(t *testing.T, f mdbox.Format) {
+		l := newLiveMetadata(t, f)
+		ctx := context.Background()
+		uses := func() string {
+			t.Helper()
+			list, err := l.plugin.ListMailboxes(ctx, testUser, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var s []string
+			for _, m := range list {
+				s = append(s, m.Name+"="+m.SpecialUse)
+			}
+			return strings.Join(s, " ")
+		}
+		l.IMAP(t, "CREATE a", "CREATE b", "SELECT INBOX")
+		if got := uses(); got != "INBOX= a= b=" {
+			t.Errorf("at first: %s", got)
+		}
+		l.set(t, "a", "/private/specialuse", `\Sent \Archive`)
+		l.set(t, "a", "/shared/specialuse", `\Junk`) // something else
+		if got := uses(); got != `INBOX= a=\Sent \Archive b=` {
+			t.Errorf("after it was set: %s", got)
+		}
+		if err := l.plugin.RenameMailbox(ctx, ref("a"), "c"); err != nil {
+			t.Fatal(err)
+		}
+		if got := uses(); got != `INBOX= b= c=\Sent \Archive` {
+			t.Errorf("after a rename: %s", got)
+		}
+		if err := l.plugin.DeleteMailbox(ctx, ref("c")); err != nil {
+			t.Fatal(err)
+		}
+		if got := uses(); got != "INBOX= b=" {
+			t.Errorf("after a deletion: %s", got)
+		}
+	})
+}

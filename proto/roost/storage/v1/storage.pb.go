@@ -404,8 +404,11 @@ type MailboxInfo struct {
 	// Is only subscribed.
 	NonExistent bool `protobuf:"varint,3,opt,name=non_existent,json=nonExistent,proto3" json:"non_existent,omitempty"`
 	// Can not have children.
-	NoInferiors   bool `protobuf:"varint,4,opt,name=no_inferiors,json=noInferiors,proto3" json:"no_inferiors,omitempty"`
-	Subscribed    bool `protobuf:"varint,5,opt,name=subscribed,proto3" json:"subscribed,omitempty"`
+	NoInferiors bool `protobuf:"varint,4,opt,name=no_inferiors,json=noInferiors,proto3" json:"no_inferiors,omitempty"`
+	Subscribed  bool `protobuf:"varint,5,opt,name=subscribed,proto3" json:"subscribed,omitempty"`
+	// Attributes of RFC 6154 that the user has given the mailbox, separated by spaces, as in the annotation
+	// /private/specialuse. They take the place of those of the configuration.
+	SpecialUse    string `protobuf:"bytes,6,opt,name=special_use,json=specialUse,proto3" json:"special_use,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -473,6 +476,13 @@ func (x *MailboxInfo) GetSubscribed() bool {
 		return x.Subscribed
 	}
 	return false
+}
+
+func (x *MailboxInfo) GetSpecialUse() string {
+	if x != nil {
+		return x.SpecialUse
+	}
+	return ""
 }
 
 type StatusRequest struct {
@@ -3587,7 +3597,7 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x04user\x18\x01 \x01(\v2\x15.roost.plugin.v1.UserR\x04user\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\"T\n" +
 	"\x15ListMailboxesResponse\x12;\n" +
-	"\tmailboxes\x18\x01 \x03(\v2\x1d.roost.storage.v1.MailboxInfoR\tmailboxes\"\xa4\x01\n" +
+	"\tmailboxes\x18\x01 \x03(\v2\x1d.roost.storage.v1.MailboxInfoR\tmailboxes\"\xc5\x01\n" +
 	"\vMailboxInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tno_select\x18\x02 \x01(\bR\bnoSelect\x12!\n" +
@@ -3595,7 +3605,9 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\fno_inferiors\x18\x04 \x01(\bR\vnoInferiors\x12\x1e\n" +
 	"\n" +
 	"subscribed\x18\x05 \x01(\bR\n" +
-	"subscribed\"\x84\x01\n" +
+	"subscribed\x12\x1f\n" +
+	"\vspecial_use\x18\x06 \x01(\tR\n" +
+	"specialUse\"\x84\x01\n" +
 	"\rStatusRequest\x12)\n" +
 	"\x04user\x18\x01 \x01(\v2\x15.roost.plugin.v1.UserR\x04user\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +
