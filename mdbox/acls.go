@@ -119,3 +119,19 @@ func (s *Store) dropACLList() {
 		s.report("remove "+aclListName, err)
 	}
 }
+
+// ACLWatchDirs returns the directories that tell of every change to the access control list of a mailbox, and with defaults to that of the store.
+func (s *Store) ACLWatchDirs(name string, defaults bool) ([]WatchDir, error) {
+	path, err := s.aclPath(name)
+	if err != nil {
+		return nil, err
+	}
+	var dirs []WatchDir
+	if path != "" {
+		dirs = append(dirs, WatchDir{Path: filepath.Dir(path), Prefix: aclName})
+	}
+	if defaults {
+		dirs = append(dirs, WatchDir{Path: s.location.mailboxesDir(s.location.Root), Prefix: aclName})
+	}
+	return dirs, nil
+}

@@ -49,6 +49,25 @@ func (b *Mailbox) Status(size bool) (Status, error) {
 	return st, err
 }
 
+// DeletedSize returns the sum of the sizes of messages with \Deleted; one whose size is not known because it is damaged counts as empty.
+func (b *Mailbox) DeletedSize() (uint64, error) {
+	b.mu.Lock()
+	s, err := b.refresh()
+	var uids []uint32
+	if err == nil {
+		for i, f := range s.Flags() {
+			if f&index.FlagDeleted != 0 {
+				uids = append(uids, s.UIDs()[i])
+			}
+		}
+	}
+	b.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	return b.sumSizes(uids)
+}
+
 // flagged returns how many messages have a flag.
 func flagged(s *index.State, flag uint8) uint32 {
 	n := uint32(0)

@@ -104,6 +104,8 @@ const (
 	// StatusWatch asks for MailboxStatus.Watches. Only a Watcher is asked for it.
 	StatusWatch
 	StatusDeleted // messages with \Deleted; asked for only with CapStatusDeleted
+	// StatusDeletedSize asks for the sum of the RFC822.SIZE of messages with \Deleted. Only a Quota is asked for it.
+	StatusDeletedSize
 )
 
 // MailboxStatus holds STATUS values; those not asked for may be zero.
@@ -119,6 +121,7 @@ type MailboxStatus struct {
 	Size          uint64
 	MailboxID     [16]byte
 	Deleted       uint32
+	DeletedSize   uint64
 	// Watches tell, together, when these values may be others, or the name may be
 	// that of another mailbox or of none; empty: nothing tells. Each was added before the values were
 	// read, counts as one of Open's does, and is given back with Unwatch.

@@ -8,11 +8,12 @@ type offers struct {
 	preview       bool // PREVIEW (RFC 8970)
 	objectID      bool // OBJECTID (RFC 8474)
 	statusDeleted bool // STATUS DELETED (RFC 9051 §6.3.11)
+	deletedSize   bool // STATUS DELETED-STORAGE (RFC 9208 §4.1.4)
 }
 
 func offersOf(i backend.Info) offers {
 	return offers{saveDate: i.Has(backend.CapSaveDate), preview: i.Has(backend.CapPreview), objectID: i.Has(backend.CapObjectID),
-		statusDeleted: i.Has(backend.CapStatusDeleted)}
+		statusDeleted: i.Has(backend.CapStatusDeleted), deletedSize: i.Has(backend.CapQuota)}
 }
 
 // appendCapabilities appends those that are announced for them.
@@ -72,6 +73,8 @@ func (o offers) refuseStatus(items backend.StatusItems) error {
 		return bad("Mail storage has no object ids.")
 	case items&backend.StatusDeleted != 0 && !o.statusDeleted:
 		return bad("Mail storage does not count deleted messages.")
+	case items&backend.StatusDeletedSize != 0 && !o.deletedSize:
+		return bad("Mail storage has no quotas.")
 	}
 	return nil
 }

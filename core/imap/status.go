@@ -91,6 +91,7 @@ var statusNames = []struct {
 	{backend.StatusHighestModSeq, "HIGHESTMODSEQ", func(s *backend.MailboxStatus) uint64 { return s.HighestModSeq }},
 	{backend.StatusSize, "SIZE", func(s *backend.MailboxStatus) uint64 { return s.Size }},
 	{backend.StatusDeleted, "DELETED", func(s *backend.MailboxStatus) uint64 { return uint64(s.Deleted) }},
+	{backend.StatusDeletedSize, "DELETED-STORAGE", func(s *backend.MailboxStatus) uint64 { return s.DeletedSize }},
 	{backend.StatusMailboxID, "MAILBOXID", nil},
 	{statusAppendLimit, "APPENDLIMIT", nil},
 }

@@ -140,6 +140,7 @@ func statusFromProto(p *storagev1.MailboxStatus) (backend.MailboxStatus, error) 
 		HighestModSeq: p.GetHighestModSeq(),
 		Size:          p.GetSize(),
 		Deleted:       p.GetDeleted(),
+		DeletedSize:   p.GetDeletedSize(),
 	}
 	if id := p.GetMailboxId(); len(id) != 0 && len(id) != len(m.MailboxID) {
 		return m, fmt.Errorf("mailbox_id of %d bytes", len(id))

@@ -70,6 +70,7 @@ func (s *storageServer) Status(ctx context.Context, r *storagev1.StatusRequest) 
 			Size:          m.Size,
 			MailboxId:     m.MailboxID[:],
 			Deleted:       m.Deleted,
+			DeletedSize:   m.DeletedSize,
 		}
 		for _, w := range m.Watches {
 			resp.Mailboxes[i].Watches = append(resp.Mailboxes[i].Watches, &storagev1.Watch{Id: w.ID, Name: utf8Text(w.Name)})

@@ -318,6 +318,7 @@ func (m *Mailbox) status(name string) backend.MailboxStatus {
 		}
 		if msg.flags&backend.FlagDeleted != 0 {
 			st.Deleted++
+			st.DeletedSize += uint64(len(msg.raw))
 		}
 		st.Size += uint64(len(msg.raw))
 	}

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/mdbox/acl"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
@@ -159,4 +161,14 @@ func protected(has acl.Rights) (flags uint8, keywords bool) {
 		flags |= backend.FlagAnswered | backend.FlagFlagged | backend.FlagDraft
 	}
 	return flags, has&acl.Write == 0
+}
+
+// aclWatchDirs returns the directories that tell of every change of the lists that count for a mailbox.
+func (s *Storage) aclWatchDirs(store *mdbox.Store, u *backend.User, p place, name string) ([]mdbox.WatchDir, error) {
+	dirs, err := store.ACLWatchDirs(name, s.namespaces[p.namespace].Public)
+	if err != nil || s.settings.acl.global == "" {
+		return dirs, err
+	}
+	file, err := s.path(s.varsOf(u), s.settings.acl.global)
+	return append(dirs, mdbox.WatchDir{Path: filepath.Dir(file), Prefix: filepath.Base(file)}), err
 }

@@ -556,3 +556,48 @@ func TestPublicNamespace(t *testing.T) {
 		t.Errorf("listed are %v, %v", list, err)
 	}
 }
+
+// TestListsAreWatched: who remembers STATUS values is told when a list changes, and may not be asked for them any more.
+func TestListsAreWatched(t *testing.T) {
+	l := newLive(t, mdbox.FormatMdbox, "", nil)
+	l.IMAP(t, "CREATE box")
+	global := filepath.Join(t.TempDir(), "global")
+	if err := os.WriteFile(global, []byte("other owner lr\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := l.with(t, map[string]any{"acl": "vfile:" + global})
+	events, err := s.WatchFile(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Close()
+	status := func() *backend.MailboxStatus {
+		t.Helper()
+		st, err := s.Status(context.Background(), testUser, "", []string{"box"}, backend.StatusMessages|backend.StatusWatch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &st[0]
+	}
+	if st := status(); st.Err != nil || !slices.ContainsFunc(st.Watches, func(w backend.Watch) bool { return w.Name == "dovecot-acl" }) ||
+		!slices.ContainsFunc(st.Watches, func(w backend.Watch) bool { return w.Name == "global" }) {
+		t.Fatalf("%+v", st)
+	}
+	for _, change := range []func(){
+		func() { l.setACLFile(t, mdbox.FormatMdbox, "box", "owner l\n") },
+		func() {
+			if err := os.WriteFile(global, []byte("* owner l\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		queued(t, events)
+		change()
+		if queued(t, events) == 0 {
+			t.Error("a list has changed without an event")
+		}
+		if st := status(); st.Err == nil || st.Err.Kind != backend.KindNoPermission {
+			t.Errorf("%+v", st)
+		}
+	}
+}

@@ -279,3 +279,24 @@ func TestQuotaOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestDeletedSize: what an expunge would free (RFC 9208 §4.1.4).
+func TestDeletedSize(t *testing.T) {
+	onEachFormat(t, func(t *testing.T, f mdbox.Format) {
+		l := newLiveQuota(t, f, "*:storage=10M")
+		ctx := context.Background()
+		for _, size := range []int{1000, 2000, 4000} {
+			if err := l.append(t, "INBOX", size); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := l.plugin.Store(ctx, &backend.StoreRequest{Mailbox: ref("INBOX"), UIDs: []uint32{1, 3}, Mode: backend.StoreAdd, Flags: backend.FlagDeleted, UnchangedSince: backend.AnyModSeq})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := l.plugin.Status(ctx, testUser, "", []string{"INBOX", "none"}, backend.StatusDeletedSize)
+		if err != nil || st[0].Err != nil || st[0].DeletedSize != 5000 || st[1].Err == nil {
+			t.Errorf("%+v, %v", st, err)
+		}
+	})
+}

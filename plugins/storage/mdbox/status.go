@@ -23,15 +23,19 @@ func (s *Storage) Status(ctx context.Context, u *backend.User, namespace string,
 		if err := ctx.Err(); err != nil {
 			return nil, toBackend(err)
 		}
-		if err := s.allow(backend.MailboxRef{User: u, Namespace: namespace, Name: name}, acl.Read); err != nil {
-			res[i] = backend.MailboxStatus{Name: name, Err: toBackend(err)}
-			continue
-		}
 		var watches []backend.Watch
-		if items&backend.StatusWatch != 0 && s.settings.acl == nil { // no watch tells of a list that changes
-			watches = s.watchStatus(p, name)
+		if items&backend.StatusWatch != 0 {
+			watches = s.watchStatus(u, p, name)
 		}
-		st, err := s.status(p, name, items)
+		var st mdbox.Status
+		err := s.allow(backend.MailboxRef{User: u, Namespace: namespace, Name: name}, acl.Read)
+		if err == nil {
+			st, err = s.status(p, name, items)
+		}
+		deleted := uint64(0)
+		if err == nil && items&backend.StatusDeletedSize != 0 {
+			deleted, err = s.deletedSize(p, name)
+		}
 		if err != nil {
 			s.watches.giveBack(watches)
 			res[i] = backend.MailboxStatus{Name: name, Err: toBackend(err)}
@@ -47,6 +51,7 @@ func (s *Storage) Status(ctx context.Context, u *backend.User, namespace string,
 			HighestModSeq: st.HighestModSeq,
 			Size:          st.Size,
 			Deleted:       st.Deleted,
+			DeletedSize:   deleted,
 			MailboxID:     st.GUID,
 			Watches:       watches,
 		}
@@ -80,17 +85,36 @@ func (s *Storage) status(p place, name string, items backend.StatusItems) (mdbox
 	return st, nil
 }
 
+// deletedSize returns the size of the messages with \Deleted.
+func (s *Storage) deletedSize(p place, name string) (uint64, error) {
+	m, release, err := s.stores.mailbox(p, name)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	n, err := m.DeletedSize()
+	if err != nil {
+		return 0, s.failed(p, m, err)
+	}
+	return n, nil
+}
+
 // maxDepth is how many directories of one mailbox are watched at the most.
 const maxDepth = 32
 
 // watchStatus adds the watches that tell of every change to a mailbox's status. It returns nil if it can not.
-func (s *Storage) watchStatus(p place, name string) []backend.Watch {
+func (s *Storage) watchStatus(u *backend.User, p place, name string) []backend.Watch {
 	store, release, err := s.stores.store(p)
 	if err != nil {
 		return nil
 	}
 	defer release()
 	dirs, err := store.WatchDirs(name)
+	if err == nil && s.settings.acl != nil {
+		var lists []mdbox.WatchDir
+		lists, err = s.aclWatchDirs(store, u, p, name)
+		dirs = append(dirs, lists...)
+	}
 	if err != nil || len(dirs) > maxDepth { // status tells the error
 		return nil
 	}

@@ -50,22 +50,25 @@ const (
 	StatusItem_STATUS_ITEM_WATCH StatusItem = 256
 	// Messages with \Deleted. Asked for only with the capability "status-deleted".
 	StatusItem_STATUS_ITEM_DELETED StatusItem = 512
+	// Sum of the sizes of messages with \Deleted. Asked for only with the capability "quota".
+	StatusItem_STATUS_ITEM_DELETED_SIZE StatusItem = 1024
 )
 
 // Enum value maps for StatusItem.
 var (
 	StatusItem_name = map[int32]string{
-		0:   "STATUS_ITEM_NONE",
-		1:   "STATUS_ITEM_MESSAGES",
-		2:   "STATUS_ITEM_RECENT",
-		4:   "STATUS_ITEM_UNSEEN",
-		8:   "STATUS_ITEM_UID_NEXT",
-		16:  "STATUS_ITEM_UID_VALIDITY",
-		32:  "STATUS_ITEM_HIGHEST_MOD_SEQ",
-		64:  "STATUS_ITEM_SIZE",
-		128: "STATUS_ITEM_MAILBOX_ID",
-		256: "STATUS_ITEM_WATCH",
-		512: "STATUS_ITEM_DELETED",
+		0:    "STATUS_ITEM_NONE",
+		1:    "STATUS_ITEM_MESSAGES",
+		2:    "STATUS_ITEM_RECENT",
+		4:    "STATUS_ITEM_UNSEEN",
+		8:    "STATUS_ITEM_UID_NEXT",
+		16:   "STATUS_ITEM_UID_VALIDITY",
+		32:   "STATUS_ITEM_HIGHEST_MOD_SEQ",
+		64:   "STATUS_ITEM_SIZE",
+		128:  "STATUS_ITEM_MAILBOX_ID",
+		256:  "STATUS_ITEM_WATCH",
+		512:  "STATUS_ITEM_DELETED",
+		1024: "STATUS_ITEM_DELETED_SIZE",
 	}
 	StatusItem_value = map[string]int32{
 		"STATUS_ITEM_NONE":            0,
@@ -79,6 +82,7 @@ var (
 		"STATUS_ITEM_MAILBOX_ID":      128,
 		"STATUS_ITEM_WATCH":           256,
 		"STATUS_ITEM_DELETED":         512,
+		"STATUS_ITEM_DELETED_SIZE":    1024,
 	}
 )
 
@@ -620,6 +624,7 @@ type MailboxStatus struct {
 	// tells, and the values are good for this moment only.
 	Watches       []*Watch `protobuf:"bytes,10,rep,name=watches,proto3" json:"watches,omitempty"`
 	Deleted       uint32   `protobuf:"varint,11,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	DeletedSize   uint64   `protobuf:"varint,12,opt,name=deleted_size,json=deletedSize,proto3" json:"deleted_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -727,6 +732,13 @@ func (x *MailboxStatus) GetWatches() []*Watch {
 func (x *MailboxStatus) GetDeleted() uint32 {
 	if x != nil {
 		return x.Deleted
+	}
+	return 0
+}
+
+func (x *MailboxStatus) GetDeletedSize() uint64 {
+	if x != nil {
+		return x.DeletedSize
 	}
 	return 0
 }
@@ -3614,7 +3626,7 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x05names\x18\x03 \x03(\tR\x05names\x12\x14\n" +
 	"\x05items\x18\x04 \x01(\rR\x05items\"O\n" +
 	"\x0eStatusResponse\x12=\n" +
-	"\tmailboxes\x18\x01 \x03(\v2\x1f.roost.storage.v1.MailboxStatusR\tmailboxes\"\xef\x02\n" +
+	"\tmailboxes\x18\x01 \x03(\v2\x1f.roost.storage.v1.MailboxStatusR\tmailboxes\"\x92\x03\n" +
 	"\rMailboxStatus\x12,\n" +
 	"\x05error\x18\x01 \x01(\v2\x16.roost.plugin.v1.ErrorR\x05error\x12\x1a\n" +
 	"\bmessages\x18\x02 \x01(\rR\bmessages\x12\x16\n" +
@@ -3628,7 +3640,8 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"mailbox_id\x18\t \x01(\fR\tmailboxId\x121\n" +
 	"\awatches\x18\n" +
 	" \x03(\v2\x17.roost.storage.v1.WatchR\awatches\x12\x18\n" +
-	"\adeleted\x18\v \x01(\rR\adeleted\"+\n" +
+	"\adeleted\x18\v \x01(\rR\adeleted\x12!\n" +
+	"\fdeleted_size\x18\f \x01(\x04R\vdeletedSize\"+\n" +
 	"\x05Watch\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"E\n" +
@@ -3842,7 +3855,7 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x0eExpungedHeader\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x12\x1f\n" +
 	"\vrange_count\x18\x02 \x01(\rR\n" +
-	"rangeCount*\xaa\x02\n" +
+	"rangeCount*\xc9\x02\n" +
 	"\n" +
 	"StatusItem\x12\x14\n" +
 	"\x10STATUS_ITEM_NONE\x10\x00\x12\x18\n" +
@@ -3855,7 +3868,8 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x10STATUS_ITEM_SIZE\x10@\x12\x1b\n" +
 	"\x16STATUS_ITEM_MAILBOX_ID\x10\x80\x01\x12\x16\n" +
 	"\x11STATUS_ITEM_WATCH\x10\x80\x02\x12\x18\n" +
-	"\x13STATUS_ITEM_DELETED\x10\x80\x04*\x86\x02\n" +
+	"\x13STATUS_ITEM_DELETED\x10\x80\x04\x12\x1d\n" +
+	"\x18STATUS_ITEM_DELETED_SIZE\x10\x80\b*\x86\x02\n" +
 	"\tFetchItem\x12\x13\n" +
 	"\x0fFETCH_ITEM_NONE\x10\x00\x12\x13\n" +
 	"\x0fFETCH_ITEM_SIZE\x10\x01\x12\x1c\n" +
