@@ -87,6 +87,15 @@ func examplesWork(t *testing.T, f mdbox.Format) {
 			t.Errorf("%v in\n%s", err, block)
 			continue
 		}
+		for name, value := range c.Storage.Options { // as the configuration is read
+			if list, ok := value.([]any); ok {
+				texts := make([]string, len(list))
+				for i := range list {
+					texts[i] = list[i].(string)
+				}
+				c.Storage.Options[name] = texts
+			}
+		}
 		s := NewFormat(f, slog.New(slog.DiscardHandler))
 		if err := s.Configure(context.Background(), backend.Config{Options: c.Storage.Options}); err != nil {
 			t.Errorf("%v in\n%s", err, block)
