@@ -52,32 +52,69 @@ func (n *namespace) who(u *backend.User) acl.Who {
 	return w
 }
 
-// aclOf returns the entries that count for a mailbox: its own, and the global ones.
-func (s *Storage) aclOf(ns *namespace, p place, u *backend.User, name string) (local, global []acl.Entry, err error) {
-	store, release, err := s.stores.store(p)
+// lists are the access control lists that count for a user in a namespace, for one call.
+type lists struct {
+	ns      *namespace
+	who     acl.Who
+	store   *mdbox.Store
+	release func()
+	global  *acl.Global // nil: there are none
+}
+
+// lists opens the lists; the caller closes them with release. The global ones are read at once.
+func (s *Storage) lists(u *backend.User, namespace string) (*lists, error) {
+	if u == nil {
+		return nil, backend.Errorf(backend.KindNotFound, "no such namespace")
+	}
+	ns, p, err := s.locate(u, namespace)
 	if err != nil {
-		return nil, nil, toBackend(err)
+		return nil, err
 	}
-	defer release()
-	if local, err = store.ACL(name, ns.Public); err != nil {
-		return nil, nil, aclError(err)
+	l := &lists{ns: ns, who: ns.who(u)}
+	if l.global, err = s.globalLists(u); err != nil {
+		return nil, aclError(err)
 	}
+	if l.store, l.release, err = s.stores.store(p); err != nil {
+		return nil, toBackend(err)
+	}
+	return l, nil
+}
+
+// globalLists reads the file of global lists. One that is configured and not there is an error.
+func (s *Storage) globalLists(u *backend.User) (*acl.Global, error) {
 	if s.settings.acl.global == "" {
-		return local, nil, nil
+		return nil, nil
 	}
 	file, err := s.path(s.varsOf(u), s.settings.acl.global)
 	if err != nil {
-		return nil, nil, aclError(err)
+		return nil, err
 	}
 	b, err := vfs.ReadFile(vfs.OS, file, maxGlobalACL)
 	if err != nil {
+		return nil, err
+	}
+	global, err := acl.DecodeGlobal(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return global, nil
+}
+
+// of returns the entries that count for a mailbox: its own, and the global ones.
+func (l *lists) of(name string) (local, global []acl.Entry, err error) {
+	if local, err = l.store.ACL(name, l.ns.Public); err != nil {
 		return nil, nil, aclError(err)
 	}
-	lists, err := acl.DecodeGlobal(b)
+	return local, l.global.Of(l.ns.quotaName(name)), nil
+}
+
+// rights returns what the user may do with a mailbox, which need not exist.
+func (l *lists) rights(name string) (acl.Rights, error) {
+	local, global, err := l.of(name)
 	if err != nil {
-		return nil, nil, aclError(fmt.Errorf("%s: %w", file, err))
+		return 0, err
 	}
-	return local, lists.Of(ns.quotaName(name)), nil
+	return acl.Of(l.who, local, global), nil
 }
 
 // maxGlobalACL bounds the file of global lists, in bytes.
@@ -88,29 +125,23 @@ func aclError(err error) *backend.Error {
 	return &backend.Error{Kind: backend.KindInternal, Message: "Access control list can not be read", Detail: err.Error(), Cause: err}
 }
 
-// rights returns what a user may do with a mailbox, which need not exist.
+// rights returns what a user may do with one mailbox.
 func (s *Storage) rights(u *backend.User, namespace, name string) (acl.Rights, error) {
 	if s.settings.acl == nil {
 		return acl.All, nil
 	}
-	ns, p, err := s.locate(u, namespace)
+	l, err := s.lists(u, namespace)
 	if err != nil {
 		return 0, err
 	}
-	local, global, err := s.aclOf(ns, p, u, name)
-	if err != nil {
-		return 0, err
-	}
-	return acl.Of(ns.who(u), local, global), nil
+	defer l.release()
+	return l.rights(name)
 }
 
 // allow refuses who has none of the rights. Who may not know of a mailbox is told that there is none.
 func (s *Storage) allow(ref backend.MailboxRef, rights acl.Rights) error {
 	if s.settings.acl == nil {
 		return nil
-	}
-	if ref.User == nil {
-		return backend.Errorf(backend.KindNotFound, "no such namespace")
 	}
 	has, err := s.rights(ref.User, ref.Namespace, ref.Name)
 	if err != nil {

@@ -29,25 +29,30 @@ func (s *Storage) MyRights(ctx context.Context, u *backend.User, namespace strin
 	if err := s.hasACL(ctx); err != nil {
 		return nil, err
 	}
+	l, err := s.lists(u, namespace)
+	if err != nil {
+		return nil, err
+	}
+	defer l.release()
 	out := make([]backend.MailboxRights, len(names))
 	for i, name := range names {
 		if err := ctx.Err(); err != nil {
 			return nil, toBackend(err)
 		}
-		has, err := s.rights(u, namespace, name)
+		has, err := l.rights(name)
 		out[i] = backend.MailboxRights{Err: toBackend(err), Rights: backend.Rights(has)}
 	}
 	return out, nil
 }
 
 // administer returns who asks, if he may change the list of a mailbox.
-func (s *Storage) administer(ctx context.Context, m backend.MailboxRef) (*namespace, place, error) {
+func (s *Storage) administer(ctx context.Context, m backend.MailboxRef) (*namespace, error) {
 	if err := s.hasACL(ctx); err != nil {
-		return nil, place{}, err
+		return nil, err
 	}
 	ns, p, err := s.locate(m.User, m.Namespace)
 	if err != nil {
-		return nil, p, err
+		return nil, err
 	}
 	err = s.allow(m, acl.Admin)
 	var denied *backend.Error
@@ -58,22 +63,26 @@ func (s *Storage) administer(ctx context.Context, m backend.MailboxRef) (*namesp
 		_, err = s.status(p, m.Name, 0)
 	}
 	if err != nil {
-		return nil, p, toBackend(err)
+		return nil, toBackend(err)
 	}
-	return ns, p, nil
+	return ns, nil
 }
 
 // GetACL implements backend.ACL. Entries of the global lists have "#" before their identifier, as with Dovecot.
 func (s *Storage) GetACL(ctx context.Context, m backend.MailboxRef) ([]backend.ACLEntry, error) {
-	ns, p, err := s.administer(ctx, m)
+	if _, err := s.administer(ctx, m); err != nil {
+		return nil, err
+	}
+	from, err := s.lists(m.User, m.Namespace)
 	if err != nil {
 		return nil, err
 	}
-	local, global, err := s.aclOf(ns, p, m.User, m.Name)
+	defer from.release()
+	local, global, err := from.of(m.Name)
 	if err != nil {
 		return nil, err
 	}
-	l := aclText{who: ns.who(m.User)}
+	l := aclText{who: from.who}
 	l.named = l.isOwner(local)+l.isOwner(global) < 2
 	l.add(local, "")
 	l.add(global, "#")
@@ -239,7 +248,7 @@ func (s *Storage) changeACL(ctx context.Context, m backend.MailboxRef, id string
 	if err := s.writable(ctx); err != nil {
 		return err
 	}
-	ns, _, err := s.administer(ctx, m)
+	ns, err := s.administer(ctx, m)
 	if err != nil {
 		return err
 	}

@@ -15,11 +15,16 @@ func (s *Storage) ListMailboxes(ctx context.Context, u *backend.User, namespace 
 	if err != nil || s.settings.acl == nil {
 		return all, err
 	}
+	l, err := s.lists(u, namespace)
+	if err != nil {
+		return nil, err
+	}
+	defer l.release()
 	return slices.DeleteFunc(all, func(m backend.MailboxInfo) bool {
 		if m.NonExistent {
 			return false
 		}
-		has, err := s.rights(u, namespace, m.Name)
+		has, err := l.rights(m.Name)
 		if err != nil {
 			s.log.Warn("left out of the list of mailboxes", "user", u.Name, "namespace", namespace, "mailbox", m.Name, "err", err)
 		}
