@@ -8,6 +8,7 @@ var enables = map[string]uint8{
 	"QRESYNC":   enabledQresync | enabledCondstore, // RFC 7162 §3.2.3
 
 	"UTF8=ACCEPT": enabledUTF8, // RFC 6855 §3
+	"IMAP4REV2":   enabledRev2, // RFC 9051 Appendix A
 }
 
 // ENABLE (RFC 5161 §3.1): "ENABLE" 1*(SP capability). What is not known is
@@ -52,6 +53,14 @@ func (srv *Server) canEnable(bits uint8) bool {
 	return bits&enabledCondstore == 0 || srv.modseqs != nil
 }
 
+// spelled returns a capability, which is in upper case, as it is announced.
+func spelled(name string) string {
+	if name == "IMAP4REV2" {
+		return "IMAP4rev2"
+	}
+	return name
+}
+
 func (r *request) enable(names []string, bits uint8) {
 	if bits&enabledCondstore != 0 {
 		r.enableCondstore()
@@ -60,7 +69,7 @@ func (r *request) enable(names []string, bits uint8) {
 	b := r.s.Buffer()
 	*b = append(*b, "* ENABLED"...)
 	for _, name := range names {
-		*b = append(append(*b, ' '), name...)
+		*b = append(append(*b, ' '), spelled(name)...)
 	}
 	*b = append(*b, '\r', '\n')
 	r.s.Commit()

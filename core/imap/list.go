@@ -46,6 +46,7 @@ func runLsub(r *request) error {
 type listOptions struct {
 	command   string
 	utf8      bool // UTF8=ACCEPT is enabled
+	rev2      bool // IMAP4rev2 is enabled
 	extended  bool // the syntax of RFC 5258 was used
 	reference []byte
 	patterns  [][]byte
@@ -145,7 +146,7 @@ func (o *listOptions) selects(m *listed) bool {
 
 // list answers LIST and LSUB.
 func (r *request) list(o *listOptions) error {
-	o.utf8 = r.enabled(enabledUTF8)
+	o.utf8, o.rev2 = r.utf8(), r.enabled(enabledRev2)
 	if err := r.srv.offers.refuseStatus(o.status); err != nil {
 		return err
 	}
@@ -277,8 +278,8 @@ func (o *listOptions) appendAttributes(b []byte, m *listed) []byte {
 		}
 	}
 	put(o.subscribed && m.info.Subscribed, `\Subscribed`)
-	put(m.info.NonExistent && o.extended, `\NonExistent`)
-	put(m.info.NoSelect || m.info.NonExistent && !o.extended, `\Noselect`)
+	put(m.info.NonExistent && (o.extended || o.rev2), `\NonExistent`) // RFC 9051 §7.3.1
+	put(m.info.NoSelect || m.info.NonExistent && !o.extended && !o.rev2, `\Noselect`)
 	put(m.info.NoInferiors, `\NoInferiors`)
 	put(o.children && m.children, `\HasChildren`)
 	put(o.children && !m.children && !m.info.NoInferiors && m.name != "", `\HasNoChildren`)

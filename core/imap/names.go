@@ -173,7 +173,7 @@ func (ns *namespace) client(name string) (s string, ok bool) {
 
 // ref resolves a name to a storage reference for the session's user.
 func (r *request) ref(raw []byte) (backend.MailboxRef, error) {
-	ns, name, err := r.srv.names.resolve(raw, r.enabled(enabledUTF8))
+	ns, name, err := r.srv.names.resolve(raw, r.utf8())
 	if err != nil {
 		return backend.MailboxRef{}, err
 	}
@@ -189,7 +189,7 @@ func (r *request) onlyMailbox() ([]byte, error) {
 
 // newRef is ref for a name that is to be made, as in resolveNew.
 func (r *request) newRef(raw []byte, declared bool) (backend.MailboxRef, error) {
-	ns, name, err := r.srv.names.resolveNew(raw, r.enabled(enabledUTF8), declared)
+	ns, name, err := r.srv.names.resolveNew(raw, r.utf8(), declared)
 	if err != nil {
 		return backend.MailboxRef{}, err
 	}

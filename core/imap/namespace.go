@@ -31,7 +31,7 @@ func (r *request) appendNamespaces(b []byte, public bool) []byte {
 		}
 		b = append(b, '(')
 		prefix := []byte(ns.Prefix)
-		if !r.enabled(enabledUTF8) {
+		if !r.utf8() {
 			prefix = imapwire.AppendUTF7(nil, ns.Prefix)
 		}
 		b = imapwire.AppendQuoted(b, prefix)

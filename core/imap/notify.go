@@ -166,7 +166,7 @@ func (r *request) statusText(x *hubBox, want notifyEvents, modseq bool) []byte {
 		items |= backend.StatusHighestModSeq
 		kind |= 2
 	}
-	utf8 := r.enabled(enabledUTF8)
+	utf8 := r.utf8()
 	if utf8 {
 		kind |= 4
 	}
@@ -229,7 +229,7 @@ func (r *request) news(b *hub) (text []byte, overflow string) {
 	}
 	for _, e := range b.events {
 		if e.version > known && e.by != r.s.Handle() && e.concerns(set) {
-			text = append(text, e.text(r.enabled(enabledUTF8))...)
+			text = append(text, e.text(r.utf8())...)
 		}
 	}
 	condstore := r.enabled(enabledCondstore)

@@ -100,7 +100,7 @@ func (r *request) notifyName(raw []byte) (name string, ok bool) {
 	if !r.d.OK() {
 		return "", false
 	}
-	ns, stored, err := r.srv.names.resolve(raw, r.enabled(enabledUTF8))
+	ns, stored, err := r.srv.names.resolve(raw, r.utf8())
 	if err != nil {
 		return "", false
 	}

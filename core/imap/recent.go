@@ -11,8 +11,11 @@ import (
 func owner(s *session.Session) uint64 { return uint64(s.Handle()) }
 
 // recent returns what is \Recent for the session (RFC 3501 §2.3.2), of a view of its mailbox: what it has claimed, or, if
-// it may not change the mailbox, what nobody has claimed.
+// it may not change the mailbox, what nobody has claimed. IMAP4rev2 has no \Recent (RFC 9051 Appendix E).
 func (r *request) recent(v *mailbox.View) mailbox.Recent {
+	if r.enabled(enabledRev2) {
+		return mailbox.Recent{}
+	}
 	if !r.mayWrite() {
 		return v.Unclaimed()
 	}

@@ -41,7 +41,7 @@ type request struct {
 func (srv *Server) request(s *session.Session, cmd []byte) *request {
 	r := srv.pool.Get().(*request)
 	*r = request{srv: srv, s: s, st: s.State(), d: imapwire.NewDecoder(cmd, srv.cfg.Limits)}
-	if r.enabled(enabledUTF8) {
+	if r.utf8() {
 		r.d.RequireUTF8()
 	}
 	return r

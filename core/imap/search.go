@@ -27,6 +27,9 @@ import (
 // each, and each only for messages that are not decided by then.
 func runSearch(r *request) error {
 	options := parseSearchReturn(&r.d)
+	if r.enabled(enabledRev2) && !options.extended { // RFC 9051 §6.4.4: as if RETURN (ALL) were there
+		options.extended, options.all = true, true
+	}
 	err := r.search(options)
 	if err != nil && options.save && !isBad(err) { // RFC 5182 §2.1
 		r.srv.setResult(r.s, nil)

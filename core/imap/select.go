@@ -83,11 +83,17 @@ func runSelect(r *request) error {
 		rights = 0
 	}
 	b := r.s.Buffer()
-	*b = appendSelected(*b, v, r.recent(v), rights, r.srv.modseqs != nil)
+	*b = r.appendSelected(*b, v, rights)
 	if r.srv.offers.objectID { // RFC 8474 §4.2
 		*b = append(appendMailboxID(append(*b, "* OK ["...), v.MailboxID), "] Mailbox ID\r\n"...)
 	}
 	r.s.Commit()
+	if r.enabled(enabledRev2) {
+		if err := r.listSelected(raw); err != nil {
+			r.srv.closeMailbox(r.s)
+			return err
+		}
+	}
 	if resync != nil && r.srv.modseqs != nil && resync.uidValidity == v.UIDValidity {
 		if err := r.resync(v, resync); err != nil { // a client that went on would believe itself in step
 			r.srv.closeMailbox(r.s)
@@ -110,16 +116,18 @@ func (r *request) openToWrite(m *mailbox.Mailbox, v *mailbox.View) bool {
 }
 
 // appendSelected appends the untagged data of SELECT in Dovecot's order.
-func appendSelected(b []byte, v *mailbox.View, recent mailbox.Recent, rights backend.Rights, modseqs bool) []byte {
+func (r *request) appendSelected(b []byte, v *mailbox.View, rights backend.Rights) []byte {
 	b = appendFlagsLines(b, v, rights)
 	b = appendCount(b, v.Len(), " EXISTS\r\n")
-	b = appendCount(b, recent.Count(v), " RECENT\r\n")
-	if seq := v.FirstUnseen(); seq != 0 {
-		b = appendCode(b, "UNSEEN", uint64(seq), "First unseen.")
+	if !r.enabled(enabledRev2) { // RFC 9051 Appendix E
+		b = appendCount(b, r.recent(v).Count(v), " RECENT\r\n")
+		if seq := v.FirstUnseen(); seq != 0 {
+			b = appendCode(b, "UNSEEN", uint64(seq), "First unseen.")
+		}
 	}
 	b = appendCode(b, "UIDVALIDITY", uint64(v.UIDValidity), "UIDs valid")
 	b = appendCode(b, "UIDNEXT", uint64(v.UIDNext), "Predicted next UID")
-	if !modseqs { // RFC 7162 §3.1.2.2
+	if r.srv.modseqs == nil { // RFC 7162 §3.1.2.2
 		return append(b, "* OK [NOMODSEQ] No permanent mod-sequences\r\n"...)
 	}
 	return appendCode(b, "HIGHESTMODSEQ", v.HighestModSeq, "Highest") // RFC 7162 §3.1.2.1

@@ -28,6 +28,7 @@ const (
 	enabledCondstore uint8 = 1 << iota // RFC 7162 §3.1
 	enabledQresync                     // RFC 7162 §3.2.3; never without enabledCondstore
 	enabledUTF8                        // RFC 6855 §3
+	enabledRev2                        // RFC 9051 Appendix A
 )
 
 // enabled reports whether the client has turned an extension on.

@@ -71,7 +71,7 @@ func (r *request) sync(noExpunge bool) error {
 	}
 	recent := r.recent(u.To)
 	t := updateText{u: u, condstore: r.enabled(enabledCondstore), qresync: r.enabled(enabledQresync), mayWrite: r.mayWrite(), recent: recent}
-	t.uid = t.condstore || r.st.Aux&notifyOn != 0 // RFC 7162 §3.2.4, RFC 5465 §5.1
+	t.uid = t.condstore || r.st.Aux&notifyOn != 0 || r.enabled(enabledRev2) // RFC 7162 §3.2.4, RFC 5465 §5.1, RFC 9051 §7.5.2
 	t.frozen, t.ownFlags = frozen, r.st.Aux&(notifyOn|notifyFlags) == notifyOn
 	t.uid = t.uid || r.cmd != nil && r.cmd.name == "UID STORE" // RFC 3501 §6.4.8; also if storage has failed in the midst of it
 	if r.own != nil {
@@ -101,7 +101,7 @@ func (r *request) sync(noExpunge bool) error {
 	if !r.mayWrite() {
 		had = u.From.Unclaimed()
 	}
-	if n := recent.Count(u.To); n != had.Count(u.From) {
+	if n := recent.Count(u.To); n != had.Count(u.From) && !r.enabled(enabledRev2) { // RFC 9051 Appendix E
 		b := r.s.Buffer()
 		*b = appendCount(*b, n, " RECENT\r\n")
 		r.s.Commit()

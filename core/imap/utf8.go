@@ -12,6 +12,9 @@ import (
 // Messages are sent as they are to everybody, and their 8-bit header fields are accepted from everybody in APPEND, as Dovecot does:
 // RFC 6855 §7 leaves the first to the server; §4 wants the second refused, which clients that copy old mail would not survive.
 
+// utf8 reports whether the client sends and gets mailbox names, and quoted strings, in UTF-8 (RFC 6855 §3, RFC 9051 §5.1).
+func (r *request) utf8() bool { return r.enabled(enabledUTF8 | enabledRev2) }
+
 // decodeName returns a mailbox name, as sent by a client, in UTF-8. Who has enabled UTF8=ACCEPT sends UTF-8, in which "&" is a
 // character like others; else it is modified UTF-7, or UTF-8 if there is an 8-bit character (RFC 6855 §3). The error is a *response.
 func decodeName(raw []byte, enabled bool) (string, error) {
@@ -51,7 +54,7 @@ func appendName(b []byte, name string, enabled bool) []byte {
 // appendSent appends a mailbox name as the client has sent it, in a form that it understands.
 func (r *request) appendSent(b, raw []byte) []byte {
 	switch {
-	case r.enabled(enabledUTF8):
+	case r.utf8():
 		return imapwire.AppendUTF8Mailbox(b, string(raw))
 	case eightBit(raw):
 		return imapwire.AppendMailbox(b, string(raw))

@@ -94,12 +94,13 @@ func (c *client) enable() error {
 		{"IMAP4rev2", 4, func() { c.m.rev2 = true }},
 		{"UIDONLY", 6, func() { c.m.uidOnly = true }},
 	} {
-		if c.rng.IntN(e.one) > 0 || !slices.Contains(c.server.capabilities, strings.ToUpper(e.name)) {
+		if c.rng.IntN(e.one) > 0 {
 			continue
 		}
-		if answer, err := c.run(&command{name: "ENABLE", text: "ENABLE " + e.name}); err != nil {
+		if _, err := c.run(&command{name: "ENABLE", text: "ENABLE " + e.name}); err != nil {
 			return err
-		} else if strings.HasPrefix(answer, "OK") {
+		}
+		if slices.Contains(c.m.enabled, strings.ToUpper(e.name)) {
 			e.on()
 		}
 	}

@@ -14,7 +14,8 @@ type model struct {
 	condstore, qresync, rev2, uidOnly bool // enabled
 	notify                            bool // the mailbox is told of at any time (RFC 5465 §5.1)
 
-	mailbox            string // "" = none is selected
+	enabled            []string // as the last ENABLED response tells
+	mailbox            string   // "" = none is selected
 	readOnly           bool
 	msgs               []*message // by sequence number - 1
 	first              int        // how many of them SELECT has told of
@@ -154,7 +155,10 @@ func (m *model) take(line []byte) error {
 		return m.vanished(rest)
 	case "SEARCH", "ESEARCH":
 		return m.found(word, rest)
-	case "FLAGS", "LIST", "LSUB", "STATUS", "ENABLED", "CAPABILITY", "NAMESPACE", "ID", "METADATA", "QUOTA", "QUOTAROOT", "LANGUAGE":
+	case "ENABLED":
+		m.enabled = strings.Fields(strings.ToUpper(rest))
+		return nil
+	case "FLAGS", "LIST", "LSUB", "STATUS", "CAPABILITY", "NAMESPACE", "ID", "METADATA", "QUOTA", "QUOTAROOT", "LANGUAGE":
 		return nil
 	}
 	return fmt.Errorf("what is %s?", word)
