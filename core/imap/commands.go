@@ -52,6 +52,7 @@ func init() {
 		{name: "AUTHENTICATE", states: inNotAuthenticated, quick: quickAuthenticate, run: runAuthenticate},
 		{name: "LOGIN", states: inNotAuthenticated, quick: quickLogin, run: runLogin},
 
+		{name: "UNAUTHENTICATE", states: inAuthenticated, quick: quickUnauthenticate},
 		{name: "COMPRESS", states: inAuthenticated, quick: quickCompress},
 		{name: "ENABLE", states: inAuthenticated, quick: quickEnable, run: runEnable},
 		{name: "NAMESPACE", states: inAuthenticated, quick: quickNamespace},

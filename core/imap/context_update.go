@@ -167,7 +167,7 @@ func (st *contextStep) fetch(c *searchContext, added []uint32) {
 		return
 	}
 	d := imapwire.NewDecoder([]byte(" "+c.fetch+"\r\n"), imapwire.DefaultLimits)
-	args, err := parseFetch(&d, c.uid)
+	args, err := parseFetch(&d, c.uid, !st.r.enabled(enabledUIDOnly))
 	if err != nil {
 		return
 	}

@@ -9,6 +9,8 @@ var enables = map[string]uint8{
 
 	"UTF8=ACCEPT": enabledUTF8, // RFC 6855 §3
 	"IMAP4REV2":   enabledRev2, // RFC 9051 Appendix A
+
+	"UIDONLY": enabledUIDOnly, // RFC 9586 §3
 }
 
 // ENABLE (RFC 5161 §3.1): "ENABLE" 1*(SP capability). What is not known is

@@ -20,7 +20,7 @@ import (
 func runFetch(r *request) error {
 	r.d.SP()
 	set := r.numSet()
-	args, err := parseFetch(&r.d, r.cmd.uid)
+	args, err := parseFetch(&r.d, r.cmd.uid, !r.enabled(enabledUIDOnly))
 	if err == nil {
 		err = args.check(r)
 	}
@@ -46,7 +46,7 @@ func runFetch(r *request) error {
 		}
 	}
 	f := r.srv.newFetch(r.ctx, r.view, r.mbox.Ref(), r.s)
-	f.recent = r.recent(r.view)
+	f.recent, f.uidOnly = r.recent(r.view), r.enabled(enabledUIDOnly)
 	f.seen.sets = args.seen && r.mayWrite() && r.maySee()
 	err = f.execute(args, ranges)
 	r.storeSeen(f.seen.uids)

@@ -163,7 +163,7 @@ func (ft *fetchTest) run(t testing.TB, uid bool, cmd string) (string, *fetch, er
 	t.Helper()
 	d := imapwire.NewDecoder([]byte(cmd+"\r\n"), imapwire.DefaultLimits)
 	set := d.NumSet()
-	args, err := parseFetch(&d, uid)
+	args, err := parseFetch(&d, uid, true)
 	if err != nil {
 		t.Fatalf("%s: %v", cmd, err)
 	}
@@ -183,7 +183,7 @@ func (ft *fetchTest) want(t testing.TB, uid bool, cmd string) string {
 	t.Helper()
 	d := imapwire.NewDecoder([]byte(cmd+"\r\n"), imapwire.DefaultLimits)
 	set := d.NumSet()
-	args, err := parseFetch(&d, uid)
+	args, err := parseFetch(&d, uid, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -399,7 +399,7 @@ func TestFetchSyntax(t *testing.T) {
 	} {
 		d := imapwire.NewDecoder([]byte(cmd+"\r\n"), imapwire.DefaultLimits)
 		d.NumSet()
-		if a, err := parseFetch(&d, false); err == nil {
+		if a, err := parseFetch(&d, false, true); err == nil {
 			t.Errorf("%s: %+v", cmd, a)
 		}
 	}
@@ -409,7 +409,7 @@ func BenchmarkFetchFlags(b *testing.B) {
 	const n = 100000
 	ft := newFetchTest(b, make([]string, n))
 	d := imapwire.NewDecoder([]byte(" (UID FLAGS)\r\n"), imapwire.DefaultLimits)
-	args, err := parseFetch(&d, false)
+	args, err := parseFetch(&d, false, true)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -455,7 +455,7 @@ func BenchmarkFetchEnvelope(b *testing.B) {
 	ft.srv.storage = &columnStore{m: backend.FetchedMessage{HeaderFields: []byte("Date: Thu, 15 Feb 2024 09:12:33 +0100\r\nFrom: J M <j.m@mail.example.org>\r\n" +
 		"To: \"Rcpt, One\" <one@example.org>, two@example.org\r\nSubject: the quarterly report\r\nMessage-ID: <20240215081233.12345@mail.example.org>\r\n")}}
 	d := imapwire.NewDecoder([]byte(" (UID ENVELOPE)\r\n"), imapwire.DefaultLimits)
-	args, err := parseFetch(&d, false)
+	args, err := parseFetch(&d, false, true)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -123,9 +123,10 @@ func (a *fetchArgs) has(kind fetchKind) bool {
 }
 
 // parseFetch reads SP items [SP modifiers] (RFC 3501 §9: fetch; RFC 4466 §2.4: fetch-modifiers).
-func parseFetch(d *imapwire.Decoder, uid bool) (*fetchArgs, error) {
+// uid: the command is UID FETCH. tellUID: its answers then have the UID, asked for or not.
+func parseFetch(d *imapwire.Decoder, uid, tellUID bool) (*fetchArgs, error) {
 	a := &fetchArgs{}
-	if uid {
+	if uid && tellUID {
 		a.addWord("UID") // RFC 3501 §6.4.8: implied
 	}
 	d.SP()

@@ -32,8 +32,9 @@ type fetch struct {
 	items []fetchItem
 	plan  fetchPlan
 
-	recent mailbox.Recent
-	seen   seen
+	recent  mailbox.Recent
+	uidOnly bool // the client has UIDONLY
+	seen    seen
 
 	uids   []uint32 // wanted, ascending
 	next   int      // uids before this index are done with
@@ -219,9 +220,7 @@ func (f *fetch) begin() *[]byte {
 
 // appendFirst appends "* n FETCH (" and the items that come first. meta may be nil if no item needs it.
 func (f *fetch) appendFirst(b []byte, m mailbox.Message, meta *fetchMeta) []byte {
-	b = append(b, "* "...)
-	b = imapwire.AppendNumber(b, uint64(m.Seq))
-	b = append(b, " FETCH ("...)
+	b = appendFetchStart(b, uint32(m.Seq), uint32(m.UID), f.uidOnly)
 	for i := range f.items {
 		it := &f.items[i]
 		if !it.first() {

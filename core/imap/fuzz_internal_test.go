@@ -15,7 +15,7 @@ func FuzzFetch(f *testing.F) {
 	ft := newFetchTest(f, testMails[:3])
 	f.Fuzz(func(t *testing.T, cmd string) {
 		d := imapwire.NewDecoder([]byte(cmd+"\r\n"), imapwire.DefaultLimits)
-		args, err := parseFetch(&d, false)
+		args, err := parseFetch(&d, false, true)
 		if err != nil {
 			if responseOf(err).status != "BAD" {
 				t.Fatalf("%q: %v", cmd, err)

@@ -81,7 +81,7 @@ func (r *request) fetchNew(u *mailbox.Update) {
 // fetchUnasked sends FETCH responses to a client that has sent no FETCH. \Seen is not set.
 func (r *request) fetchUnasked(v *mailbox.View, args *fetchArgs, ranges []mailbox.SeqRange) {
 	f := r.srv.newFetch(r.ctx, v, r.mbox.Ref(), r.s)
-	f.recent = r.recent(v)
+	f.recent, f.uidOnly = r.recent(v), r.enabled(enabledUIDOnly)
 	if err := f.execute(args, ranges); err != nil {
 		r.logError(err)
 	}

@@ -115,7 +115,7 @@ func (g *notifyGroup) items() (*fetchArgs, error) {
 		return nil, nil
 	}
 	d := imapwire.NewDecoder([]byte(" "+g.fetch), imapwire.DefaultLimits)
-	return parseFetch(&d, false)
+	return parseFetch(&d, false, false)
 }
 
 // forSelected returns the group about the selected mailbox, nil for none.

@@ -74,11 +74,15 @@ func (r *request) resync(v *mailbox.View, s *resync) error {
 		return err
 	}
 	args := &fetchArgs{changedSince: s.modseq, conditional: true}
-	for _, item := range []string{"UID", "FLAGS", "MODSEQ"} {
+	items := []string{"UID", "FLAGS", "MODSEQ"}
+	if r.enabled(enabledUIDOnly) {
+		items = items[1:]
+	}
+	for _, item := range items {
 		args.addWord(item)
 	}
 	f := r.srv.newFetch(r.ctx, v, r.mbox.Ref(), r.s)
-	f.recent = r.recent(v)
+	f.recent, f.uidOnly = r.recent(v), r.enabled(enabledUIDOnly)
 	return f.execute(args, ranges)
 }
 

@@ -124,6 +124,9 @@ func (r *request) head() error {
 	}
 	r.cmd = cmd
 	if cmd.states&(1<<r.st.Proto) != 0 {
+		if r.enabled(enabledUIDOnly) && cmd.wantsNumbers() {
+			return errUIDRequired
+		}
 		return r.permit()
 	}
 	switch {

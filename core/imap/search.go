@@ -59,6 +59,9 @@ func (r *request) search(options searchReturn) error {
 
 // find does the search of SEARCH, SORT and THREAD. An error is one without result; what could not be read is in failures.
 func (r *request) find(key *searchKey) (*search, error) {
+	if r.enabled(enabledUIDOnly) && key.hasNumbers() {
+		return nil, errUIDRequired
+	}
 	if key.hasModSeq() {
 		if err := r.needModSeqs(); err != nil {
 			return nil, err

@@ -13,6 +13,7 @@ type searchKey struct {
 	keys []searchKey // of searchAnd, searchOr, searchNot
 
 	ranges  []mailbox.SeqRange // searchSet
+	numbers bool               // searchSet: ranges were sequence numbers
 	flag    uint8              // searchFlag
 	keyword int                // searchKeyword: number, -1 = nobody has it
 	number  uint64             // searchLarger, searchSmaller, searchModSeq

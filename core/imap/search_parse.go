@@ -143,7 +143,7 @@ func (p *searchParser) key() searchKey {
 	case c == '*' || '0' <= c && c <= '9':
 		ranges, _ := p.view.Seqs(d.NumSet())
 		p.freeze(ranges)
-		return searchKey{op: searchSet, ranges: ranges}
+		return searchKey{op: searchSet, ranges: ranges, numbers: true}
 	}
 	word := d.Word()
 	if flag, ok := searchFlags[word]; ok {

@@ -34,6 +34,9 @@ func runSelect(r *request) error {
 	if resync != nil && !r.enabled(enabledQresync) { // RFC 7162 §3.2.5
 		return bad("QRESYNC is not enabled.")
 	}
+	if resync != nil && resync.seqs != nil && r.enabled(enabledUIDOnly) { // RFC 9586 §3.2
+		return errUIDRequired
+	}
 	// Whatever comes of this, no mailbox is selected before (RFC 3501 §6.3.1).
 	if r.st.Proto == stateSelected {
 		r.srv.closeMailbox(r.s)
@@ -121,7 +124,7 @@ func (r *request) appendSelected(b []byte, v *mailbox.View, rights backend.Right
 	b = appendCount(b, v.Len(), " EXISTS\r\n")
 	if !r.enabled(enabledRev2) { // RFC 9051 Appendix E
 		b = appendCount(b, r.recent(v).Count(v), " RECENT\r\n")
-		if seq := v.FirstUnseen(); seq != 0 {
+		if seq := v.FirstUnseen(); seq != 0 && !r.enabled(enabledUIDOnly) { // RFC 9586 §3.6
 			b = appendCode(b, "UNSEEN", uint64(seq), "First unseen.")
 		}
 	}

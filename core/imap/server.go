@@ -149,7 +149,10 @@ func (srv *Server) Evict(s *session.Session, limit string) {
 }
 
 // Closed implements session.Protocol.
-func (srv *Server) Closed(s *session.Session) {
+func (srv *Server) Closed(s *session.Session) { srv.leaveAll(s) }
+
+// leaveAll takes the session off its mailbox, its user, and all that is counted for it.
+func (srv *Server) leaveAll(s *session.Session) {
 	srv.closeMailbox(s)
 	srv.dropNotify(s)
 	st := s.State()

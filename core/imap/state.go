@@ -29,6 +29,7 @@ const (
 	enabledQresync                     // RFC 7162 §3.2.3; never without enabledCondstore
 	enabledUTF8                        // RFC 6855 §3
 	enabledRev2                        // RFC 9051 Appendix A
+	enabledUIDOnly                     // RFC 9586 §3
 )
 
 // enabled reports whether the client has turned an extension on.

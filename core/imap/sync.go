@@ -72,6 +72,7 @@ func (r *request) sync(noExpunge bool) error {
 	recent := r.recent(u.To)
 	t := updateText{u: u, condstore: r.enabled(enabledCondstore), qresync: r.enabled(enabledQresync), mayWrite: r.mayWrite(), recent: recent}
 	t.uid = t.condstore || r.st.Aux&notifyOn != 0 || r.enabled(enabledRev2) // RFC 7162 §3.2.4, RFC 5465 §5.1, RFC 9051 §7.5.2
+	t.uidOnly = r.enabled(enabledUIDOnly)
 	t.frozen, t.ownFlags = frozen, r.st.Aux&(notifyOn|notifyFlags) == notifyOn
 	t.uid = t.uid || r.cmd != nil && r.cmd.name == "UID STORE" // RFC 3501 §6.4.8; also if storage has failed in the midst of it
 	if r.own != nil {

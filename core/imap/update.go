@@ -18,6 +18,8 @@ type updateText struct {
 	own *ownStory // nil: the command has changed no flags
 	uid bool      // FETCH responses have the UID (RFC 3501 §6.4.8); of others' changes with condstore or NOTIFY
 
+	uidOnly bool // there are no sequence numbers (uidonly.go)
+
 	frozen   bool // only what the command did is told (notify_selected.go)
 	ownFlags bool // flags that others have changed are not told
 }
@@ -59,6 +61,9 @@ func (t *updateText) key() mailbox.MemoKey {
 	if t.ownFlags {
 		k.Kind |= 16
 	}
+	if t.uidOnly {
+		k.Kind |= 32
+	}
 	return k
 }
 
@@ -74,7 +79,7 @@ func (t *updateText) render() []byte {
 		flags, modseq := t.say(c)
 		b = t.appendFetch(b, c.Message, flags, modseq)
 	}
-	if t.qresync { // RFC 7162 §3.2.10
+	if t.qresync || t.uidOnly { // RFC 7162 §3.2.10, RFC 9586 §3.4
 		b = t.appendVanished(b)
 	} else {
 		b = t.appendExpunged(b)
@@ -144,10 +149,8 @@ func (t *updateText) appendFetch(b []byte, m mailbox.Message, flags, modseq bool
 	if !flags && !modseq {
 		return b
 	}
-	b = append(b, "* "...)
-	b = imapwire.AppendNumber(b, uint64(m.Seq))
-	b = append(b, " FETCH ("...)
-	if t.uid {
+	b = appendFetchStart(b, uint32(m.Seq), uint32(m.UID), t.uidOnly)
+	if t.uid && !t.uidOnly {
 		b = append(b, "UID "...)
 		b = append(imapwire.AppendNumber(b, uint64(m.UID)), ' ')
 	}

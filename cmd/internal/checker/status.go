@@ -150,6 +150,15 @@ func (m *model) resynced(c *command) error {
 		}
 		return fmt.Errorf("after the resynchronisation the client knows of %d messages, EXISTS is %d", len(known), len(m.msgs))
 	}
+	if m.uidOnly { // what was told is not where it belongs yet
+		told := slices.Clone(m.msgs)
+		for i, uid := range slices.Sorted(maps.Keys(known)) {
+			m.msgs[i] = &message{}
+			if at := slices.IndexFunc(told, func(msg *message) bool { return msg.uid == uid }); at >= 0 {
+				m.msgs[i] = told[at]
+			}
+		}
+	}
 	for i, uid := range slices.Sorted(maps.Keys(known)) {
 		if msg := m.msgs[i]; msg.uid != 0 && msg.uid != uid {
 			return fmt.Errorf("after the resynchronisation UID %d is message %d, and was told to be UID %d", uid, i+1, msg.uid)
