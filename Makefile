@@ -10,7 +10,10 @@ IDLE ?= --sessions 3000 --fan-out 3000 --dovecot=300 --rounds 2 --settle 8s --re
 # How long each test of `make soak` works on its store: make soak SOAK=1m
 SOAK ?= 10m
 
-.PHONY: build run test lint bench soak proto vuln clean
+# How long `make fuzz` stays with each of its targets
+FUZZ ?= 30s
+
+.PHONY: build run test lint bench soak fuzz proto vuln clean
 
 build: ## bin/roost, bin/roost-bench
 	$(GO) build -o bin/ ./cmd/...
@@ -30,6 +33,11 @@ test: build
 soak: build
 	contrib/test-deps.sh
 	ROOST_SOAK=$(SOAK) $(GO) test -count=1 -timeout 12h -v -tags soak ./cmd/roost/e2e -run 'SideBySide|Soak|DiskFull'
+
+# Every fuzz target of the repository, one after the other; `make test` runs their seeds.
+fuzz:
+	@set -e; for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+		echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) $$p; done; done
 
 # govulncheck is not part of lint: it needs the vulnerability database from the network,
 # and lint has to give the same answer offline. `make vuln` runs it.

@@ -12,7 +12,23 @@ import (
 	"github.com/roostmail/roost/core/session"
 )
 
-// FuzzConversation sends anything to a server, before and after login: it does
+// fuzzStates lead to the states in which a server reads commands.
+var fuzzStates = []string{
+	"", // not authenticated
+	"a LOGIN demo secret\r\na SELECT INBOX\r\n",
+	"a LOGIN demo secret\r\n",
+	"a LOGIN demo secret\r\na EXAMINE INBOX\r\n",
+	"a LOGIN demo secret\r\na SELECT INBOX\r\na IDLE\r\n",
+	"a AUTHENTICATE PLAIN\r\n",
+	"a AUTHENTICATE LOGIN\r\nZGVtbw==\r\n",
+	"a LOGIN demo secret\r\na ENABLE QRESYNC UTF8=ACCEPT IMAP4rev2\r\na SELECT INBOX\r\n",
+	"a LOGIN demo secret\r\na ENABLE UIDONLY\r\na SELECT INBOX\r\n",
+	"a LOGIN demo secret\r\na NOTIFY SET STATUS (SELECTED (MessageNew (UID) MessageExpunge FlagChange)) (PERSONAL (MessageNew MessageExpunge MailboxName))\r\na SELECT INBOX\r\n",
+	"a LOGIN demo secret\r\na UNAUTHENTICATE\r\n",
+	"a LOGIN demo secret\r\na LOGOUT\r\n",
+}
+
+// FuzzConversation sends anything to a server, in each state of a connection: it does
 // not panic, it does not hang, and what it sends are lines with CRLF.
 func FuzzConversation(f *testing.F) {
 	cfg := testConfig()
@@ -39,19 +55,18 @@ func FuzzConversation(f *testing.F) {
 		"b SETMETADATA \"\" (/private/filters/values/f \"OR FILTER g (SEEN)\" /private/filters/values/g \"FILTER f\")\r\nb SEARCH RETURN (SAVE) FILTER f\r\nb SORT (DATE) UTF-8 NOT FILTER g", "b CREATE s (USE (\\Sent))\r\nb SETMETADATA s (/private/specialuse \"\\Junk x\")\r\nb LIST (SPECIAL-USE) \"\" *",
 		"b GETQUOTAROOT {5+}\r\nINBOX\r\nb GETQUOTA q\r\nb SETQUOTA q (STORAGE 1 MESSAGE 2)", "b SETACL INBOX -x +lrcd\r\nb GETACL INBOX\r\nb DELETEACL INBOX {1+}\r\nx\r\nb LISTRIGHTS INBOX x\r\nb MYRIGHTS INBOX",
 	} {
-		f.Add(true, s)
-		f.Add(false, s)
+		for state := range fuzzStates {
+			f.Add(uint8(state), s)
+		}
 	}
-	f.Fuzz(func(t *testing.T, login bool, s string) {
+	f.Fuzz(func(t *testing.T, state uint8, s string) {
 		c, err := net.Dial("tcp", srv.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
 		c.SetDeadline(time.Now().Add(10 * time.Second))
-		if login {
-			s = "a LOGIN demo secret\r\na SELECT INBOX\r\n" + s
-		}
+		s = fuzzStates[int(state)%len(fuzzStates)] + s
 		if _, err := io.WriteString(c, s+"\r\n"); err != nil {
 			return // refused in the middle
 		}
