@@ -2,8 +2,10 @@ package imap
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/mailbox"
 )
 
 // needModSeqs refuses what is about modseqs if storage keeps none: the mailbox was selected with NOMODSEQ (RFC 7162 §3.1.2.2).
@@ -27,6 +29,7 @@ func (r *request) enableCondstore() {
 		return
 	}
 	r.keepModSeqs()
+	r.passModSeqs()
 	modseq, ok := r.srv.boxes.ModSeqAt(r.s.Mailbox(), r.st.View)
 	if !ok {
 		return // the next command that looks at the mailbox tells
@@ -61,6 +64,24 @@ func (r *request) keepModSeqs() {
 	}
 	if v, err := m.At(r.st.View); err == nil && r.view != nil {
 		r.view = v // with the modseqs
+	}
+}
+
+// passModSeqs moves the session over what is nothing but new modseqs, such as those that all messages got when storage began to keep
+// them: the client did not want to know any until now, and has no old ones to correct.
+func (r *request) passModSeqs() {
+	if r.mbox == nil {
+		return
+	}
+	u, err := r.mbox.Catchup(r.st.View, false)
+	if err != nil || u.From == u.To || len(u.Expunged) > 0 || u.Appended() > 0 || u.NewKeywords() ||
+		slices.ContainsFunc(u.Changed, func(c mailbox.Changed) bool { return !c.FlagsSame }) {
+		return
+	}
+	r.mbox.Advance(u.From.Version, u.To.Version)
+	r.st.View = u.To.Version
+	if r.view != nil {
+		r.view = u.To
 	}
 }
 
