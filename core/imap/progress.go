@@ -7,7 +7,7 @@ import (
 )
 
 // progress tells the client how far a command is that takes long: untagged OK with the response code INPROGRESS, every
-// [imap] progress_interval (RFC 9585 §3). No line is written in the middle of a response: FETCH, whose responses tell enough, has none.
+// [imap] progress_interval (RFC 9585 §4). No line is written in the middle of a response: FETCH, whose responses tell enough, has none.
 type progress struct {
 	r     *request
 	next  time.Time // of the next line

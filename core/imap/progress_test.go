@@ -15,7 +15,7 @@ import (
 	"github.com/roostmail/roost/core/session"
 )
 
-// TestProgressOfASearch: a client that waits is told every ten seconds how far the command is (RFC 9585 §3).
+// TestProgressOfASearch: a client that waits is told every ten seconds how far the command is (RFC 9585 §4).
 func TestProgressOfASearch(t *testing.T) {
 	for _, tc := range []struct {
 		command  string

@@ -8,7 +8,7 @@ import (
 	"github.com/roostmail/roost/core/mailbox"
 )
 
-// minBatch is the smallest batch that a client may ask for; RFC 10022 §3.1 wants 500 and more to be allowed.
+// minBatch is the smallest batch that a client may ask for; RFC 10022 wants 500 and more to be allowed.
 const minBatch = 500
 
 // UIDBATCHES (RFC 10022 §3): SP messages [SP first ":" last]. The answer are ranges of UIDs that cover the mailbox, the newest messages first,
@@ -28,7 +28,7 @@ func runUIDBatches(r *request) error {
 	if last < first {
 		return &response{"BAD", "CLIENTBUG", "Batches are counted from the newest one."}
 	}
-	if size < minBatch { // RFC 10022 §3.1.3
+	if size < minBatch {
 		return no("TOOFEW", "Batches have "+strconv.Itoa(minBatch)+" messages at least.")
 	}
 	b := r.s.Buffer()
