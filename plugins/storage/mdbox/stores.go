@@ -25,6 +25,7 @@ type stores struct {
 	groups     groupCache
 	namespaces map[string]*namespace
 	log        *slog.Logger
+	recovered  recovered
 	diskFull   atomic.Int64   // Unix time in seconds of the last report that a disk is full
 	write      *mdbox.Writing // nil: nothing is written
 	cache      *cache.Files   // dovecot.index.cache of all users
@@ -100,9 +101,11 @@ func (c *stores) store(p place) (s *mdbox.Store, release func(), err error) {
 			MaxMailboxes:   c.settings.maxTree,
 			Report:         c.report,
 		})
-		ctx, cancel := context.WithTimeout(context.Background(), recoverTimeout)
-		defer cancel()
-		s.Recover(ctx)
+		if c.recovered.due(p) {
+			ctx, cancel := context.WithTimeout(context.Background(), recoverTimeout)
+			defer cancel()
+			s.Recover(ctx)
+		}
 		return s, nil
 	})
 }
