@@ -29,7 +29,7 @@ func (s *Storage) Append(ctx context.Context, r *backend.AppendRequest) (*backen
 	sendErr := sendAppend(stream, reqs, r.Messages)
 	var body bodyError
 	if sendErr != nil && sendErr != io.EOF && !errors.As(sendErr, &body) {
-		return nil, s.err(ctx, sendErr)
+		return nil, once(s.err(ctx, sendErr))
 	}
 	resp, err := stream.CloseAndRecv()
 	switch {
@@ -38,13 +38,23 @@ func (s *Storage) Append(ctx context.Context, r *backend.AppendRequest) (*backen
 	case body.error != nil:
 		return nil, body.error
 	case err != nil:
-		return nil, s.err(ctx, err)
+		return nil, once(s.err(ctx, err))
 	}
 	res, err := appendResult(resp, len(r.Messages))
 	if err != nil {
 		return nil, s.lie("Append", err)
 	}
 	return res, nil
+}
+
+// once makes an error of a call whose bodies were read say no more that it can be made again: a lane sends a request when it is complete,
+// and may find only then that the plugin is gone.
+func once(err error) error {
+	var e *backend.Error
+	if errors.As(err, &e) && e.Cause == ErrUnsent {
+		return &backend.Error{Kind: e.Kind, Message: e.Message, Detail: e.Detail, Cause: ErrGone}
+	}
+	return err
 }
 
 // appendToProto returns the requests that come before the bodies.

@@ -11,9 +11,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/status"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/pluginrpc/lane"
+	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
 )
 
 // fakeWriter answers writes with what its fields say, and keeps the last request.
@@ -386,4 +391,57 @@ func randomBody(n int) []byte {
 	r := rand.NewChaCha8([32]byte{byte(n)})
 	_, _ = r.Read(b)
 	return b
+}
+
+// TestUnsentOverLanes: a write to a plugin that has died is known not to have been sent. But APPEND can not be made again: its body was read.
+func TestUnsentOverLanes(t *testing.T) {
+	lanes, child, err := lane.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lanes.Close()
+	srv, err := NewServer(newFakeWriter(), ServerOptions{Lanes: child})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { // ends with child
+		defer close(ended)
+		_ = srv.ServeLanes()
+	}()
+	s, err := NewStorage(t.Context(), serve(t, srv.GRPCOptions(), srv.Register), ClientOptions{Lanes: lanes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Configure(t.Context(), backend.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	calls := writes(t, s)
+	// As many lanes as calls, all of which are dead then.
+	ctx, cancel := context.WithCancel(t.Context())
+	var streams []grpc.ClientStream
+	for range calls {
+		stream, err := s.conn.NewStream(ctx, &grpc.StreamDesc{}, "/roost.storage.v1.Storage/WatchFile")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.SendMsg(&storagev1.WatchFileRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		streams = append(streams, stream)
+	}
+	for _, stream := range streams {
+		if err := stream.RecvMsg(new(storagev1.WatchFileResponse)); status.Code(err) != codes.Unimplemented {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	child.Close()
+	<-ended
+	for name, call := range calls {
+		err := call()
+		if !errors.Is(err, ErrGone) || errors.Is(err, ErrUnsent) != (name != "Append") {
+			t.Errorf("%s: %v, unsent %v", name, err, errors.Is(err, ErrUnsent))
+		}
+	}
 }
