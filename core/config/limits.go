@@ -34,6 +34,8 @@ type Limits struct {
 	Nesting                int    // parentheses within parentheses
 	ListItems              int    // elements of a list, ranges of a sequence set
 	BadCommands            int    // malformed commands in a row before BYE
+	CommandMessages        int    // messages that a command processes; 0 = any number
+	SaveMessages           int    // messages that a command saves; 0 = any number
 	SavedResult            int    // bytes of what SEARCH RETURN (SAVE) keeps for a session
 	Contexts               int    // searches with UPDATE of one session
 	ContextBytes           int    // bytes of these with their results
@@ -102,6 +104,8 @@ func (l *Limits) list() []limit {
 		{key: "output", number: &l.Output, bytes: true, def: mib, low: 4 * kib, high: 1 << 30},
 		{key: "nesting", number: &l.Nesting, def: 32, low: 1, high: 1024},
 		{key: "list_items", number: &l.ListItems, def: 16384, low: 1, high: 1 << 24},
+		{key: "command_messages", number: &l.CommandMessages, high: 1 << 30},
+		{key: "save_messages", number: &l.SaveMessages, high: 1 << 30},
 		{key: "saved_result", number: &l.SavedResult, bytes: true, def: 64 * kib, low: 64, high: 1 << 30},
 		{key: "contexts", number: &l.Contexts, def: 10, low: 1, high: 1 << 16},
 		{key: "context_bytes", number: &l.ContextBytes, bytes: true, def: 64 * kib, low: 1024, high: 1 << 30},

@@ -24,6 +24,9 @@ func literalAppend(r *request) (session.LiteralAnswer, error) {
 	var raw []byte
 	var first backend.MailboxRef // where the first message goes; none: this is a later one
 
+	if err := r.refuseSave(len(r.s.Bodies())+1, false); err != nil {
+		return 0, err
+	}
 	if bodies := r.s.Bodies(); len(bodies) > 0 { // all before the last one was checked when that was announced
 		last := bodies[len(bodies)-1]
 		r.d.Skip(last.At + last.Kept - r.d.Pos())

@@ -48,6 +48,7 @@ func init() {
 		{name: "LOGOUT", states: inAny, quick: quickLogout},
 		{name: "ID", states: inAny, quick: quickID},
 
+		{name: "LANGUAGE", states: inAny, quick: quickLanguage},
 		{name: "STARTTLS", states: inNotAuthenticated, quick: quickStartTLS},
 		{name: "AUTHENTICATE", states: inNotAuthenticated, quick: quickAuthenticate, run: runAuthenticate},
 		{name: "LOGIN", states: inNotAuthenticated, quick: quickLogin, run: runLogin},

@@ -38,6 +38,8 @@ type Config struct {
 	ProgressInterval time.Duration
 	clock            *progressClock // nil: the system's
 
+	CommandMessages     int // messages that a command processes, [limits] command_messages; 0 = any number
+	SaveMessages        int // messages that a command saves, [limits] save_messages; 0 = any number
 	SavedResult         int // bytes of what SEARCH RETURN (SAVE) keeps for a session, [limits] saved_result; 0 = any
 	Contexts            int // searches with UPDATE of one session, [limits] contexts; 0 = any number
 	ContextBytes        int // bytes of these with their results, [limits] context_bytes; 0 = any

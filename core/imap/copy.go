@@ -43,7 +43,13 @@ func (r *request) copy(move bool) (code string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if move {
+		ranges = r.limited(ranges)
+	}
 	uids := r.view.UIDsOf(ranges)
+	if err := r.refuseSave(len(uids), !move); err != nil {
+		return "", err
+	}
 	if !r.cmd.uid {
 		r.announced()
 		if len(r.mbox.Current().Existing(uids)) < len(uids) { // RFC 2180 §4.4.1

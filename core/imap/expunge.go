@@ -11,7 +11,7 @@ func runExpunge(r *request) error {
 	ranges := r.view.All()
 	if r.cmd.uid {
 		r.d.SP()
-		ranges = r.view.UIDs(r.numSet().NumSet)
+		ranges = r.limited(r.view.UIDs(r.numSet().NumSet))
 	}
 	if err := r.end(); err != nil {
 		return err

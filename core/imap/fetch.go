@@ -31,6 +31,7 @@ func runFetch(r *request) error {
 	if err != nil {
 		return err
 	}
+	ranges = r.limited(ranges)
 	if args.page.wanted() {
 		ranges = args.pageOf(r.view, ranges)
 	}

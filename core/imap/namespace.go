@@ -8,6 +8,12 @@ func quickNamespace(r *request) (bool, error) {
 	if err := r.end(); err != nil {
 		return true, err
 	}
+	r.tellNamespaces()
+	return true, nil
+}
+
+// tellNamespaces writes the NAMESPACE response.
+func (r *request) tellNamespaces() {
 	b := r.s.Buffer()
 	*b = append(*b, "* NAMESPACE "...)
 	*b = r.appendNamespaces(*b, false)
@@ -15,7 +21,6 @@ func quickNamespace(r *request) (bool, error) {
 	*b = r.appendNamespaces(*b, true)
 	*b = append(*b, '\r', '\n')
 	r.s.Commit()
-	return true, nil
 }
 
 // appendNamespaces appends the list of the public namespaces, or of the others, NIL if there are none.

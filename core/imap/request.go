@@ -33,6 +33,7 @@ type request struct {
 	put   []uint32   // UIDs of messages that the command itself has added to the selected mailbox, ascending
 	own   *ownChange // what the command itself did to flags, nil = nothing
 
+	limit   string // response code MESSAGELIMIT of a command that has not done all (messagelimit.go)
 	told    uint64 // the highest modseq that the command has told of a message
 	highest uint64 // HIGHESTMODSEQ that a client with QRESYNC is still to be told, 0 = none
 }
@@ -210,6 +211,13 @@ func (r *request) finish(err error) {
 		return
 	}
 	resp := &r.ok
+	if err == nil && r.limit != "" {
+		if resp.code == "" {
+			resp.code = r.limit
+		} else {
+			r.s.WriteString("* OK [" + r.limit + "] Not all messages were processed.\r\n")
+		}
+	}
 	if err == nil && resp.code == "" && r.highest != 0 { // RFC 7162 §3.2.7
 		resp.code, r.highest = string(imapwire.AppendNumber([]byte("HIGHESTMODSEQ "), r.highest)), 0
 	}

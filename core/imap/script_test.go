@@ -250,6 +250,9 @@ func (sc *script) setConfig(f []string) {
 		sc.quota = append(sc.quota, root)
 	case "acl":
 		sc.acl = f[1] == "true"
+	case "message_limit": // command_messages save_messages
+		sc.cfg.CommandMessages, _ = strconv.Atoi(f[1])
+		sc.cfg.SaveMessages, _ = strconv.Atoi(f[2])
 	case "saved_result":
 		sc.cfg.SavedResult, _ = strconv.Atoi(f[1])
 	case "message":

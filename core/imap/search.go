@@ -50,6 +50,9 @@ func (r *request) search(options searchReturn) error {
 	if err != nil {
 		return err
 	}
+	if !options.update {
+		r.limitSearch(key)
+	}
 	s, err := r.find(key)
 	if err != nil {
 		return err

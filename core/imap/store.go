@@ -31,7 +31,7 @@ func runStore(r *request) error {
 		}
 		r.enableCondstore() // RFC 7162 §3.1
 	}
-	uids := r.view.UIDsOf(ranges)
+	uids := r.view.UIDsOf(r.limited(ranges))
 	if len(uids) == 0 {
 		return nil
 	}

@@ -49,6 +49,7 @@ func (s *Server) imapConfig() imap.Config {
 	i.AllowPlaintextAuth = c.IMAP.AllowPlaintextAuth
 	i.MaxBad = c.Limits.BadCommands
 	i.SavedResult = c.Limits.SavedResult
+	i.CommandMessages, i.SaveMessages = c.Limits.CommandMessages, c.Limits.SaveMessages
 	i.Contexts, i.ContextBytes = c.Limits.Contexts, c.Limits.ContextBytes
 	i.SearchMailboxes = c.Limits.SearchMailboxes
 	i.SortMemory = c.Limits.SortMemory
