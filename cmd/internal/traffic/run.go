@@ -79,8 +79,15 @@ func setUp(cfg Config, names *names, l *Ledger) error {
 		l.own[ownName(i)] = ownMailbox{}
 	}
 	for _, name := range boxes {
-		if _, err := c.Cmd("CREATE %s", name); err != nil {
-			return err
+		for {
+			_, err := c.Cmd("CREATE %s", name)
+			if err == nil || cfg.Tolerant && strings.Contains(err.Error(), "[ALREADYEXISTS]") {
+				break
+			}
+			if !cfg.Tolerant || !strings.Contains(err.Error(), "[UNAVAILABLE]") {
+				return err
+			}
+			// Storage was killed in the middle of it, which it may be: it was done or not.
 		}
 	}
 	return nil
