@@ -71,6 +71,7 @@ func Serve(p backend.Plugin) error {
 			if err := server.ServeLanes(); err != nil {
 				log.Error("lanes can not be used", "err", err)
 			}
+			opts.Lanes.Close() // core sees that there are no more
 		}()
 	}
 	plugin.Serve(&plugin.ServeConfig{

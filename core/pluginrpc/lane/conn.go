@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
@@ -141,8 +142,8 @@ func appendData(b []byte, data mem.BufferSlice) []byte {
 // overGRPC makes the call, of which nothing was sent, over gRPC, with the messages so far.
 func (s *stream) overGRPC() error {
 	r, err := decodeRequest(s.lane.out[4:])
-	s.lane.out = nil // gRPC may still have the messages when the lane has its next call
-	s.finish(true)
+	s.lane.out = nil  // gRPC may still have the messages when the lane has its next call
+	s.finish(!s.sent) // one that could not be written to is of no use
 	if err != nil {
 		s.err = err
 		return err
@@ -183,8 +184,14 @@ func (s *stream) send() error {
 	}
 	s.sent = true
 	setLength(s.lane.out)
-	if _, err := s.lane.conn.Write(s.lane.out); err != nil {
-		// The plugin executes a request only when it has all of it.
+	_, err := s.lane.conn.Write(s.lane.out)
+	switch {
+	case err == nil:
+	case s.lane.call == 1 && s.ctx.Err() == nil: // the plugin has not taken the lane: it lacks descriptors, or is gone
+		if s.overGRPC() == nil {
+			return s.over.CloseSend()
+		}
+	default: // The plugin executes a request only when it has all of it.
 		s.giveUp()
 		s.err = unsent(s.ctx, err)
 	}
@@ -198,6 +205,9 @@ func (s *stream) RecvMsg(m any) error {
 	}
 	if err := s.send(); err != nil {
 		return err
+	}
+	if s.over != nil {
+		return s.over.RecvMsg(m)
 	}
 	if s.lane == nil {
 		return s.err
@@ -239,6 +249,10 @@ func (s *stream) receive() ([]byte, error) {
 	case errors.Is(err, errFrame):
 		s.giveUp()
 		s.err = status.Error(codes.Internal, err.Error())
+	case errors.Is(err, unix.ECONNRESET):
+		// What Linux says when the other side has closed a unix socket without having read all of what was sent: the request.
+		s.giveUp()
+		s.err = unsent(s.ctx, err)
 	case err != nil:
 		s.giveUp()
 		s.err = status.Errorf(codes.Unavailable, "lane: the connection broke: %v", err)

@@ -215,6 +215,24 @@ func TestCallToTheDead(t *testing.T) {
 	}
 }
 
+// Nor was one that the plugin had not read when it died.
+func TestCallToTheDying(t *testing.T) {
+	p := newFakePlugin(t)
+	c := NewConn(noGRPC{t}, p.lanes, toyCodec)
+	p.open.Go(func() {
+		_, conn, err := receiveLane(p.child)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		conn.Read(make([]byte, 3))
+		conn.Close()
+	})
+	if _, err := echo(t.Context(), c, "x"); !errors.Is(err, ErrUnsent) {
+		t.Errorf("err = %v, want ErrUnsent", err)
+	}
+}
+
 // overGRPC collects the messages of calls that are made over gRPC.
 type overGRPC struct {
 	noGRPC
@@ -266,6 +284,27 @@ func TestLargeRequestGoesOverGRPC(t *testing.T) {
 	o.bad = status.Error(codes.Unavailable, "gone")
 	if _, err := echo(t.Context(), c, strings.Repeat("x", MaxRequest)); !errors.Is(err, ErrUnsent) {
 		t.Errorf("gRPC fails: %v, want ErrUnsent", err)
+	}
+}
+
+// A lane that the plugin has not taken, and a plugin that takes no more, cost no call.
+func TestLaneThatIsNotTaken(t *testing.T) {
+	p := newFakePlugin(t)
+	l := p.lanes.get()
+	if _, conn, err := receiveLane(p.child); err != nil {
+		t.Fatal(err)
+	} else {
+		conn.Close()
+	}
+	p.lanes.put(l)
+	o := &overGRPC{noGRPC: noGRPC{t}}
+	c := NewConn(o, p.lanes, toyCodec)
+	if _, err := echo(t.Context(), c, "ab"); err != nil || fmt.Sprint(o.got) != `[4 bytes, ends in "ab"]` || p.lanes.Len() != 0 {
+		t.Errorf("%v; over gRPC %v; %d lanes", err, o.got, p.lanes.Len())
+	}
+	p.child.Close()
+	if s, err := c.NewStream(t.Context(), &toyService.Streams[0], "/toy.Toy/Repeat"); err != nil || s != grpc.ClientStream(o) {
+		t.Errorf("without a server of lanes: %v, %v; want a call over gRPC", s, err)
 	}
 }
 
