@@ -1,6 +1,7 @@
 package stories
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/roostmail/roost/cmd/internal/rig"
 	"github.com/roostmail/roost/cmd/internal/story"
+	"github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/mdbox/check"
 )
 
 // A stage is what a story is played on.
@@ -51,6 +54,8 @@ type servers struct {
 	users []string   // of all stories
 	mu    sync.Mutex
 	byKey map[string]*sharedServer
+
+	verified int // stores, when the servers have ended
 }
 
 type sharedServer struct {
@@ -121,8 +126,41 @@ func (s *servers) startRoost(what, settings string) (string, error) {
 				s.t.Errorf("log of %s: %s", what, line)
 			}
 		}
+		s.verify(what, mail)
 	})
 	return r.Addr, nil
+}
+
+// verify looks for damage in the stores that the stories have left.
+func (s *servers) verify(what, mail string) {
+	stores, err := filepath.Glob(filepath.Join(mail, "*", "mdbox"))
+	if err != nil {
+		s.t.Error(err)
+	}
+	s.verified += len(stores)
+	for _, path := range stores {
+		if err := verify(path); err != nil {
+			s.t.Errorf("%s: %s: %v", what, path, err)
+		}
+	}
+}
+
+func verify(path string) error {
+	location, err := mdbox.ParseLocation("mdbox:" + path)
+	if err != nil {
+		return err
+	}
+	l, err := location.Resolve(mdbox.Vars{}, "/")
+	if err != nil {
+		return err
+	}
+	store := mdbox.New(l, mdbox.Options{})
+	defer store.Close()
+	report, err := check.Verify(context.Background(), store, check.Options{})
+	if err == nil && !report.Clean() {
+		err = fmt.Errorf("%v", report.Findings)
+	}
+	return err
 }
 
 func (s *servers) dir() (string, error) {

@@ -2,6 +2,7 @@ package stories
 
 import (
 	"errors"
+	"flag"
 	"path/filepath"
 	"testing"
 
@@ -21,6 +22,11 @@ func TestStories(t *testing.T) {
 		t.Fatalf("no stories in %s", storyDir)
 	}
 	s := &servers{t: t, byKey: map[string]*sharedServer{}}
+	t.Cleanup(func() { // after those of the servers
+		if s.verified == 0 && flag.Lookup("test.run").Value.String() == "" {
+			t.Error("no store was verified")
+		}
+	})
 	differences := 0
 	for _, st := range all {
 		differences += len(st.Differences)
