@@ -150,9 +150,17 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time,
 		l.begin()
 	}
 	for _, s := range restored {
-		e.signal(s.Handle, s.bits)
+		e.resume(s)
 	}
 	return e, nil
+}
+
+// resume is signal for a session that goes on from another process.
+func (e *Engine) resume(s signalled) {
+	r := e.slab.at(s.slot())
+	if out, all := r.word.signal(s.gen(), s.bits); out == signalOwned {
+		e.pool.submit(task{slot: s.slot(), gen: s.gen(), b: all, payer: payerRestored})
+	}
 }
 
 // SetTLS sets the configuration of new handshakes; nil = STARTTLS is not offered, and implicit TLS fails.

@@ -32,6 +32,10 @@ func payerOf(slot uint32, st *State) uint64 {
 	return 1<<32 | uint64(slot)
 }
 
+// payerRestored is who pays for what sessions that go on from another process have to do at once: all of them together are as one user, so that
+// nobody who sends a command waits behind them.
+const payerRestored = 1 << 33
+
 // payers are the payers with tasks, and the order in which those that wait have their turns. The pool's lock guards it.
 type payers struct {
 	m     map[uint64]*payer

@@ -26,6 +26,7 @@ type mover struct {
 	surveyed atomic.Int64
 	refuse   atomic.Uint32    // mailbox that is not known any more
 	survived func(s *Session) // called by Survives, if it is not nil
+	gate     chan struct{}    // Event waits for it, if it is not nil
 }
 
 func (m *mover) Survey(sessions iter.Seq[Info]) {
@@ -42,6 +43,13 @@ func (m *mover) Survives(s *Session) error {
 		return fmt.Errorf("there is no mailbox %d", b)
 	}
 	return nil
+}
+
+func (m *mover) Event(ctx context.Context, s *Session) {
+	if m.gate != nil {
+		<-m.gate
+	}
+	m.toy.Event(ctx, s)
 }
 
 func (m *mover) AppendExtra(b []byte, x any) ([]byte, bool) {
@@ -657,6 +665,46 @@ func TestKilledProcessLosesNobodyWhoWaits(t *testing.T) {
 		c.Close()
 	}
 	m.die()
+}
+
+// TestNobodyWaitsForTheRestored: many sessions of many users, that all want to know what has happened meanwhile, do not come before a command.
+func TestNobodyWaitsForTheRestored(t *testing.T) {
+	const n = 20
+	m := startMovable(t, Config{}, newKeeper(t), nil, nil)
+	var cs [n]*client
+	for i := range cs {
+		cs[i] = m.dial(t)
+		cs[i].send(fmt.Sprintf("a LOGIN %d\r\nb BOX 7\r\n", i+1))
+		cs[i].want("a ok", "b ok")
+	}
+	m.quiet(t)
+	gate := make(chan struct{})
+	if _, err := m.Freeze(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	in := m.left(t)
+	m.abandon()
+	next := &movable{mover: &mover{toy: newToy(), gate: gate}, keep: m.keep, log: &logLines{}}
+	e, err := newEngine(Config{Workers: 1, Keeper: m.keep}, next.mover, slog.New(slog.NewTextHandler(next.log, nil)), time.Now, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	if m.slab.table.FD() >= 0 {
+		m.closeTables()
+	}
+	next.server = &server{Engine: e, toy: next.mover.toy, addr: listen(t, e, Listener{Addr: "test"})}
+	c := next.dial(t)
+	c.send("a RUN x\r\n")
+	eventually(t, "all wait", func() bool { return next.Stats().Queued == n })
+	gate <- struct{}{}
+	c.want(`a ran "x"`) // none of the others can have gone on
+	for range n - 1 {
+		gate <- struct{}{}
+	}
+	for _, c := range cs {
+		c.want("event 7")
+	}
 }
 
 // TestKilledWhileItRestores: a process that dies while it takes sessions over, in the middle of one, loses no other: the next one
