@@ -186,7 +186,7 @@ func (r *request) lost(err error) error {
 	text := ""
 	switch err {
 	case mailbox.ErrHistoryGone:
-		text = "* BYE [UNAVAILABLE] Too many changes since this session's last command, please reconnect.\r\n"
+		text = "* BYE [UNAVAILABLE] Too many changes since this session's last command ([limits] mailbox_journal), please reconnect.\r\n"
 	case mailbox.ErrReplaced:
 		text = "* BYE [UNAVAILABLE] Selected mailbox was recreated, please reconnect.\r\n"
 	case mailbox.ErrDeleted:
@@ -196,6 +196,7 @@ func (r *request) lost(err error) error {
 	}
 	r.srv.log.Info("session ends with its mailbox", "user", r.user().Name, "remote", r.s.Remote(), "reason", err)
 	r.st.Proto = stateLogout
+	r.srv.refused.note(text)
 	r.s.WriteString(text)
 	r.s.Close()
 	return errNoReply
@@ -224,6 +225,7 @@ func (r *request) finish(err error) {
 	r.tellHighest()
 	if err != nil {
 		resp = responseOf(err)
+		r.srv.refused.note(resp.text)
 		r.logError(err)
 	} else {
 		resp.status = "OK"

@@ -40,6 +40,7 @@ type Server struct {
 
 	savedBytes      atomic.Int64 // of all saved search results
 	savedRefused    session.RefusalCount
+	refused         refusals
 	contextsRefused session.RefusalCount // searches with UPDATE
 }
 

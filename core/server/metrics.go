@@ -20,10 +20,11 @@ type stats struct {
 	engine    session.Stats
 	protocol  imap.Stats
 	mailboxes mailbox.Stats
+	refused   map[string]uint64
 }
 
 func (s *Server) stats() stats {
-	return stats{s.engine.Stats(), s.protocol.Stats(), s.protocol.Mailboxes().Stats()}
+	return stats{s.engine.Stats(), s.protocol.Stats(), s.protocol.Mailboxes().Stats(), s.protocol.Refused()}
 }
 
 // figure is one number of these.
@@ -74,6 +75,9 @@ var figures = []figure{
 	{"refused_notify_total", "NOTIFY commands refused by [limits] notify_set, notify_user_mailboxes or notify_mailboxes.", true, func(f stats) float64 { return float64(f.protocol.RefusedNotify) }},
 	{"refused_contexts_total", "Searches that are not kept up to date because of [limits] contexts or context_bytes.", true, func(f stats) float64 { return float64(f.protocol.RefusedContexts) }},
 	{"refused_saved_result_total", "Results of SEARCH that were not saved because of [limits] saved_result.", true, func(f stats) float64 { return float64(f.protocol.RefusedSaved) }},
+	refusedBy("nesting", "Commands refused"), refusedBy("list_items", "Commands refused"), refusedBy("keyword_length", "Commands refused"),
+	refusedBy("metadata_value", "Commands refused"), refusedBy("sort_memory", "Commands refused"), refusedBy("search_mailboxes", "Commands refused"),
+	refusedBy("mailbox_journal", "Sessions ended"),
 	{"refused_files_total", "Connections refused for lack of descriptors.", true, func(f stats) float64 { return float64(f.engine.RefusedFiles) }},
 	{"refused_input_total", "Lines, literals, commands and messages beyond their limits.", true, func(f stats) float64 { return float64(f.engine.RefusedInput) }},
 	{"refused_spool_total", "Messages for which there was no room, by [limits] spool or spool_files.", true, func(f stats) float64 { return float64(f.engine.RefusedSpool) }},
@@ -93,6 +97,11 @@ var figures = []figure{
 	{"statuses_remembered", "Mailboxes whose STATUS values are remembered.", false, func(f stats) float64 { return float64(f.mailboxes.Statuses) }},
 	{"mailbox_messages", "Messages of the open mailboxes.", false, func(f stats) float64 { return float64(f.mailboxes.Messages) }},
 	{"mailbox_journal_bytes", "Bytes of the journals of open mailboxes.", false, func(f stats) float64 { return float64(f.mailboxes.JournalBytes) }},
+}
+
+// refusedBy is the count of what a setting has refused (imap.Server.Refused).
+func refusedBy(setting, what string) figure {
+	return figure{"refused_" + setting + "_total", what + " because of [limits] " + setting + ".", true, func(f stats) float64 { return float64(f.refused[setting]) }}
 }
 
 // collector takes all figures of a server at once when they are asked for.
