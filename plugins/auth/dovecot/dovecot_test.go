@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -74,6 +75,7 @@ func (s *server) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -94,13 +96,12 @@ func (s *server) start() {
 	}()
 	s.stop = func() {
 		s.stop = func() {}
-		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		// All at once: asked to end, Dovecot waits half a minute for clients of auth.
+		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
 			s.t.Error(err)
 		}
 		<-drained
-		if err := cmd.Wait(); err != nil {
-			s.t.Errorf("dovecot: %v", err)
-		}
+		cmd.Wait()
 		if s.t.Failed() {
 			s.t.Logf("dovecot's log:\n%s", strings.Join(seen, "\n"))
 		}
