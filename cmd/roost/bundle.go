@@ -8,6 +8,7 @@ import (
 	format "github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/plugins/auth/dovecot"
 	"github.com/roostmail/roost/plugins/auth/ldap"
+	"github.com/roostmail/roost/plugins/auth/oauth2"
 	"github.com/roostmail/roost/plugins/auth/passwdfile"
 	"github.com/roostmail/roost/plugins/auth/sql"
 	"github.com/roostmail/roost/plugins/hibernation/adaptive"
@@ -20,6 +21,7 @@ var bundle = server.Bundle{
 	func(*slog.Logger) backend.Plugin { return &dovecot.Plugin{} },
 	func(log *slog.Logger) backend.Plugin { return sql.New(log) },
 	func(log *slog.Logger) backend.Plugin { return ldap.New(log) },
+	func(log *slog.Logger) backend.Plugin { return oauth2.New(log) },
 	func(*slog.Logger) backend.Plugin { return adaptive.New() },
 	func(log *slog.Logger) backend.Plugin { return mdbox.New(log) },
 	func(log *slog.Logger) backend.Plugin { return mdbox.NewFormat(format.FormatSdbox, log) },

@@ -218,3 +218,22 @@ func addrText(a netip.Addr) string {
 func internal(err error) error {
 	return &backend.Error{Kind: backend.KindInternal, Detail: err.Error(), Cause: err}
 }
+
+// Admit returns the identity of someone who has proved to be the user name by other means than a password: the name is checked and
+// normalised, and the fields of e are looked at as after a right password. e.Found, Password and Verify do not matter.
+func (db *DB) Admit(ctx context.Context, name string, e Entry, authzID string, v Vars, remote netip.Addr) (*backend.Identity, error) {
+	if !db.allowedName(name) {
+		return nil, failed("the user name has characters that are not allowed")
+	}
+	v.User = name
+	normalised, err := v.Expand(db.opts.AuthFormat)
+	if err != nil {
+		return nil, internal(err)
+	}
+	v.User = normalised
+	d := sortFields(normalised, &e)
+	if err := refusesAll(d); err != nil {
+		return nil, err
+	}
+	return db.identify(ctx, account{Entry: e, login: name, name: normalised, vars: v}, d, authzID, remote)
+}
