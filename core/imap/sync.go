@@ -70,7 +70,8 @@ func (r *request) sync(noExpunge bool) error {
 		u = r.onlyOwn(u)
 	}
 	recent := r.recent(u.To)
-	t := updateText{u: u, condstore: r.enabled(enabledCondstore), qresync: r.enabled(enabledQresync), mayWrite: r.mayWrite(), recent: recent}
+	t := updateText{u: u, condstore: r.enabled(enabledCondstore), qresync: r.enabled(enabledQresync), mayWrite: r.mayWrite(), recent: recent,
+		rights: r.permanentRights(u)}
 	t.uid = t.condstore || r.st.Aux&notifyOn != 0 || r.enabled(enabledRev2) // RFC 7162 §3.2.4, RFC 5465 §5.1, RFC 9051 §7.5.2
 	t.uidOnly = r.enabled(enabledUIDOnly)
 	t.frozen, t.ownFlags = frozen, r.st.Aux&(notifyOn|notifyFlags) == notifyOn

@@ -14,6 +14,7 @@ type updateText struct {
 	u                            *mailbox.Update
 	condstore, qresync, mayWrite bool
 	recent                       mailbox.Recent
+	rights                       backend.Rights // to the mailbox; the same for all sessions that share it, which are of one user
 
 	own *ownStory // nil: the command has changed no flags
 	uid bool      // FETCH responses have the UID (RFC 3501 §6.4.8); of others' changes with condstore or NOTIFY
@@ -24,12 +25,20 @@ type updateText struct {
 	ownFlags bool // flags that others have changed are not told
 }
 
-// rights are those that PERMANENTFLAGS is made of when there is a new keyword: what SELECT has told of rights counts on.
-func (t *updateText) rights() backend.Rights {
-	if t.mayWrite {
+// permanentRights returns those that PERMANENTFLAGS is made of, which is told when there is a new keyword (RFC 4314 §5.1.1).
+func (r *request) permanentRights(u *mailbox.Update) backend.Rights {
+	if !r.mayWrite() {
+		return 0
+	}
+	if r.srv.acl == nil || !u.NewKeywords() {
 		return backend.AllRights
 	}
-	return 0
+	rights, err := r.rights(*r.mbox.Ref())
+	if err != nil {
+		r.logError(err)
+		return 0
+	}
+	return rights
 }
 
 // shared reports whether other sessions may get the same text.
@@ -73,7 +82,7 @@ func (t *updateText) render() []byte {
 	var b []byte
 	u := t.u
 	if u.NewKeywords() {
-		b = appendFlagsLines(b, u.To, t.rights())
+		b = appendFlagsLines(b, u.To, t.rights)
 	}
 	for _, c := range t.changed() {
 		flags, modseq := t.say(c)
