@@ -43,7 +43,7 @@ var arrows = []arrow{
 	{"core/hibernate", []string{"core/mailbox", "core/backend"}, "says which mailboxes stay warm; it reaches the policy by its interface, and no session"},
 	{"core/host", []string{"core/backend", "core/pluginrpc", "proto"}, "supervises processes; knows no session"},
 	{"core/cluster", append([]string{"core/session", "core/imap", "proto"}, middle...), "carries commands and records between machines"},
-	{"core/keeper", nil, "holds descriptors and memory that it does not understand, so that it has no reason to die"},
+	{"core/keeper", []string{"core/quiet"}, "holds descriptors and memory that it does not understand, so that it has no reason to die"},
 	{"core/admin", []string{"core/backend"}, "is given what to show as functions, so that it can not reach into the server"},
 
 	{"core/server", []string{"core", "notifier"}, "puts the parts of core together; plugins reach it only as values of core/backend, passed in by cmd"},

@@ -114,10 +114,11 @@ func (k *Keeper) read(c *core) error {
 	}
 }
 
+// take deals with a message. Those about descriptors of sessions come with every few logins, and are to leave no garbage.
 func (k *Keeper) take(c *core, p *packet) error {
-	e := event{core: c, kind: p.kind}
 	switch p.kind {
 	case kindHold:
+		k.quiet.Touch()
 		handles, cut, err := p.handles(true)
 		if err != nil {
 			return err
@@ -129,12 +130,21 @@ func (k *Keeper) take(c *core, p *packet) error {
 		p.fds = nil
 		return k.store.hold(handles, fds)
 	case kindDrop:
+		k.quiet.Touch()
 		handles, _, err := p.handles(false)
 		if err != nil {
 			return err
 		}
 		k.store.drop(handles)
 		return nil
+	}
+	return k.takeNote(c, p)
+}
+
+// takeNote is take for the rest.
+func (k *Keeper) takeNote(c *core, p *packet) error {
+	e := event{core: c, kind: p.kind}
+	switch p.kind {
 	case kindListener:
 		var l listenerNote
 		if err := p.note(&l); err != nil {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/roostmail/roost/core/quiet"
 )
 
 // Options says what a keeper runs.
@@ -30,6 +32,7 @@ type Keeper struct {
 	store  store
 	events chan event
 	notify notifier
+	quiet  *quiet.Watch // of messages about descriptors
 
 	// Of Run's goroutine:
 	core     *core // serves, or is about to
@@ -59,12 +62,15 @@ const (
 	stepMove                // the next one takes them, and is Keeper.core
 )
 
+// quietAfter is how long no session has come or gone when the keeper gives back the memory that it does not need.
+const quietAfter = 12 * time.Second
+
 // Run starts core, and returns when it has ended for good: its exit code, or an error if it could not be started. Nothing is left then.
 func Run(o Options) (code int, err error) {
 	// Children get their parent-death signal when this thread ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	k := &Keeper{o: o, events: make(chan event, 16), requests: make(chan *request), notify: newNotifier()}
+	k := &Keeper{o: o, events: make(chan event, 16), requests: make(chan *request), notify: newNotifier(), quiet: quiet.NewWatch(quietAfter, quiet.FreeMemory)}
 	raiseFileLimit()
 	if o.Control != "" {
 		c, err := listenControl(o.Control, k.requests, o.Log)

@@ -9,8 +9,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/roostmail/roost/core/quiet"
 )
 
 func pipe(t *testing.T) (r, w int) {
@@ -23,7 +26,7 @@ func pipe(t *testing.T) (r, w int) {
 }
 
 func testKeeper() *Keeper {
-	return &Keeper{o: Options{Log: slog.New(slog.DiscardHandler)}, events: make(chan event, 100)}
+	return &Keeper{o: Options{Log: slog.New(slog.DiscardHandler)}, events: make(chan event, 100), quiet: quiet.NewWatch(time.Hour, func() {})}
 }
 
 // connect returns a client, and the keeper's side of its core, whose messages are taken.
@@ -64,6 +67,49 @@ func next(t *testing.T, k *Keeper, want kind) event {
 		t.Fatalf("no event, want %q", want)
 	}
 	return event{}
+}
+
+// TestDescriptorsCostHardlyAnyGarbage: a keeper lets descriptors come and go, and nothing else. Its garbage for a message would be a part of what each
+// session costs.
+func TestDescriptorsCostHardlyAnyGarbage(t *testing.T) {
+	k := testKeeper()
+	ours, theirs, err := newPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ours.file.Close(); theirs.Close() })
+	r, w := pipe(t)
+	t.Cleanup(func() { unix.Close(r); unix.Close(w) })
+	var handles []uint64
+	var fds []int
+	for slot := range uint64(MaxFDs) {
+		handles, fds = append(handles, 1+slot|3<<32), append(fds, r)
+	}
+	hold, drop, rights := appendHandles([]byte{byte(kindHold)}, handles), appendHandles([]byte{byte(kindDrop)}, handles), unix.UnixRights(fds...)
+	to := int(theirs.Fd())
+	c := &core{s: ours}
+	take := func(msg, oob []byte) {
+		if err := unix.Sendmsg(to, msg, oob, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+		p, err := ours.receive()
+		if err == nil {
+			err = k.take(c, &p)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := testing.AllocsPerRun(100, func() {
+		take(hold, rights)
+		if k.store.count() != MaxFDs {
+			t.Fatalf("%d are held", k.store.count())
+		}
+		take(drop, nil)
+	})
+	if n > 2 || k.store.count() != 0 { // unix.Recvmsg makes room for an address, each time
+		t.Errorf("%v allocations for two messages, %d are held", n, k.store.count())
+	}
 }
 
 // TestEstatePasses: what one core has given, the next one gets, but for what was dropped.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -78,11 +79,12 @@ type frozenNote struct {
 	Ended    int // sessions that could not be moved
 }
 
-// packet is a received message. Its descriptors are the receiver's.
+// packet is a received message. Its descriptors are the receiver's. Its memory is the socket's, until the next message is received.
 type packet struct {
 	kind kind
 	body []byte
 	fds  []int
+	list []uint64 // room for its handles
 }
 
 // close closes the descriptors that nobody has taken.
@@ -113,6 +115,7 @@ func (p *packet) handles(withFDs bool) (list []uint64, cut bool, err error) {
 	if withFDs && n > len(p.fds) {
 		n, cut = len(p.fds), true
 	}
+	list = p.list[:0]
 	for i := range n {
 		list = append(list, binary.LittleEndian.Uint64(p.body[8*i:]))
 	}
@@ -127,57 +130,80 @@ func appendHandles(b []byte, handles []uint64) []byte {
 }
 
 // socket is one end of the pair. One goroutine receives; sending is for one goroutine at a time, which its users see to.
+//
+// Receiving allocates next to nothing: a keeper gets a message for every few logins, and has no other use for memory.
 type socket struct {
 	file *os.File
-	buf  [maxPacket]byte
-	oob  []byte
+
+	// Of receive.
+	conn    syscall.RawConn // nil before the first message
+	try     func(fd uintptr) bool
+	n, oobn int
+	err     error
+	buf     [maxPacket]byte
+	oob     []byte
+	fds     []int
+	handles []uint64 // empty, with room for those of any message
 }
 
 func newSocket(f *os.File) *socket {
-	return &socket{file: f, oob: make([]byte, unix.CmsgSpace(4*MaxFDs))}
+	s := &socket{file: f, oob: make([]byte, unix.CmsgSpace(4*MaxFDs)), handles: make([]uint64, 0, maxPacket/8)}
+	s.try = s.tryReceive
+	return s
 }
 
-// receive waits for the next message. The body is valid until the next call.
+// receive waits for the next message, which is valid until the next call.
 func (s *socket) receive() (packet, error) {
-	conn, err := s.file.SyscallConn()
-	if err != nil {
-		return packet{}, err
-	}
-	var n, oobn int
-	var recvErr error
-	err = conn.Read(func(fd uintptr) bool {
-		for {
-			n, oobn, _, _, recvErr = unix.Recvmsg(int(fd), s.buf[:], s.oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
-			if recvErr != unix.EINTR {
-				return recvErr != unix.EAGAIN
-			}
+	if s.conn == nil {
+		conn, err := s.file.SyscallConn()
+		if err != nil {
+			return packet{}, err
 		}
-	})
-	if err = errors.Join(err, recvErr); err != nil {
+		s.conn = conn
+	}
+	err := s.conn.Read(s.try)
+	if err == nil {
+		err = s.err
+	}
+	if err != nil {
 		return packet{}, fmt.Errorf("keeper: receive: %w", err)
 	}
-	p := packet{fds: rights(s.oob[:oobn])}
-	if n == 0 {
+	s.fds = rights(s.fds[:0], s.oob[:s.oobn])
+	p := packet{fds: s.fds, list: s.handles}
+	if s.n == 0 {
 		p.close()
 		return packet{}, errClosed
 	}
-	p.kind, p.body = kind(s.buf[0]), s.buf[1:n]
+	p.kind, p.body = kind(s.buf[0]), s.buf[1:s.n]
 	return p, nil
+}
+
+// tryReceive receives without blocking. It returns false if there is nothing yet.
+func (s *socket) tryReceive(fd uintptr) bool {
+	for {
+		s.n, s.oobn, _, _, s.err = unix.Recvmsg(int(fd), s.buf[:], s.oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+		if s.err != unix.EINTR {
+			return s.err != unix.EAGAIN
+		}
+	}
 }
 
 // errClosed: the other side has ended.
 var errClosed = errors.New("keeper: the connection is closed")
 
-// rights returns all descriptors in control messages.
-func rights(oob []byte) (fds []int) {
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return nil
-	}
-	for i := range msgs {
-		if got, err := unix.ParseUnixRights(&msgs[i]); err == nil {
-			fds = append(fds, got...)
+// rights appends all descriptors in control messages to fds.
+func rights(fds []int, oob []byte) []int {
+	for len(oob) > 0 {
+		head, data, rest, err := unix.ParseOneSocketControlMessage(oob)
+		if err != nil {
+			return fds
 		}
+		if head.Level == unix.SOL_SOCKET && head.Type == unix.SCM_RIGHTS {
+			for ; len(data) >= 4; data = data[4:] {
+				fds = append(fds, int(int32(binary.NativeEndian.Uint32(data))))
+			}
+		}
+		oob = rest
 	}
 	return fds
 }
