@@ -57,7 +57,7 @@ func printIdle(w io.Writer, r idleReport) {
 		line(fmt.Sprintf("%s with %d sessions (%s)", o.What, o.Sessions, o.Mix), "roost", o.TLS, "%s; %d rounds, %d were told of changes afterwards", text, len(o.All.Values), o.Told)
 	}
 	if s := r.Simulated; s != nil {
-		line(fmt.Sprintf("%s sessions without sockets: records, users, mailboxes", human(float64(s.Sessions))), "roost", "–", "**%s** resident, %.0f B a session; GC **%.2f ms** CPU, %.2f ms wall per cycle; goroutines %d / %d; filled in %.1f s",
+		line(fmt.Sprintf("%s sessions without sockets, %s with something beside their record: records, users, mailboxes", human(float64(s.Sessions)), human(float64(s.Extras))), "roost", fmt.Sprintf("1.3: %s", human(float64(s.TLS))), "**%s** resident, %.0f B a session; GC **%.2f ms** CPU, %.2f ms wall per cycle; goroutines %d / %d; filled in %.1f s",
 			bytesText(float64(s.Resident)), s.PerSession, s.GCCPU, s.GCWall, s.Before, s.After, s.FilledIn)
 	}
 	for _, l := range r.Limits {

@@ -81,7 +81,7 @@ func TestSimulatedTableIsMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.PerSession < 100 || s.PerSession > 600 || s.GCWall <= 0 || s.After > s.Before+2 {
+	if s.TLS != 50_000 || s.Extras != 1000 || s.PerSession < 100 || s.PerSession > 600 || s.GCWall <= 0 || s.After > s.Before+2 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -15,7 +15,7 @@ func BenchmarkTable(b *testing.B) {
 		b.Run(fmt.Sprintf("sessions=%d", n), func(b *testing.B) {
 			debug.FreeOSMemory()
 			before := rss(b)
-			s, err := Simulate(n)
+			s, err := Simulate(n, plain{}, func(int) Sleeper { return Sleeper{} })
 			if err != nil {
 				b.Fatal(err)
 			}
