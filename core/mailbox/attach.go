@@ -108,6 +108,15 @@ func (r *Registry) Inherit(sessions iter.Seq[Reference]) error {
 	if r.names, err = slab.AttachNames(a.names, maxMailboxes, r.blobs, r.option, func(id uint32) uint32 { return names[id] }); err != nil {
 		return err
 	}
+	// What is damaged goes first, so that nothing is taken to be in use by it that is another one's.
+	for id := uint32(1); id <= slots; id++ {
+		if e := r.entries.At(id); e.bits.Load()&bitLive != 0 && !r.sound(e) {
+			r.log.Error("mailbox record is damaged, its sessions end", "mailbox", id, "sessions", refs[id])
+			r.names.Drop(e.name)
+			holds[e.user]--
+			e.wipe()
+		}
+	}
 	damaged := r.blobs.Restore(func(yield func(uint32) bool) {
 		for id := uint32(1); id <= slots; id++ {
 			if e := r.entries.At(id); e.extra != 0 && !yield(e.extra) {

@@ -17,7 +17,7 @@ import (
 const entrySize = 128
 
 // inlinePosition is how long a position may be that is kept in the entry; a longer one is in the extra.
-const inlinePosition = 24
+const inlinePosition = 22
 
 // entry is the record of a mailbox that sessions refer to. Bits and version are atomic; everything else is guarded by Registry.mu.
 //
@@ -43,7 +43,8 @@ const inlinePosition = 24
 //	 96    2  wakes        how often the mailbox was woken, at most 65535
 //	 98    2  gap          seconds between its last two uses that were a second apart or more, at most 65535; 0 = none
 //	100    4  used         UNIX time of the end of its last use
-//	104   24  position
+//	104   22  position
+//	126    2  sum          of what the record describes; see sum.go
 type entry struct {
 	next, userNext uint32
 	refs           uint32
@@ -69,6 +70,7 @@ type entry struct {
 	gap            uint16
 	used           uint32
 	position       [inlinePosition]byte
+	sum            uint16
 }
 
 // The build fails when the entry's size changes.
@@ -141,7 +143,7 @@ func (e *entry) wipe() {
 	e.next, e.userNext, e.refs, e.user, e.name = 0, 0, 0, 0, 0
 	e.watch, e.watchName, e.watchNext, e.pins, e.extra, e.wakes, e.gap, e.used = 0, 0, 0, 0, 0, 0, 0, 0
 	e.uidValidity, e.uidNext, e.firstRecent, e.count, e.highestModSeq = 0, 0, 0, 0, 0
-	e.mailboxID, e.keywords, e.positionLen, e.leftOutAt, e.position = [16]byte{}, 0, 0, 0, [inlinePosition]byte{}
+	e.mailboxID, e.keywords, e.positionLen, e.leftOutAt, e.position, e.sum = [16]byte{}, 0, 0, 0, [inlinePosition]byte{}, 0
 }
 
 // maxMailboxes is how many entries there can be.

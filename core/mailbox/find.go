@@ -63,6 +63,9 @@ func (r *Registry) add(user, name uint32) (uint32, error) {
 // belongsTo makes user the one of the latest login. It takes over the reference. The caller holds r.mu.
 func (r *Registry) belongsTo(id, user uint32) {
 	e := r.entries.At(id)
+	if e.user != user && r.sound(e) {
+		defer r.seal(e)
+	}
 	e.user, user = user, e.user // their hashes, of the name, are the same
 	r.users.Drop(user)
 }

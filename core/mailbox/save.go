@@ -47,6 +47,7 @@ func (r *Registry) save(m *Mailbox, full bool) bool {
 		return false
 	}
 	e.version.Store(version << 8)
+	r.seal(e)
 	m.changed = false
 	return true
 }

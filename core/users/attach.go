@@ -73,6 +73,13 @@ func (a *Attached) Restore(refs func(id uint32) (sessions, holds uint32)) error 
 	if u.fields, err = slab.AttachNames(a.fields, maxUsers, u.blobs, u.option, func(id uint32) uint32 { return fieldRefs[id] }); err != nil {
 		return err
 	}
+	// What is damaged goes first, so that nothing is taken to be in use by it that is another one's.
+	for id := uint32(1); id <= u.table.Slots(); id++ {
+		if r := u.table.At(id); r.Fields != 0 && !u.decodes(r) {
+			u.fields.Drop(r.Fields)
+			*r = record{}
+		}
+	}
 	damaged := u.blobs.Restore(func(yield func(uint32) bool) {
 		for id := uint32(1); id <= u.table.Slots(); id++ {
 			if blob := u.table.At(id).nameBlob(); blob != 0 && !yield(blob) {
@@ -87,7 +94,7 @@ func (a *Attached) Restore(refs func(id uint32) (sessions, holds uint32)) error 
 			return false
 		}
 		named := r.NameLen <= inlineName || r.nameBlob() != 0 && !slices.Contains(damaged, r.nameBlob())
-		if !named || slices.Contains(noFields, r.Fields) || !u.decodes(r) {
+		if !named || slices.Contains(noFields, r.Fields) {
 			if named {
 				u.freeName(r)
 			}
@@ -118,6 +125,7 @@ func (u *Users) decodes(r *record) bool {
 	if len(fields) == 0 { // there is no such set of fields: an empty one has its number of fields
 		return false
 	}
-	_, err := decodeFields(fields, string(u.appendName(nil, r)))
-	return err == nil
+	name := string(u.appendName(nil, r))
+	_, err := decodeFields(fields, name)
+	return err == nil && r.Sum == sumOf(name, fields)
 }

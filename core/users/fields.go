@@ -3,6 +3,7 @@ package users
 import (
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"slices"
 	"strings"
 )
@@ -53,6 +54,15 @@ func encodeFields(b []byte, user string, fields map[string]string) []byte {
 		b = append(binary.AppendUvarint(b, uint64(len(v))), v...)
 	}
 	return b
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sumOf returns a checksum of what makes a user: nobody becomes another one because memory that outlives a process was damaged.
+func sumOf(name string, fields []byte) uint16 {
+	s := crc32.Checksum(fields, castagnoli)
+	s = crc32.Update(s, castagnoli, []byte(name))
+	return uint16(s) ^ uint16(s>>16)
 }
 
 // mark puts marks in the place of the name.

@@ -24,7 +24,7 @@ const (
 var ErrFull = errors.New("users: the table is full")
 
 // inlineName is how long a name may be that is kept in the record.
-const inlineName = 27
+const inlineName = 25
 
 // record is an entry, 48 bytes.
 type record struct {
@@ -33,6 +33,7 @@ type record struct {
 	Fields   uint32 // interned; 0 = the slot is free
 	Sessions uint32 // that are logged in
 	Holds    uint32 // other references
+	Sum      uint16 // of the name and the fields
 	NameLen  uint8  // longName: the name is a blob, whose id is in Name
 	Name     [inlineName]byte
 }
@@ -149,6 +150,7 @@ func (u *Users) add(hash uint32, name string, fields []byte) (uint32, *record, e
 		u.freeName(&made)
 		return 0, nil, err
 	}
+	made.Sum = sumOf(name, fields)
 	id, r, err := u.table.Take()
 	if err == nil && id == 0 {
 		err = ErrFull
