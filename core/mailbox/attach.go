@@ -97,7 +97,10 @@ func (r *Registry) Inherit(sessions iter.Seq[Reference]) error {
 	names, holds := map[uint32]uint32{}, map[uint32]uint32{}
 	for id := uint32(1); id <= slots; id++ {
 		e := r.entries.At(id)
-		if refs[id] == 0 || e.bits.Load()&bitLive == 0 {
+		if e.bits.Load()&bitLive == 0 { // most of a chunk: it is left as it is
+			continue
+		}
+		if refs[id] == 0 {
 			e.wipe()
 			continue
 		}
@@ -119,7 +122,7 @@ func (r *Registry) Inherit(sessions iter.Seq[Reference]) error {
 	}
 	damaged := r.blobs.Restore(func(yield func(uint32) bool) {
 		for id := uint32(1); id <= slots; id++ {
-			if e := r.entries.At(id); e.extra != 0 && !yield(e.extra) {
+			if e := r.entries.At(id); e.bits.Load()&bitLive != 0 && e.extra != 0 && !yield(e.extra) {
 				return
 			}
 		}

@@ -159,8 +159,11 @@ func AttachNames(fd, names int, blobs *Blobs, o Option, refs func(id uint32) uin
 		return nil, err
 	}
 	t.Restore(func(id uint32, r *name) bool {
+		if r.Refs == 0 { // most of a chunk: it is left as it is
+			return false
+		}
 		count := refs(id)
-		if r.Refs == 0 || count == 0 {
+		if count == 0 {
 			*r = name{}
 			return false
 		}

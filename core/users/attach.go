@@ -62,8 +62,11 @@ func (a *Attached) Restore(refs func(id uint32) (sessions, holds uint32)) error 
 	fieldRefs := map[uint32]uint32{}
 	for id := uint32(1); id <= u.table.Slots(); id++ {
 		r := u.table.At(id)
+		if r.Fields == 0 { // most of a chunk: it is left as it is
+			continue
+		}
 		r.Sessions, r.Holds = refs(id)
-		if r.Fields == 0 || r.Sessions == 0 && r.Holds == 0 || r.NameLen > inlineName && r.NameLen != longName {
+		if r.Sessions == 0 && r.Holds == 0 || r.NameLen > inlineName && r.NameLen != longName {
 			*r = record{}
 			continue
 		}
@@ -82,7 +85,7 @@ func (a *Attached) Restore(refs func(id uint32) (sessions, holds uint32)) error 
 	}
 	damaged := u.blobs.Restore(func(yield func(uint32) bool) {
 		for id := uint32(1); id <= u.table.Slots(); id++ {
-			if blob := u.table.At(id).nameBlob(); blob != 0 && !yield(blob) {
+			if r := u.table.At(id); r.Fields != 0 && r.nameBlob() != 0 && !yield(r.nameBlob()) {
 				return
 			}
 		}
