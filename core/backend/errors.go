@@ -51,6 +51,8 @@ type Error struct {
 	Message string
 	Detail  string
 	Cause   error
+	// Referral, of KindAuthDenied, is the IMAP URL (RFC 5092) of the server on which the user is to log in (RFC 2221); "" = none.
+	Referral string
 }
 
 func (e *Error) Error() string {

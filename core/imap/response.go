@@ -2,6 +2,7 @@ package imap
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/imapwire"
@@ -64,8 +65,30 @@ func responseOf(err error) *response {
 	if errors.As(err, &b) && b.Message != "" {
 		c.text = b.Message
 	}
+	if b != nil && kind == backend.KindAuthDenied && isReferral(b.Referral) {
+		c.code = "REFERRAL " + b.Referral
+	}
 	return &response{"NO", c.code, c.text}
 }
+
+// isReferral reports whether s can be a referral: an IMAP URL (RFC 2221 §4.1), of the characters that URLs have (RFC 3986 §2) but for
+// brackets, which would end the response code.
+func isReferral(s string) bool {
+	if !strings.HasPrefix(s, "imap://") || len(s) > maxReferral {
+		return false
+	}
+	for _, c := range []byte(s) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~:/?#@!$&'()*+,;=%", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// maxReferral is the longest referral that is shown, in bytes.
+const maxReferral = 1000
 
 // append appends "OK [CODE] text" CRLF.
 func (r *response) append(b []byte) []byte {

@@ -537,6 +537,10 @@ func (fakeAuth) VerifyPassword(_ context.Context, r backend.PasswordRequest) (*b
 	switch {
 	case r.User == "down":
 		return nil, backend.Errorf(backend.KindUnavailable, "")
+	case r.User == "moved":
+		return nil, &backend.Error{Kind: backend.KindAuthDenied, Message: "Try this server instead", Referral: "imap://moved;AUTH=*@mail2.example.org/"}
+	case r.User == "sly":
+		return nil, &backend.Error{Kind: backend.KindAuthDenied, Referral: "imap://x] OK\r\n* BYE/"}
 	case r.User == "denied":
 		return nil, backend.Errorf(backend.KindAuthDenied, "")
 	case r.User == "expired":

@@ -205,11 +205,7 @@ func (p *Plugin) accepted(ctx context.Context, fields map[string]string) (*backe
 		return nil, &backend.Error{Kind: backend.KindInternal, Detail: "OK without a user"}
 	}
 	if _, set := fields["nologin"]; set {
-		message := fields["reason"]
-		if message == "" {
-			message = "Login is disabled"
-		}
-		return nil, &backend.Error{Kind: backend.KindAuthDenied, Message: message, Detail: "nologin is set"}
+		return nil, authdb.NoLogin(name, fields)
 	}
 	for _, key := range []string{"proxy", "proxy_maybe", "anonymous"} {
 		if _, set := fields[key]; set {

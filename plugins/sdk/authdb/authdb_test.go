@@ -88,6 +88,21 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+func TestReferral(t *testing.T) {
+	for _, c := range []struct {
+		user, want, message string
+		fields              map[string]string
+	}{
+		{"alice", "imap://alice;AUTH=*@mail2.example.org/", "Try this server instead", map[string]string{"host": "mail2.example.org"}},
+		{"a;b@c:d]", "imap://a%3Bb@c%3Ad%5D;AUTH=*@[2001:db8::1]:1143/", "moved", map[string]string{"host": "2001:db8::1", "port": "1143", "reason": "moved"}},
+		{"alice", "", "Login is disabled", nil},
+	} {
+		if e := NoLogin(c.user, c.fields); e.Kind != backend.KindAuthDenied || e.Referral != c.want || e.Message != c.message {
+			t.Errorf("%s %v: %+v", c.user, c.fields, e)
+		}
+	}
+}
+
 func FuzzExpandPath(f *testing.F) {
 	f.Add("/etc/%d/users", "bob@example.org")
 	f.Add("/etc/.%n", ".")

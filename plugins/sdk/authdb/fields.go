@@ -105,11 +105,7 @@ func (db *DB) refusal(d passdb, remote netip.Addr) *backend.Error {
 		}
 	}
 	if _, set := d.fields["nologin"]; set {
-		message := d.fields["reason"]
-		if message == "" {
-			message = "Login is disabled"
-		}
-		return &backend.Error{Kind: backend.KindAuthDenied, Message: message, Detail: "nologin is set"}
+		return NoLogin(d.name, d.fields)
 	}
 	for _, key := range []string{"proxy", "proxy_maybe", "login_user", "master"} {
 		if _, set := d.fields[key]; set {

@@ -1045,7 +1045,10 @@ type Error struct {
 	// May be shown to the mail client: no paths, no secrets, one line.
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	// For the administrator's log: path, offset, rule.
-	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Of AUTH_DENIED: the IMAP URL of the server on which the user is to log in; empty: none. One that has other bytes than
+	// RFC 5092 allows is not shown.
+	Referral      string `protobuf:"bytes,4,opt,name=referral,proto3" json:"referral,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1097,6 +1100,13 @@ func (x *Error) GetMessage() string {
 func (x *Error) GetDetail() string {
 	if x != nil {
 		return x.Detail
+	}
+	return ""
+}
+
+func (x *Error) GetReferral() string {
+	if x != nil {
+		return x.Referral
 	}
 	return ""
 }
@@ -1166,11 +1176,12 @@ const file_roost_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06fields\x18\x02 \x03(\v2!.roost.plugin.v1.User.FieldsEntryR\x06fields\x1a9\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"i\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\x85\x01\n" +
 	"\x05Error\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.roost.plugin.v1.ErrorKindR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail*\xd8\x03\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x12\x1a\n" +
+	"\breferral\x18\x04 \x01(\tR\breferral*\xd8\x03\n" +
 	"\tErrorKind\x12\x17\n" +
 	"\x13ERROR_KIND_INTERNAL\x10\x00\x12\x18\n" +
 	"\x14ERROR_KIND_NOT_FOUND\x10\x01\x12\x1d\n" +
