@@ -216,7 +216,7 @@ func (r *request) searchMailbox(a *esearchArgs, m *listed, p *progress) error {
 		outcome = r.saveResult(result.saved)
 	}
 	if result.count > 0 { // RFC 7377 §2.1
-		result.mailbox = appendName(nil, m.name, r.enabled(enabledUTF8))
+		result.mailbox = appendName(nil, m.name, r.utf8())
 		result.uidValidity = view.UIDValidity
 		outcome = errorsOf(result.write(r.s, r.tag, true), outcome)
 	}
