@@ -6,11 +6,13 @@ import (
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/server"
 	format "github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/plugins/auth/checkpassword"
 	"github.com/roostmail/roost/plugins/auth/dovecot"
 	"github.com/roostmail/roost/plugins/auth/ldap"
 	"github.com/roostmail/roost/plugins/auth/oauth2"
 	"github.com/roostmail/roost/plugins/auth/passwdfile"
 	"github.com/roostmail/roost/plugins/auth/sql"
+	"github.com/roostmail/roost/plugins/auth/static"
 	"github.com/roostmail/roost/plugins/hibernation/adaptive"
 	"github.com/roostmail/roost/plugins/storage/mdbox"
 )
@@ -22,6 +24,8 @@ var bundle = server.Bundle{
 	func(log *slog.Logger) backend.Plugin { return sql.New(log) },
 	func(log *slog.Logger) backend.Plugin { return ldap.New(log) },
 	func(log *slog.Logger) backend.Plugin { return oauth2.New(log) },
+	func(log *slog.Logger) backend.Plugin { return checkpassword.New(log) },
+	func(log *slog.Logger) backend.Plugin { return static.New(log) },
 	func(*slog.Logger) backend.Plugin { return adaptive.New() },
 	func(log *slog.Logger) backend.Plugin { return mdbox.New(log) },
 	func(log *slog.Logger) backend.Plugin { return mdbox.NewFormat(format.FormatSdbox, log) },

@@ -222,13 +222,9 @@ func internal(err error) error {
 // Admit returns the identity of someone who has proved to be the user name by other means than a password: the name is checked and
 // normalised, and the fields of e are looked at as after a right password. e.Found, Password and Verify do not matter.
 func (db *DB) Admit(ctx context.Context, name string, e Entry, authzID string, v Vars, remote netip.Addr) (*backend.Identity, error) {
-	if !db.allowedName(name) {
-		return nil, failed("the user name has characters that are not allowed")
-	}
-	v.User = name
-	normalised, err := v.Expand(db.opts.AuthFormat)
+	normalised, err := db.Normalise(name, v)
 	if err != nil {
-		return nil, internal(err)
+		return nil, err
 	}
 	v.User = normalised
 	d := sortFields(normalised, &e)
@@ -236,4 +232,17 @@ func (db *DB) Admit(ctx context.Context, name string, e Entry, authzID string, v
 		return nil, err
 	}
 	return db.identify(ctx, account{Entry: e, login: name, name: normalised, vars: v}, d, authzID, remote)
+}
+
+// Normalise returns a login name as Source.Find gets it. The error is KindAuthFailed for a name with characters that are not allowed.
+func (db *DB) Normalise(login string, v Vars) (string, error) {
+	if !db.allowedName(login) {
+		return "", failed("the user name has characters that are not allowed")
+	}
+	v.User = login
+	name, err := v.Expand(db.opts.AuthFormat)
+	if err != nil {
+		return "", internal(err)
+	}
+	return name, nil
 }
