@@ -200,10 +200,16 @@ func sameLines(t *testing.T, what string, roost, dovecot [][]byte) {
 	}
 }
 
+// isMailboxID reports whether a line of SELECT is that of OBJECTID (RFC 8474 §4.2), which Dovecot 2.3 does not have.
+func isMailboxID(line []byte) bool { return bytes.HasPrefix(line, []byte("* OK [MAILBOXID")) }
+
 func normal(t *testing.T, lines [][]byte) []string {
 	t.Helper()
 	var out []string
 	for _, l := range lines {
+		if isMailboxID(l) {
+			continue
+		}
 		if bytes.HasPrefix(l, []byte("* OK")) {
 			// The text behind a response code is free.
 			if i := bytes.IndexByte(l, ']'); i >= 0 {

@@ -238,6 +238,9 @@ func canonical(t *testing.T, lines [][]byte) string {
 		if bytes.HasPrefix(l, []byte("* OK [HIGHESTMODSEQ")) {
 			continue // comes also when CONDSTORE is enabled, at another place, and then not with Dovecot's next EXAMINE
 		}
+		if isMailboxID(l) {
+			continue
+		}
 		if i == len(lines)-1 || bytes.HasPrefix(l, []byte("* OK")) {
 			// The text behind a status or a response code is free.
 			w := strings.SplitN(string(l), " ", 3)
