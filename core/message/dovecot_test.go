@@ -137,8 +137,18 @@ func literalSize(line []byte) (int, bool) {
 	return n, err == nil
 }
 
-// cmd runs a command and returns its untagged responses.
-func (d *dovecot) cmd(format string, args ...any) (untagged []byte) {
+// cmd runs a command, which must succeed, and returns its untagged responses.
+func (d *dovecot) cmd(format string, args ...any) []byte {
+	d.t.Helper()
+	untagged, status := d.try(format, args...)
+	if !strings.HasPrefix(status, "OK") {
+		d.t.Fatalf("%.300q: %q", fmt.Sprintf(format, args...), status)
+	}
+	return untagged
+}
+
+// try runs a command and returns its untagged responses, and what stands behind the tag.
+func (d *dovecot) try(format string, args ...any) (untagged []byte, status string) {
 	d.t.Helper()
 	d.tag++
 	tag := fmt.Sprintf("t%d", d.tag)
@@ -148,10 +158,7 @@ func (d *dovecot) cmd(format string, args ...any) (untagged []byte) {
 	for {
 		resp := d.response()
 		if rest, ok := bytes.CutPrefix(resp, []byte(tag+" ")); ok {
-			if !bytes.HasPrefix(rest, []byte("OK")) {
-				d.t.Fatalf("%.300q: %q", fmt.Sprintf(format, args...), resp)
-			}
-			return untagged
+			return untagged, string(rest)
 		}
 		untagged = append(untagged, resp...)
 	}
