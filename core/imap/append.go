@@ -1,13 +1,19 @@
 package imap
 
 import (
+	"bytes"
+
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/imapwire"
 	"github.com/roostmail/roost/core/session"
 )
 
-// APPEND (RFC 3501 §6.3.11, MULTIAPPEND RFC 3502 §6.3.11): "APPEND" SP mailbox 1*(SP [flag-list SP] [date-time SP] data), where data is a
-// literal, or "UTF8" SP "(" literal8 ")" (RFC 6855 §4).
+// APPEND (RFC 3501 §6.3.11, MULTIAPPEND RFC 3502 §6.3.11): "APPEND" SP mailbox 1*(SP [flag-list SP] [date-time SP] append-data).
+//
+//	append_parse.go  its grammar
+//	catenate.go      messages that are put together (RFC 4469)
+//	replace.go       REPLACE, which takes the same arguments (RFC 8508)
+//
 // The literals are bodies of the session (session.LiteralSpool): large ones are in a file, not in the command.
 
 // appendAppendLimit appends the STATUS item, which is the same for all mailboxes (RFC 7889 §3).
@@ -22,16 +28,13 @@ func (srv *Server) appendAppendLimit(b []byte) []byte {
 // literalAppend checks what was received of the command, before the literal is sent.
 func literalAppend(r *request) (session.LiteralAnswer, error) {
 	var raw []byte
-	var first backend.MailboxRef // where the first message goes; none: this is a later one
+	var first backend.MailboxRef // where the first message goes; none: this is a later literal
 
-	if err := r.refuseSave(len(r.s.Bodies())+1, false); err != nil {
-		return 0, err
-	}
-	if bodies := r.s.Bodies(); len(bodies) > 0 { // all before the last one was checked when that was announced
-		last := bodies[len(bodies)-1]
-		r.d.Skip(last.At + last.Kept - r.d.Pos())
-		r.d.TryByte(')') // of UTF8; appendArguments knows whether it belongs here
+	p := r.appendParser()
+	if len(p.bodies) > 0 {
+		p.rest()
 	} else {
+		r.replaced()
 		r.d.SP()
 		if r.d.AtAnnouncement() { // of the mailbox's name
 			return session.LiteralAccept, nil
@@ -44,26 +47,42 @@ func literalAppend(r *request) (session.LiteralAnswer, error) {
 		if err != nil {
 			return 0, err
 		}
+		p.all()
 	}
-	m, nonSync, utf8 := r.appendMessage()
-	if err := r.end(); err != nil { // also if this is not the literal that was announced
+	ask := p.asked
+	if ask == nil { // this is not the literal that was announced
+		r.d.SP()
+		r.d.Fail("unexpected literal")
+		return 0, r.d.Err()
+	}
+	if ask.inline {
+		return session.LiteralAccept, nil
+	}
+	// With CATENATE literals are no messages: these are counted when all are there.
+	if err := r.refuseSave(len(p.bodies)+1, false); err != nil && !bytes.Contains(bytes.ToUpper(r.d.Since(0)), []byte("CATENATE")) {
 		return 0, err
 	}
-	if err := r.checkKeywords(m.Keywords); err != nil {
-		return 0, err
+	m := &ask.message
+	for _, m := range append(p.messages, *m) {
+		if err := r.checkKeywords(m.Keywords); err != nil {
+			return 0, err
+		}
 	}
-	if utf8 && !r.enabled(enabledUTF8) {
+	if m.utf8 && !r.enabled(enabledUTF8) {
 		return 0, no("", "UTF8=ACCEPT is not enabled.")
 	}
-	if m.Size == 0 { // in words of Dovecot; RFC 3502 §6.3.11 lets a client cancel the command so
-		return 0, no("", "Can't save a zero byte message.")
+	if ask.size == 0 && !ask.part {
+		return 0, errEmptyMessage
 	}
 	// With access control lists the right to append is not that to ask.
-	if nonSync || first.Name == "" || m.Size < askFrom || r.srv.acl != nil {
+	if ask.nonSync || first.Name == "" || ask.size < askFrom || r.srv.acl != nil {
 		return session.LiteralSpool, nil
 	}
 	return r.askMailbox(raw, first)
 }
+
+// errEmptyMessage is in words of Dovecot; RFC 3502 §6.3.11 lets a client cancel the command so.
+var errEmptyMessage = no("", "Can't save a zero byte message.")
 
 // askFrom is the size in octets of messages that are not asked for before it is known that there is a mailbox for them.
 const askFrom = 16 << 10
@@ -100,13 +119,20 @@ func runAppend(r *request) error {
 	if err != nil {
 		return err
 	}
+	if err := r.refuseSave(len(messages), false); err != nil {
+		return err
+	}
 	ref, err := r.ref(raw)
+	if err != nil {
+		return err
+	}
+	list, err := r.bodiesOf(messages)
 	if err != nil {
 		return err
 	}
 	var result *backend.AppendResult
 	r.during(func() {
-		result, err = r.srv.writer.Append(r.ctx, &backend.AppendRequest{Mailbox: ref, Messages: messages})
+		result, err = r.srv.writer.Append(r.ctx, &backend.AppendRequest{Mailbox: ref, Messages: list})
 	})
 	if err != nil {
 		if backend.KindOf(err) == backend.KindNotFound {
@@ -130,48 +156,14 @@ func appendUID(a *backend.AppendResult) string {
 	return string(imapwire.AppendNumSet(append(b, ' '), imapwire.RangesOf(a.UIDs)))
 }
 
-// appendArguments reads the whole command.
-func (r *request) appendArguments() (raw []byte, messages []backend.AppendMessage, err error) {
+// appendArguments reads the whole command, behind what is REPLACE's own.
+func (r *request) appendArguments() (raw []byte, messages []appended, err error) {
 	r.d.SP()
 	raw = r.d.Mailbox()
-	bodies := r.s.Bodies()
-	for i, body := range bodies {
-		m, _, utf8 := r.appendMessage()
-		if r.d.OK() && r.d.Pos() != body.At { // not what literalAppend has seen
-			r.d.Fail("unexpected literal")
-		}
-		r.d.Skip(body.Kept)
-		if utf8 {
-			r.d.Byte(')')
-		}
-		m.Body = r.s.OpenBody(i)
-		messages = append(messages, m)
-	}
-	if len(bodies) == 0 {
-		r.appendMessage()
+	p := r.appendParser()
+	p.all()
+	if p.asked != nil || len(p.messages) == 0 || p.next < len(p.bodies) {
 		r.d.Fail("expected literal")
 	}
-	return raw, messages, r.end()
-}
-
-// appendMessage reads SP [flag-list SP] [date-time SP], and the announcement of the literal with what is before it. utf8: a ")" follows the literal.
-func (r *request) appendMessage() (m backend.AppendMessage, nonSync, utf8 bool) {
-	r.d.SP()
-	if r.d.Peek() == '(' {
-		m.Flags, m.Keywords = r.storedFlags()
-		r.d.SP()
-	}
-	if r.d.Peek() == '"' {
-		if m.InternalDate = r.d.DateTime().Unix(); m.InternalDate == 0 {
-			m.InternalDate = 1 // 0 stands for now
-		}
-		r.d.SP()
-	}
-	if utf8 = r.d.TryWord("UTF8"); utf8 {
-		r.d.SP()
-		r.d.Byte('(')
-		r.d.Byte('~')
-	}
-	m.Size, nonSync = r.d.Announcement()
-	return m, nonSync, utf8
+	return raw, p.messages, r.end()
 }

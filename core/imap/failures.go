@@ -41,11 +41,19 @@ type failures struct {
 	ref      *backend.MailboxRef
 	count    int
 	first    *backend.Error
-	expunged int // messages that were gone, not part of count
+	expunged int   // messages that were gone, not part of count
+	refused  error // why a message was not sent, of which the client knows all there is to say; the first one
 }
 
 func (srv *Server) newFailures(ref *backend.MailboxRef) failures {
 	return failures{log: srv.log, ref: ref}
+}
+
+// refuse notes what a client is to be told of a message that is sound.
+func (f *failures) refuse(err error) {
+	if f.refused == nil {
+		f.refused = err
+	}
 }
 
 // maxLogged is how many messages of one command are logged one by one.
@@ -73,6 +81,8 @@ func (f *failures) outcome(done string) error {
 		return backend.Errorf(f.first.Kind, "%d messages could not be %s, see the server's log.", f.count, done)
 	case f.count == 1:
 		return &backend.Error{Kind: f.first.Kind, Message: f.first.Message}
+	case f.refused != nil:
+		return f.refused
 	case f.expunged > 0: // RFC 2180 §4.1.2, RFC 5530 §3
 		return no("EXPUNGEISSUED", "Some messages were already expunged.")
 	}

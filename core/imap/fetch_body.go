@@ -103,6 +103,10 @@ func (f *fetch) content(b *[]byte, it *fetchItem) bool {
 		*b = append(*b, ')')
 	case fetchPreview:
 		*b = f.appendPreview(*b)
+	case fetchBinary:
+		f.binary(b, it.part(c.decoded[c.item]))
+	case fetchBinarySize:
+		*b = imapwire.AppendNumber(*b, uint64(len(c.decoded[c.item])))
 	case fetchSection:
 		switch {
 		case c.parsed != nil:
@@ -175,6 +179,11 @@ func (f *fetch) bytes(p []byte) {
 	if bytes.IndexByte(p, 0) >= 0 {
 		p = bytes.ReplaceAll(p, []byte{0}, []byte{0x80})
 	}
+	f.raw(p)
+}
+
+// raw writes bytes as they are.
+func (f *fetch) raw(p []byte) {
 	if len(p) < 1024 {
 		b := f.out.Buffer()
 		*b = append(*b, p...)

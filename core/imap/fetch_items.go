@@ -26,7 +26,9 @@ const (
 	fetchBody          // BODY without section
 	fetchBodyStructure // BODYSTRUCTURE
 	fetchPreview
-	fetchSection // BODY[…], RFC822, RFC822.HEADER, RFC822.TEXT
+	fetchBinary     // BINARY[…]
+	fetchBinarySize // BINARY.SIZE[…]
+	fetchSection    // BODY[…], RFC822, RFC822.HEADER, RFC822.TEXT
 )
 
 // fetchItem is one item that a response has.
@@ -90,7 +92,7 @@ type fetchArgs struct {
 func (a *fetchArgs) add(it fetchItem) {
 	at := 0
 	for i := range a.items {
-		if a.items[i].kind == it.kind && (it.kind != fetchSection || bytes.Equal(a.items[i].name, it.name) && a.items[i].length == it.length) {
+		if a.items[i].kind == it.kind && (it.kind < fetchBinary || bytes.Equal(a.items[i].name, it.name) && a.items[i].length == it.length) {
 			a.items[i].lazy = a.items[i].lazy && it.lazy
 			return
 		}
@@ -158,6 +160,11 @@ func parseFetch(d *imapwire.Decoder, uid, tellUID bool) (*fetchArgs, error) {
 func (a *fetchArgs) item(d *imapwire.Decoder, name string, inList bool) {
 	if name == "PREVIEW" {
 		a.add(previewItem(d, inList))
+		return
+	}
+	if it, ok := binaryItem(d, name); ok {
+		a.add(it)
+		a.seen = a.seen || name == "BINARY"
 		return
 	}
 	if (name == "BODY" || name == "BODY.PEEK") && d.Peek() == '[' {

@@ -54,6 +54,8 @@ func makeFetchPlan(items []fetchItem) fetchPlan {
 		case fetchBody, fetchBodyStructure:
 			p.items |= backend.FetchBodyStructure
 			p.structure = true
+		case fetchBinary, fetchBinarySize:
+			p.tree, body = true, true
 		case fetchSection:
 			switch {
 			case len(it.section.Path) > 0:

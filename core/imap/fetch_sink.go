@@ -73,6 +73,8 @@ type current struct {
 	from   uint64 // the literal is the body from here
 	stop   uint64 // to here
 	parsed *message.Message
+
+	decoded [][]byte // by item: the content of BINARY and BINARY.SIZE
 }
 
 // fetchMeta is the data of a message that is no text.
@@ -170,6 +172,11 @@ func (f *fetch) step() error {
 	case c.discard || c.collect && !done:
 	case c.collect:
 		f.parse()
+		if err := f.decode(); err != nil {
+			c.discard = true
+			f.failures.refuse(err)
+			break
+		}
 		f.write()
 	case !c.headed && !done:
 	default:
@@ -193,7 +200,7 @@ func (f *fetch) finish() {
 		f.commit()
 		f.sawWhole(c.msg)
 	}
-	c.active, c.begun, c.resumed, c.parsed = false, false, false, nil
+	c.active, c.begun, c.resumed, c.parsed, c.decoded = false, false, false, nil, nil
 	if cap(c.held) > 1<<20 {
 		c.held = nil // not for the small ones that follow
 	}
