@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,8 +60,25 @@ func (b *Mailbox) Append(ctx context.Context, messages []NewMessage) (*Saved, er
 	return saved, nil
 }
 
+// Replace is Append of one message that takes the place of another of the same mailbox: that leaves it with the transaction in which the new one
+// comes. guid is that of the mailbox, zero = any. ErrExpunged: the old one is gone already, and nothing was saved.
+func (b *Mailbox) Replace(ctx context.Context, guid [16]byte, uid uint32, m NewMessage) (*Saved, error) {
+	if _, err := b.writing(); err != nil {
+		return nil, err
+	}
+	a := &appending{b: b, saver: b.store.format.newSaver(ctx, b), now: b.store.now(), guid: guid, replaces: uid}
+	saved, err := a.run(ctx, []NewMessage{m})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("mdbox: replace UID %d of %s: %w", uid, b.name, err), a.saver.abort())
+	}
+	return saved, nil
+}
+
 // appending is one Append.
 type appending struct {
+	guid     [16]byte // that the mailbox must have; zero: any
+	replaces uint32   // UID of the message that goes; 0 = none
+
 	b     *Mailbox
 	saver saver
 	now   time.Time
@@ -109,15 +127,34 @@ func (a *appending) run(ctx context.Context, messages []NewMessage) (*Saved, err
 // (dovecot mdbox-save.c).
 func (a *appending) commit(ctx context.Context) (saved *Saved, err error) {
 	err = a.b.store.format.change(ctx, a.b.store, func(c change) error {
-		box, err := a.b.lockSized(ctx, [16]byte{}, nil)
+		var gone []uint32
+		if a.replaces != 0 {
+			gone = []uint32{a.replaces}
+		}
+		box, err := a.b.lockSized(ctx, a.guid, gone)
 		if err != nil {
 			return err
 		}
 		defer box.unlock()
-		if saved, err = box.receive(ctx, c, a.saver, a.records()); err == nil {
-			a.b.store.report("close mail files", a.saver.release())
+		if a.replaces != 0 {
+			requested, err := box.requested()
+			if err != nil {
+				return err
+			}
+			if _, there := box.x.State().Find(a.replaces); !there || slices.Contains(requested, a.replaces) {
+				return fmt.Errorf("%w: UID %d", ErrExpunged, a.replaces)
+			}
+			l := c.leave(box, a.replaces)
+			box.replaces = &l
 		}
-		return err
+		if saved, err = box.receive(ctx, c, a.saver, a.records()); err != nil {
+			return err
+		}
+		if box.replaces != nil {
+			a.b.store.report("expunge a message that was replaced", box.replaces.done(box))
+		}
+		a.b.store.report("close mail files", a.saver.release())
+		return nil
 	})
 	return saved, err
 }
@@ -162,6 +199,10 @@ func (l *lockedBox) add(ctx context.Context, first uint32, messages []newRecord,
 		}
 	}
 	records := []translog.NewRecord{external(appends)}
+	var gone translog.ExpungeGUIDs
+	if l.replaces != nil {
+		records, gone = append(records, l.replaces.record), l.replaces.gone
+	}
 	records = append(records, l.cacheRecords(ctx, first, messages)...)
 	records = append(records, l.b.store.format.records(l, first, messages, uint32(now.Unix()))...)
 	if hasVSize(s) && sizes.Len() > 0 {
@@ -171,7 +212,7 @@ func (l *lockedBox) add(ctx context.Context, first uint32, messages []newRecord,
 	if day, ok := s.DayUpdate(now, first); ok {
 		records = append(records, external(day))
 	}
-	records = append(records, l.sizeRecords(nil, sizedMessages(first, messages))...)
+	records = append(records, l.sizeRecords(gone, sizedMessages(first, messages))...)
 	if err := l.x.Commit(true, records...); err != nil {
 		return nil, err
 	}

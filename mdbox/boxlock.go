@@ -20,7 +20,8 @@ type lockedBox struct {
 	x   *index.Locked
 	sum *sizeSum // nil: hdr-vsize is left as it is
 	// outer is the lock of a maildir, which comes before BOX; nil in other formats.
-	outer *maildir.Locked
+	outer    *maildir.Locked
+	replaces *leaving // what goes with the messages that come next; nil = nothing
 }
 
 // lock takes BOX and brings the mailbox up to date. If guid is not zero, the mailbox must have it. Errors are

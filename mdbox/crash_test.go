@@ -57,6 +57,7 @@ var crashScenarios = []scenario{
 			Flags: index.FlagAnswered, Keywords: []string{"New"}, UnchangedSince: mdbox.AnyModSeq})
 	}}},
 	{name: "expunge", steps: []step{func(s *mdbox.Store, want contents) error { return expunge(s, "INBOX", want, 2) }}},
+	{name: "replace", steps: []step{func(s *mdbox.Store, want contents) error { return replace(s, "INBOX", want, 2, "new") }}},
 	{name: "copy", steps: []step{func(s *mdbox.Store, want contents) error { return copyMessages(s, "INBOX", "Sent", want, false) }}},
 	{name: "move", steps: []step{func(s *mdbox.Store, want contents) error { return copyMessages(s, "INBOX", "Sent", want, true) }},
 		halfway: func(s *mdbox.Store, want contents) error { return copyMessages(s, "INBOX", "Sent", want, false) }},
@@ -87,6 +88,20 @@ func save(s *mdbox.Store, box string, want contents, tokens ...string) error {
 	for i, uid := range saved.UIDs {
 		want[box][uid] = row(index.FlagSeen, []string{"$Kw"}, message(tokens[i], 600))
 	}
+	return nil
+}
+
+func replace(s *mdbox.Store, box string, want contents, uid uint32, token string) error {
+	b, err := s.OpenMailbox(box)
+	if err != nil {
+		return err
+	}
+	saved, err := b.Replace(context.Background(), [16]byte{}, uid, newMail(token, 600, index.FlagSeen, "$Kw"))
+	if err != nil {
+		return err
+	}
+	delete(want[box], uid)
+	want[box][saved.UIDs[0]] = row(index.FlagSeen, []string{"$Kw"}, message(token, 600))
 	return nil
 }
 

@@ -57,6 +57,15 @@ type change interface {
 	// expunge carries out the expunge of messages, ascending by UID, which must include all that lockedBox.requested returns.
 	// What they refer to is given up in the order that no crash leaves a message without it.
 	expunge(l *lockedBox, uids []uint32) error
+	// leave prepares the expunge of a message that another one takes the place of.
+	leave(l *lockedBox, uid uint32) leaving
+}
+
+// leaving is a message that leaves a mailbox with the transaction in which another one comes.
+type leaving struct {
+	record translog.NewRecord       // of the transaction
+	gone   translog.ExpungeGUIDs    // for the sum of sizes; empty: done counts it
+	done   func(l *lockedBox) error // gives up what the message refers to, after the transaction
 }
 
 // placer gives messages their place in the store before they come into a mailbox, which is locked.

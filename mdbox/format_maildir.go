@@ -276,6 +276,11 @@ func (maildirChange) expunge(l *lockedBox, uids []uint32) error {
 	return l.syncLocked()
 }
 
+// leave asks for the expunge, which whoever syncs the mailbox next carries out: there are no transactions of files.
+func (maildirChange) leave(_ *lockedBox, uid uint32) leaving {
+	return leaving{record: translog.NewRecord{Payload: translog.ExpungeGUIDs{{UID: uid}}}, done: (*lockedBox).syncLocked}
+}
+
 // records notes what the new messages have changed in the directory.
 func (maildirFormat) records(l *lockedBox, _ uint32, _ []newRecord, _ uint32) []translog.NewRecord {
 	records, err := l.outer.HeaderRecords(l.x)

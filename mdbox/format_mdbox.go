@@ -67,6 +67,15 @@ func (m *lockedMap) check(l *lockedBox) error { return l.checkMap(m.Locked) }
 // expunge implements change.
 func (m *lockedMap) expunge(l *lockedBox, uids []uint32) error { return l.expunge(m.Locked, uids) }
 
+// leave implements change.
+func (m *lockedMap) leave(l *lockedBox, uid uint32) leaving {
+	refs, gone := l.expunged([]uint32{uid})
+	return leaving{record: external(gone), gone: gone, done: func(l *lockedBox) error {
+		l.giveBack(m.Locked, refs)
+		return nil
+	}}
+}
+
 func (mdbox) newSaver(ctx context.Context, b *Mailbox) saver {
 	b.store.finishInterrupted(ctx)
 	return &mdboxSaver{Appender: b.store.files.NewAppender(b.store.newestFiles(0)), store: b.store, rebuilt: b.store.rebuildCount()}

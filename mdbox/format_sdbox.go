@@ -152,3 +152,13 @@ func (c *unlinks) expunge(l *lockedBox, uids []uint32) error {
 	}
 	return err
 }
+
+// leave implements change.
+func (c *unlinks) leave(l *lockedBox, uid uint32) leaving {
+	gone := translog.ExpungeGUIDs{{UID: uid}}
+	e := expunged{box: l.b, guid: l.b.guid(l.x.State()), uids: []uint32{uid}}
+	return leaving{record: external(gone), gone: gone, done: func(*lockedBox) error {
+		c.expunged = append(c.expunged, e)
+		return nil
+	}}
+}

@@ -86,6 +86,8 @@ const (
 	CapObjectID = "object-id"
 	// CapStatusDeleted: storage counts messages with \Deleted (StatusDeleted).
 	CapStatusDeleted = "status-deleted"
+	// CapReplace: Writer.Append knows AppendRequest.Replaces.
+	CapReplace = "replace"
 )
 
 // StatusItems says which values of MailboxStatus are wanted.

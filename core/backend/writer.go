@@ -60,6 +60,16 @@ type Writer interface {
 type AppendRequest struct {
 	Mailbox  MailboxRef
 	Messages []AppendMessage // at least one
+	// Replaces is a message of the same mailbox that is gone with the append, as one step: whatever is killed when, there is
+	// either that message or those that were appended. nil = none; only with CapReplace, and for one message. KindExpunged: it is gone already, and nothing
+	// was appended.
+	Replaces *ReplacedMessage
+}
+
+// ReplacedMessage is a message that another one takes the place of (RFC 8508).
+type ReplacedMessage struct {
+	MailboxID [16]byte // as in StoreRequest
+	UID       uint32
 }
 
 // AppendMessage is one message to save.

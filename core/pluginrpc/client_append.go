@@ -72,6 +72,12 @@ func (s *Storage) appendToProto(ctx context.Context, r *backend.AppendRequest) (
 		return nil, backend.Errorf(backend.KindLimit, "more than %d messages at once", maxAppendMessages)
 	}
 	req := &storagev1.AppendRequest{Header: &storagev1.AppendHeader{Mailbox: ref, RequestId: requestID(ctx), MessageCount: uint32(len(r.Messages))}}
+	if r.Replaces != nil {
+		if len(r.Messages) != 1 || r.Replaces.UID == 0 || !s.info.Has(backend.CapReplace) {
+			return nil, backend.Errorf(backend.KindUnsupported, "the mail storage can not replace messages")
+		}
+		req.Header.ReplacesUid, req.Header.ReplacesMailboxId = r.Replaces.UID, optionalID(r.Replaces.MailboxID)
+	}
 	reqs := []*storagev1.AppendRequest{req}
 	bytes := 0
 	for i := range r.Messages {

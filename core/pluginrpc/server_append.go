@@ -59,6 +59,15 @@ func (a *appendReceiver) request() (req *backend.AppendRequest, id []byte, err e
 	}
 	id = h.RequestId
 	req = &backend.AppendRequest{Mailbox: mailboxFromProto(h.Mailbox), Messages: make([]backend.AppendMessage, 0, h.MessageCount)}
+	if h.ReplacesUid != 0 {
+		if h.MessageCount != 1 {
+			return nil, nil, backend.Errorf(backend.KindInvalidArgument, "%d messages for one", h.MessageCount)
+		}
+		req.Replaces = &backend.ReplacedMessage{UID: h.ReplacesUid}
+		if req.Replaces.MailboxID, err = optionalIDFromProto("replaces_mailbox_id", h.ReplacesMailboxId); err != nil {
+			return nil, nil, err
+		}
+	}
 	a.bodies = make([]appendBody, h.MessageCount)
 	for {
 		for _, m := range a.frame.rest.Messages {

@@ -75,6 +75,15 @@ func (s *Store) Append(ctx context.Context, r *backend.AppendRequest) (*backend.
 				return err
 			}
 		}
+		if r.Replaces != nil {
+			if m, err = s.findID(r.Mailbox, r.Replaces.MailboxID); err != nil {
+				return err
+			}
+			if m.index(imap.UID(r.Replaces.UID)) < 0 {
+				return backend.Errorf(backend.KindExpunged, "")
+			}
+			defer m.remove([]uint32{r.Replaces.UID})
+		}
 		result.UIDValidity = m.validity
 		for i, msg := range r.Messages {
 			date := msg.InternalDate

@@ -82,6 +82,7 @@ func testWrites(t *testing.T, f StorageFixture) {
 		s.appendCases(t)
 		s.storeCases(t)
 		s.copyCases(t)
+		s.replaceCases(t)
 		s.expungeCases(t)
 		s.modSeqCases(t)
 		s.metadataCases(t)

@@ -64,7 +64,7 @@ func (s *Storage) Info() backend.Info {
 		Capabilities: []string{backend.CapWatchFD, backend.CapWrite, backend.CapModSeqs, backend.CapMetadata, backend.CapQuota, backend.CapACL},
 		Options:      optionsOf(s.format),
 	}
-	info.Capabilities = append(info.Capabilities, backend.CapSaveDate, backend.CapPreview, backend.CapObjectID, backend.CapStatusDeleted)
+	info.Capabilities = append(info.Capabilities, backend.CapSaveDate, backend.CapPreview, backend.CapObjectID, backend.CapStatusDeleted, backend.CapReplace)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.configured && s.settings.attributes == "" {

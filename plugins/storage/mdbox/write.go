@@ -73,6 +73,9 @@ func (s *Storage) Append(ctx context.Context, r *backend.AppendRequest) (*backen
 		}
 		messages[i] = mdbox.NewMessage{Flags: n.Flags &^ noFlags, Keywords: n.Keywords, Received: n.InternalDate, Size: n.Size, Body: &bodies[i]}
 	}
+	if r.Replaces != nil {
+		return s.replace(ctx, r, m, p, messages[0], &bodies[0])
+	}
 	if err := s.checkQuota(ctx, r.Mailbox, size, len(messages)); err != nil {
 		return nil, err
 	}

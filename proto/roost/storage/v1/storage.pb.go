@@ -1902,9 +1902,14 @@ type AppendHeader struct {
 	Mailbox   *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
 	RequestId []byte                 `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// How many messages follow, exactly: 1 to 250,000.
-	MessageCount  uint32 `protobuf:"varint,3,opt,name=message_count,json=messageCount,proto3" json:"message_count,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MessageCount uint32 `protobuf:"varint,3,opt,name=message_count,json=messageCount,proto3" json:"message_count,omitempty"`
+	// UID of a message of the mailbox that is gone with the append, as one step (RFC 8508); 0: none. Only with the capability
+	// "replace", and for one message. EXPUNGED: it is gone already, and nothing was appended.
+	ReplacesUid uint32 `protobuf:"varint,4,opt,name=replaces_uid,json=replacesUid,proto3" json:"replaces_uid,omitempty"`
+	// GUID (16 bytes) that the mailbox must have then, or empty.
+	ReplacesMailboxId []byte `protobuf:"bytes,5,opt,name=replaces_mailbox_id,json=replacesMailboxId,proto3" json:"replaces_mailbox_id,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *AppendHeader) Reset() {
@@ -1956,6 +1961,20 @@ func (x *AppendHeader) GetMessageCount() uint32 {
 		return x.MessageCount
 	}
 	return 0
+}
+
+func (x *AppendHeader) GetReplacesUid() uint32 {
+	if x != nil {
+		return x.ReplacesUid
+	}
+	return 0
+}
+
+func (x *AppendHeader) GetReplacesMailboxId() []byte {
+	if x != nil {
+		return x.ReplacesMailboxId
+	}
+	return nil
 }
 
 type AppendMessage struct {
@@ -3728,12 +3747,14 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\rAppendRequest\x126\n" +
 	"\x06header\x18\x01 \x01(\v2\x1e.roost.storage.v1.AppendHeaderR\x06header\x12;\n" +
 	"\bmessages\x18\x02 \x03(\v2\x1f.roost.storage.v1.AppendMessageR\bmessages\x12\x12\n" +
-	"\x04body\x18\x03 \x01(\fR\x04body\"\x8a\x01\n" +
+	"\x04body\x18\x03 \x01(\fR\x04body\"\xdd\x01\n" +
 	"\fAppendHeader\x126\n" +
 	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\fR\trequestId\x12#\n" +
-	"\rmessage_count\x18\x03 \x01(\rR\fmessageCount\"z\n" +
+	"\rmessage_count\x18\x03 \x01(\rR\fmessageCount\x12!\n" +
+	"\freplaces_uid\x18\x04 \x01(\rR\vreplacesUid\x12.\n" +
+	"\x13replaces_mailbox_id\x18\x05 \x01(\fR\x11replacesMailboxId\"z\n" +
 	"\rAppendMessage\x12\x14\n" +
 	"\x05flags\x18\x01 \x01(\rR\x05flags\x12\x1a\n" +
 	"\bkeywords\x18\x02 \x03(\tR\bkeywords\x12#\n" +
