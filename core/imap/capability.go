@@ -23,14 +23,14 @@ func quickCapability(r *request) (bool, error) {
 // LIST-EXTENDED 5258, LIST-STATUS 5819, UNSELECT 3691, STATUS=SIZE 8438, ESEARCH 4731, SEARCHRES 5182, WITHIN 5032, BINARY 3516, COMPRESS=DEFLATE 4978, UTF8=ACCEPT 6855, UIDONLY 9586,
 // SORT and THREAD 5256, SORT=DISPLAY 5957, ESORT and CONTEXT 5267, I18NLEVEL=1 and LANGUAGE 5255, INPROGRESS 9585, PARTIAL 9394, UIDBATCHES 10022, MULTISEARCH 7377;
 // where storage can be watched: NOTIFY 5465; where storage keeps modseqs: CONDSTORE and QRESYNC 7162;
-// where storage can write: MULTIAPPEND 3502, UIDPLUS 4315, MOVE 6851, CATENATE 4469, URL-PARTIAL 5550.
+// where storage can write: MULTIAPPEND 3502, UIDPLUS 4315, MOVE 6851, CATENATE 4469, URL-PARTIAL 5550, REPLACE 8508.
 const (
 	capabilities      = "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+"
 	capabilitiesAfter = " NAMESPACE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS UNSELECT STATUS=SIZE ESEARCH SEARCHRES WITHIN BINARY COMPRESS=DEFLATE UTF8=ACCEPT UIDONLY LANGUAGE" +
 		" SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS I18NLEVEL=1 PARTIAL UIDBATCHES CONTEXT=SEARCH CONTEXT=SORT MULTISEARCH"
-	capabilitiesWatch = " NOTIFY"                                        // if storage can be watched
-	capabilitiesMods  = " CONDSTORE QRESYNC"                             // if storage keeps modseqs
-	capabilitiesWrite = " MULTIAPPEND UIDPLUS MOVE CATENATE URL-PARTIAL" // if storage can write
+	capabilitiesWatch = " NOTIFY"                                                // if storage can be watched
+	capabilitiesMods  = " CONDSTORE QRESYNC"                                     // if storage keeps modseqs
+	capabilitiesWrite = " MULTIAPPEND UIDPLUS MOVE CATENATE URL-PARTIAL REPLACE" // if storage can write
 )
 
 // appendCapabilities appends the capabilities of the session's state.

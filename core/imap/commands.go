@@ -107,6 +107,8 @@ func init() {
 		{name: "UID COPY", states: inSelected, run: runCopy, sync: syncAll, uid: true, access: writesStorage},
 		{name: "MOVE", states: inSelected, run: runMove, sync: syncAll, access: writesSelected},
 		{name: "UID MOVE", states: inSelected, run: runMove, sync: syncAll, uid: true, access: writesSelected},
+		{name: "REPLACE", states: inSelected, run: runReplace, sync: syncAll, literal: literalAppend, access: writesSelected},
+		{name: "UID REPLACE", states: inSelected, run: runReplace, sync: syncAll, literal: literalAppend, uid: true, access: writesSelected},
 		{name: "EXPUNGE", states: inSelected, run: runExpunge, sync: syncAll, access: writesSelected},
 		{name: "UID EXPUNGE", states: inSelected, run: runExpunge, sync: syncAll, uid: true, access: writesSelected},
 	}

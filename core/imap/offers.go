@@ -7,13 +7,14 @@ type offers struct {
 	saveDate      bool // SAVEDATE (RFC 8514)
 	preview       bool // PREVIEW (RFC 8970)
 	objectID      bool // OBJECTID (RFC 8474)
+	replace       bool // REPLACE (RFC 8508) in one step
 	statusDeleted bool // STATUS DELETED (RFC 9051 §6.3.11)
 	deletedSize   bool // STATUS DELETED-STORAGE (RFC 9208 §4.1.4)
 }
 
 func offersOf(i backend.Info) offers {
 	return offers{saveDate: i.Has(backend.CapSaveDate), preview: i.Has(backend.CapPreview), objectID: i.Has(backend.CapObjectID),
-		statusDeleted: i.Has(backend.CapStatusDeleted), deletedSize: i.Has(backend.CapQuota)}
+		replace: i.Has(backend.CapReplace), statusDeleted: i.Has(backend.CapStatusDeleted), deletedSize: i.Has(backend.CapQuota)}
 }
 
 // appendCapabilities appends those that are announced for them.
