@@ -176,7 +176,7 @@ func (l *lexer) looseDotAtom(dst []byte) ([]byte, status) {
 }
 
 // quoted reads a quoted string that starts here; line ends in it are dropped. Of one without end, the text up to the
-// last line end or quoted pair is appended.
+// last line end, quoted pair or NUL is appended.
 func (l *lexer) quoted(dst []byte) ([]byte, status) {
 	kept := len(dst)
 	for l.i++; l.i < len(l.b); l.i++ {
@@ -199,6 +199,9 @@ func (l *lexer) quoted(dst []byte) ([]byte, status) {
 			dst = append(dst, l.b[l.i])
 		default:
 			dst = append(dst, c)
+			if c == 0 {
+				kept = len(dst)
+			}
 		}
 	}
 	return dst[:kept], bad

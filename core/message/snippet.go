@@ -39,11 +39,64 @@ func (m *Message) AppendSnippet(dst []byte) []byte {
 			encoding = parseTransferEncoding(value)
 		}
 	}
-	text := bytes.ToValidUTF8(utf8Of(encoding.decode(m.body(i)), charset), []byte("\uFFFD"))
+	text := encoding.decode(m.body(i))
+	if charset != nil && len(charset) == 0 { // Dovecot takes it for the charset of its environment, ASCII
+		text = asciiOf(text)
+	} else {
+		text = cutShort(utf8Of(text, charset), encoding == encodingIdentity)
+	}
+	text = bytes.ToValidUTF8(text, []byte("\uFFFD"))
 	if isHTML {
 		text = appendHTMLText(nil, text)
 	}
 	return appendSnippet(dst, text)
+}
+
+// cutShort removes what is at the end of text if that may be the beginning of a character, which Dovecot waits for the rest of: it counts
+// bytes, of text that is not encoded (lines) with LF line ends, and looks at the first one only.
+func cutShort(text []byte, lines bool) []byte {
+	const tail = 2 * 5
+	from := max(len(text)-tail, 0)
+	last := text[from:]
+	if lines {
+		last = bytes.ReplaceAll(last, []byte("\r\n"), newlineByte)
+	}
+	for i := 0; i < len(last); {
+		n := charBytes(last[i])
+		if i+n > len(last) && i+5 >= len(last) {
+			return append(text[:from:from], last[:i]...)
+		}
+		i++
+	}
+	return text
+}
+
+// asciiOf makes what is no ASCII invalid UTF-8.
+func asciiOf(text []byte) []byte {
+	out := bytes.Clone(text)
+	for i, c := range out {
+		if c >= 0x80 {
+			out[i] = 0xff
+		}
+	}
+	return out
+}
+
+// charBytes returns the length of a character by its first byte, also of those that are none since RFC 3629.
+func charBytes(c byte) int {
+	switch {
+	case c < 0xc0 || c >= 0xfe:
+		return 1
+	case c < 0xe0:
+		return 2
+	case c < 0xf0:
+		return 3
+	case c < 0xf8:
+		return 4
+	case c < 0xfc:
+		return 5
+	}
+	return 6
 }
 
 // textPart returns the part that a snippet is made of: the first text; of the alternatives the plain one, else the last HTML,
