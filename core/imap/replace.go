@@ -41,6 +41,12 @@ func runReplace(r *request) error {
 	if err != nil {
 		return err
 	}
+	const remove = backend.RightWriteDeleted | backend.RightExpunge
+	if rights, err := r.rights(*r.mbox.Ref()); err != nil {
+		return err
+	} else if rights&remove != remove { // RFC 8508 §4.1: before anything is saved
+		return no("NOPERM", "Permission denied.")
+	}
 	list, err := r.bodiesOf(messages)
 	if err != nil {
 		return err

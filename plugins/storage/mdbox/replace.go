@@ -5,12 +5,18 @@ import (
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/mdbox/acl"
 )
 
 // replace is Append of a message that takes the place of another. For the quota counts by how much it is larger (RFC 8508 §3.4).
 func (s *Storage) replace(ctx context.Context, r *backend.AppendRequest, m *openMailbox, p place, message mdbox.NewMessage, body *exactBody) (*backend.AppendResult, error) {
 	if len(r.Messages) != 1 {
 		return nil, backend.Errorf(backend.KindInvalidArgument, "%d messages to replace one", len(r.Messages))
+	}
+	for _, right := range []acl.Rights{acl.WriteDeleted, acl.Expunge} { // RFC 8508 §4.1
+		if err := s.allow(r.Mailbox, right); err != nil {
+			return nil, err
+		}
 	}
 	old, err := sizeOf(m, r.Replaces.UID)
 	if err != nil {
