@@ -21,3 +21,11 @@ func TestNULBecomesReplacementCharacter(t *testing.T) {
 		t.Errorf("BODYSTRUCTURE\n got %q\nwant %q", got, want)
 	}
 }
+
+// TestNULEndsWhatIsLeftOfAQuoteWithoutEnd: Dovecot keeps what is before the NUL.
+func TestNULEndsWhatIsLeftOfAQuoteWithoutEnd(t *testing.T) {
+	const want = "NIL NIL NIL ((NIL NIL \"'a\" \"b'\")({19}\r\nunclosed <a@b>, Doe NIL \"MISSING_MAILBOX\" \"MISSING_DOMAIN\")({25}\r\nJo <jo@example.org>, a\uFFFD NIL \"MISSING_MAILBOX\" \"MISSING_DOMAIN\")) NIL NIL NIL NIL NIL NIL"
+	if got := string(AppendEnvelope(nil, []byte("Sender: 'a@b', \"unclosed <a@b>, \"Doe, Jo\" <jo@example.org>, a\x00@b\r\n"))); got != want {
+		t.Errorf("ENVELOPE\n got %q\nwant %q", got, want)
+	}
+}

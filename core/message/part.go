@@ -197,7 +197,8 @@ func (p *parser) contentType(h *headerState, f Field) {
 		}
 		for _, prm := range l.params(nil) {
 			if equalFold(prm.name, "boundary") {
-				h.boundary, h.bounded = prm.value[:min(len(prm.value), maxBoundary)], true
+				// value is in a buffer that the next field uses
+				h.boundary, h.bounded = bytes.Clone(prm.value[:min(len(prm.value), maxBoundary)]), true
 				return
 			}
 		}

@@ -140,6 +140,7 @@ var nasty = []struct{ name, text string }{
 	{"domain literals", "From: @[[a]\nTo: a@[b [c]\nCc: a@[b\\]c]\nBcc: a@[b\n c], d@[e] f\nSender: <a@[b]c>\n\nx\n"},
 	{"empty group name", "To: : a@b;\nCc: \"\": a@b;\nBcc: :b c(>\n , \"q s\"\n\nx\n"},
 	{"rfc2231 index from the piece before", "Content-Type: text/plain; x*0=a; x*1=b; name*=utf-8''c; y*=d; y*0=e\n\nx\n"},
+	{"boundary of an outer part after the field of an inner one", "Content-Type:multipart/mixed; type=\"text/html\"; boundary*0=\"==abc==0\"; charset=x\n\n--==abc==0x\nContent-Type: Multipart/Mixed;\n\tboundary===abc==0 \n\n--==abc==0 \nContent-Type: multipart/mixed;\n\tboundary = \"0016e6d2\"\n--==abc==0 x\n"},
 	{"nesting limit", nested(105)},
 	{"nesting limit rfc822", strings.Repeat("Content-Type: message/rfc822\n\n", 105) + "Subject: x\n\nend\n"},
 }
