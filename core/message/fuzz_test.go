@@ -14,6 +14,7 @@ func FuzzParse(f *testing.F) {
 	}
 	for seed := range int64(20) {
 		f.Add(messagetest.Random(seed))
+		f.Add(messagetest.World(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m := Parse(data, Limits{MaxParts: 50, MaxNesting: 8})
@@ -45,9 +46,34 @@ func FuzzParse(f *testing.F) {
 		if n := len(both) - 2 + len(AppendFields(nil, header, []string{"Subject", "To"}, true)); n != len(header) {
 			t.Fatalf("the two filters of %q give %d bytes", header, n)
 		}
+		for i := range m.parts {
+			if binary, err := m.Binary(m.pathOf(int32(i))); err == nil && len(binary) > len(data)+40*len(m.parts) {
+				t.Fatalf("part %d of %d bytes has %d without its encoding", i, len(data), len(binary))
+			}
+		}
+		if encoded, ok := m.EncodeBinary(); !ok && !bytes.Equal(encoded, data) {
+			t.Fatalf("nothing was encoded, and %q became %q", data, encoded)
+		}
+		m.AppendSnippet(nil)
 		m.SearchText()
 		m.Section(&Section{Path: []uint32{1, 2, 1}})
 	})
+}
+
+// pathOf returns part numbers that lead to a part, or to one around it.
+func (m *Message) pathOf(i int32) (path []uint32) {
+	for ; m.parts[i].parent >= 0; i = m.parts[i].parent {
+		parent := &m.parts[m.parts[i].parent]
+		if parent.flags&flagMessage != 0 {
+			continue
+		}
+		n := uint32(1)
+		for j := parent.firstChild; j != i; j = m.parts[j].next {
+			n++
+		}
+		path = append([]uint32{n}, path...)
+	}
+	return path
 }
 
 // FuzzAddresses checks that an envelope is well formed, whatever the addresses are.

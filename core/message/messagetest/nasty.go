@@ -142,6 +142,8 @@ var nasty = []struct{ name, text string }{
 	{"rfc2231 index from the piece before", "Content-Type: text/plain; x*0=a; x*1=b; name*=utf-8''c; y*=d; y*0=e\n\nx\n"},
 	{"boundary of an outer part after the field of an inner one", "Content-Type:multipart/mixed; type=\"text/html\"; boundary*0=\"==abc==0\"; charset=x\n\n--==abc==0x\nContent-Type: Multipart/Mixed;\n\tboundary===abc==0 \n\n--==abc==0 \nContent-Type: multipart/mixed;\n\tboundary = \"0016e6d2\"\n--==abc==0 x\n"},
 	{"nesting limit", nested(105)},
+	{"nesting far beyond the limit", nested(1000)},
+	{"nesting far beyond the limit rfc822", strings.Repeat("Content-Type: message/rfc822\n\n", 1000) + "Subject: x\n\nend\n"},
 	{"nesting limit rfc822", strings.Repeat("Content-Type: message/rfc822\n\n", 105) + "Subject: x\n\nend\n"},
 }
 
