@@ -24,7 +24,7 @@ type messageURL struct {
 }
 
 // errURL says that a URL is not one of these.
-var errURL = errors.New("Invalid IMAP URL.")
+var errURL = errors.New("imap: not the URL of a message")
 
 // parseMessageURL reads a URL without scheme and server.
 func parseMessageURL(s string) (*messageURL, error) {

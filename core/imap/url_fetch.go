@@ -14,7 +14,7 @@ import (
 func (r *request) urlContent(raw string) ([]byte, error) {
 	u, err := parseMessageURL(raw)
 	if err != nil {
-		return nil, no("", err.Error())
+		return nil, no("", "Invalid IMAP URL.")
 	}
 	ref, err := r.urlMailbox(u)
 	if err != nil {
