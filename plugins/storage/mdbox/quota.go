@@ -208,7 +208,7 @@ func (s *Storage) addUsage(ctx context.Context, p place, name string, sum *usage
 // checkQuota refuses messages of together size bytes for a mailbox, if its user would have too much.
 func (s *Storage) checkQuota(ctx context.Context, to backend.MailboxRef, size uint64, count int) error {
 	q := s.settings.quota
-	if q == nil || q.noEnforcing || count == 0 || s.namespaces[to.Namespace].Public {
+	if q == nil || q.noEnforcing || count == 0 && size == 0 || s.namespaces[to.Namespace].Public {
 		return nil
 	}
 	rules, err := q.rulesOf(to.User)

@@ -228,6 +228,21 @@ func TestQuotaIsEnforced(t *testing.T) {
 	three.Messages = three.Messages[:2]
 	_, err = l.plugin.Append(ctx, three)
 	allowed("two messages", err)
+	// RFC 8508 §3.4: what counts of a message that takes the place of another is by how much it is larger.
+	snap, err := l.plugin.Open(ctx, ref("INBOX"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace := func(size int) error {
+		_, err := l.plugin.Append(ctx, &backend.AppendRequest{
+			Mailbox:  ref("INBOX"),
+			Messages: []backend.AppendMessage{{Size: uint64(size), Body: strings.NewReader(sized(size))}},
+			Replaces: &backend.ReplacedMessage{MailboxID: snap.MailboxID, UID: snap.Messages.UIDs[0]},
+		})
+		return err
+	}
+	refused("a message in the place of another, too large", replace(12000))
+	allowed("a larger message in the place of another, where there is room for none beside it", replace(200))
 }
 
 // TestQuotaOfUser: a user's fields take the place of the rules of their number.

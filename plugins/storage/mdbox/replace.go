@@ -23,7 +23,7 @@ func (s *Storage) replace(ctx context.Context, r *backend.AppendRequest, m *open
 		return nil, s.failed(p, m, err)
 	}
 	if message.Size > old {
-		if err := s.checkQuota(ctx, r.Mailbox, message.Size-old, 1); err != nil {
+		if err := s.checkQuota(ctx, r.Mailbox, message.Size-old, 0); err != nil {
 			return nil, err
 		}
 	}
