@@ -63,6 +63,9 @@ func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
 		}
 		if srv.writer != nil {
 			b = append(b, capabilitiesWrite...)
+			if srv.offers.statusDeleted {
+				b = append(b, " IMAP4rev2"...) // RFC 9051 Appendix E: all of its parts are there
+			}
 			if srv.metadata != nil {
 				b = append(b, capabilityCreateSpecialUse...)
 			}

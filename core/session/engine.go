@@ -146,11 +146,11 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time,
 	if in != nil {
 		restored = e.restore(in)
 	}
+	for _, s := range restored { // before a loop can look at one of them: it would go on as its user
+		e.resume(s)
+	}
 	for _, l := range e.loops {
 		l.begin()
-	}
-	for _, s := range restored {
-		e.resume(s)
 	}
 	return e, nil
 }

@@ -690,13 +690,15 @@ func TestNobodyWaitsForTheRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(e.Close)
+	t.Cleanup(func() { close(gate) }) // or Close waits for events that wait
 	if m.slab.table.FD() >= 0 {
 		m.closeTables()
 	}
 	next.server = &server{Engine: e, toy: next.mover.toy, addr: listen(t, e, Listener{Addr: "test"})}
+	eventually(t, "all restored wait for the first", func() bool { st := next.Stats(); return st.Running == 1 && st.Queued == n-1 })
 	c := next.dial(t)
 	c.send("a RUN x\r\n")
-	eventually(t, "all wait", func() bool { return next.Stats().Queued == n })
+	eventually(t, "the command waits, too", func() bool { return next.Stats().Queued == n })
 	gate <- struct{}{}
 	c.want(`a ran "x"`) // none of the others can have gone on
 	for range n - 1 {
