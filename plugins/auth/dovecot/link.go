@@ -28,8 +28,9 @@ type socket struct {
 
 // link is one connection.
 type link struct {
-	name string // random: names the link in the state of an exchange
-	conn net.Conn
+	name       string // random: names the link in the state of an exchange
+	conn       net.Conn
+	mechanisms []string // that Dovecot has
 
 	mu      sync.Mutex
 	err     error // why the link is of no use any more
@@ -55,7 +56,7 @@ func (s *socket) connect() (*link, error) {
 	}
 	l := &link{name: rand.Text(), conn: c, waiting: map[string]chan reply{}}
 	r := bufio.NewReaderSize(c, 64<<10)
-	if err := s.greet(c, r); err != nil {
+	if l.mechanisms, err = s.greet(c, r); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("%s: %w", s.path, err)
 	}
@@ -64,23 +65,27 @@ func (s *socket) connect() (*link, error) {
 	return l, nil
 }
 
-// greet says hello and reads the server's, up to DONE.
-func (s *socket) greet(c net.Conn, r *bufio.Reader) error {
+// greet says hello and reads the server's, up to DONE. It returns the mechanisms that the server has.
+func (s *socket) greet(c net.Conn, r *bufio.Reader) (mechanisms []string, err error) {
 	if err := c.SetDeadline(time.Now().Add(s.timeout)); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := c.Write([]byte(strings.Join(s.hello, "\n") + "\n")); err != nil {
-		return err
+		return nil, err
 	}
 	for {
 		line, err := r.ReadSlice('\n')
 		if err != nil {
-			return err
+			return nil, err
 		}
 		text := strings.TrimSuffix(string(line), "\n")
+		if m, ok := strings.CutPrefix(text, "MECH\t"); ok {
+			m, _, _ = strings.Cut(m, "\t")
+			mechanisms = append(mechanisms, m)
+		}
 		if major, ok := strings.CutPrefix(text, "VERSION\t"); ok {
 			if major, _, _ = strings.Cut(major, "\t"); major != "1" {
-				return fmt.Errorf("protocol version %q is not known", major)
+				return nil, fmt.Errorf("protocol version %q is not known", major)
 			}
 			if !s.waits {
 				break
@@ -90,7 +95,7 @@ func (s *socket) greet(c net.Conn, r *bufio.Reader) error {
 			break
 		}
 	}
-	return c.SetDeadline(time.Time{})
+	return mechanisms, c.SetDeadline(time.Time{})
 }
 
 // read gives replies to who waits for them, until the connection ends.

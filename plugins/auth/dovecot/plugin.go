@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -167,6 +168,9 @@ func (p *Plugin) begin(ctx context.Context, mechanism string, w peer, response [
 	l, err := p.client.connect()
 	if err != nil {
 		return nil, unavailable(err)
+	}
+	if !slices.Contains(l.mechanisms, mechanism) { // Dovecot would close the connection
+		return nil, backend.Errorf(backend.KindUnsupported, "Dovecot's auth_mechanisms has no %s", mechanism)
 	}
 	id := l.next()
 	return p.send(ctx, l, id, w.auth(id, mechanism, response))

@@ -100,6 +100,9 @@ func TestMechanisms(t *testing.T) {
 	if x, err := scramLogin("wrong"); backend.KindOf(err) != backend.KindAuthFailed {
 		t.Errorf("SCRAM with a wrong password: %+v, %v", x, err)
 	}
+	if x, err := step("XOAUTH2", []byte("x"), nil); backend.KindOf(err) != backend.KindUnsupported {
+		t.Errorf("a mechanism that Dovecot does not have: %+v, %v", x, err)
+	}
 	x, err := step("CRAM-MD5", nil, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -53,6 +53,7 @@ func Auth(t *testing.T, f AuthFixture) {
 		t.Run("NoSecretInTheAnswer", s.noSecret)
 		t.Run("Lookup", s.lookup)
 		t.Run("LookupUnknown", s.lookupUnknown)
+		t.Run("SASL", s.sasl)
 		t.Run("Cancelled", s.cancelled)
 		t.Run("Concurrent", s.concurrent)
 		t.Run("Restart", s.restarted)
@@ -217,6 +218,37 @@ func (s *authSuite) lookupUnknown(t *testing.T) {
 		}
 		wantKind(t, fmt.Sprintf("LookupUser(%.20q)", name), err, want)
 	}
+}
+
+// sasl: no response and no state that means nothing lets somebody in, in any mechanism, and the plugin lives on.
+func (s *authSuite) sasl(t *testing.T) {
+	p, ok := s.auth().(backend.SASL)
+	if !ok {
+		t.Fatal("the connection does not implement backend.SASL")
+	}
+	step := func(mechanism string, response, state []byte) (*backend.SASLAnswer, error) {
+		r := request("", "")
+		return p.StepSASL(t.Context(), backend.SASLRequest{Mechanism: mechanism, Response: response, State: state,
+			Service: r.Service, Remote: r.Remote, Local: r.Local, Secured: r.Secured, Session: r.Session})
+	}
+	if x, err := step("NOSUCHMECHANISM", []byte("x"), nil); backend.KindOf(err) != backend.KindUnsupported || err == nil {
+		t.Errorf("an unknown mechanism: %+v, %v", x, err)
+	}
+	for _, m := range s.plugin.Info().Mechanisms() {
+		for _, state := range [][]byte{nil, []byte("x"), {0}, {1}, {2, 1, 'x'}, {3, 5, 'a'}, []byte(strings.Repeat("s", backend.MaxSASLState))} {
+			for _, response := range [][]byte{nil, {}, []byte("x"), []byte("n,,n=x,r=y"), []byte("n,,n=" + s.f.Unknown + ",r=y"), []byte("\x00\x01\xff"),
+				[]byte("user=x\x01auth=Bearer x\x01\x01"), []byte(strings.Repeat("n,", 8<<10))} {
+				x, err := step(m, response, state)
+				switch {
+				case err == nil && x.Identity != nil:
+					t.Errorf("%s: %.20q in state %.20q logs in as %s", m, response, state, x.Identity.User.Name)
+				case err == nil && (len(x.State) > backend.MaxSASLState || len(x.Challenge) > backend.MaxSASLMessage):
+					t.Errorf("%s: %.20q in state %.20q: challenge of %d bytes, state of %d", m, response, state, len(x.Challenge), len(x.State))
+				}
+			}
+		}
+	}
+	s.rightPassword(t)
 }
 
 func (s *authSuite) cancelled(t *testing.T) {
