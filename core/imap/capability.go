@@ -33,7 +33,8 @@ const (
 	capabilitiesWrite = " MULTIAPPEND UIDPLUS MOVE CATENATE URL-PARTIAL REPLACE" // if storage can write
 )
 
-// appendCapabilities appends the capabilities of the session's state.
+// appendCapabilities appends the capabilities of the session's state. IMAP4rev2 is not among them, though ENABLE takes it: clients that know the word
+// (go-imap) send mailbox names in UTF-8 when they see it, without the ENABLE that RFC 9051 §6.3.1 wants before.
 func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
 	b = append(b, capabilities...)
 	if s.State().Proto != stateNotAuthenticated {
@@ -63,9 +64,6 @@ func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
 		}
 		if srv.writer != nil {
 			b = append(b, capabilitiesWrite...)
-			if srv.offers.statusDeleted {
-				b = append(b, " IMAP4rev2"...) // RFC 9051 Appendix E: all of its parts are there
-			}
 			if srv.metadata != nil {
 				b = append(b, capabilityCreateSpecialUse...)
 			}
