@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/roostmail/roost/core/backend"
 )
@@ -33,21 +32,22 @@ type AuthFixture struct {
 }
 
 // Auth runs the conformance suite of auth plugins.
-func Auth(t *testing.T, f AuthFixture) {
+func Auth[S goTest[S]](test S, f AuthFixture) {
+	t := wrap(test)
 	if f.Unknown == "" {
 		f.Unknown = "plugintest-nobody"
 	}
 	if len(f.Good) == 0 {
 		t.Fatal("plugintest: AuthFixture needs a login in Good")
 	}
-	onEachConnection(t, backend.KindAuth, f.New, always(f.Config), func(t *testing.T, c *connection) {
+	onEachConnection(t, backend.KindAuth, f.New, always(f.Config), func(t T, c *connection) {
 		s := &authSuite{connection: c, f: f}
 		testBase(t, backend.KindAuth, c)
 		t.Run("RightPassword", s.rightPassword)
 		t.Run("WrongPassword", s.wrongPassword)
 		t.Run("UnknownUserLooksLikeWrongPassword", s.unknownUser)
-		t.Run("Denied", func(t *testing.T) { s.refused(t, f.Denied, backend.KindAuthDenied) })
-		t.Run("Expired", func(t *testing.T) { s.refused(t, f.Expired, backend.KindAuthExpired) })
+		t.Run("Denied", func(t T) { s.refused(t, f.Denied, backend.KindAuthDenied) })
+		t.Run("Expired", func(t T) { s.refused(t, f.Expired, backend.KindAuthExpired) })
 		t.Run("AuthorizationIdentity", s.authzID)
 		t.Run("Addresses", s.addresses)
 		t.Run("NoSecretInTheAnswer", s.noSecret)
@@ -74,7 +74,7 @@ func request(user, password string) backend.PasswordRequest {
 	}
 }
 
-func (s *authSuite) login(t *testing.T, l Login) *backend.Identity {
+func (s *authSuite) login(t T, l Login) *backend.Identity {
 	t.Helper()
 	id, err := s.auth().VerifyPassword(t.Context(), request(l.User, l.Password))
 	if err != nil {
@@ -90,13 +90,13 @@ func (s *authSuite) login(t *testing.T, l Login) *backend.Identity {
 	return id
 }
 
-func (s *authSuite) rightPassword(t *testing.T) {
+func (s *authSuite) rightPassword(t T) {
 	for _, l := range s.f.Good {
 		s.login(t, l)
 	}
 }
 
-func (s *authSuite) wrongPassword(t *testing.T) {
+func (s *authSuite) wrongPassword(t T) {
 	for i, l := range s.f.Good {
 		p := l.Password
 		if i > 0 { // the other schemes only once: some of them are slow on purpose
@@ -123,7 +123,7 @@ func (s *authSuite) wrongPassword(t *testing.T) {
 	}
 }
 
-func (s *authSuite) unknownUser(t *testing.T) {
+func (s *authSuite) unknownUser(t T) {
 	l := s.f.Good[0]
 	_, known := s.auth().VerifyPassword(t.Context(), request(l.User, "x"+l.Password))
 	for _, user := range []string{s.f.Unknown, "", "*", "../" + l.User, l.User + "\x00", "\xff\xfe", strings.Repeat("u", 64<<10), l.User + ":x", "%u"} {
@@ -143,7 +143,7 @@ func message(err error) string {
 	return fmt.Sprint(err)
 }
 
-func (s *authSuite) refused(t *testing.T, logins []Login, kind backend.ErrorKind) {
+func (s *authSuite) refused(t T, logins []Login, kind backend.ErrorKind) {
 	for _, l := range logins {
 		_, err := s.auth().VerifyPassword(t.Context(), request(l.User, l.Password))
 		wantKind(t, l.User, err, kind)
@@ -153,7 +153,7 @@ func (s *authSuite) refused(t *testing.T, logins []Login, kind backend.ErrorKind
 	}
 }
 
-func (s *authSuite) authzID(t *testing.T) {
+func (s *authSuite) authzID(t T) {
 	l := s.f.Good[0]
 	r := request(l.User, l.Password)
 	r.AuthzID = l.User
@@ -165,7 +165,7 @@ func (s *authSuite) authzID(t *testing.T) {
 	wantKind(t, "authorization as somebody else", err, backend.KindAuthFailed, backend.KindAuthDenied)
 }
 
-func (s *authSuite) addresses(t *testing.T) {
+func (s *authSuite) addresses(t T) {
 	l := s.f.Good[0]
 	for _, addr := range []netip.Addr{{}, netip.MustParseAddr("::1"), netip.MustParseAddr("::ffff:127.0.0.1"), netip.MustParseAddr("fe80::1%lo")} {
 		r := request(l.User, l.Password)
@@ -177,7 +177,7 @@ func (s *authSuite) addresses(t *testing.T) {
 	}
 }
 
-func (s *authSuite) noSecret(t *testing.T) {
+func (s *authSuite) noSecret(t T) {
 	for _, l := range s.f.Good {
 		id := s.login(t, l)
 		for _, fields := range []map[string]string{id.User.Fields, id.Fields} {
@@ -190,7 +190,7 @@ func (s *authSuite) noSecret(t *testing.T) {
 	}
 }
 
-func (s *authSuite) lookup(t *testing.T) {
+func (s *authSuite) lookup(t T) {
 	users, _ := s.plugin.(backend.UserLookup)
 	for _, l := range s.f.Good {
 		id := s.login(t, l)
@@ -209,7 +209,7 @@ func (s *authSuite) lookup(t *testing.T) {
 	}
 }
 
-func (s *authSuite) lookupUnknown(t *testing.T) {
+func (s *authSuite) lookupUnknown(t T) {
 	for _, name := range []string{s.f.Unknown, "", "*", strings.Repeat("u", 64<<10)} {
 		_, err := s.plugin.(backend.UserLookup).LookupUser(t.Context(), name)
 		want := backend.KindNotFound
@@ -221,7 +221,7 @@ func (s *authSuite) lookupUnknown(t *testing.T) {
 }
 
 // sasl: no response and no state that means nothing lets somebody in, in any mechanism, and the plugin lives on.
-func (s *authSuite) sasl(t *testing.T) {
+func (s *authSuite) sasl(t T) {
 	p, ok := s.auth().(backend.SASL)
 	if !ok {
 		t.Fatal("the connection does not implement backend.SASL")
@@ -251,7 +251,7 @@ func (s *authSuite) sasl(t *testing.T) {
 	s.rightPassword(t)
 }
 
-func (s *authSuite) cancelled(t *testing.T) {
+func (s *authSuite) cancelled(t T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	l := s.f.Good[0]
@@ -260,7 +260,7 @@ func (s *authSuite) cancelled(t *testing.T) {
 	s.login(t, l)
 }
 
-func (s *authSuite) concurrent(t *testing.T) {
+func (s *authSuite) concurrent(t T) {
 	var wg sync.WaitGroup
 	for i := range 16 {
 		wg.Go(func() {
@@ -278,13 +278,13 @@ func (s *authSuite) concurrent(t *testing.T) {
 	wg.Wait()
 }
 
-func (s *authSuite) restarted(t *testing.T) {
+func (s *authSuite) restarted(t T) {
 	s.restart(t)
 	s.rightPassword(t)
 }
 
 // killed kills the plugin while logins are under way: each gets its answer.
-func (s *authSuite) killed(t *testing.T) {
+func (s *authSuite) killed(t T) {
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {

@@ -2,14 +2,13 @@ package plugintest
 
 import (
 	"slices"
-	"testing"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
 // testBase holds the cases for every kind.
-func testBase(t *testing.T, kind backend.Kind, c *connection) {
-	t.Run("Info", func(t *testing.T) {
+func testBase(t T, kind backend.Kind, c *connection) {
+	t.Run("Info", func(t T) {
 		i := c.plugin.Info()
 		if i.Kind != kind || i.Name == "" || i.Version == "" || i.Description == "" {
 			t.Errorf("kind %q, name %q, version %q, description %q: all must be set, and the kind be %q", i.Kind, i.Name, i.Version, i.Description, kind)
@@ -18,7 +17,7 @@ func testBase(t *testing.T, kind backend.Kind, c *connection) {
 			t.Errorf("Info changes: %+v, then %+v", i, second)
 		}
 	})
-	t.Run("Options", func(t *testing.T) {
+	t.Run("Options", func(t T) {
 		types := []backend.OptionType{backend.OptionString, backend.OptionBool, backend.OptionInt, backend.OptionSize, backend.OptionDuration, backend.OptionStrings}
 		seen := map[string]bool{}
 		for _, o := range c.plugin.Info().Options {
@@ -31,12 +30,12 @@ func testBase(t *testing.T, kind backend.Kind, c *connection) {
 			seen[o.Name] = true
 		}
 	})
-	t.Run("Health", func(t *testing.T) {
+	t.Run("Health", func(t T) {
 		if err := c.plugin.Health(t.Context()); err != nil {
 			t.Errorf("Health: %v", err)
 		}
 	})
-	t.Run("ConfigureTwice", func(t *testing.T) {
+	t.Run("ConfigureTwice", func(t T) {
 		wantKind(t, "Configure", c.plugin.Configure(t.Context(), backend.Config{}), backend.KindInvalidArgument)
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"testing"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -20,7 +19,7 @@ import (
 
 // Main is the TestMain of a plugin's test package. When the test binary was started
 // as a plugin, it serves the one that newPlugin makes; else it runs the tests.
-func Main(m *testing.M, newPlugin func() backend.Plugin) {
+func Main(m interface{ Run() int }, newPlugin func() backend.Plugin) {
 	if child.Started() {
 		sdk.Serve(newPlugin())
 		os.Exit(0)
@@ -33,7 +32,7 @@ type connection struct {
 	plugin backend.Plugin // the client side
 	// restart replaces the plugin by a new one with the same configuration;
 	// the old one gets no chance to say goodbye if it is a process.
-	restart func(t *testing.T)
+	restart func(t T)
 	process bool
 }
 
@@ -44,23 +43,23 @@ func (c *connection) hibernation() backend.Hibernation {
 }
 
 // always returns the same configuration for each connection.
-func always(c backend.Config) func(*testing.T) backend.Config {
-	return func(*testing.T) backend.Config { return c }
+func always(c backend.Config) func(T) backend.Config {
+	return func(T) backend.Config { return c }
 }
 
 // onEachConnection runs the suite on both connections.
-func onEachConnection(t *testing.T, kind backend.Kind, newPlugin func() backend.Plugin, newConfig func(*testing.T) backend.Config, suite func(t *testing.T, c *connection)) {
-	t.Run("memory", func(t *testing.T) {
+func onEachConnection(t T, kind backend.Kind, newPlugin func() backend.Plugin, newConfig func(T) backend.Config, suite func(t T, c *connection)) {
+	t.Run("memory", func(t T) {
 		c, config := &connection{}, newConfig(t)
-		c.restart = func(*testing.T) { c.plugin = serveInMemory(t, newPlugin(), config) } // lives as long as this t
+		c.restart = func(T) { c.plugin = serveInMemory(t, newPlugin(), config) } // lives as long as this t
 		c.restart(t)
 		suite(t, c)
 	})
-	t.Run("process", func(t *testing.T) { suite(t, startProcess(t, kind, newConfig(t))) })
+	t.Run("process", func(t T) { suite(t, startProcess(t, kind, newConfig(t))) })
 }
 
 // serveInMemory connects to p without a process or a socket.
-func serveInMemory(t *testing.T, p backend.Plugin, config backend.Config) backend.Plugin {
+func serveInMemory(t T, p backend.Plugin, config backend.Config) backend.Plugin {
 	t.Helper()
 	fds, inherited, err := pluginrpc.NewFDChannel()
 	if err != nil {
@@ -106,7 +105,7 @@ func serveInMemory(t *testing.T, p backend.Plugin, config backend.Config) backen
 }
 
 // startProcess runs the test binary as the plugin, under roost's host.
-func startProcess(t *testing.T, kind backend.Kind, config backend.Config) *connection {
+func startProcess(t T, kind backend.Kind, config backend.Config) *connection {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -130,7 +129,7 @@ func startProcess(t *testing.T, kind backend.Kind, config backend.Config) *conne
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &connection{process: true, restart: func(t *testing.T) { killProcess(t, p) }}
+	c := &connection{process: true, restart: func(t T) { killProcess(t, p) }}
 	switch kind {
 	case backend.KindStorage:
 		c.plugin = p.Storage()
@@ -157,7 +156,7 @@ func environmentNames() []string {
 }
 
 // killProcess kills the plugin with SIGKILL. The host starts a new one.
-func killProcess(t *testing.T, p *host.Plugin) {
+func killProcess(t T, p *host.Plugin) {
 	t.Helper()
 	pid := p.Stats().PID
 	if pid == 0 {
@@ -171,7 +170,7 @@ func killProcess(t *testing.T, p *host.Plugin) {
 }
 
 // wantKind fails the test unless err is of one of the kinds.
-func wantKind(t *testing.T, what string, err error, kinds ...backend.ErrorKind) {
+func wantKind(t T, what string, err error, kinds ...backend.ErrorKind) {
 	t.Helper()
 	if err == nil {
 		t.Errorf("%s: success, want an error of kind %v", what, kinds)

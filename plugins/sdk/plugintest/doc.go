@@ -5,7 +5,7 @@
 //
 //	func TestMain(m *testing.M) { plugintest.Main(m, func() backend.Plugin { return New() }) }
 //
-//	func TestConformance(t *testing.T) {
+//	func TestConformance(t T) {
 //		plugintest.Storage(t, plugintest.StorageFixture{
 //			New:     func() backend.Plugin { return New() },
 //			Config:  backend.Config{Options: map[string]any{"path": "testdata/store"}},

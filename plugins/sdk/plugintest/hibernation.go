@@ -5,7 +5,6 @@ import (
 	"math"
 	"reflect"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
@@ -23,11 +22,12 @@ type HibernationFixture struct {
 
 // Hibernation runs the conformance suite of hibernation plugins. Core checks every answer against the rules of the protocol, and so
 // does each case.
-func Hibernation(t *testing.T, f HibernationFixture) {
+func Hibernation[S goTest[S]](test S, f HibernationFixture) {
+	t := wrap(test)
 	if f.Parks == 0 {
 		f.Parks = time.Hour
 	}
-	onEachConnection(t, backend.KindHibernation, f.New, always(f.Config), func(t *testing.T, c *connection) {
+	onEachConnection(t, backend.KindHibernation, f.New, always(f.Config), func(t T, c *connection) {
 		s := &hibernationSuite{connection: c, f: f, now: time.Hour}
 		testBase(t, backend.KindHibernation, c)
 		t.Run("ParksWhatRests", s.parks)
@@ -74,7 +74,7 @@ func (s *hibernationSuite) batch(n int, first uint64, rested time.Duration) *bac
 }
 
 // decide asks, and checks the answer.
-func (s *hibernationSuite) decide(t *testing.T, b *backend.HibernationBatch) *backend.HibernationAnswer {
+func (s *hibernationSuite) decide(t T, b *backend.HibernationBatch) *backend.HibernationAnswer {
 	t.Helper()
 	a, err := s.hibernation().Decide(t.Context(), b)
 	if err != nil {
@@ -96,7 +96,7 @@ func kept(a *backend.HibernationAnswer) (n int) {
 	return n
 }
 
-func (s *hibernationSuite) parks(t *testing.T) {
+func (s *hibernationSuite) parks(t T) {
 	b := s.batch(100, 1000, s.f.Parks)
 	if n := kept(s.decide(t, b)); n > 0 {
 		t.Errorf("%d of 100 mailboxes are kept that nobody has used for %v, and of which nothing is known", n, s.f.Parks)
@@ -104,7 +104,7 @@ func (s *hibernationSuite) parks(t *testing.T) {
 }
 
 // pressure: what is left to core's default, which parks, counts as parked.
-func (s *hibernationSuite) pressure(t *testing.T) {
+func (s *hibernationSuite) pressure(t T) {
 	b := s.batch(100, 2000, time.Second)
 	b.Load.MemoryUsed = b.Load.MemoryMark + 10<<14
 	a := s.decide(t, b)
@@ -115,13 +115,13 @@ func (s *hibernationSuite) pressure(t *testing.T) {
 	s.decide(t, s.batch(1, 3000, s.f.Parks))
 }
 
-func (s *hibernationSuite) one(t *testing.T) { s.decide(t, s.batch(1, 4000, time.Second)) }
+func (s *hibernationSuite) one(t T) { s.decide(t, s.batch(1, 4000, time.Second)) }
 
-func (s *hibernationSuite) largest(t *testing.T) {
+func (s *hibernationSuite) largest(t T) {
 	s.decide(t, s.batch(pluginrpc.MaxCandidates, 5000, 10*time.Second))
 }
 
-func (s *hibernationSuite) extremes(t *testing.T) {
+func (s *hibernationSuite) extremes(t T) {
 	for name, change := range map[string]func(b *backend.HibernationBatch, i int){
 		"all zero": func(b *backend.HibernationBatch, i int) {
 			b.Now, b.Load = 0, backend.HibernationLoad{}
@@ -139,7 +139,7 @@ func (s *hibernationSuite) extremes(t *testing.T) {
 			b.Load.WakesPerSecond, b.Load.LoginsPerSecond = math.NaN(), -1
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, func(t T) {
 			b := s.batch(20, 6000, time.Second)
 			for i := range b.IDs {
 				change(b, i)
@@ -152,7 +152,7 @@ func (s *hibernationSuite) extremes(t *testing.T) {
 }
 
 // unknownState: a state of a later version is taken for StateWarm, so that nothing is dropped that may be in use.
-func (s *hibernationSuite) unknownState(t *testing.T) {
+func (s *hibernationSuite) unknownState(t T) {
 	b := s.batch(4, 8000, s.f.Parks)
 	for i := range b.States {
 		b.States[i] = 200
@@ -160,7 +160,7 @@ func (s *hibernationSuite) unknownState(t *testing.T) {
 	s.decide(t, b) // Check refuses ActionDrop for these
 }
 
-func (s *hibernationSuite) wrong(t *testing.T) {
+func (s *hibernationSuite) wrong(t T) {
 	_, err := s.hibernation().Decide(t.Context(), &backend.HibernationBatch{})
 	wantKind(t, "a batch without mailboxes", err, backend.KindInvalidArgument)
 	b := s.batch(3, 9000, time.Second)
@@ -170,14 +170,14 @@ func (s *hibernationSuite) wrong(t *testing.T) {
 }
 
 // again: what was asked about a moment ago may be asked about again.
-func (s *hibernationSuite) again(t *testing.T) {
+func (s *hibernationSuite) again(t T) {
 	for range 5 {
 		s.decide(t, s.batch(10, 10_000, time.Second))
 	}
 }
 
 // turns lets mailboxes be used once a minute, so that a policy that learns has something to learn.
-func (s *hibernationSuite) turns(t *testing.T) {
+func (s *hibernationSuite) turns(t T) {
 	for range 50 {
 		s.now += time.Minute
 		b := s.batch(200, 11_000, 10*time.Second)
@@ -188,7 +188,7 @@ func (s *hibernationSuite) turns(t *testing.T) {
 	}
 }
 
-func (s *hibernationSuite) cancelled(t *testing.T) {
+func (s *hibernationSuite) cancelled(t T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := s.hibernation().Decide(ctx, s.batch(3, 12_000, time.Second))
@@ -196,7 +196,7 @@ func (s *hibernationSuite) cancelled(t *testing.T) {
 	s.decide(t, s.batch(3, 12_000, time.Second))
 }
 
-func (s *hibernationSuite) concurrent(t *testing.T) {
+func (s *hibernationSuite) concurrent(t T) {
 	var wg sync.WaitGroup
 	for i := range 8 {
 		b := s.batch(500, uint64(20_000+1000*i), time.Second)
@@ -214,7 +214,7 @@ func (s *hibernationSuite) concurrent(t *testing.T) {
 }
 
 // restarted: a new process starts with nothing, and says what the old one said at first.
-func (s *hibernationSuite) restarted(t *testing.T) {
+func (s *hibernationSuite) restarted(t T) {
 	s.restart(t)
 	first := s.decideAfterDeath(t, s.batch(50, 30_000, s.f.Parks))
 	s.restart(t)
@@ -224,7 +224,7 @@ func (s *hibernationSuite) restarted(t *testing.T) {
 }
 
 // killed kills the plugin while calls are under way: each has an answer or an error that says so, and the next one is answered.
-func (s *hibernationSuite) killed(t *testing.T) {
+func (s *hibernationSuite) killed(t T) {
 	var wg sync.WaitGroup
 	for i := range 4 {
 		b := s.batch(2000, uint64(40_000+10_000*i), time.Second)
@@ -251,7 +251,7 @@ func (s *hibernationSuite) killed(t *testing.T) {
 }
 
 // decideAfterDeath is decide after the process was killed: the call that meets its death is not repeated by the host.
-func (s *hibernationSuite) decideAfterDeath(t *testing.T, b *backend.HibernationBatch) *backend.HibernationAnswer {
+func (s *hibernationSuite) decideAfterDeath(t T, b *backend.HibernationBatch) *backend.HibernationAnswer {
 	t.Helper()
 	a, err := s.hibernation().Decide(t.Context(), b)
 	if err == nil && a.Check(b) == nil {

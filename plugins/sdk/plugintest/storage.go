@@ -1,8 +1,6 @@
 package plugintest
 
 import (
-	"testing"
-
 	"github.com/roostmail/roost/core/backend"
 )
 
@@ -19,21 +17,22 @@ type StorageFixture struct {
 
 	// Writable makes an empty store that the suite may change, and that outlives the plugin's process, and returns its configuration. It is
 	// called for each connection. nil: that the plugin writes is not tested.
-	Writable func(t *testing.T) backend.Config
+	Writable func(t T) backend.Config
 	// Second is another namespace of Writable's configuration, in which mailboxes can be made; "" = there is none.
 	Second string
 }
 
 // Storage runs the conformance suite of storage plugins.
-func Storage(t *testing.T, f StorageFixture) {
+func Storage[S goTest[S]](test S, f StorageFixture) {
+	t := wrap(test)
 	if f.Missing == "" {
 		f.Missing = "plugintest-missing/child"
 	}
-	t.Run("ReadOnly", func(t *testing.T) { testReadOnly(t, f) })
+	t.Run("ReadOnly", func(t T) { testReadOnly(t, f) })
 	if f.Writable != nil {
-		t.Run("Write", func(t *testing.T) { testWrites(t, f) })
+		t.Run("Write", func(t T) { testWrites(t, f) })
 	}
-	onEachConnection(t, backend.KindStorage, f.New, always(f.Config), func(t *testing.T, c *connection) {
+	onEachConnection(t, backend.KindStorage, f.New, always(f.Config), func(t T, c *connection) {
 		s := &storageSuite{connection: c, f: f}
 		testBase(t, backend.KindStorage, c)
 		t.Run("List", s.list)
@@ -76,7 +75,7 @@ func (s *storageSuite) missingRef() backend.MailboxRef {
 }
 
 // snapshot opens the mailbox of the fixture.
-func (s *storageSuite) snapshot(t *testing.T) *backend.Snapshot {
+func (s *storageSuite) snapshot(t T) *backend.Snapshot {
 	t.Helper()
 	snap, err := s.storage().Open(t.Context(), s.ref())
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"testing"
 	"unicode/utf8"
 
 	"github.com/roostmail/roost/core/backend"
@@ -44,7 +43,7 @@ func (c *collector) Body(p []byte) error {
 }
 
 // fetch fetches from the fixture's mailbox and fails the test on any error.
-func (s *storageSuite) fetch(t *testing.T, r backend.FetchRequest) []fetched {
+func (s *storageSuite) fetch(t T, r backend.FetchRequest) []fetched {
 	t.Helper()
 	r.Mailbox = s.ref()
 	var c collector
@@ -60,7 +59,7 @@ func (s *storageSuite) fetch(t *testing.T, r backend.FetchRequest) []fetched {
 }
 
 // fetchAll fetches every message, and fails the test if one is missing.
-func (s *storageSuite) fetchAll(t *testing.T, r backend.FetchRequest) []fetched {
+func (s *storageSuite) fetchAll(t T, r backend.FetchRequest) []fetched {
 	t.Helper()
 	r.UIDs = s.snapshot(t).Messages.UIDs
 	got := s.fetch(t, r)
@@ -70,7 +69,7 @@ func (s *storageSuite) fetchAll(t *testing.T, r backend.FetchRequest) []fetched 
 	return got
 }
 
-func (s *storageSuite) fetchNothing(t *testing.T) {
+func (s *storageSuite) fetchNothing(t T) {
 	uids := s.snapshot(t).Messages.UIDs
 	if got := s.fetch(t, backend.FetchRequest{Items: backend.FetchBody}); len(got) != 0 {
 		t.Errorf("%d messages for no UID", len(got))
@@ -82,7 +81,7 @@ func (s *storageSuite) fetchNothing(t *testing.T) {
 	}
 }
 
-func (s *storageSuite) fetchUnknown(t *testing.T) {
+func (s *storageSuite) fetchUnknown(t T) {
 	snap := s.snapshot(t)
 	first := snap.Messages.UIDs[0]
 	wanted := []uint32{first, uint32(snap.UIDNext), uint32(snap.UIDNext) + 1000, 1<<32 - 1}
@@ -92,7 +91,7 @@ func (s *storageSuite) fetchUnknown(t *testing.T) {
 	}
 }
 
-func (s *storageSuite) fetchMetadata(t *testing.T) {
+func (s *storageSuite) fetchMetadata(t T) {
 	for _, m := range s.fetchAll(t, backend.FetchRequest{Items: backend.FetchSize | backend.FetchInternalDate | backend.FetchGUID}) {
 		if m.Size == 0 || m.InternalDate == 0 || m.GUID == "" {
 			t.Errorf("UID %d: size %d, date %d, GUID %q", m.UID, m.Size, m.InternalDate, m.GUID)
@@ -101,12 +100,12 @@ func (s *storageSuite) fetchMetadata(t *testing.T) {
 }
 
 // bodies returns all messages with their whole text.
-func (s *storageSuite) bodies(t *testing.T) []fetched {
+func (s *storageSuite) bodies(t T) []fetched {
 	t.Helper()
 	return s.fetchAll(t, backend.FetchRequest{Items: backend.FetchSize | backend.FetchBody})
 }
 
-func (s *storageSuite) fetchBody(t *testing.T) {
+func (s *storageSuite) fetchBody(t T) {
 	for _, m := range s.bodies(t) {
 		if uint64(len(m.body)) != m.Size {
 			t.Errorf("UID %d: %d bytes, Size says %d", m.UID, len(m.body), m.Size)
@@ -129,7 +128,7 @@ func header(body []byte) []byte {
 	return body
 }
 
-func (s *storageSuite) fetchHeader(t *testing.T) {
+func (s *storageSuite) fetchHeader(t T) {
 	whole := s.bodies(t)
 	for i, m := range s.fetchAll(t, backend.FetchRequest{Items: backend.FetchHeader}) {
 		want := header(whole[i].body)
@@ -142,7 +141,7 @@ func (s *storageSuite) fetchHeader(t *testing.T) {
 	}
 }
 
-func (s *storageSuite) fetchHeaderFields(t *testing.T) {
+func (s *storageSuite) fetchHeaderFields(t T) {
 	whole := s.bodies(t)
 	for i, m := range s.fetchAll(t, backend.FetchRequest{HeaderFields: []string{"sUBJECT", "From", "X-Plugintest-Missing"}}) {
 		if want := fieldsOf(header(whole[i].body), "subject", "from"); !bytes.Equal(m.HeaderFields, want) {
@@ -169,7 +168,7 @@ func fieldsOf(header []byte, names ...string) (out []byte) {
 	return out
 }
 
-func (s *storageSuite) fetchRange(t *testing.T) {
+func (s *storageSuite) fetchRange(t T) {
 	whole := s.bodies(t)
 	for _, r := range [][2]uint64{{0, 1}, {0, 100}, {1, 0}, {7, 50}, {100, 1 << 40}, {1 << 40, 10}, {1<<64 - 1, 1<<64 - 1}} {
 		for i, m := range s.fetchAll(t, backend.FetchRequest{Items: backend.FetchBody, Offset: r[0], Length: r[1]}) {
@@ -187,7 +186,7 @@ func (s *storageSuite) fetchRange(t *testing.T) {
 	}
 }
 
-func (s *storageSuite) fetchBodyStructure(t *testing.T) {
+func (s *storageSuite) fetchBodyStructure(t T) {
 	whole := s.bodies(t)
 	for i, m := range s.fetchAll(t, backend.FetchRequest{Items: backend.FetchBodyStructure}) {
 		switch {
@@ -202,7 +201,7 @@ func (s *storageSuite) fetchBodyStructure(t *testing.T) {
 }
 
 // fetchPreview asks for previews twice, alone and with the structure: a plugin that did not know them at first may know them then.
-func (s *storageSuite) fetchPreview(t *testing.T) {
+func (s *storageSuite) fetchPreview(t T) {
 	if !s.storage().Info().Has(backend.CapPreview) {
 		t.Skip("the plugin does not announce " + backend.CapPreview)
 	}
@@ -228,7 +227,7 @@ func (s *storageSuite) fetchPreview(t *testing.T) {
 	}
 }
 
-func (s *storageSuite) fetchSaveDate(t *testing.T) {
+func (s *storageSuite) fetchSaveDate(t T) {
 	if !s.storage().Info().Has(backend.CapSaveDate) {
 		t.Skip("the plugin does not announce " + backend.CapSaveDate)
 	}
@@ -239,7 +238,7 @@ func (s *storageSuite) fetchSaveDate(t *testing.T) {
 	}
 }
 
-func (s *storageSuite) sinkEndsFetch(t *testing.T) {
+func (s *storageSuite) sinkEndsFetch(t T) {
 	full := errors.New("the sink is full")
 	c := &collector{onMessage: func() error { return full }}
 	err := s.storage().Fetch(t.Context(), &backend.FetchRequest{Mailbox: s.ref(), UIDs: s.snapshot(t).Messages.UIDs, Items: backend.FetchBody}, c)
@@ -248,7 +247,7 @@ func (s *storageSuite) sinkEndsFetch(t *testing.T) {
 	}
 }
 
-func (s *storageSuite) cancelled(t *testing.T) {
+func (s *storageSuite) cancelled(t T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	c := &collector{onMessage: func() error { cancel(); return ctx.Err() }}
 	err := s.storage().Fetch(ctx, &backend.FetchRequest{Mailbox: s.ref(), UIDs: s.snapshot(t).Messages.UIDs, Items: backend.FetchBody}, c)
@@ -258,7 +257,7 @@ func (s *storageSuite) cancelled(t *testing.T) {
 	s.snapshot(t)
 }
 
-func (s *storageSuite) concurrent(t *testing.T) {
+func (s *storageSuite) concurrent(t T) {
 	snap := s.snapshot(t)
 	want := s.bodies(t)
 	var wg sync.WaitGroup
@@ -284,7 +283,7 @@ func (s *storageSuite) concurrent(t *testing.T) {
 func sameText(a, b fetched) bool { return a.UID == b.UID && bytes.Equal(a.body, b.body) }
 
 // killed kills the plugin after the first message, and fetches the rest from the new one, as core does.
-func (s *storageSuite) killed(t *testing.T) {
+func (s *storageSuite) killed(t T) {
 	want := s.bodies(t)
 	uids := s.snapshot(t).Messages.UIDs
 	c := &collector{}

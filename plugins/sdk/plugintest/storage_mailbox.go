@@ -3,7 +3,6 @@ package plugintest
 import (
 	"reflect"
 	"slices"
-	"testing"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -13,7 +12,7 @@ import (
 const allStatus = backend.StatusMessages | backend.StatusRecent | backend.StatusUnseen | backend.StatusUIDNext |
 	backend.StatusUIDValidity | backend.StatusHighestModSeq | backend.StatusSize | backend.StatusMailboxID
 
-func (s *storageSuite) list(t *testing.T) {
+func (s *storageSuite) list(t T) {
 	list, err := s.storage().ListMailboxes(t.Context(), s.f.User, s.f.Namespace) // order and duplicates are checked on the way
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +37,7 @@ func (s *storageSuite) list(t *testing.T) {
 	}
 }
 
-func (s *storageSuite) status(t *testing.T) {
+func (s *storageSuite) status(t T) {
 	snap := s.snapshot(t)
 	items, counts := allStatus, s.storage().Info().Has(backend.CapStatusDeleted)
 	if counts {
@@ -78,7 +77,7 @@ func (s *storageSuite) status(t *testing.T) {
 	}
 }
 
-func (s *storageSuite) totalSize(t *testing.T, snap *backend.Snapshot) (sum uint64) {
+func (s *storageSuite) totalSize(t T, snap *backend.Snapshot) (sum uint64) {
 	t.Helper()
 	for _, m := range s.fetch(t, backend.FetchRequest{UIDs: snap.Messages.UIDs, Items: backend.FetchSize}) {
 		sum += m.Size
@@ -86,7 +85,7 @@ func (s *storageSuite) totalSize(t *testing.T, snap *backend.Snapshot) (sum uint
 	return sum
 }
 
-func (s *storageSuite) statusMissing(t *testing.T) {
+func (s *storageSuite) statusMissing(t T) {
 	list, err := s.storage().Status(t.Context(), s.f.User, s.f.Namespace, []string{s.f.Missing, s.f.Mailbox}, allStatus)
 	if err != nil {
 		t.Fatalf("one missing mailbox fails the whole call: %v", err)
@@ -99,7 +98,7 @@ func (s *storageSuite) statusMissing(t *testing.T) {
 	}
 }
 
-func (s *storageSuite) open(t *testing.T) {
+func (s *storageSuite) open(t T) {
 	first, second := s.snapshot(t), s.snapshot(t)
 	first.Watch, second.Watch = 0, 0
 	if !reflect.DeepEqual(first, second) {
@@ -113,7 +112,7 @@ func (s *storageSuite) open(t *testing.T) {
 	}
 }
 
-func (s *storageSuite) openMissing(t *testing.T) {
+func (s *storageSuite) openMissing(t T) {
 	_, err := s.storage().Open(t.Context(), s.missingRef())
 	wantKind(t, "Open", err, backend.KindNotFound)
 	_, err = s.storage().Changes(t.Context(), s.missingRef(), s.snapshot(t).Position)
@@ -129,7 +128,7 @@ func (s *storageSuite) openMissing(t *testing.T) {
 }
 
 // checkUnchanged expects that nothing happened since the snapshot.
-func (s *storageSuite) checkUnchanged(t *testing.T, snap *backend.Snapshot) {
+func (s *storageSuite) checkUnchanged(t T, snap *backend.Snapshot) {
 	t.Helper()
 	c, err := s.storage().Changes(t.Context(), s.ref(), snap.Position)
 	if err != nil {
@@ -147,9 +146,9 @@ func (s *storageSuite) checkUnchanged(t *testing.T, snap *backend.Snapshot) {
 	}
 }
 
-func (s *storageSuite) noChanges(t *testing.T) { s.checkUnchanged(t, s.snapshot(t)) }
+func (s *storageSuite) noChanges(t T) { s.checkUnchanged(t, s.snapshot(t)) }
 
-func (s *storageSuite) foreignPosition(t *testing.T) {
+func (s *storageSuite) foreignPosition(t T) {
 	snap := s.snapshot(t)
 	for _, position := range [][]byte{nil, {}, {0xff}, make([]byte, 64), slices.Repeat([]byte{0xff}, 64), append([]byte{0xff}, snap.Position[1:]...)} {
 		c, err := s.storage().Changes(t.Context(), s.ref(), position)
@@ -161,13 +160,13 @@ func (s *storageSuite) foreignPosition(t *testing.T) {
 	}
 }
 
-func (s *storageSuite) positionAfterRestart(t *testing.T) {
+func (s *storageSuite) positionAfterRestart(t T) {
 	snap := s.snapshot(t)
 	s.restart(t)
 	s.checkUnchanged(t, snap)
 }
 
-func (s *storageSuite) watch(t *testing.T) {
+func (s *storageSuite) watch(t T) {
 	w := s.plugin.(backend.Watcher)
 	if !s.plugin.Info().Has(backend.CapWatchFD) {
 		_, err := w.WatchFile(t.Context())

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
@@ -13,7 +12,7 @@ import (
 
 // testReadOnly expects that a plugin configured with ReadOnly refuses all writes. It is asked without a wire, since core does not
 // let them get so far.
-func testReadOnly(t *testing.T, f StorageFixture) {
+func testReadOnly(t T, f StorageFixture) {
 	p := f.New()
 	w, ok := p.(backend.Writer)
 	if !ok {
@@ -70,8 +69,8 @@ type writerSuite struct {
 }
 
 // testWrites runs the cases of backend.Writer, if the plugin announces it.
-func testWrites(t *testing.T, f StorageFixture) {
-	suite := func(t *testing.T, c *connection) {
+func testWrites(t T, f StorageFixture) {
+	suite := func(t T, c *connection) {
 		s := &writerSuite{connection: c, f: f}
 		if !c.plugin.Info().Has(backend.CapWrite) {
 			for name, call := range allWrites(t.Context(), s.writer(), s.ref("INBOX")) {
@@ -96,9 +95,9 @@ func testWrites(t *testing.T, f StorageFixture) {
 	if _, ok := f.New().(backend.Writer); !ok {
 		return
 	}
-	t.Run("inproc", func(t *testing.T) {
+	t.Run("inproc", func(t T) {
 		c, config := &connection{}, f.Writable(t)
-		c.restart = func(t *testing.T) {
+		c.restart = func(t T) {
 			if c.plugin != nil {
 				c.close(t)
 			}
@@ -114,7 +113,7 @@ func testWrites(t *testing.T, f StorageFixture) {
 }
 
 // close closes a plugin without a wire.
-func (c *connection) close(t *testing.T) {
+func (c *connection) close(t T) {
 	t.Helper()
 	if err := c.plugin.Close(); err != nil {
 		t.Errorf("Close: %v", err)
@@ -151,12 +150,12 @@ type box struct {
 }
 
 // newBox makes a mailbox with messages of the given subjects.
-func (s *writerSuite) newBox(t *testing.T, subjects ...string) *box {
+func (s *writerSuite) newBox(t T, subjects ...string) *box {
 	t.Helper()
 	return s.newBoxIn(t, s.f.Namespace, subjects...)
 }
 
-func (s *writerSuite) newBoxIn(t *testing.T, namespace string, subjects ...string) *box {
+func (s *writerSuite) newBoxIn(t T, namespace string, subjects ...string) *box {
 	t.Helper()
 	s.boxes++
 	b := &box{s: s, ref: backend.MailboxRef{User: s.f.User, Namespace: namespace, Name: fmt.Sprintf("plugintest-%d", s.boxes)}}
@@ -174,7 +173,7 @@ func (s *writerSuite) newBoxIn(t *testing.T, namespace string, subjects ...strin
 	return b
 }
 
-func (b *box) open(t *testing.T) *backend.Snapshot {
+func (b *box) open(t T) *backend.Snapshot {
 	t.Helper()
 	snap, err := b.s.storage().Open(t.Context(), b.ref)
 	if err != nil {
@@ -184,7 +183,7 @@ func (b *box) open(t *testing.T) *backend.Snapshot {
 }
 
 // append appends messages, checks the answer, and returns the UIDs.
-func (b *box) append(t *testing.T, messages ...backend.AppendMessage) []uint32 {
+func (b *box) append(t T, messages ...backend.AppendMessage) []uint32 {
 	t.Helper()
 	res, err := b.s.writer().Append(t.Context(), &backend.AppendRequest{Mailbox: b.ref, Messages: messages})
 	if err != nil {
@@ -213,7 +212,7 @@ func (b *box) flags(uid uint32) string {
 }
 
 // wantFlags checks flags and keywords of a message.
-func (b *box) wantFlags(t *testing.T, uid uint32, flags uint8, keywords ...string) {
+func (b *box) wantFlags(t T, uid uint32, flags uint8, keywords ...string) {
 	t.Helper()
 	slices.Sort(keywords)
 	if got, want := b.flags(uid), fmt.Sprintf("%02x %v", flags, keywords); got != want {
@@ -234,7 +233,7 @@ func flagsText(c *backend.Columns, i int, names []string) string {
 }
 
 // texts returns the text of each message of the mailbox, by UID.
-func (b *box) texts(t *testing.T) map[uint32]string {
+func (b *box) texts(t T) map[uint32]string {
 	t.Helper()
 	texts := map[uint32]string{}
 	for uid, m := range b.fetch(t) {
@@ -244,7 +243,7 @@ func (b *box) texts(t *testing.T) map[uint32]string {
 }
 
 // fetch returns everything about each message of the mailbox, by UID.
-func (b *box) fetch(t *testing.T) map[uint32]fetched {
+func (b *box) fetch(t T) map[uint32]fetched {
 	t.Helper()
 	var c collector
 	err := b.s.storage().Fetch(t.Context(), &backend.FetchRequest{Mailbox: b.ref, MailboxID: b.snap.MailboxID, UIDs: b.uids(),
@@ -291,7 +290,7 @@ func (v view) add(c *backend.Columns, keywords []string) {
 }
 
 // after returns what a snapshot becomes by changes.
-func after(t *testing.T, what string, s *backend.Snapshot, c *backend.Changes) view {
+func after(t T, what string, s *backend.Snapshot, c *backend.Changes) view {
 	t.Helper()
 	if c.Reset != nil {
 		return viewOf(c.Reset)
@@ -332,7 +331,7 @@ func (v view) equal(w view) bool {
 
 // follow brings the case's snapshot up to date after a write, and checks that Changes, and what the write itself told of changes,
 // lead from the old to the new one.
-func (b *box) follow(t *testing.T, what string, changed *backend.Changes) {
+func (b *box) follow(t T, what string, changed *backend.Changes) {
 	t.Helper()
 	old, now := b.snap, b.open(t)
 	want := viewOf(now)
@@ -372,7 +371,7 @@ func changedPosition(c *backend.Changes) []byte {
 }
 
 // unchanged expects that a write that failed did nothing.
-func (b *box) unchanged(t *testing.T, what string) {
+func (b *box) unchanged(t T, what string) {
 	t.Helper()
 	old := viewOf(b.snap)
 	b.follow(t, what, nil)

@@ -2,13 +2,12 @@ package plugintest
 
 import (
 	"fmt"
-	"testing"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
 // aclCases are those of backend.ACL, if the plugin announces it.
-func (s *writerSuite) aclCases(t *testing.T) {
+func (s *writerSuite) aclCases(t T) {
 	a, ok := s.plugin.(backend.ACL)
 	if !ok {
 		return
@@ -19,11 +18,11 @@ func (s *writerSuite) aclCases(t *testing.T) {
 		wantKind(t, "SetACL without the capability", a.SetACL(t.Context(), s.ref("INBOX"), backend.ACLChange{}), backend.KindUnsupported)
 		return
 	}
-	t.Run("ACL", func(t *testing.T) { s.acl(t, a) })
+	t.Run("ACL", func(t T) { s.acl(t, a) })
 }
 
 // acl needs a namespace whose mailboxes belong to the user.
-func (s *writerSuite) acl(t *testing.T, a backend.ACL) {
+func (s *writerSuite) acl(t T, a backend.ACL) {
 	b := s.filled(t)
 	set := func(id string, negative bool, mode backend.StoreMode, rights backend.Rights) {
 		t.Helper()

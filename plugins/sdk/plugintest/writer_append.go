@@ -8,13 +8,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"testing/iotest"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
-func (s *writerSuite) appendCases(t *testing.T) {
+func (s *writerSuite) appendCases(t T) {
 	t.Run("Append", s.appendOne)
 	t.Run("AppendMany", s.appendMany)
 	t.Run("AppendWithoutDate", s.appendWithoutDate)
@@ -28,7 +27,7 @@ func (s *writerSuite) appendCases(t *testing.T) {
 	t.Run("AppendAtTheSameTime", s.appendConcurrent)
 }
 
-func (s *writerSuite) appendOne(t *testing.T) {
+func (s *writerSuite) appendOne(t T) {
 	b := s.newBox(t)
 	text := mail("one", 1000)
 	m := draft(text)
@@ -55,7 +54,7 @@ func (s *writerSuite) appendOne(t *testing.T) {
 	b.wantFlags(t, again[0], 0)
 }
 
-func (s *writerSuite) appendMany(t *testing.T) {
+func (s *writerSuite) appendMany(t T) {
 	b := s.newBox(t)
 	var messages []backend.AppendMessage
 	var want []string
@@ -82,7 +81,7 @@ func (s *writerSuite) appendMany(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) appendWithoutDate(t *testing.T) {
+func (s *writerSuite) appendWithoutDate(t T) {
 	b := s.newBox(t)
 	m := draft(mail("now", 300))
 	m.InternalDate = 0
@@ -92,7 +91,7 @@ func (s *writerSuite) appendWithoutDate(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) appendLarge(t *testing.T) {
+func (s *writerSuite) appendLarge(t T) {
 	b := s.newBox(t)
 	large, small := mail("large", 8<<20), mail("small", 200)
 	uids := b.append(t, draft(small), draft(large), draft(small))
@@ -105,7 +104,7 @@ func (s *writerSuite) appendLarge(t *testing.T) {
 }
 
 // appendOddTexts appends what is a message to no parser. A storage that stores lines may refuse what it can not give back.
-func (s *writerSuite) appendOddTexts(t *testing.T) {
+func (s *writerSuite) appendOddTexts(t T) {
 	for name, text := range map[string]string{
 		"no header":            "\r\nonly a body\r\n",
 		"no body":              "Subject: no body\r\n\r\n",
@@ -124,7 +123,7 @@ func (s *writerSuite) appendOddTexts(t *testing.T) {
 		"control characters":   "Subject: \x01\x02\r\n\r\n\x03\x7f\x1b\r\n",
 		"a body that is CRLFs": "Subject: crlf\r\n\r\n" + strings.Repeat("\r\n", 5000),
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, func(t T) {
 			b := s.newBox(t)
 			res, err := s.writer().Append(t.Context(), &backend.AppendRequest{Mailbox: b.ref, Messages: []backend.AppendMessage{draft(text)}})
 			if err != nil {
@@ -141,7 +140,7 @@ func (s *writerSuite) appendOddTexts(t *testing.T) {
 }
 
 // appendExactly gives readers that go on behind the message.
-func (s *writerSuite) appendExactly(t *testing.T) {
+func (s *writerSuite) appendExactly(t T) {
 	b := s.newBox(t)
 	first, second := mail("first", 3000), mail("second", 500)
 	client := strings.NewReader(first + second + "the next command")
@@ -155,7 +154,7 @@ func (s *writerSuite) appendExactly(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) appendAllOrNone(t *testing.T) {
+func (s *writerSuite) appendAllOrNone(t T) {
 	b := s.newBox(t, "before")
 	broken := errors.New("the client is gone")
 	text := mail("incomplete", 200_000)
@@ -183,7 +182,7 @@ func (s *writerSuite) appendAllOrNone(t *testing.T) {
 }
 
 // appendCancelled ends the context in the middle of a body.
-func (s *writerSuite) appendCancelled(t *testing.T) {
+func (s *writerSuite) appendCancelled(t T) {
 	b := s.newBox(t, "before")
 	ctx, cancel := context.WithCancel(t.Context())
 	text := mail("cancelled", 300_000)
@@ -205,14 +204,14 @@ func (c *cancelling) Read(p []byte) (int, error) {
 	return c.rest.Read(p)
 }
 
-func (s *writerSuite) appendNothing(t *testing.T) {
+func (s *writerSuite) appendNothing(t T) {
 	b := s.newBox(t)
 	_, err := s.writer().Append(t.Context(), &backend.AppendRequest{Mailbox: b.ref})
 	wantKind(t, "Append of no message", err, backend.KindInvalidArgument)
 	b.unchanged(t, "Append of no message")
 }
 
-func (s *writerSuite) appendMissing(t *testing.T) {
+func (s *writerSuite) appendMissing(t T) {
 	text := mail("nowhere", 100)
 	for _, name := range []string{s.f.Missing, "", "..", "../INBOX", "/etc/passwd", "a//b"} {
 		_, err := s.writer().Append(t.Context(), &backend.AppendRequest{Mailbox: s.ref(name), Messages: []backend.AppendMessage{draft(text)}})
@@ -224,7 +223,7 @@ func (s *writerSuite) appendMissing(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) appendConcurrent(t *testing.T) {
+func (s *writerSuite) appendConcurrent(t T) {
 	b := s.newBox(t)
 	const writers, each = 8, 6
 	saved := make([]map[uint32]string, writers)

@@ -3,12 +3,11 @@ package plugintest
 import (
 	"errors"
 	"slices"
-	"testing"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
-func (s *writerSuite) copyCases(t *testing.T) {
+func (s *writerSuite) copyCases(t T) {
 	t.Run("Copy", s.copySome)
 	t.Run("CopyToTheSameMailbox", s.copyToSelf)
 	t.Run("CopyNothing", s.copyNothing)
@@ -19,7 +18,7 @@ func (s *writerSuite) copyCases(t *testing.T) {
 }
 
 // copyTo copies messages, follows both mailboxes, and checks that the copies are equal to what was copied.
-func (b *box) copyTo(t *testing.T, to *box, move bool, uids ...uint32) *backend.CopyResult {
+func (b *box) copyTo(t T, to *box, move bool, uids ...uint32) *backend.CopyResult {
 	t.Helper()
 	before, flags := b.fetch(t), map[uint32]string{}
 	for _, uid := range b.uids() {
@@ -57,7 +56,7 @@ func (b *box) copyTo(t *testing.T, to *box, move bool, uids ...uint32) *backend.
 }
 
 // filled is a mailbox with flags and keywords.
-func (s *writerSuite) filled(t *testing.T) *box {
+func (s *writerSuite) filled(t T) *box {
 	t.Helper()
 	b := s.newBox(t, "a", "b", "c", "d")
 	u := b.uids()
@@ -66,7 +65,7 @@ func (s *writerSuite) filled(t *testing.T) *box {
 	return b
 }
 
-func (s *writerSuite) copySome(t *testing.T) {
+func (s *writerSuite) copySome(t T) {
 	from, to := s.filled(t), s.newBox(t, "there before")
 	u := from.uids()
 	to.set(t, backend.StoreAdd, 0, []string{"green", "blue"}, to.uids()[0]) // keywords have other numbers there
@@ -90,7 +89,7 @@ func (s *writerSuite) copySome(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) copyToSelf(t *testing.T) {
+func (s *writerSuite) copyToSelf(t T) {
 	b := s.filled(t)
 	u := b.uids()
 	b.copyTo(t, b, false, u[0], u[1])
@@ -99,7 +98,7 @@ func (s *writerSuite) copyToSelf(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) copyNothing(t *testing.T) {
+func (s *writerSuite) copyNothing(t T) {
 	from, to := s.filled(t), s.newBox(t)
 	for _, uids := range [][]uint32{nil, {from.uids()[3] + 1000}} {
 		if res := from.copyTo(t, to, false, uids...); len(res.UIDs) != 0 {
@@ -117,7 +116,7 @@ func (s *writerSuite) copyNothing(t *testing.T) {
 }
 
 // notDestination expects that an error does not blame the destination: the client would be told to create it.
-func notDestination(t *testing.T, err error) {
+func notDestination(t T, err error) {
 	t.Helper()
 	var e *backend.Error
 	if errors.As(err, &e) && e.Message == "destination" {
@@ -125,7 +124,7 @@ func notDestination(t *testing.T, err error) {
 	}
 }
 
-func (s *writerSuite) copyMissing(t *testing.T) {
+func (s *writerSuite) copyMissing(t T) {
 	b := s.filled(t)
 	for _, move := range []bool{false, true} {
 		_, err := s.writer().Copy(t.Context(), &backend.CopyRequest{Mailbox: b.ref, UIDs: b.uids(), Destination: s.ref(s.f.Missing), Move: move})
@@ -138,7 +137,7 @@ func (s *writerSuite) copyMissing(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) copyToSecond(t *testing.T) {
+func (s *writerSuite) copyToSecond(t T) {
 	if s.f.Second == "" {
 		return
 	}
@@ -152,7 +151,7 @@ func (s *writerSuite) copyToSecond(t *testing.T) {
 	to.copyTo(t, from, true, to.uids()...)
 }
 
-func (s *writerSuite) moveSome(t *testing.T) {
+func (s *writerSuite) moveSome(t T) {
 	from, to := s.filled(t), s.newBox(t)
 	u := from.uids()
 	res := from.copyTo(t, to, true, u[1], u[2], u[3]+7)
@@ -165,7 +164,7 @@ func (s *writerSuite) moveSome(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) moveToSelf(t *testing.T) {
+func (s *writerSuite) moveToSelf(t T) {
 	b := s.filled(t)
 	u := b.uids()
 	res := b.copyTo(t, b, true, u[0], u[3])

@@ -3,12 +3,11 @@ package plugintest
 import (
 	"slices"
 	"sync"
-	"testing"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
-func (s *writerSuite) expungeCases(t *testing.T) {
+func (s *writerSuite) expungeCases(t T) {
 	t.Run("Expunge", s.expungeSome)
 	t.Run("ExpungeOnlyDeleted", s.expungeOnlyDeleted)
 	t.Run("ExpungeInAnotherMailbox", s.expungeStranger)
@@ -17,7 +16,7 @@ func (s *writerSuite) expungeCases(t *testing.T) {
 }
 
 // expunge removes messages, follows the change, and returns those that it removed.
-func (b *box) expunge(t *testing.T, onlyDeleted bool, uids ...uint32) []uint32 {
+func (b *box) expunge(t T, onlyDeleted bool, uids ...uint32) []uint32 {
 	t.Helper()
 	before := b.uids()
 	res, err := b.s.writer().Expunge(t.Context(), &backend.ExpungeRequest{Mailbox: b.ref, MailboxID: b.snap.MailboxID, UIDs: uids, OnlyDeleted: onlyDeleted, Since: b.snap.Position})
@@ -32,7 +31,7 @@ func (b *box) expunge(t *testing.T, onlyDeleted bool, uids ...uint32) []uint32 {
 	return res.Expunged
 }
 
-func (s *writerSuite) expungeSome(t *testing.T) {
+func (s *writerSuite) expungeSome(t T) {
 	b := s.filled(t)
 	u, next := b.uids(), b.snap.UIDNext
 	if got := b.expunge(t, false, u[0], u[1], u[3]+5); !slices.Equal(got, u[:2]) {
@@ -54,7 +53,7 @@ func (s *writerSuite) expungeSome(t *testing.T) {
 	b.texts(t)
 }
 
-func (s *writerSuite) expungeOnlyDeleted(t *testing.T) {
+func (s *writerSuite) expungeOnlyDeleted(t T) {
 	b := s.filled(t) // its third message has \Deleted
 	u := b.uids()
 	if got := b.expunge(t, true, u[0], u[1]); len(got) != 0 {
@@ -69,7 +68,7 @@ func (s *writerSuite) expungeOnlyDeleted(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) expungeStranger(t *testing.T) {
+func (s *writerSuite) expungeStranger(t T) {
 	b := s.filled(t)
 	_, err := s.writer().Expunge(t.Context(), &backend.ExpungeRequest{Mailbox: b.ref, MailboxID: stranger, UIDs: b.uids()})
 	wantKind(t, "Expunge with the id of another mailbox", err, backend.KindNotFound)
@@ -79,7 +78,7 @@ func (s *writerSuite) expungeStranger(t *testing.T) {
 }
 
 // expungeConcurrent: each message is removed by one of those who want to.
-func (s *writerSuite) expungeConcurrent(t *testing.T) {
+func (s *writerSuite) expungeConcurrent(t T) {
 	b := s.newBox(t, "a", "b", "c", "d", "e", "f", "g", "h")
 	u := b.uids()
 	got := make([][]uint32, 4)
@@ -108,7 +107,7 @@ func (s *writerSuite) expungeConcurrent(t *testing.T) {
 }
 
 // longHistory asks for all changes since a position at once, and after a restart.
-func (s *writerSuite) longHistory(t *testing.T) {
+func (s *writerSuite) longHistory(t T) {
 	b := s.filled(t)
 	old := b.snap
 	u := b.uids()

@@ -6,12 +6,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
-func (s *writerSuite) killCases(t *testing.T) {
+func (s *writerSuite) killCases(t T) {
 	t.Run("WritesSurviveRestart", s.survive)
 	if s.process {
 		t.Run("KilledInMidAppend", s.killedInAppend)
@@ -19,7 +18,7 @@ func (s *writerSuite) killCases(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) survive(t *testing.T) {
+func (s *writerSuite) survive(t T) {
 	b := s.filled(t)
 	texts := b.texts(t)
 	s.restart(t)
@@ -33,7 +32,7 @@ func (s *writerSuite) survive(t *testing.T) {
 }
 
 // killedInAppend kills the plugin when it has a part of a message: nothing of it is left.
-func (s *writerSuite) killedInAppend(t *testing.T) {
+func (s *writerSuite) killedInAppend(t T) {
 	b := s.newBox(t, "before")
 	text := mail("killed", 3<<20)
 	body := io.MultiReader(strings.NewReader(text[:2<<20]), readFunc(func() { s.restart(t) }), strings.NewReader(text[2<<20:]))
@@ -56,7 +55,7 @@ func (f readFunc) Read([]byte) (int, error) {
 
 // killedWhileWriting kills the plugin again and again under several writers. What succeeded is there once it is over; each
 // message is there once at the most, and whole.
-func (s *writerSuite) killedWhileWriting(t *testing.T) {
+func (s *writerSuite) killedWhileWriting(t T) {
 	b := s.newBox(t)
 	const writers, each = 4, 15
 	succeeded := make([][]string, writers)

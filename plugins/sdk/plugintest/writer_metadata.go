@@ -3,13 +3,12 @@ package plugintest
 import (
 	"bytes"
 	"fmt"
-	"testing"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
 // metadataCases are those of backend.Metadata, if the plugin announces it.
-func (s *writerSuite) metadataCases(t *testing.T) {
+func (s *writerSuite) metadataCases(t T) {
 	m, ok := s.plugin.(backend.Metadata)
 	if !ok {
 		return
@@ -20,11 +19,11 @@ func (s *writerSuite) metadataCases(t *testing.T) {
 		wantKind(t, "SetMetadata without the capability", m.SetMetadata(t.Context(), s.ref("INBOX"), nil), backend.KindUnsupported)
 		return
 	}
-	t.Run("Metadata", func(t *testing.T) { s.metadata(t, m) })
+	t.Run("Metadata", func(t T) { s.metadata(t, m) })
 }
 
 // entries returns what a mailbox has of what is asked for, in the form "name=value".
-func (s *writerSuite) entries(t *testing.T, m backend.Metadata, name string, q backend.MetadataQuery) (list []string) {
+func (s *writerSuite) entries(t T, m backend.Metadata, name string, q backend.MetadataQuery) (list []string) {
 	t.Helper()
 	all, err := m.GetMetadata(t.Context(), s.f.User, s.f.Namespace, []string{name}, q)
 	if err != nil || len(all) != 1 || all[0].Err != nil {
@@ -39,7 +38,7 @@ func (s *writerSuite) entries(t *testing.T, m backend.Metadata, name string, q b
 	return list
 }
 
-func (s *writerSuite) metadata(t *testing.T, m backend.Metadata) {
+func (s *writerSuite) metadata(t T, m backend.Metadata) {
 	b := s.filled(t)
 	name := b.ref.Name
 	all := backend.MetadataQuery{Entries: []string{"/private", "/shared"}, Depth: backend.DepthInfinity}

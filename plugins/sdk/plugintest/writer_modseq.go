@@ -2,13 +2,12 @@ package plugintest
 
 import (
 	"slices"
-	"testing"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
 // modSeqCases are those of backend.ModSeqs, if the plugin announces it.
-func (s *writerSuite) modSeqCases(t *testing.T) {
+func (s *writerSuite) modSeqCases(t T) {
 	if !s.plugin.Info().Has(backend.CapModSeqs) {
 		m, ok := s.plugin.(backend.ModSeqs)
 		if !ok {
@@ -25,7 +24,7 @@ func (s *writerSuite) modSeqCases(t *testing.T) {
 func (s *writerSuite) modseqs() backend.ModSeqs { return s.plugin.(backend.ModSeqs) }
 
 // enable makes the mailbox keep modseqs.
-func (b *box) enable(t *testing.T) {
+func (b *box) enable(t T) {
 	t.Helper()
 	changed, err := b.s.modseqs().EnableModSeqs(t.Context(), b.ref, b.snap.MailboxID, b.snap.Position)
 	if err != nil {
@@ -34,7 +33,7 @@ func (b *box) enable(t *testing.T) {
 	b.follow(t, "EnableModSeqs", changed)
 }
 
-func (s *writerSuite) enableModSeqs(t *testing.T) {
+func (s *writerSuite) enableModSeqs(t T) {
 	b := s.filled(t)
 	was := b.snap.HighestModSeq
 	b.enable(t)
@@ -66,7 +65,7 @@ func (s *writerSuite) enableModSeqs(t *testing.T) {
 }
 
 // wantExpunged expects that these UIDs, of the messages that the case has made, were expunged since a modseq.
-func (b *box) wantExpunged(t *testing.T, since uint64, all, want []uint32) {
+func (b *box) wantExpunged(t T, since uint64, all, want []uint32) {
 	t.Helper()
 	res, err := b.s.modseqs().Expunged(t.Context(), b.ref, b.snap.MailboxID, since)
 	if err != nil {
@@ -88,7 +87,7 @@ func (b *box) wantExpunged(t *testing.T, since uint64, all, want []uint32) {
 	}
 }
 
-func (s *writerSuite) expunged(t *testing.T) {
+func (s *writerSuite) expunged(t T) {
 	b := s.newBox(t, "a", "b", "c", "d", "e", "f")
 	b.enable(t)
 	all, first := slices.Clone(b.uids()), b.snap.HighestModSeq

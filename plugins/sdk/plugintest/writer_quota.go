@@ -2,13 +2,12 @@ package plugintest
 
 import (
 	"slices"
-	"testing"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
 // quotaCases are those of backend.Quota, if the plugin announces it. The limits must leave room for all other cases.
-func (s *writerSuite) quotaCases(t *testing.T) {
+func (s *writerSuite) quotaCases(t T) {
 	q, ok := s.plugin.(backend.Quota)
 	if !ok {
 		return
@@ -18,7 +17,7 @@ func (s *writerSuite) quotaCases(t *testing.T) {
 		wantKind(t, "Quota without the capability", err, backend.KindUnsupported)
 		return
 	}
-	t.Run("Quota", func(t *testing.T) {
+	t.Run("Quota", func(t T) {
 		b := s.filled(t)
 		before := s.resources(t, q)
 		const size = 3000
@@ -38,7 +37,7 @@ func (s *writerSuite) quotaCases(t *testing.T) {
 }
 
 // resources returns what is used of the root of the suite's namespace.
-func (s *writerSuite) resources(t *testing.T, q backend.Quota) map[backend.QuotaKind]uint64 {
+func (s *writerSuite) resources(t T, q backend.Quota) map[backend.QuotaKind]uint64 {
 	t.Helper()
 	roots, err := q.Quota(t.Context(), s.f.User)
 	if err != nil {

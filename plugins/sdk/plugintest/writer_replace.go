@@ -3,12 +3,11 @@ package plugintest
 import (
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
-func (s *writerSuite) replaceCases(t *testing.T) {
+func (s *writerSuite) replaceCases(t T) {
 	if !s.plugin.Info().Has(backend.CapReplace) {
 		return
 	}
@@ -16,14 +15,14 @@ func (s *writerSuite) replaceCases(t *testing.T) {
 	t.Run("ReplaceNothing", s.replaceGone)
 }
 
-func (b *box) replace(t *testing.T, id [16]byte, uid uint32, text string) (*backend.AppendResult, error) {
+func (b *box) replace(t T, id [16]byte, uid uint32, text string) (*backend.AppendResult, error) {
 	t.Helper()
 	return b.s.writer().Append(t.Context(), &backend.AppendRequest{Mailbox: b.ref, Replaces: &backend.ReplacedMessage{MailboxID: id, UID: uid},
 		Messages: []backend.AppendMessage{{Flags: backend.FlagDraft, Keywords: []string{"green"}, InternalDate: 1_500_000_000, Size: uint64(len(text)), Body: strings.NewReader(text)}}})
 }
 
 // replaceOne: the new message has nothing of the old one, which alone is gone.
-func (s *writerSuite) replaceOne(t *testing.T) {
+func (s *writerSuite) replaceOne(t T) {
 	b := s.filled(t)
 	u := b.uids()
 	const text = "Subject: new\r\n\r\nnew\r\n"
@@ -41,7 +40,7 @@ func (s *writerSuite) replaceOne(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) replaceGone(t *testing.T) {
+func (s *writerSuite) replaceGone(t T) {
 	b := s.filled(t)
 	u := b.uids()
 	_, err := b.replace(t, b.snap.MailboxID, u[3]+100, "x: y\r\n\r\n")

@@ -4,12 +4,11 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"testing"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
-func (s *writerSuite) storeCases(t *testing.T) {
+func (s *writerSuite) storeCases(t T) {
 	t.Run("StoreModes", s.storeModes)
 	t.Run("StoreKeywords", s.storeKeywords)
 	t.Run("StoreRaisesModSeqs", s.storeModSeqs)
@@ -21,7 +20,7 @@ func (s *writerSuite) storeCases(t *testing.T) {
 }
 
 // store changes flags and follows the change.
-func (b *box) store(t *testing.T, r backend.StoreRequest) *backend.StoreResult {
+func (b *box) store(t T, r backend.StoreRequest) *backend.StoreResult {
 	t.Helper()
 	r.Mailbox, r.MailboxID, r.Since = b.ref, b.snap.MailboxID, b.snap.Position
 	res, err := b.s.writer().Store(t.Context(), &r)
@@ -33,14 +32,14 @@ func (b *box) store(t *testing.T, r backend.StoreRequest) *backend.StoreResult {
 }
 
 // set is store without a condition.
-func (b *box) set(t *testing.T, mode backend.StoreMode, flags uint8, keywords []string, uids ...uint32) {
+func (b *box) set(t T, mode backend.StoreMode, flags uint8, keywords []string, uids ...uint32) {
 	t.Helper()
 	if res := b.store(t, backend.StoreRequest{UIDs: uids, Mode: mode, Flags: flags, Keywords: keywords, UnchangedSince: backend.AnyModSeq}); len(res.Modified) != 0 {
 		t.Errorf("Store without a condition: %v are called modified", res.Modified)
 	}
 }
 
-func (s *writerSuite) storeModes(t *testing.T) {
+func (s *writerSuite) storeModes(t T) {
 	b := s.newBox(t, "a", "b", "c")
 	u := b.uids()
 	const all = backend.FlagAnswered | backend.FlagFlagged | backend.FlagDeleted | backend.FlagSeen | backend.FlagDraft
@@ -67,7 +66,7 @@ func (s *writerSuite) storeModes(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) storeKeywords(t *testing.T) {
+func (s *writerSuite) storeKeywords(t T) {
 	b := s.newBox(t, "a", "b")
 	u := b.uids()
 	b.set(t, backend.StoreAdd, backend.FlagSeen, []string{"red", "$MDNSent"}, u...)
@@ -91,7 +90,7 @@ func (s *writerSuite) storeKeywords(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) storeModSeqs(t *testing.T) {
+func (s *writerSuite) storeModSeqs(t T) {
 	b := s.newBox(t, "a", "b", "c")
 	u := b.uids()
 	for i := range 3 {
@@ -104,7 +103,7 @@ func (s *writerSuite) storeModSeqs(t *testing.T) {
 }
 
 // storeUnchangedSince is RFC 7162 §3.1.3.
-func (s *writerSuite) storeUnchangedSince(t *testing.T) {
+func (s *writerSuite) storeUnchangedSince(t T) {
 	b := s.newBox(t, "a", "b", "c")
 	u := b.uids()
 	// From here on the mailbox has modseqs, if it makes them on demand.
@@ -128,7 +127,7 @@ func (s *writerSuite) storeUnchangedSince(t *testing.T) {
 	b.wantFlags(t, u[1], backend.FlagSeen|backend.FlagAnswered)
 }
 
-func (s *writerSuite) storeUnknown(t *testing.T) {
+func (s *writerSuite) storeUnknown(t T) {
 	b := s.newBox(t, "a", "b", "c")
 	u := b.uids()
 	b.expunge(t, false, u[1])
@@ -140,7 +139,7 @@ func (s *writerSuite) storeUnknown(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) storeStranger(t *testing.T) {
+func (s *writerSuite) storeStranger(t T) {
 	b := s.newBox(t, "a")
 	r := &backend.StoreRequest{Mailbox: b.ref, MailboxID: stranger, UIDs: b.uids(), Mode: backend.StoreAdd, Flags: backend.FlagSeen, UnchangedSince: backend.AnyModSeq}
 	_, err := s.writer().Store(t.Context(), r)
@@ -158,7 +157,7 @@ func (s *writerSuite) storeStranger(t *testing.T) {
 }
 
 // storeConcurrent lets several change flags of the same messages: none of the changes is lost.
-func (s *writerSuite) storeConcurrent(t *testing.T) {
+func (s *writerSuite) storeConcurrent(t T) {
 	b := s.newBox(t, "a", "b", "c")
 	u := b.uids()
 	flags := []uint8{backend.FlagAnswered, backend.FlagFlagged, backend.FlagDeleted, backend.FlagSeen, backend.FlagDraft}
@@ -185,7 +184,7 @@ func (s *writerSuite) storeConcurrent(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) claimRecent(t *testing.T) {
+func (s *writerSuite) claimRecent(t T) {
 	b := s.newBox(t, "a", "b")
 	claim := func(first, next uint32) {
 		t.Helper()

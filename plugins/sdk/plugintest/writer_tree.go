@@ -4,12 +4,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
-func (s *writerSuite) treeCases(t *testing.T) {
+func (s *writerSuite) treeCases(t T) {
 	t.Run("Create", s.create)
 	t.Run("CreateWithParents", s.createWithParents)
 	t.Run("CreateRefused", s.createRefused)
@@ -24,7 +23,7 @@ func (s *writerSuite) treeCases(t *testing.T) {
 }
 
 // listed returns the element of the list for a name, nil if there is none.
-func (s *writerSuite) listed(t *testing.T, name string) *backend.MailboxInfo {
+func (s *writerSuite) listed(t T, name string) *backend.MailboxInfo {
 	t.Helper()
 	list, err := s.storage().ListMailboxes(t.Context(), s.f.User, s.f.Namespace)
 	if err != nil {
@@ -43,7 +42,7 @@ func (s *writerSuite) name() string {
 	return fmt.Sprintf("plugintest-%d", s.boxes)
 }
 
-func (s *writerSuite) wantExists(t *testing.T, name string) *backend.Snapshot {
+func (s *writerSuite) wantExists(t T, name string) *backend.Snapshot {
 	t.Helper()
 	if m := s.listed(t, name); m == nil || m.NoSelect || m.NonExistent {
 		t.Errorf("%q is listed as %+v, want a mailbox", name, m)
@@ -56,7 +55,7 @@ func (s *writerSuite) wantExists(t *testing.T, name string) *backend.Snapshot {
 }
 
 // wantGone expects that a name is no mailbox. It may be that of a parent, or subscribed.
-func (s *writerSuite) wantGone(t *testing.T, name string) {
+func (s *writerSuite) wantGone(t T, name string) {
 	t.Helper()
 	if m := s.listed(t, name); m != nil && !m.NoSelect && !m.NonExistent {
 		t.Errorf("%q is listed as %+v, want none", name, m)
@@ -69,14 +68,14 @@ func (s *writerSuite) wantGone(t *testing.T, name string) {
 	}
 }
 
-func (s *writerSuite) mustCreate(t *testing.T, name string) {
+func (s *writerSuite) mustCreate(t T, name string) {
 	t.Helper()
 	if err := s.writer().CreateMailbox(t.Context(), s.ref(name)); err != nil {
 		t.Fatalf("CreateMailbox(%q): %v", name, err)
 	}
 }
 
-func (s *writerSuite) create(t *testing.T) {
+func (s *writerSuite) create(t T) {
 	for _, name := range []string{s.name(), s.name() + " with blank", s.name() + " Ünïcödé 日本", s.name() + "&~%*!#{}()"} {
 		s.mustCreate(t, name)
 		snap := s.wantExists(t, name)
@@ -98,7 +97,7 @@ func (s *writerSuite) create(t *testing.T) {
 	wantKind(t, "CreateMailbox of INBOX", s.writer().CreateMailbox(t.Context(), s.ref("INBOX")), backend.KindAlreadyExists, backend.KindInvalidArgument)
 }
 
-func (s *writerSuite) createWithParents(t *testing.T) {
+func (s *writerSuite) createWithParents(t T) {
 	top := s.name()
 	s.mustCreate(t, top+"/a/b")
 	s.wantExists(t, top+"/a/b")
@@ -115,13 +114,13 @@ func (s *writerSuite) createWithParents(t *testing.T) {
 	s.wantExists(t, top+"/a/b")
 }
 
-func (s *writerSuite) createRefused(t *testing.T) {
+func (s *writerSuite) createRefused(t T) {
 	for _, name := range []string{"", "..", "../" + s.name(), s.name() + "/../x", "/" + s.name(), s.name() + "//b", s.name() + "/", s.name() + "\x00", s.name() + "\r\n", strings.Repeat("x", 5000)} {
 		wantKind(t, fmt.Sprintf("CreateMailbox(%.40q)", name), s.writer().CreateMailbox(t.Context(), s.ref(name)), backend.KindInvalidArgument)
 	}
 }
 
-func (s *writerSuite) delete(t *testing.T) {
+func (s *writerSuite) delete(t T) {
 	b := s.filled(t)
 	if err := s.writer().Subscribe(t.Context(), b.ref, true); err != nil {
 		t.Fatal(err)
@@ -143,7 +142,7 @@ func (s *writerSuite) delete(t *testing.T) {
 	wantKind(t, "DeleteMailbox of a missing one", s.writer().DeleteMailbox(t.Context(), s.ref(s.f.Missing)), backend.KindNotFound)
 }
 
-func (s *writerSuite) deleteParent(t *testing.T) {
+func (s *writerSuite) deleteParent(t T) {
 	top := s.name()
 	s.mustCreate(t, top)
 	s.mustCreate(t, top+"/child")
@@ -162,7 +161,7 @@ func (s *writerSuite) deleteParent(t *testing.T) {
 }
 
 // createAgain: a mailbox with the name of a deleted one is another.
-func (s *writerSuite) createAgain(t *testing.T) {
+func (s *writerSuite) createAgain(t T) {
 	b := s.filled(t)
 	old := b.snap
 	if err := s.writer().DeleteMailbox(t.Context(), b.ref); err != nil {
@@ -192,7 +191,7 @@ func (s *writerSuite) createAgain(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) rename(t *testing.T) {
+func (s *writerSuite) rename(t T) {
 	b := s.filled(t)
 	before, old := b.fetch(t), b.ref.Name
 	b.ref.Name = s.name() + "/new parent/Ü"
@@ -214,7 +213,7 @@ func (s *writerSuite) rename(t *testing.T) {
 	}
 }
 
-func (s *writerSuite) renameWithChildren(t *testing.T) {
+func (s *writerSuite) renameWithChildren(t T) {
 	from, to := s.name(), s.name()
 	ids := map[string][16]byte{}
 	for _, child := range []string{"", "/a", "/a/b", "/c"} {
@@ -234,7 +233,7 @@ func (s *writerSuite) renameWithChildren(t *testing.T) {
 	s.wantExists(t, from+"x")
 }
 
-func (s *writerSuite) renameRefused(t *testing.T) {
+func (s *writerSuite) renameRefused(t T) {
 	a, b := s.newBox(t, "a"), s.newBox(t, "b")
 	rename := func(from, to string) error { return s.writer().RenameMailbox(t.Context(), s.ref(from), to) }
 	wantKind(t, "RenameMailbox to one that exists", rename(a.ref.Name, b.ref.Name), backend.KindAlreadyExists)
@@ -249,7 +248,7 @@ func (s *writerSuite) renameRefused(t *testing.T) {
 }
 
 // renameInbox is RFC 3501 §6.3.5: the messages move, and INBOX stays.
-func (s *writerSuite) renameInbox(t *testing.T) {
+func (s *writerSuite) renameInbox(t T) {
 	inbox := &box{s: s, ref: s.ref("INBOX")}
 	if _, err := s.storage().Open(t.Context(), inbox.ref); err != nil {
 		return // INBOX is in another namespace
@@ -277,7 +276,7 @@ func (s *writerSuite) renameInbox(t *testing.T) {
 	inbox.append(t, draft(mail("new in INBOX", 200)))
 }
 
-func (s *writerSuite) subscribe(t *testing.T) {
+func (s *writerSuite) subscribe(t T) {
 	existing, missing := s.name(), s.name()+"/not there"
 	s.mustCreate(t, existing)
 	for _, subscribed := range []bool{true, true, false, false, true} {

@@ -46,7 +46,7 @@ func TestConformanceOfWriting(t *testing.T) {
 		Config:  backend.Config{Options: map[string]any{"mail_location": "mdbox:" + golden.Root}, ReadOnly: true},
 		User:    testUser,
 		Mailbox: "INBOX",
-		Writable: func(t *testing.T) backend.Config {
+		Writable: func(t plugintest.T) backend.Config {
 			return backend.Config{
 				Options: map[string]any{"mail_attribute_dict": "file:" + t.TempDir() + "/attributes", "acl": "vfile",
 					"quota": "count:User quota", "quota_rule": []string{"*:storage=1G:messages=1000000"}, "mail_location": "mdbox:" + t.TempDir() + "/mdbox", "mdbox_rotate_size": "1M"},
@@ -71,7 +71,7 @@ func TestConformanceOfSdbox(t *testing.T) {
 		Config:  backend.Config{Options: map[string]any{"mail_location": "sdbox:" + root}, ReadOnly: true},
 		User:    testUser,
 		Mailbox: "INBOX",
-		Writable: func(t *testing.T) backend.Config {
+		Writable: func(t plugintest.T) backend.Config {
 			return backend.Config{
 				Options: map[string]any{"mail_attribute_dict": "file:" + t.TempDir() + "/attributes", "acl": "vfile",
 					"quota": "count:User quota", "quota_rule": []string{"*:storage=1G:messages=1000000"}, "mail_location": "sdbox:" + t.TempDir() + "/sdbox"},
@@ -96,7 +96,7 @@ func TestConformanceOfMaildir(t *testing.T) {
 		Config:  backend.Config{Options: map[string]any{"mail_location": "maildir:" + root}, ReadOnly: true},
 		User:    testUser,
 		Mailbox: "INBOX",
-		Writable: func(t *testing.T) backend.Config {
+		Writable: func(t plugintest.T) backend.Config {
 			return backend.Config{
 				Options: map[string]any{"mail_attribute_dict": "file:" + t.TempDir() + "/attributes", "acl": "vfile",
 					"quota": "count:User quota", "quota_rule": []string{"*:storage=1G:messages=1000000"}, "mail_location": "maildir:" + t.TempDir() + "/maildir"},
