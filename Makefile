@@ -7,6 +7,9 @@ BENCH ?= idle ops
 # What roost-bench idle is asked by `make bench`: a form that ends within five minutes. docs/bench.md has the long one: make bench BENCH=idle IDLE=
 IDLE ?= --sessions 3000 --fan-out 3000 --dovecot=300 --rounds 2 --settle 8s --rest 10s --login-rate 2s --outlive 3000 --simulate 500000
 
+# What roost-bench ops is asked by `make bench`, likewise. All of it, as in README: make bench BENCH=ops OPS='--isolation inproc'
+OPS ?= --messages 20000 --rounds 3 --seconds 0.15
+
 # How long each test of `make soak` works on its store: make soak SOAK=1m
 SOAK ?= 10m
 
@@ -50,7 +53,7 @@ vuln:
 	$(GO) tool govulncheck ./...
 
 bench: build
-	@for b in $(BENCH); do case $$b in idle) set -- $(IDLE);; *) set --;; esac; echo "== roost-bench $$b $$*"; bin/roost-bench $$b "$$@" || exit 1; done
+	@for b in $(BENCH); do case $$b in idle) set -- $(IDLE);; ops) set -- $(OPS);; *) set --;; esac; echo "== roost-bench $$b $$*"; bin/roost-bench $$b "$$@" || exit 1; done
 
 # Needs protoc; the Go generators are pinned in go.mod.
 proto:

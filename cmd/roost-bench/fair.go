@@ -74,7 +74,7 @@ func runFair(f fairFlags) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	home, err := buildStore(dir, storeSpec{messages: f.messages, bodies: 1})
+	store, err := buildStore(dir, storeSpec{messages: f.messages, bodies: 1})
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func runFair(f fairFlags) error {
 		{fmt.Sprintf("%d × %s of %d messages", f.searchers, load(0)[0], f.messages), "", f.searchers},
 		{"the same, workers not shared out", "[limits]\ntime_slice = \"1h\"\nuser_workers = 1000000\n", f.searchers},
 	} {
-		if err := fairCase(f, home, c.name, c.limits, c.searchers); err != nil {
+		if err := fairCase(f, store, c.name, c.limits, c.searchers); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
@@ -95,7 +95,7 @@ func runFair(f fairFlags) error {
 }
 
 // fairCase measures with one configuration and load, on a server of its own.
-func fairCase(f fairFlags, home, name, limits string, searchers int) (err error) {
+func fairCase(f fairFlags, store, name, limits string, searchers int) (err error) {
 	run, remove, err := rig.Dir("roost-bench-")
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func fairCase(f fairFlags, home, name, limits string, searchers int) (err error)
 	if err := errors.Join(os.MkdirAll(other, 0o755), os.Chown(other, rig.MailUID, rig.MailUID)); err != nil {
 		return err
 	}
-	if err := rig.CopyTree(home, filepath.Join(run, "home", benchUser)); err != nil {
+	if err := rig.CopyTree(filepath.Join(store, benchUser), filepath.Join(run, "home", benchUser)); err != nil {
 		return err
 	}
 	r, err := rig.StartRoost(rig.RoostOptions{Binary: f.binary, Dir: filepath.Join(run, "r"), Home: filepath.Join(run, "home", "%u"),
