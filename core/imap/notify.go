@@ -68,9 +68,6 @@ func runNotify(r *request) error {
 		r.enableCondstore()
 	}
 	r.st.Aux = notifyBits(a.set)
-	if b != nil {
-		raw = r.srv.hubs.shared(b, raw)
-	}
 	change(r.s, func(x *extra) { x.notify = raw })
 	if b != nil {
 		r.beginHub(b, a.set, a.status)

@@ -255,18 +255,6 @@ func (h *hubs) leave(s *session.Session, raw string) {
 	}
 }
 
-// shared returns the byte form of a set of the hub in the memory that all its sessions have in common.
-func (h *hubs) shared(b *hub, raw string) string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, s := range b.sets {
-		if s.raw == raw {
-			return s.raw
-		}
-	}
-	return raw
-}
-
 // setOf returns the set with which a session is listed, whose byte form the session has. The caller holds mu.
 func (b *hub) setOf(raw string) notifySet {
 	for _, s := range b.sets {

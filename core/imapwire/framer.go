@@ -168,6 +168,14 @@ func (f *Framer) Spooling() (octets uint64, head int) {
 	return f.lit, int(f.pos)
 }
 
+// LiteralEnd returns where the literal that is being collected ends in the buffer, 0 = none is. It may be beyond what was received.
+func (f *Framer) LiteralEnd() uint64 {
+	if f.phase != phaseLiteral {
+		return 0
+	}
+	return uint64(f.pos) + f.lit
+}
+
 // Accept lets the announced literal be collected. Its size must fit the limit for
 // commands, which the caller has checked with Fits.
 func (f *Framer) Accept() { f.phase = phaseLiteral }

@@ -73,6 +73,35 @@ func benchmarkCommand(b *testing.B, tlsOn bool, cmd string, conns int) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commands/s")
 }
 
+// BenchmarkExtra is a command and its answer on the loop, of a session with something beside its record: rare state of the protocol, and a
+// compressed stream with a full window.
+func BenchmarkExtra(b *testing.B) {
+	begin := map[string]func(c *client){
+		"state": func(c *client) {
+			c.send("a KEEP " + strings.Repeat("x", 60) + "\r\n")
+			c.want("a ok")
+		},
+		"compressed": func(c *client) {
+			c.compress("ZIP")
+			c.send(fmt.Sprintf("a SUM {50000+}\r\n%s\r\n", message(50000)))
+			if _, err := c.r.ReadString('\n'); err != nil {
+				b.Fatal(err)
+			}
+		},
+	}
+	for name, begin := range begin {
+		b.Run(name, func(b *testing.B) {
+			c := startMovable(b, Config{}, newKeeper(b), nil, nil).dial(b)
+			begin(c)
+			b.ReportAllocs()
+			for b.Loop() {
+				c.send("a ECHO x\r\n")
+				c.want(`a "x"`)
+			}
+		})
+	}
+}
+
 // BenchmarkPipelined is commands answered on the loop, 100 in flight.
 func BenchmarkPipelined(b *testing.B) {
 	s := startServer(b, Config{}, nil)

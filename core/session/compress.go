@@ -119,7 +119,7 @@ func (s *Session) beginCompression() {
 	}
 	s.flush() // what it does not send is kept as it is
 	s.extra().flow = newFlow(s.in)
-	s.e.flowBytes.Add(int64(cap(s.x.flow)))
+	s.e.flowBytes.Add(int64(len(s.x.flow)))
 	if len(s.in) > 0 {
 		s.in = s.in[:0]
 		s.r.todo |= todoRead
@@ -196,10 +196,9 @@ func (s *Session) giveInflater() {
 	if x := s.x; s.deflating() {
 		f.state = f.decoder.AppendState(append(f.state[:0], f.raw...)) // raw may be in the flow
 		need := flowRaw + len(f.state)
-		if before := cap(x.flow); before < need || before > 2*need {
-			grown := append(make(flow, 0, need+need/8), x.flow[:flowRaw]...) // as long as that: it was good when f was lent
-			s.e.flowBytes.Add(int64(cap(grown) - before))
-			x.flow = grown
+		s.e.flowBytes.Add(int64(need - len(x.flow)))
+		if cap(x.flow) < need {
+			x.flow = append(make(flow, 0, need+need/8), x.flow[:flowRaw]...) // as long as that: it was good when f was lent
 		}
 		x.flow = append(x.flow[:flowRaw], f.state...)
 		x.flow.setRaw(len(f.raw), f.more)
@@ -218,7 +217,7 @@ func (s *Session) endStream(last bool) {
 	if last {
 		s.out = append(s.out, streamEnd...)
 	}
-	s.e.flowBytes.Add(-int64(cap(s.x.flow)))
+	s.e.flowBytes.Add(-int64(len(s.x.flow)))
 	s.x.flow = nil
 	s.giveInflater()
 }

@@ -22,7 +22,8 @@
 //     that the client does not take (both bounded by Config), a part of a TLS record, a compressed stream (at most some 33 KiB,
 //     compress.go), the protocol's rare state, and the state of
 //     crypto/tls for TLS 1.2. Most sessions have none: TLS 1.3 sleeps in a slot of Engine.tlsSlots (tls_records.go). A
-//     half-received command with a body larger than SpoolAbove also holds a file (spool.go).
+//     half-received command with a body larger than SpoolAbove also holds a file (spool.go). What sleeps is packed outside of Go's heap (saved.go), but for
+//     files, crypto/tls's state, and for a while what is large.
 //  5. Input is not read before the input before it is used, nor while output waits for the client: its TCP window holds it back.
 //     TLS reads up to wireSize bytes of records, but opens none before its turn. Commands of one session run one after the other, in the order they came.
 //  6. A loop never blocks, and writes no files, which may wait for the disk. A worker that waits for a client has given its
@@ -38,7 +39,7 @@
 //     at the announcement, before the client is asked for the body, and given back after its file is closed.
 //  10. Time is in whole seconds of the engine's clock. There is no timer per session: a deadline is a
 //     number in the record, and the session is in the wheel at its next deadline or before it.
-//  11. With a Keeper, the records and small extras are in memory that outlives the process, and the keeper has a duplicate of the descriptor of each
+//  11. With a Keeper, the records and packed extras are in memory that outlives the process, and the keeper has a duplicate of the descriptor of each
 //     session that has slept for holdDelay. Another process goes on with every session whose word is not busy there (restore.go): the checksum and the busy bit
 //     of the word change in one step. Of a process that gives its sessions away (freeze.go) all words are frozen before.
 package session

@@ -32,7 +32,7 @@ type Engine struct {
 
 	slab       *records
 	tlsSlots   *slab.Table[tls13.State]
-	saved      *slab.Blobs // copies of extras for the next process; nil without a keeper
+	saved      *slab.Blobs // packed extras
 	holder     *holder     // nil without a keeper
 	survivor   Survivor
 	extras     extraTable
@@ -252,7 +252,7 @@ func (e *Engine) SignalMailbox(id uint32) {
 	s := e.borrowed.Get().(*Session)
 	defer e.borrowed.Put(s)
 	for _, h := range owned {
-		s.attach(e, h.slot(), h.gen(), nil)
+		s.attachRecord(e, h.slot(), h.gen())
 		b := bitEvent
 		if !e.p.EventWanted(s) {
 			if b = s.r.release(); b == 0 {

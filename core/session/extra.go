@@ -10,7 +10,7 @@ import (
 
 // extra is what a session has beside its record, while it has it: a half-received command with its spool file, output that
 // the client does not take, TLS, compression, and the protocol's rare state. Its owner is the session's owner. Between two
-// turns it is in the side table if there is something in it, else it is given up.
+// turns, if there is something in it, it is packed (saved.go), or what can not be packed is in the side table; else it is given up.
 type extra struct {
 	in     []byte          // input that was received and not used
 	out    []byte          // output, as it goes into the socket, of which the first sent bytes have gone
@@ -23,6 +23,7 @@ type extra struct {
 	wire   []byte          // received of the TLS in record.tls: opened data, then records, of which the last may not be complete
 	opened int             // length of that data
 	flow   flow            // nil: not compressed
+	spare  []byte          // where the next flow may be put
 	user   any             // Session.SetExtra
 
 	counted int64 // what is in extraTable.bytes for it
@@ -38,7 +39,7 @@ func (x *extra) needed() bool {
 
 // shrink gives up memory that the sleeping session does not need.
 func (x *extra) shrink() {
-	x.in, x.wire = fit(x.in), fit(x.wire)
+	x.in, x.wire, x.flow, x.spare = fit(x.in), fit(x.wire), fit(x.flow), nil
 	if x.sent == len(x.out) {
 		x.out, x.sent = nil, 0
 	} else if x.sent >= len(x.out)/2 {
@@ -69,18 +70,18 @@ func (x *extra) bytes() int64 {
 // extraShards is the number of locks over the side table.
 const extraShards = 64
 
-// extraTable holds the extras of the sessions that have one (flagExtra), by slot.
+// extraTable holds, by slot, the extras of sessions that have one which is not packed (record.filed).
 type extraTable struct {
-	bytes  atomic.Int64
-	count  atomic.Int64
-	pool   sync.Pool // of *extra
+	bytes  atomic.Int64 // of those in the table
+	count  atomic.Int64 // sessions with an extra, packed or in the table
+	pool   sync.Pool    // of *extra
 	shards [extraShards]struct {
 		mu sync.Mutex
 		m  map[uint32]*extra
 	}
 }
 
-// get returns the extra of a slot that has one.
+// get returns the extra of a slot that is filed.
 func (t *extraTable) get(slot uint32) *extra {
 	sh := &t.shards[slot%extraShards]
 	sh.mu.Lock()
@@ -97,7 +98,6 @@ func (t *extraTable) put(slot uint32, x *extra) {
 		sh.m = make(map[uint32]*extra)
 	}
 	sh.m[slot] = x
-	t.count.Add(1)
 }
 
 // remove takes the extra of slot out of the table.
@@ -106,7 +106,6 @@ func (t *extraTable) remove(slot uint32) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	delete(sh.m, slot)
-	t.count.Add(-1)
 }
 
 // account brings the sum of bytes up to date with x, which goes to sleep.
@@ -116,8 +115,8 @@ func (t *extraTable) account(x *extra) {
 	x.counted = n
 }
 
-// maxPooledBuffer is the largest buffer that is kept for the next session that needs an extra for a moment.
-const maxPooledBuffer = 16 << 10
+// maxPooledBuffer is the largest buffer that is kept for the next session that needs an extra for a moment: a compressed stream fits.
+const maxPooledBuffer = 40 << 10
 
 // borrow returns an empty extra.
 func (t *extraTable) borrow() *extra {
@@ -130,13 +129,17 @@ func (t *extraTable) borrow() *extra {
 // giveBack takes an extra that is in no table and that nobody needs any more. Its spool was released.
 func (t *extraTable) giveBack(x *extra) {
 	t.bytes.Add(-x.counted)
-	in, out := x.in[:0], x.out[:0]
-	if cap(in) > maxPooledBuffer {
-		in = nil
+	if x.flow != nil {
+		x.spare = x.flow
 	}
-	if cap(out) > maxPooledBuffer {
-		out = nil
-	}
-	*x = extra{in: in, out: out}
+	*x = extra{in: pooled(x.in), out: pooled(x.out), wire: pooled(x.wire), spare: pooled(x.spare)}
 	t.pool.Put(x)
+}
+
+// pooled returns b for the next use.
+func pooled(b []byte) []byte {
+	if cap(b) > maxPooledBuffer {
+		return nil
+	}
+	return b[:0]
 }

@@ -12,12 +12,10 @@ func (s *Session) finish() {
 	s.SetMailbox(0)
 	e.door.left(r)
 	e.wheel(s.slot).remove(s.slot, r)
-	if s.x != nil {
-		if s.x.tls != nil {
-			e.tlsConns.Add(-1)
-		}
-		s.dropExtra()
+	if s.x != nil && s.x.tls != nil {
+		e.tlsConns.Add(-1)
 	}
+	s.dropExtra()
 	if r.tls != 0 {
 		s.tls.Attach(nil)
 		e.giveTLS(r.tls)

@@ -68,7 +68,11 @@ func (e *Engine) freeze(s *Session, slot, gen uint32, frozen *[]Held) bool {
 		return false
 	}
 	r.word.touch()
-	s.attach(e, slot, gen, nil)
+	if r.filed() {
+		s.attach(e, slot, gen, nil)
+	} else {
+		s.attachRecord(e, slot, gen)
+	}
 	lacks := r.flags&flagHeld == 0
 	for {
 		if b&bitKill != 0 {
@@ -76,7 +80,10 @@ func (e *Engine) freeze(s *Session, slot, gen uint32, frozen *[]Held) bool {
 			return false
 		}
 		s.note(b)
-		if s.save(maxSaved); !s.movable() || r.flags&flagExtra != 0 && r.saved == 0 {
+		if s.x != nil {
+			s.keep(maxSaved)
+		}
+		if r.filed() {
 			end := bitShutdown
 			if s.blocked() { // a farewell would have to wait for the client
 				end = bitKill

@@ -2,14 +2,14 @@ package session
 
 import "time"
 
-// Large extras are written down once in saveDelay, and no more than saveBudget of them at once: one that changes all the time, because a
+// Large extras are packed once in saveDelay, and no more than saveBudget of them at once: one that changes all the time, because a
 // client takes its output slowly, is copied only now and then, and many of them do not keep a processor busy.
 const (
 	saveDelay  = time.Second
 	saveBudget = 32 << 20
 )
 
-// saveLarge writes down the extras that noteLarge has told of, if it is time. Only run calls it.
+// saveLarge packs the extras that noteLarge has told of, if it is time. Only run calls it.
 func (h *holder) saveLarge() {
 	if time.Since(h.savedAt) < saveDelay {
 		return
@@ -32,17 +32,17 @@ func (h *holder) saveLarge() {
 	}
 }
 
-// save writes down the extra of a session, if it sleeps, and returns about how many bytes that were. One that is awake tells of it again.
+// save packs the extra of a session, if it sleeps, and returns about how many bytes that were. One that is awake tells of it again.
 func (h *holder) save(s Handle) (bytes int64) {
 	r := h.e.slab.at(s.slot())
 	if out, _ := r.word.signal(s.gen(), 0); out != signalOwned {
 		return 0
 	}
-	if r.flags&flagExtra != 0 && r.saved == 0 {
+	if r.filed() {
 		r.word.touch()
 		h.s.attach(h.e, s.slot(), s.gen(), nil)
-		h.s.save(maxSaved)
 		bytes = h.s.x.bytes()
+		h.s.keep(maxSaved)
 	}
 	h.release(s, r)
 	return bytes

@@ -32,7 +32,7 @@ const recordSize = 128
 //	 68    4  giveUp    the owner; second at which a client that makes no progress (output, handshake, body, close) is dropped, 0 = none
 //	 72   48  state     the protocol, while it owns the session
 //	120    4  tls       the owner; slot of Engine.tlsSlots, 0 = not protected by TLS 1.3 without crypto/tls
-//	124    4  saved     the owner; the blob of the extra (saved.go), 0 = none
+//	124    4  saved     the owner; the blob that has the extra (saved.go), 0 = none
 type record struct {
 	word      word
 	wheelAt   atomic.Uint32
@@ -63,7 +63,7 @@ var _ [recordSize]byte = [unsafe.Sizeof(record{})]byte{}
 type flags uint16
 
 const (
-	flagExtra    flags = 1 << iota // there is an entry in the side table
+	flagExtra    flags = 1 << iota // it slept with an extra: in the blob saved, else in the side table
 	flagTLS                        // protected
 	flagEOF                        // the client sends no more: read to the end, then close
 	flagClosing                    // nothing but output is left to do
@@ -102,6 +102,9 @@ func (r *record) sum() uint16 {
 	s := crc32.Checksum(b, castagnoli)
 	return uint16(s) ^ uint16(s>>16)
 }
+
+// filed reports whether the session has an extra in the side table.
+func (r *record) filed() bool { return r.flags&flagExtra != 0 && r.saved == 0 }
 
 // release is word.release.
 func (r *record) release() bits { return r.word.release(r.sum()) }

@@ -18,6 +18,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/roostmail/roost/core/imapwire"
 )
 
 // mover is a toy whose sessions can move: users and mailboxes are numbers anyway, and extras are strings.
@@ -80,7 +82,7 @@ type keeper struct {
 	waited int
 }
 
-func newKeeper(t *testing.T) *keeper {
+func newKeeper(t testing.TB) *keeper {
 	k := &keeper{fds: map[Handle]int{}}
 	t.Cleanup(func() { k.Drop(k.handles()) })
 	return k
@@ -174,7 +176,7 @@ func (l *logLines) String() string {
 	return l.b.String()
 }
 
-func startMovable(t *testing.T, cfg Config, k *keeper, clock func() time.Time, in *Inherited) *movable {
+func startMovable(t testing.TB, cfg Config, k *keeper, clock func() time.Time, in *Inherited) *movable {
 	t.Helper()
 	m := &movable{mover: &mover{toy: newToy()}, keep: k, log: &logLines{}}
 	if clock == nil {
@@ -802,20 +804,26 @@ func TestKeeperThatIsFull(t *testing.T) {
 // FuzzSavedExtra: whatever is read can be saved again, and is the same then.
 func FuzzSavedExtra(f *testing.F) {
 	p := &mover{toy: newToy()}
+	var inLiteral imapwire.Framer
+	inLiteral.Next([]byte("a {3}\r\n"), imapwire.FrameLimits{Line: 100, Command: 100})
+	inLiteral.Accept()
 	for _, x := range []*extra{{}, {in: []byte("a ECHO x"), user: "u"}, {out: []byte("xyz"), sent: 1, ready: 0},
-		{in: []byte("a {3}\r\n"), spool: &spool{bodies: []Body{{At: 7, Kept: 0, Size: 0}}}}, {flow: newFlow([]byte("raw"))}} {
-		b := x.append(nil, p)
+		{in: []byte("a {3}\r\n"), spool: &spool{bodies: []Body{{At: 7, Kept: 0, Size: 0}}}}, {flow: newFlow([]byte("raw"))},
+		{in: []byte("a {3}\r\nx"), framer: inLiteral, spool: &spool{bodies: []Body{{At: 7, Kept: 3, Size: 3}}}}} {
+		b, _ := x.append(nil, p)
 		f.Add(b[:len(b)-4])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		x, err := parseExtra(seal(b), p)
-		if err != nil {
+		var x, y extra
+		if x.parse(seal(b), p) != nil {
 			return
 		}
-		saved := x.append(nil, p)
-		y, err := parseExtra(saved, p)
-		if err != nil || string(y.append(nil, p)) != string(saved) {
-			t.Fatalf("%+v became %+v, %v", x, y, err)
+		saved, _ := x.append(nil, p)
+		if err := y.parse(saved, p); err != nil {
+			t.Fatalf("%+v became %v", x, err)
+		}
+		if again, ok := y.append(nil, p); !ok || string(again) != string(saved) {
+			t.Fatalf("%+v became %+v", x, y)
 		}
 	})
 }

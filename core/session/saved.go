@@ -4,16 +4,21 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"math"
 
 	"github.com/roostmail/roost/core/imapwire"
 )
 
-// savedAsleep is the largest extra, in bytes, that is kept outside of Go's heap too as soon as its session sleeps. Larger ones are half-received
-// commands or answers on their way; writing them anew whenever a piece has come or gone would cost more than they are worth: the
+// A session that sleeps has its extra packed in a blob of Engine.saved (record.saved), outside of Go's heap: the garbage collector does not see
+// it, and another process can go on with it. Waking unpacks it, and going to sleep packs it anew. What can not be moved to another process
+// (movable) stays as it is, in Engine.extras.
+
+// savedAsleep is the largest extra, in bytes, that is packed as soon as its session sleeps. Larger ones are half-received
+// commands or answers on their way; packing them whenever a piece has come or gone would cost more than they are worth: the
 // holder does it within some seconds, if they sleep then (holder.noteLarge). A compressed stream does not count: its session has it all the time.
 const savedAsleep = 4 << 10
 
-// A saved extra:
+// A packed extra:
 //
 //	1 byte   savedVersion
 //	         framer (imapwire.Framer.Append)
@@ -28,35 +33,80 @@ const savedAsleep = 4 << 10
 //	4 bytes  CRC-32 (Castagnoli, little-endian) of what is before
 const savedVersion = 2
 
-var errSaved = errors.New("session: not a saved extra")
+var (
+	errSaved   = errors.New("session: not a saved extra")
+	errDamaged = errors.New("session: what was kept of it is damaged")
+)
 
-// movable reports whether the session can go on in another process.
-func (s *Session) movable() bool {
-	x := s.x
+// movable reports whether x can be packed, but for the protocol's part.
+func (x *extra) movable() bool {
+	return x.tls == nil && (x.spool == nil || x.spool.file == nil && x.spool.reserved == 0)
+}
+
+// keep puts the extra, which is needed, where it is while the session sleeps: packed, if it is movable and has not more than limit bytes, else in
+// the side table. The caller owns the session.
+func (s *Session) keep(limit int) {
+	x, saved := s.x, uint32(0)
+	if len(x.in)+len(x.unsent())+len(x.wire) <= limit {
+		var ok bool
+		if s.packed, ok = x.append(s.packed[:0], s.e.survivor); ok {
+			saved, _ = s.e.saved.Put(s.packed) // without room the session works as before; it is not there for a next process
+		}
+	}
 	switch {
-	case x == nil:
-		return true
-	case x.tls != nil, x.spool != nil && (x.spool.file != nil || x.spool.reserved != 0):
-		return false
-	case x.user != nil:
-		_, ok := s.e.survivor.AppendExtra(nil, x.user)
-		return ok
+	case saved != 0:
+		s.unfile()
+		s.r.saved = saved
+		s.e.extras.giveBack(x)
+		s.x = nil
+	default:
+		x.shrink()
+		s.e.extras.account(x)
+		if !s.r.filed() {
+			s.unfile()
+			s.e.extras.put(s.slot, x)
+		}
 	}
-	return true
+	if s.r.flags&flagExtra == 0 {
+		s.r.flags |= flagExtra
+		s.e.extras.count.Add(1)
+	}
 }
 
-// save brings the copy of the extra outside of Go's heap up to date, if it is movable and has not more than limit bytes. The caller owns the session.
-func (s *Session) save(limit int) {
-	old := s.r.saved
-	s.r.saved = 0
-	if x := s.x; x != nil && s.r.flags&flagExtra != 0 && len(x.in)+len(x.unsent())+len(x.wire) <= limit && s.movable() {
-		// Without room the session works as before; it is not there for a next process.
-		s.r.saved, _ = s.e.saved.Put(x.append(nil, s.e.survivor))
+// unfile forgets the extra that the sleeping session had, if it had one.
+func (s *Session) unfile() {
+	switch {
+	case s.r.flags&flagExtra == 0:
+		return
+	case s.r.saved != 0:
+		s.e.saved.Free(s.r.saved)
+		s.r.saved = 0
+	default:
+		s.e.extras.remove(s.slot)
 	}
-	s.e.saved.Free(old)
+	s.r.flags &^= flagExtra
+	s.e.extras.count.Add(-1)
 }
 
-func (x *extra) append(b []byte, p Survivor) []byte {
+// unpack returns the extra of a session that sleeps with one, or nil if it is damaged.
+func (s *Session) unpack() *extra {
+	if s.r.filed() {
+		return s.e.extras.get(s.slot)
+	}
+	s.packed = s.e.saved.Append(s.packed[:0], s.r.saved)
+	x := s.e.extras.borrow()
+	if err := x.parse(s.packed, s.e.survivor); err != nil {
+		s.e.log.Error("session ended: what was kept of it is damaged", "remote", s.Remote(), "error", err)
+		return nil
+	}
+	return x
+}
+
+// append appends the packed form of x to b; ok is false if there is none.
+func (x *extra) append(b []byte, p Survivor) (_ []byte, ok bool) {
+	if !x.movable() {
+		return b, false
+	}
 	b = append(b, savedVersion)
 	b = x.framer.Append(b)
 	b = binary.AppendUvarint(b, uint64(x.ready))
@@ -89,10 +139,13 @@ func (x *extra) append(b []byte, p Survivor) []byte {
 	if x.user == nil {
 		b = append(b, 0)
 	} else {
-		user, _ := p.AppendExtra(nil, x.user)
+		user, ok := p.AppendExtra(nil, x.user)
+		if !ok {
+			return b, false
+		}
 		b = append(binary.AppendUvarint(b, uint64(1+len(user))), user...)
 	}
-	return seal(b)
+	return seal(b), true
 }
 
 // seal appends the checksum.
@@ -114,63 +167,63 @@ func (r *savedReader) number(most uint64) uint64 {
 	return v
 }
 
-func (r *savedReader) bytes(n uint64) []byte {
+// bytes appends the next n bytes to dst.
+func (r *savedReader) bytes(dst []byte, n uint64) []byte {
 	if n > uint64(len(r.b)) {
 		r.b, r.bad = nil, true
-		return nil
+		return dst
 	}
-	p := r.b[:n]
+	dst = append(dst, r.b[:n]...)
 	r.b = r.b[n:]
-	return append([]byte(nil), p...)
+	return dst
 }
 
-// parseExtra reads what append has written.
-func parseExtra(b []byte, p Survivor) (*extra, error) {
+// parse makes x, which is empty, what append has written. After an error it must not be used.
+func (x *extra) parse(b []byte, p Survivor) error {
 	end := len(b) - 4
 	if end < 1 || b[0] != savedVersion || binary.LittleEndian.Uint32(b[end:]) != crc32.Checksum(b[:end], castagnoli) {
-		return nil, errSaved
+		return errSaved
 	}
-	x := new(extra)
 	// The framer comes first, but can be checked only when the length of in is known: numbers first.
 	framer := b[1:end]
 	_, rest, err := imapwire.ParseFramer(framer, end)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r := savedReader{b: rest}
 	x.ready = int(r.number(uint64(end)))
 	x.asked = imapwire.Frame{Kind: imapwire.FrameKind(r.number(255)), N: int(r.number(uint64(end))), Head: int(r.number(uint64(end))),
 		Size: r.number(1<<63 - 1), NonSync: r.number(1) == 1}
-	x.in = r.bytes(r.number(uint64(len(r.b))))
-	x.out = r.bytes(r.number(uint64(len(r.b))))
-	x.wire = r.bytes(r.number(uint64(len(r.b))))
+	x.in = r.bytes(x.in, r.number(uint64(len(r.b))))
+	x.out = r.bytes(x.out, r.number(uint64(len(r.b))))
+	x.wire = r.bytes(x.wire, r.number(uint64(len(r.b))))
 	x.opened = int(r.number(uint64(len(x.wire))))
 	if n := r.number(uint64(len(r.b))); n > 0 {
 		x.spool = new(spool)
 		for range n - 1 {
-			body := Body{At: int(r.number(uint64(len(x.in)))), Kept: int(r.number(uint64(len(x.in)))), Size: r.number(uint64(len(x.in)))}
-			if uint64(body.Kept) != body.Size {
-				r.bad = true
-			}
-			x.spool.bodies = append(x.spool.bodies, body)
+			x.spool.bodies = append(x.spool.bodies, Body{At: int(r.number(math.MaxInt32)), Kept: int(r.number(math.MaxInt32)), Size: r.number(math.MaxInt32)})
 		}
 	}
 	if n := r.number(uint64(1 + len(r.b))); n > 0 {
-		x.flow = r.bytes(min(n-1, uint64(len(r.b))))
-		if _, _, _, ok := x.flow.input(); !ok {
+		if x.flow, x.spare = r.bytes(x.spare, min(n-1, uint64(len(r.b)))), nil; x.flow == nil {
 			r.bad = true
 		}
 	}
 	if n := r.number(uint64(1 + len(r.b))); n > 0 && !r.bad {
-		if x.user, err = p.ParseExtra(r.bytes(min(n-1, uint64(len(r.b))))); err != nil {
-			return nil, err
+		if x.user, err = p.ParseExtra(r.bytes(nil, min(n-1, uint64(len(r.b))))); err != nil {
+			return err
 		}
 	}
 	if x.framer, _, err = imapwire.ParseFramer(framer, len(x.in)); err != nil {
-		return nil, err
+		return err
+	}
+	for _, body := range x.bodies() { // the last one may not have been received to its end
+		if end := max(x.framer.LiteralEnd(), uint64(len(x.in))); uint64(body.At+body.Kept) > end || uint64(body.Kept) != body.Size {
+			r.bad = true
+		}
 	}
 	if left, _ := x.framer.Spooling(); r.bad || len(r.b) > 0 || left > 0 || x.ready > len(x.in) || x.asked.N > len(x.in) {
-		return nil, errSaved
+		return errSaved
 	}
-	return x, nil
+	return nil
 }

@@ -88,11 +88,7 @@ func (sim *Simulation) add(i int, sl Sleeper, protection *tls13.State) error {
 		x.in, x.user = append(x.in, sl.Input...), sl.Extra
 		x.framer.Next(x.in, imapwire.FrameLimits{Line: 1 << 16, Command: 1 << 20})
 		s := Session{e: e, slot: slot, gen: gen, r: r, x: x}
-		x.shrink()
-		e.extras.account(x)
-		r.flags |= flagExtra
-		e.extras.put(slot, x)
-		if s.save(savedAsleep); r.saved == 0 {
+		if s.keep(savedAsleep); r.filed() {
 			return errSimulation
 		}
 	}

@@ -1,7 +1,7 @@
 package session
 
 // detach puts what lasts beyond the turn where it belongs. It returns the extra if the session has one
-// that is not in the side table.
+// that is not in the side table. A packed one is of no use any more.
 func (s *Session) detach() *extra {
 	s.keepInput()
 	s.giveInflater()
@@ -11,7 +11,7 @@ func (s *Session) detach() *extra {
 	} else if s.framer.Midway() {
 		s.extra().framer = s.framer
 	}
-	if s.r.flags&flagExtra != 0 {
+	if s.r.filed() {
 		return nil
 	}
 	return s.x
@@ -21,46 +21,34 @@ func (s *Session) detach() *extra {
 // worker is held by it any more.
 func (s *Session) park() {
 	s.detach()
-	if x := s.x; x != nil {
-		filed := s.r.flags&flagExtra != 0
-		if x.needed() {
-			x.shrink()
-			s.e.extras.account(x)
-			if !filed {
-				s.r.flags |= flagExtra
-				s.e.extras.put(s.slot, x)
-			}
-		} else {
-			s.dropExtra()
-		}
+	s.stall()
+	switch {
+	case s.x == nil:
+	case s.x.needed():
+		s.keep(savedAsleep)
+	default:
+		s.dropExtra()
 	}
 	if s.e.holder != nil {
-		if s.r.flags&flagExtra != 0 {
-			s.save(savedAsleep)
-			if s.r.saved == 0 && s.movable() {
-				s.e.holder.noteLarge(s.Handle())
-			}
+		if s.r.filed() && s.x.movable() {
+			s.e.holder.noteLarge(s.Handle())
 		}
 		if s.r.flags&flagNoted == 0 {
 			s.r.flags |= flagNoted
 			s.e.holder.note(s.Handle())
 		}
 	}
-	s.stall()
 	s.arm()
 }
 
-// dropExtra gives the session's extra up.
+// dropExtra gives the session's extra up, if it has one.
 func (s *Session) dropExtra() {
-	if s.r.flags&flagExtra != 0 {
-		s.r.flags &^= flagExtra
-		s.e.extras.remove(s.slot)
-		s.e.saved.Free(s.r.saved)
-		s.r.saved = 0
+	s.unfile()
+	if s.x != nil {
+		s.dropSpool()
+		s.e.extras.giveBack(s.x)
+		s.x = nil
 	}
-	s.dropSpool()
-	s.e.extras.giveBack(s.x)
-	s.x = nil
 }
 
 // arm sets the wheel so that it comes by at the session's next deadline.

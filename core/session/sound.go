@@ -56,22 +56,21 @@ func (e *Engine) revive(h Held, badSaved []uint32, tlsUsed []uint64) error {
 		if slices.Contains(badSaved, r.saved) {
 			return lost(LossExtra, "its bytes are damaged")
 		}
-		x, err := parseExtra(e.saved.Append(nil, r.saved), e.survivor)
-		if err != nil {
+		var x extra
+		if err := x.parse(e.saved.Append(nil, r.saved), e.survivor); err != nil {
 			e.saved.Free(r.saved)
 			return lost(LossExtra, "%w", err)
 		}
-		if (r.flags&flagDeflate != 0) != (x.flow != nil) {
+		if _, _, _, ok := x.flow.input(); (r.flags&flagDeflate != 0) != ok {
 			e.saved.Free(r.saved)
 			return lost(LossExtra, "its compressed stream was not saved")
 		}
 		if x.flow != nil {
 			e.compressed.Add(1)
 		}
-		e.flowBytes.Add(int64(cap(x.flow)))
+		e.flowBytes.Add(int64(len(x.flow)))
 		r.flags |= flagExtra
-		e.extras.account(x)
-		e.extras.put(slot, x)
+		e.extras.count.Add(1)
 	}
 	if r.tls != 0 {
 		tlsUsed[r.tls/64] |= 1 << (r.tls % 64)

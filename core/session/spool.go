@@ -225,10 +225,17 @@ func (p *spools) check() error {
 // Bodies returns the literals that were spooled so far, in the order of the command. In Protocol.Literal these are those
 // before the one that is asked about. Valid only during the call.
 func (s *Session) Bodies() []Body {
-	if s.x == nil || s.x.spool == nil {
+	if s.x == nil {
 		return nil
 	}
-	return s.x.spool.bodies
+	return s.x.bodies()
+}
+
+func (x *extra) bodies() []Body {
+	if x.spool == nil {
+		return nil
+	}
+	return x.spool.bodies
 }
 
 // OpenBody returns a reader of the octets of Bodies()[i]. It is for Protocol.Run, and must not be used after that has returned.

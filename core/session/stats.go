@@ -50,7 +50,7 @@ type Stats struct {
 	SpoolBytes int64 // octets of these, announced
 	Compressed int   // sessions whose stream is compressed
 	FlowBytes  int64 // what is kept of these streams; in ExtraBytes too while the session sleeps
-	SlabBytes  int64 // mapped for records and TLS slots, used or not
+	SlabBytes  int64 // mapped for records, TLS slots and packed extras, used or not
 	Loops      int
 
 	Accepted         uint64 // connections that became sessions
@@ -135,12 +135,12 @@ func (e *Engine) Stats() Stats {
 		Queued:     load.queued,
 		Handshakes: e.handshakes.inProgress(),
 		Extras:     int(e.extras.count.Load()),
-		ExtraBytes: e.extras.bytes.Load(),
+		ExtraBytes: e.extras.bytes.Load() + e.saved.UsedBytes(),
 		Spools:     int(e.spools.files.Load()),
 		SpoolBytes: e.spools.bytes.Load(),
 		Compressed: int(e.compressed.Load()),
 		FlowBytes:  e.flowBytes.Load(),
-		SlabBytes:  e.slab.bytes() + e.tlsSlots.Bytes(),
+		SlabBytes:  e.slab.bytes() + e.tlsSlots.Bytes() + e.saved.Bytes(),
 		Loops:      len(e.loops),
 
 		Accepted:         e.counts.accepted.Load(),
@@ -164,9 +164,6 @@ func (e *Engine) Stats() Stats {
 	}
 	if e.holder != nil {
 		st.Held = int(e.holder.held.Load())
-	}
-	if e.saved != nil {
-		st.SlabBytes += e.saved.Bytes()
 	}
 	for i := range st.Lost {
 		st.Lost[i] = e.counts.lost[i].Load()
@@ -226,9 +223,10 @@ func (e *Engine) infoOf(h Handle, r *record) Info {
 	if r.tls != 0 {
 		bytes += tls13.StateSize
 	}
-	if r.flags&flagExtra != 0 {
+	if r.filed() {
 		bytes += int(e.extras.get(h.slot()).bytes())
 	}
+	bytes += e.saved.Size(r.saved)
 	return Info{Handle: h, Remote: r.remote(), Bytes: bytes, TLS: r.flags&flagTLS != 0, Compressed: r.flags&flagDeflate != 0, Mailbox: r.mailbox,
 		Received: e.timeOf(r.received), State: r.state}
 }

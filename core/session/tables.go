@@ -30,24 +30,24 @@ func (e *Engine) attachTables(in *Inherited) (err error) {
 	if err != nil {
 		return err
 	}
-	options |= slab.Secret // from here on
+	options |= slab.Secret // from here on; there may be passwords in saved
 	if in == nil {
 		e.tlsSlots, err = slab.New[tls13.State](TableTLS, sessions, options)
 	} else {
 		e.tlsSlots, err = slab.Attach[tls13.State](in.TLS, max(sessions, in.MaxSessions), options)
 	}
-	if err != nil || e.cfg.Keeper == nil {
+	if err != nil {
 		return err
 	}
 	if in == nil {
-		e.saved, err = slab.NewBlobs(TableSaved, maxSavedCells, options) // there may be passwords in it
+		e.saved, err = slab.NewBlobs(TableSaved, maxSavedCells, options)
 	} else {
 		e.saved, err = slab.AttachBlobs(in.Saved, maxSavedCells, options)
 	}
 	return err
 }
 
-// maxSavedCells bounds the memory of saved extras, at 8 GiB.
+// maxSavedCells bounds the memory of packed extras, at 8 GiB.
 const maxSavedCells = 1 << 28
 
 // bootTime is a clock that all processes share, and that nobody sets.

@@ -236,9 +236,9 @@ func (t *toy) Run(ctx context.Context, s *Session, cmd []byte) {
 		t.long(s)
 	case "DAMAGE":
 		n, _ := strconv.Atoi(arg)
-		before := cap(s.x.flow)
+		before := len(s.x.flow)
 		damages[n](s.x)
-		s.e.flowBytes.Add(int64(cap(s.x.flow) - before))
+		s.e.flowBytes.Add(int64(len(s.x.flow) - before))
 	case "ZIPRUN":
 		t.zip(s, tag)
 		return

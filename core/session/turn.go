@@ -14,16 +14,15 @@ const (
 // turnCommands is how many steps one session gets before others have their turn.
 const turnCommands = 128
 
-// attach makes s the session in slot, which the caller owns. x is its extra if it is not in the side table.
+// attach makes s the session in slot, which the caller owns. x is its extra, if it is awake and the extra is not in the side table. If what
+// was kept of it is damaged, the session is to be ended (s.err).
 func (s *Session) attach(e *Engine, slot, gen uint32, x *extra) {
-	s.e, s.slot, s.gen, s.r, s.x = e, slot, gen, e.slab.at(slot), x
-	s.in, s.inX, s.out, s.sealed, s.err, s.jobs = nil, false, emptied(s.out), emptied(s.sealed), nil, 0
-	s.packed, s.inflater = emptied(s.packed), nil
-	s.now = e.seconds()
-	if s.x == nil && s.r.flags&flagExtra != 0 {
-		s.x = e.extras.get(slot)
+	s.attachRecord(e, slot, gen)
+	if s.x = x; x == nil && s.r.flags&flagExtra != 0 {
+		if s.x = s.unpack(); s.x == nil {
+			s.err = errDamaged
+		}
 	}
-	s.framer.Reset()
 	if s.x != nil {
 		s.framer = s.x.framer
 		s.in, s.inX = s.x.in, true
@@ -32,6 +31,15 @@ func (s *Session) attach(e *Engine, slot, gen uint32, x *extra) {
 		}
 	}
 	s.tls.attach(s)
+}
+
+// attachRecord is attach for those who need nothing but the record.
+func (s *Session) attachRecord(e *Engine, slot, gen uint32) {
+	s.e, s.slot, s.gen, s.r, s.x = e, slot, gen, e.slab.at(slot), nil
+	s.in, s.inX, s.out, s.sealed, s.err, s.jobs = nil, false, emptied(s.out), emptied(s.sealed), nil, 0
+	s.packed, s.inflater = emptied(s.packed), nil
+	s.now = e.seconds()
+	s.framer.Reset()
 }
 
 // maxKeptBuffer is the largest output buffer that a loop or worker keeps for its next session.

@@ -12,7 +12,10 @@ var errFull = errors.New("slab: a table is full")
 // MaxBlob is how many bytes a blob may have.
 const MaxBlob = 16 << 20
 
-const cellData = 28
+const (
+	cellData = 28
+	cellSize = cellData + 4
+)
 
 // cell is a piece of a blob. The data of all its cells is the length, as a uvarint, and the bytes.
 type cell struct {
@@ -156,6 +159,22 @@ func (s *Blobs) chain(id uint32, used []uint64) (cells []uint32, ok bool) {
 
 // Bytes returns how much is mapped.
 func (s *Blobs) Bytes() int64 { return s.cells.Bytes() }
+
+// Size returns how many bytes of memory a blob takes.
+func (s *Blobs) Size(id uint32) int {
+	c := s.cells.At(id)
+	if c == nil {
+		return 0
+	}
+	size, n := binary.Uvarint(c.Data[:])
+	if n <= 0 || size > MaxBlob {
+		return 0
+	}
+	return (n + int(size) + cellData - 1) / cellData * cellSize
+}
+
+// UsedBytes returns how many bytes of memory all blobs take.
+func (s *Blobs) UsedBytes() int64 { return int64(s.cells.Used()) * cellSize }
 
 // Used returns how many cells are in use.
 func (s *Blobs) Used() int { return s.cells.Used() }
