@@ -88,7 +88,7 @@ type Plugin struct {
 	Isolation string
 	ReadOnly  bool           // of storage: nothing is changed on disk
 	Options   map[string]any // as backend.Config.Options; without defaults
-	External  External       // zero for a bundled plugin without a table of its own
+	External  External       // of a bundled plugin without a table of its own only Process is set
 	Bundled   bool
 
 	schema []backend.Option // of a bundled plugin
@@ -96,13 +96,13 @@ type Plugin struct {
 
 // External is a [plugins.NAME] table: how a plugin's process is started.
 type External struct {
-	Name         string
-	Kind         backend.Kind
-	Command      []string // empty: a bundled plugin of this name, started by roost itself
-	SHA256       string   // of Command[0], 64 hex digits; "" = not checked
-	User, Group  string   // "" = those of roost
-	Isolation    string   // "process"
-	StartTimeout time.Duration
+	Name        string
+	Kind        backend.Kind
+	Command     []string // empty: a bundled plugin of this name, started by roost itself
+	SHA256      string   // of Command[0], 64 hex digits; "" = not checked
+	User, Group string   // "" = those of roost
+	Isolation   string   // "process"
+	Process     Process
 }
 
 // Catalog lists the bundled plugins.

@@ -152,13 +152,19 @@ user = "vmail"
 group = "mail"
 isolation = "process"
 start_timeout = "1m"
+restart.limit = 3
+fail = "closed"
 `)
 	want := map[string]any{"path": "u", "fields": []string{"a=b", "c"}, "max": int64(3), "memory": "1048576", "pepper": "salty"}
 	if !reflect.DeepEqual(c.Auth.Options, want) || c.Auth.Isolation != IsolationInProcess || c.AuthFailureDelay != 500*time.Millisecond {
 		t.Errorf("auth: %+v", c.Auth)
 	}
 	wantExternal := External{Name: "other", Kind: backend.KindStorage, Command: []string{"/etc/roost/bin/other", "-x"}, User: "vmail", Group: "mail",
-		Isolation: "process", StartTimeout: time.Minute}
+		Isolation: "process", Process: c.Auth.External.Process}
+	wantExternal.Process.StartTimeout, wantExternal.Process.Restart.Limit = time.Minute, 3
+	if p := c.Auth.External.Process; p.StartTimeout != 10*time.Second || p.Restart.Rest != time.Minute || p.Restart.Limit != 10 || p.Fail != "closed" {
+		t.Errorf("process of a plugin without a table: %+v", p)
+	}
 	if !reflect.DeepEqual(c.Storage.External, wantExternal) || c.Storage.Bundled || !reflect.DeepEqual(c.Storage.Options, map[string]any{"anything": true}) {
 		t.Errorf("storage: %+v", c.Storage)
 	}
@@ -214,6 +220,11 @@ func TestMistakes(t *testing.T) {
 		{"kind", "[plugins.x]\nkind = 'atuh'\ncommand = ['/a']", 2, "plugins.x.kind: must be one of"},
 		{"no kind", "[plugins.x]\ncommand = ['/a']", 1, "plugins.x: needs kind"},
 		{"no command", "[plugins.x]\nkind = 'auth'", 1, "plugins.x: needs command"},
+		{"no pause", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nrestart.min = '0s'", 4, "plugins.x.restart.min: must not be 0"},
+		{"longest pause", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nrestart.max = '1ms'", 4, "plugins.x.restart.max: must not be less than restart.min"},
+		{"key of restart", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nrestart.limits = 3", 4, `plugins.x.restart.limits: unknown key, did you mean "plugins.x.restart.limit"?`},
+		{"fail of storage", "[plugins.x]\nkind = 'storage'\ncommand = ['/a']\nfail = 'open'", 4, `plugins.x.fail: of a plugin of kind storage must be "closed", not "open"`},
+		{"fail of hibernation", "[plugins.x]\nkind = 'hibernation'\ncommand = ['/a']\nfail = 'closed'", 4, `must be "open", not "closed"`},
 		{"command without path", "[plugins.x]\nkind = 'auth'\ncommand = ['a']", 3, "PATH is not searched"},
 		{"separator", "[[namespace]]\ninbox = true\nseparator = '//'", 3, "namespace[0].separator: must be one character"},
 		{"prefix", "[[namespace]]\ninbox = true\nprefix = 'x'", 3, "must end in the separator"},

@@ -5,13 +5,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/roostmail/roost/core/backend"
 )
-
-// defaultStartTimeout is how long a plugin may take from its start to its handshake.
-const defaultStartTimeout = 10 * time.Second
 
 var kinds = []string{
 	string(backend.KindStorage), string(backend.KindAuth), string(backend.KindHibernation),
@@ -33,13 +29,12 @@ func readExternals(t *table, bundled Catalog) []External {
 
 func readExternal(t *table, name string) External {
 	e := External{
-		Name:         name,
-		Command:      t.texts("command"),
-		SHA256:       strings.ToLower(t.text("sha256", "")),
-		User:         t.text("user", ""),
-		Group:        t.text("group", ""),
-		Isolation:    t.oneOf("isolation", IsolationProcess, IsolationProcess),
-		StartTimeout: t.duration("start_timeout", defaultStartTimeout),
+		Name:      name,
+		Command:   t.texts("command"),
+		SHA256:    strings.ToLower(t.text("sha256", "")),
+		User:      t.text("user", ""),
+		Group:     t.text("group", ""),
+		Isolation: t.oneOf("isolation", IsolationProcess, IsolationProcess),
 	}
 	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		t.doc.fail(t.path, "names of plugins consist of a-z, 0-9, '-' and '_'")
@@ -71,9 +66,7 @@ func readExternal(t *table, name string) External {
 			t.fail("sha256", "needs command")
 		}
 	}
-	if e.StartTimeout == 0 {
-		t.fail("start_timeout", "must not be 0")
-	}
+	e.Process = readProcess(t, e.Kind)
 	t.done()
 	return e
 }
@@ -90,7 +83,7 @@ func (r pluginReader) read(t *table, kind backend.Kind, required bool) Plugin {
 		Name:      t.text("plugin", ""),
 		Isolation: t.oneOf("isolation", IsolationProcess, IsolationProcess, IsolationInProcess),
 	}
-	p.External.StartTimeout = defaultStartTimeout
+	p.External.Process = readProcess(&table{doc: t.doc, path: t.path}, kind)
 	if kind == backend.KindStorage {
 		p.ReadOnly = t.yes("read_only", false)
 	}

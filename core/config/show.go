@@ -177,7 +177,7 @@ func (p *printer) external(e External) {
 		}
 	}
 	p.set("isolation", quote(e.Isolation))
-	p.set("start_timeout", duration(e.StartTimeout))
+	p.process(e.Process)
 }
 
 func duration(d time.Duration) string { return quote(d.String()) }

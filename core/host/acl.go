@@ -37,7 +37,7 @@ func (s storage) GetACL(ctx context.Context, m backend.MailboxRef) (list []backe
 
 // SetACL implements backend.ACL.
 func (s storage) SetACL(ctx context.Context, m backend.MailboxRef, change backend.ACLChange) error {
-	if s.p.c.Plugin.ReadOnly {
+	if s.p.readOnly {
 		return backend.Errorf(backend.KindReadOnly, "the mail storage is read-only")
 	}
 	return s.acl(ctx, onceCalled, func(a backend.ACL) error { return a.SetACL(ctx, m, change) })
@@ -45,7 +45,7 @@ func (s storage) SetACL(ctx context.Context, m backend.MailboxRef, change backen
 
 // DeleteACL implements backend.ACL.
 func (s storage) DeleteACL(ctx context.Context, m backend.MailboxRef, identifier string, negative bool) error {
-	if s.p.c.Plugin.ReadOnly {
+	if s.p.readOnly {
 		return backend.Errorf(backend.KindReadOnly, "the mail storage is read-only")
 	}
 	return s.acl(ctx, onceCalled, func(a backend.ACL) error { return a.DeleteACL(ctx, m, identifier, negative) })

@@ -9,7 +9,7 @@ import (
 // Auth returns the plugin as backend.Auth, nil if it is of another kind. The
 // value also implements backend.UserLookup and backend.SASL; without CapUserLookup or the mechanism's CapSASL these fail with KindUnsupported.
 func (p *Plugin) Auth() backend.Auth {
-	if p.c.Kind != backend.KindAuth {
+	if p.kind != backend.KindAuth {
 		return nil
 	}
 	return auth{base{p}}

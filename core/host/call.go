@@ -48,7 +48,7 @@ func (p *Plugin) attempt(ctx context.Context, do func(backend.Plugin) error) err
 	if err != nil {
 		return err
 	}
-	defer p.release()
+	defer p.release(i)
 	err = p.guarded(i, do)
 	if !errors.Is(err, pluginrpc.ErrGone) {
 		i.served.Store(true)
@@ -65,11 +65,11 @@ func (p *Plugin) attempt(ctx context.Context, do func(backend.Plugin) error) err
 // guarded runs do, and makes an error of a panic in an in-process plugin; that
 // of a process is caught there.
 func (p *Plugin) guarded(i *instance, do func(backend.Plugin) error) (err error) {
-	if i.proc == nil {
+	if i.inproc() {
 		defer func() {
 			if v := recover(); v != nil {
 				p.log.Error("panic in a plugin call", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-				err = &backend.Error{Kind: backend.KindInternal, Detail: fmt.Sprintf("plugin %s: panic: %v", p.c.Name, v)}
+				err = &backend.Error{Kind: backend.KindInternal, Detail: fmt.Sprintf("plugin %s: panic: %v", p.Name(), v)}
 			}
 		}()
 	}
@@ -84,7 +84,7 @@ func (b base) Info() backend.Info { return b.p.Info() }
 
 // Configure implements backend.Plugin: the host has done it.
 func (b base) Configure(context.Context, backend.Config) error {
-	return backend.Errorf(backend.KindInvalidArgument, "plugin %s is configured by its host", b.p.c.Name)
+	return backend.Errorf(backend.KindInvalidArgument, "plugin %s is configured by its host", b.p.name)
 }
 
 // Health implements backend.Plugin.

@@ -86,16 +86,28 @@ type testPlugin struct {
 }
 
 func (p *testPlugin) Info() backend.Info {
-	return backend.Info{Kind: p.kind, Name: "test", Version: "1.0.0", Capabilities: []string{backend.CapWrite}, Options: []backend.Option{
+	i := backend.Info{Kind: p.kind, Name: "test", Version: "1.0.0", Capabilities: []string{backend.CapWrite}, Options: []backend.Option{
 		{Name: "marker", Type: backend.OptionString}, {Name: "refuse", Type: backend.OptionBool}, {Name: "limit", Type: backend.OptionSize},
-		{Name: "unwell", Type: backend.OptionString},
+		{Name: "unwell", Type: backend.OptionString}, {Name: "crash", Type: backend.OptionString},
 	}}
+	if v := os.Getenv("TEST_PLUGIN_VERSION"); v != "" {
+		i.Version = v
+	}
+	if os.Getenv("TEST_PLUGIN") == "does not write" {
+		i.Capabilities = nil
+	}
+	return i
 }
 
 func (p *testPlugin) Configure(_ context.Context, c backend.Config) error {
 	p.options = c.Options
 	if c.Options["refuse"] == true {
 		return backend.Errorf(backend.KindInvalidArgument, "refused as asked")
+	}
+	if path, _ := c.Options["crash"].(string); path != "" {
+		if _, err := os.Stat(path); err == nil {
+			os.Exit(4)
+		}
 	}
 	slog.Info("configured", "marker", c.Options["marker"])
 	return nil
@@ -120,6 +132,7 @@ func (p *testPlugin) Close() error { return nil }
 //	die        kills the process
 //	die FILE   kills the process, unless the file exists; makes it
 //	wait FILE  waits for the call's end; makes the file when it has begun
+//	until FILE waits until the file is gone, which it makes when it has begun, with its process id
 //	note FILE  appends a line to the file
 //	unavailable, panic
 func (p *testPlugin) act(ctx context.Context, name string) error {
@@ -143,6 +156,13 @@ func (p *testPlugin) act(ctx context.Context, name string) error {
 		}
 		<-ctx.Done()
 		return ctx.Err()
+	case "until":
+		if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+			return err
+		}
+		for err := error(nil); err == nil; _, err = os.Stat(file) {
+			time.Sleep(time.Millisecond)
+		}
 	case "note":
 		file, line, _ := strings.Cut(file, " ")
 		return appendLine(file, line)

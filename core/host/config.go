@@ -20,7 +20,7 @@ type Config struct {
 	// Command is the program (a path with a slash) and its arguments. Nil if Inproc is set.
 	Command []string
 	// Inproc makes a plugin that runs inside core (isolation "inproc"). It is
-	// never restarted. It comes from cmd, because core knows no plugin.
+	// never restarted, but can be reloaded. It comes from cmd, because core knows no plugin.
 	Inproc func() backend.Plugin
 
 	// SHA256 is the hexadecimal digest of the program file, "" = not checked. The
@@ -47,6 +47,10 @@ type Config struct {
 	RestartServed    time.Duration // restart.served: the longest pause after a process that had answered calls, default 500 ms
 	RestartReset     time.Duration // restart.reset: a process that lived so long makes the pause short again, default 1 s
 	RestartWait      time.Duration // restart.wait: how long a call waits for a plugin that is down, default 30 s; its own deadline may be sooner
+	RestartLimit     int           // restart.limit: after so many failures in a row …, default 10
+	RestartWindow    time.Duration // restart.window: … within this time the plugin rests, default 5 min
+	RestartRest      time.Duration // restart.rest: until it is started again, default 1 min
+	DrainTimeout     time.Duration // drain_timeout: for calls that are under way on a process that was replaced, default 1 min
 
 	Limits pluginrpc.Limits
 }
@@ -63,10 +67,14 @@ func (c Config) withDefaults() Config {
 		{&c.HealthInterval, 10 * time.Second}, {&c.RestartMin, 20 * time.Millisecond}, {&c.RestartMax, 30 * time.Second},
 		{&c.RestartServed, 500 * time.Millisecond},
 		{&c.RestartReset, time.Second}, {&c.RestartWait, 30 * time.Second},
+		{&c.RestartWindow, 5 * time.Minute}, {&c.RestartRest, time.Minute}, {&c.DrainTimeout, time.Minute},
 	} {
 		if *d.value == 0 {
 			*d.value = d.def
 		}
+	}
+	if c.RestartLimit == 0 {
+		c.RestartLimit = 10
 	}
 	if c.EnvAllow == nil {
 		c.EnvAllow = DefaultEnvAllow

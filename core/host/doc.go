@@ -12,7 +12,10 @@
 //     doubles with each failure. Calls made meanwhile wait for it, up to their
 //     deadline (KindUnavailable after that). A unary read that was under way when the
 //     process died is repeated once; Fetch is not, because core has a part of its answer already.
-//  4. Close waits for calls that are under way, asks the plugin to end, waits,
+//     After too many failures in a row the plugin rests (StateFailed), and calls are refused at once.
+//  4. Reload starts another process, checks it, makes it the one that is called, and ends the old one when the calls that
+//     are under way on it have finished: both live for a while. Disable ends the process, and refuses calls.
+//  5. Close waits for calls that are under way, asks the plugin to end, waits,
 //     and kills.
 //
 // What ends a child, in this order of gentleness: the Shutdown call; end of

@@ -8,7 +8,7 @@ import (
 
 // Hibernation returns the plugin as backend.Hibernation, nil if it is of another kind.
 func (p *Plugin) Hibernation() backend.Hibernation {
-	if p.c.Kind != backend.KindHibernation {
+	if p.kind != backend.KindHibernation {
 		return nil
 	}
 	return hibernation{base{p}}

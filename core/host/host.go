@@ -57,7 +57,7 @@ func (h *Host) Start(ctx context.Context, c Config) (*Plugin, error) {
 		return nil, err
 	}
 	p := newPlugin(h, c)
-	first, err := p.start(ctx)
+	first, err := p.start(ctx, c)
 	if err != nil {
 		return nil, err
 	}

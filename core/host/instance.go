@@ -25,6 +25,10 @@ type instance struct {
 	started time.Time
 	served  atomic.Bool // it has answered a call
 
+	// Of Plugin, whose mutex guards them.
+	calls int           // under way
+	idle  chan struct{} // non-nil while somebody waits for calls to become 0; then closed
+
 	// The rest is nil for an in-process plugin, whose exited channel never closes.
 	proc      *process
 	client    *plugin.Client
@@ -124,6 +128,11 @@ func (i *instance) configure(ctx context.Context, c Config) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.ConfigureTimeout, fmt.Errorf("configure_timeout of %v is over", c.ConfigureTimeout))
 	defer cancel()
 	if err := i.plugin.Configure(ctx, c.Plugin); err != nil {
+		if errors.Is(err, pluginrpc.ErrGone) && !i.inproc() { // its exit status says more
+			i.kill()
+			<-i.exited
+			err = fmt.Errorf("%w (%s)", err, i.ending())
+		}
 		return fmt.Errorf("host: configure plugin %s: %w", c.Name, err)
 	}
 	i.info.Capabilities = i.plugin.Info().Capabilities
@@ -171,6 +180,15 @@ func (i *instance) abandon() {
 	}
 }
 
+// discard is close, and abandon for one that has ended already.
+func (i *instance) discard(wait time.Duration) error {
+	if i.gone() {
+		i.abandon()
+		return nil
+	}
+	return i.close(wait)
+}
+
 // kill ends the child at once; the supervisor sees it exit. In-process plugins live on.
 func (i *instance) kill() {
 	if i.proc != nil {
@@ -187,6 +205,12 @@ func (i *instance) gone() bool {
 		return false
 	}
 }
+
+// inproc reports whether the plugin runs inside core.
+func (i *instance) inproc() bool { return i.proc == nil }
+
+// ending says how the instance ended; valid after exited.
+func (i *instance) ending() string { return "process ended: " + i.proc.status }
 
 // pid returns 0 for an in-process plugin.
 func (i *instance) pid() int {

@@ -29,7 +29,7 @@ func (s storage) GetMetadata(ctx context.Context, u *backend.User, namespace str
 
 // SetMetadata implements backend.Metadata. It may be done twice without harm.
 func (s storage) SetMetadata(ctx context.Context, m backend.MailboxRef, changes []backend.MetadataEntry) error {
-	if s.p.c.Plugin.ReadOnly {
+	if s.p.readOnly {
 		return backend.Errorf(backend.KindReadOnly, "the mail storage is read-only")
 	}
 	return s.p.call(ctx, twice, func(p backend.Plugin) error {

@@ -8,7 +8,7 @@ import (
 
 // EnableModSeqs implements backend.ModSeqs. It may be done twice without harm.
 func (s storage) EnableModSeqs(ctx context.Context, m backend.MailboxRef, id [16]byte, since []byte) (c *backend.Changes, err error) {
-	if s.p.c.Plugin.ReadOnly {
+	if s.p.readOnly {
 		return nil, backend.Errorf(backend.KindReadOnly, "the mail storage is read-only")
 	}
 	err = s.modseqs(ctx, func(p backend.ModSeqs) (err error) {

@@ -4,40 +4,63 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
 // Plugin is a supervised plugin. It is safe for concurrent use.
 type Plugin struct {
-	host  *Host
-	c     Config
-	log   *slog.Logger
-	stats counters
+	host     *Host
+	name     string
+	kind     backend.Kind
+	readOnly bool // nothing may be changed on disk
+	log      *slog.Logger
+	stats    counters
 
 	mu        sync.Mutex
+	c         Config // as it was started last
+	state     State
 	current   *instance     // nil while there is none that can be called
-	changed   chan struct{} // closed, and replaced, when current or closing changes
+	retiring  []*instance   // those that were replaced, while calls are under way on them
+	changed   chan struct{} // closed, and replaced, when current, state or closing changes
 	closing   bool          // no more calls
-	running   int           // calls that hold an instance
-	idle      chan struct{} // non-nil while Close waits for running to become 0; then closed
 	info      backend.Info  // of the last instance
 	lastError error         // why the last instance ended, or did not start
 	onRestart []func()
 
-	stop      context.CancelFunc // ends the supervisor
-	ended     chan struct{}      // closed when the supervisor has ended
-	closeOnce sync.Once
-	closeErr  error
+	ordering sync.Mutex  // held by who gives an order
+	orders   chan *order // to the supervisor
+
+	life        context.Context // of the supervisor
+	stop        context.CancelFunc
+	ended       chan struct{} // closed when the supervisor has ended
+	retirements sync.WaitGroup
+	closeOnce   sync.Once
+	closeErr    error
 }
 
 func newPlugin(h *Host, c Config) *Plugin {
-	return &Plugin{host: h, c: c, log: h.log.With("plugin", c.Name), changed: make(chan struct{}), ended: make(chan struct{})}
+	p := &Plugin{host: h, name: c.Name, kind: c.Kind, readOnly: c.Plugin.ReadOnly, c: c, log: h.log.With("plugin", c.Name), changed: make(chan struct{}), orders: make(chan *order), ended: make(chan struct{})}
+	p.life, p.stop = context.WithCancel(context.Background())
+	return p
+}
+
+// config returns the configuration in force.
+func (p *Plugin) config() Config {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.c
+}
+
+// State returns what the plugin is doing, and the reason of its last failure, nil if there was none.
+func (p *Plugin) State() (State, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state, p.lastError
 }
 
 // Name returns the configured name.
-func (p *Plugin) Name() string { return p.c.Name }
+func (p *Plugin) Name() string { return p.name }
 
 // Info returns what the plugin announced when it was started last.
 func (p *Plugin) Info() backend.Info {
@@ -47,7 +70,7 @@ func (p *Plugin) Info() backend.Info {
 }
 
 // OnRestart registers a function that is called whenever a new process has taken the
-// place of a dead one, before any call can reach it. What belonged to the old process
+// place of one that is dead or was replaced, before any call can reach it. What belonged to the old process
 // is gone: above all its inotify instance with all watches. It must not call
 // the plugin.
 //
@@ -62,12 +85,12 @@ func (p *Plugin) OnRestart(f func()) {
 }
 
 // start makes a configured instance.
-func (p *Plugin) start(ctx context.Context) (*instance, error) {
-	i, err := p.host.newInstance(ctx, p.c, p.log)
+func (p *Plugin) start(ctx context.Context, c Config) (*instance, error) {
+	i, err := p.host.newInstance(ctx, c, p.log)
 	if err != nil {
 		return nil, err
 	}
-	if err := i.configure(ctx, p.c); err != nil {
+	if err := i.configure(ctx, c); err != nil {
 		i.abandon()
 		return nil, err
 	}
@@ -76,17 +99,22 @@ func (p *Plugin) start(ctx context.Context) (*instance, error) {
 
 // run makes first the current instance and starts the supervisor, which ends with Close.
 func (p *Plugin) run(first *instance) {
-	ctx, stop := context.WithCancel(context.Background())
-	p.stop = stop
-	p.install(first)
-	go p.supervise(ctx, first)
+	p.install(first, p.config())
+	go p.supervise(p.life, first)
 }
 
-// install makes i the instance that calls go to.
-func (p *Plugin) install(i *instance) {
+// install makes i, started with c, the instance that calls go to. There is none at that time.
+func (p *Plugin) install(i *instance, c Config) {
+	p.mu.Lock()
+	hooks := p.onRestart
+	p.mu.Unlock()
+	for _, hook := range hooks {
+		hook()
+	}
+	p.stats.unhealthy.Store(false)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.current, p.info = i, i.info
+	p.current, p.info, p.c, p.state = i, i.info, c, StateRunning
 	p.notify()
 	p.log.Info("plugin started", "pid", i.pid(), "version", i.info.Version)
 }
@@ -104,44 +132,30 @@ func (p *Plugin) Close() error {
 		p.refuse()
 		p.stop()
 		<-p.ended
-		switch i := p.take(); {
-		case i == nil:
-		case i.gone(): // it died before it could be asked
-			i.abandon()
-		default:
-			p.closeErr = i.close(p.c.CloseTimeout)
+		c := p.config()
+		if i := p.take(StateClosed); i != nil {
+			p.await(p.quiet(i), c.CloseTimeout)
+			p.closeErr = i.discard(c.CloseTimeout)
 		}
+		p.retirements.Wait()
 	})
 	return p.closeErr
 }
 
-// refuse lets no more calls in, and waits for those under way, for a bounded time.
+// refuse lets no more calls in.
 func (p *Plugin) refuse() {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.closing = true
 	p.notify()
-	idle := make(chan struct{})
-	if p.running == 0 {
-		close(idle)
-	} else {
-		p.idle = idle
-	}
-	p.mu.Unlock()
-	timeout := time.NewTimer(p.c.CloseTimeout)
-	defer timeout.Stop()
-	select {
-	case <-idle:
-	case <-timeout.C:
-		p.log.Warn("calls are still under way at the end", "waited", p.c.CloseTimeout)
-	}
 }
 
 // take removes the current instance and returns it.
-func (p *Plugin) take() *instance {
+func (p *Plugin) take(next State) *instance {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	i := p.current
-	p.current = nil
+	p.current, p.state = nil, next
 	p.notify()
 	return i
 }

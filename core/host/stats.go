@@ -9,10 +9,10 @@ import (
 
 // counters counts calls.
 type counters struct {
-	calls, repeated, restarts atomic.Uint64
-	inFlight                  atomic.Int64
-	unhealthy                 atomic.Bool
-	errors                    [backend.KindCancelled + 1]atomic.Uint64
+	calls, repeated, restarts, reloads atomic.Uint64
+	inFlight                           atomic.Int64
+	unhealthy                          atomic.Bool
+	errors                             [backend.KindCancelled + 1]atomic.Uint64
 }
 
 func (c *counters) begin() {
@@ -34,11 +34,15 @@ func (c *counters) end(err error) {
 
 // Stats is what a plugin has done since Start.
 type Stats struct {
-	Up        bool // there is an instance to call
-	Healthy   bool // and its last Health call succeeded
-	PID       int  // 0 = in-process, or down
+	State     State
+	Version   string // of the plugin
+	Up        bool   // there is an instance to call
+	Healthy   bool   // and its last Health call succeeded
+	PID       int    // 0 = in-process, or down
 	Started   time.Time
-	Restarts  uint64
+	Restarts  uint64 // processes that took the place of dead ones
+	Reloads   uint64 // and of living ones, by order of an operator
+	Draining  []Draining
 	Calls     uint64 // by core; a repeated call counts once
 	Repeated  uint64 // calls that were repeated because the process died
 	InFlight  int64  // calls that run, or wait for an instance
@@ -46,10 +50,18 @@ type Stats struct {
 	LastError error // why the last instance ended or did not start, nil if that never happened
 }
 
+// Draining is a process that was replaced, and has calls to finish.
+type Draining struct {
+	PID      int // 0 = in-process
+	Version  string
+	InFlight int
+}
+
 // Stats returns the current values.
 func (p *Plugin) Stats() Stats {
 	s := Stats{
 		Restarts: p.stats.restarts.Load(),
+		Reloads:  p.stats.reloads.Load(),
 		Calls:    p.stats.calls.Load(),
 		Repeated: p.stats.repeated.Load(),
 		InFlight: p.stats.inFlight.Load(),
@@ -62,7 +74,10 @@ func (p *Plugin) Stats() Stats {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.LastError = p.lastError
+	s.State, s.Version, s.LastError = p.state, p.info.Version, p.lastError
+	for _, i := range p.retiring {
+		s.Draining = append(s.Draining, Draining{PID: i.pid(), Version: i.info.Version, InFlight: i.calls})
+	}
 	if i := p.current; i != nil && !i.gone() {
 		s.Up, s.Healthy, s.PID, s.Started = true, !p.stats.unhealthy.Load(), i.pid(), i.started
 	}

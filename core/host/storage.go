@@ -10,7 +10,7 @@ import (
 // Storage returns the plugin as backend.Storage, nil if it is of another kind. The
 // value also implements backend.Watcher, backend.Writer and backend.ModSeqs; without CapWatchFD, CapWrite and CapModSeqs their methods fail with KindUnsupported.
 func (p *Plugin) Storage() backend.Storage {
-	if p.c.Kind != backend.KindStorage {
+	if p.kind != backend.KindStorage {
 		return nil
 	}
 	return storage{base{p}}

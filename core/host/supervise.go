@@ -5,45 +5,53 @@ import (
 	"errors"
 	"math/rand/v2"
 	"time"
-
-	"github.com/roostmail/roost/core/backend"
 )
 
-// supervise replaces the instance whenever it ends, until ctx does. It leaves the last one running.
+// order is what an operator wants of the supervisor: that i takes the place of the
+// current instance, or that there is none (Disable).
+type order struct {
+	i    *instance // nil: none
+	c    Config    // of i
+	done chan struct{}
+}
+
+// supervise replaces the instance whenever it ends or an order says so, until ctx ends. It leaves the last one running.
 func (p *Plugin) supervise(ctx context.Context, i *instance) {
 	defer close(p.ended)
-	pause := p.c.RestartMin
-	for {
-		if !p.watch(ctx, i) {
-			return
+	c := p.config()
+	pause := c.RestartMin
+	failures := breaker{limit: c.RestartLimit, window: c.RestartWindow}
+	for ctx.Err() == nil {
+		var o *order
+		if i != nil {
+			if o = p.watch(ctx, i); o == nil && ctx.Err() == nil { // it has ended
+				p.lost(i, &pause, &failures)
+				i = nil
+			}
+		} else {
+			o, i = p.revive(ctx, &pause, &failures)
 		}
-		p.take()
-		lived := time.Since(i.started)
-		i.abandon()
-		p.failed(errors.New("process ended: " + i.proc.status))
-		switch {
-		case lived >= p.c.RestartReset:
-			pause = p.c.RestartMin
-		case i.served.Load(): // it can run: clients need not wait as long as for one that can not
-			pause = min(pause, p.c.RestartServed)
-		}
-		if i = p.restart(ctx, &pause); i == nil {
-			return
+		if o != nil {
+			i = p.obey(o)
+			c = p.config()
+			pause, failures = c.RestartMin, breaker{limit: c.RestartLimit, window: c.RestartWindow}
 		}
 	}
 }
 
-// watch waits for the end of the instance. Meanwhile it asks for its health.
-// It returns false when ctx has ended.
-func (p *Plugin) watch(ctx context.Context, i *instance) bool {
-	ticker := time.NewTicker(p.c.HealthInterval)
+// watch waits for an order, and for the end of the instance or of ctx: then it returns nil. Meanwhile it asks for
+// the instance's health.
+func (p *Plugin) watch(ctx context.Context, i *instance) *order {
+	ticker := time.NewTicker(p.config().HealthInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return false
+			return nil
 		case <-i.exited:
-			return true
+			return nil
+		case o := <-p.orders:
+			return o
 		case <-ticker.C:
 			p.checkHealth(ctx, i)
 		}
@@ -52,21 +60,43 @@ func (p *Plugin) watch(ctx context.Context, i *instance) bool {
 
 // checkHealth logs a plugin that is not well, and kills one that does not answer.
 func (p *Plugin) checkHealth(ctx context.Context, i *instance) {
-	ctx, cancel := context.WithTimeout(ctx, p.c.HealthInterval)
+	interval := p.config().HealthInterval
+	ctx, cancel := context.WithTimeout(ctx, interval)
 	defer cancel()
 	err := i.plugin.Health(ctx)
 	p.stats.unhealthy.Store(err != nil)
 	if err == nil {
 		return
 	}
-	if ctx.Err() == context.DeadlineExceeded && i.proc != nil {
-		p.log.Error("plugin does not answer, killing it", "health_interval", p.c.HealthInterval)
+	if ctx.Err() == context.DeadlineExceeded && !i.inproc() {
+		p.log.Error("plugin does not answer, killing it", "health_interval", interval)
 		i.kill()
 		return
 	}
 	if ctx.Err() == nil {
 		p.log.Warn("plugin is not well", "err", err)
 	}
+}
+
+// lost deals with the end of an instance that nobody asked for.
+func (p *Plugin) lost(i *instance, pause *time.Duration, failures *breaker) {
+	c := p.config()
+	p.take(StateRestarting)
+	lived := time.Since(i.started)
+	i.abandon()
+	err := errors.New(i.ending())
+	switch {
+	case lived >= c.RestartReset:
+		*pause = c.RestartMin
+		failures.reset()
+	case i.served.Load(): // it can run: clients need not wait as long as for one that can not
+		*pause = min(*pause, c.RestartServed)
+		failures.reset()
+	case failures.trip(time.Now()):
+		p.rest(err, c)
+		return
+	}
+	p.failed(err)
 }
 
 // failed notes why there is no instance.
@@ -77,124 +107,57 @@ func (p *Plugin) failed(err error) {
 	p.lastError = err
 }
 
-// restart starts instances until one comes up; nil when ctx has ended. pause is the time before
-// the next attempt, and doubles with each.
-func (p *Plugin) restart(ctx context.Context, pause *time.Duration) *instance {
-	for {
-		timer := time.NewTimer(jitter(*pause))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-timer.C:
+// rest makes calls fail at once until the next start.
+func (p *Plugin) rest(err error, c Config) {
+	p.log.Error("plugin fails again and again, it rests; when the cause is removed: roost plugin reload "+c.Name,
+		"err", err, "restart.limit", c.RestartLimit, "restart.rest", c.RestartRest)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lastError, p.state = err, StateFailed
+	p.notify()
+}
+
+// revive waits for an order, or makes an instance after the pause that the state asks for; pause doubles with each attempt.
+func (p *Plugin) revive(ctx context.Context, pause *time.Duration, failures *breaker) (*order, *instance) {
+	c, wait := p.config(), (<-chan time.Time)(nil) // StateDisabled: for ever
+	state, _ := p.State()
+	if state != StateDisabled {
+		d := *pause
+		if state == StateFailed {
+			d = c.RestartRest
 		}
-		*pause = min(2**pause, p.c.RestartMax)
-		i, err := p.start(ctx)
-		if ctx.Err() != nil {
-			if i != nil {
-				i.abandon()
-			}
-			return nil
-		}
-		if err != nil {
-			p.failed(err)
-			continue
-		}
-		p.stats.restarts.Add(1)
-		p.mu.Lock()
-		hooks := p.onRestart
-		p.mu.Unlock()
-		for _, hook := range hooks {
-			hook()
-		}
-		p.install(i)
-		return i
+		timer := time.NewTimer(jitter(d))
+		defer timer.Stop()
+		wait = timer.C
 	}
+	select {
+	case <-ctx.Done():
+		return nil, nil
+	case o := <-p.orders:
+		return o, nil
+	case <-wait:
+	}
+	*pause = min(2**pause, c.RestartMax)
+	i, err := p.start(ctx, c)
+	switch {
+	case ctx.Err() != nil:
+		if i != nil {
+			i.abandon()
+		}
+		return nil, nil
+	case err == nil:
+		p.stats.restarts.Add(1)
+		p.install(i, c)
+		return nil, i
+	case failures.trip(time.Now()):
+		p.rest(err, c)
+	default:
+		p.failed(err)
+	}
+	return nil, nil
 }
 
 // jitter spreads a pause by a fifth, so that plugins that died together do not start together.
 func jitter(d time.Duration) time.Duration {
 	return d + time.Duration((rand.Float64()-0.5)*0.4*float64(d))
-}
-
-// acquire returns the current instance, waiting for one if there is none. The caller calls release.
-func (p *Plugin) acquire(ctx context.Context) (*instance, error) {
-	var wait <-chan time.Time
-	for {
-		p.mu.Lock()
-		if p.closing {
-			p.mu.Unlock()
-			return nil, p.unavailable("it is shut down")
-		}
-		if i := p.current; i != nil && !i.gone() {
-			p.running++
-			p.mu.Unlock()
-			return i, nil
-		}
-		changed := p.changed
-		p.mu.Unlock()
-		if wait == nil {
-			timer := time.NewTimer(p.c.RestartWait)
-			defer timer.Stop()
-			wait = timer.C
-		}
-		select {
-		case <-changed:
-		case <-wait:
-			return nil, p.unavailable("restart.wait of " + p.c.RestartWait.String() + " is over")
-		case <-ctx.Done():
-			if ctx.Err() == context.DeadlineExceeded {
-				return nil, p.unavailable("it did not come back before the deadline")
-			}
-			return nil, &backend.Error{Kind: backend.KindCancelled, Cause: context.Cause(ctx)}
-		}
-	}
-}
-
-// release ends the use of an instance.
-func (p *Plugin) release() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.running--
-	if p.running == 0 && p.idle != nil {
-		close(p.idle)
-		p.idle = nil
-	}
-}
-
-// unavailable makes the error of a call that found no instance.
-func (p *Plugin) unavailable(why string) error {
-	p.mu.Lock()
-	last := p.lastError
-	p.mu.Unlock()
-	return &backend.Error{Kind: backend.KindUnavailable, Message: "the server is temporarily unavailable",
-		Detail: "plugin " + p.c.Name + ": " + why, Cause: last}
-}
-
-// settleTime is how long a process may take to exit after its connection broke.
-const settleTime = time.Second
-
-// dead finds out whether a plugin whose connection failed is dead, and makes sure
-// that it is if it does not answer. It returns after the process has exited, or has answered.
-func (p *Plugin) dead(ctx context.Context, i *instance) bool {
-	if i.proc == nil {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, settleTime)
-	defer cancel()
-	if !i.gone() && i.plugin.Health(ctx) == nil {
-		return false
-	}
-	select {
-	case <-i.exited:
-		return true
-	case <-ctx.Done():
-	}
-	if context.Cause(ctx) != context.DeadlineExceeded {
-		return false // the caller has lost interest
-	}
-	p.log.Error("plugin lost its connection, killing it")
-	i.kill()
-	<-i.exited
-	return true
 }

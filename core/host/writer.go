@@ -9,7 +9,7 @@ import (
 // write is call for a call of backend.Writer. It is repeated only if it certainly did not reach the plugin: of one
 // whose process died in mid-call (KindUnavailable, with pluginrpc.ErrGone as cause) it is not known whether it was done.
 func (s storage) write(ctx context.Context, do func(backend.Writer) error) error {
-	if s.p.c.Plugin.ReadOnly {
+	if s.p.readOnly {
 		return backend.Errorf(backend.KindReadOnly, "the mail storage is read-only")
 	}
 	return s.p.call(ctx, onceCalled, func(p backend.Plugin) error {

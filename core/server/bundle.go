@@ -63,16 +63,16 @@ func (s *Server) startPlugins(ctx context.Context) (ps plugins, err error) {
 func (s *Server) hostConfig(p config.Plugin) host.Config {
 	c := s.opts.Config
 	h := host.Config{
-		Name:         string(p.Kind) + "/" + p.Name,
-		Kind:         p.Kind,
-		Command:      p.External.Command,
-		SHA256:       p.External.SHA256,
-		User:         p.External.User,
-		Group:        p.External.Group,
-		StartTimeout: p.External.StartTimeout,
-		Plugin:       c.Config(p),
-		Limits:       pluginrpc.Limits{MaxMessages: c.Limits.PluginMaxMessages, MaxMailboxes: c.Limits.PluginMaxMailboxes},
+		Name:    string(p.Kind) + "/" + p.Name,
+		Kind:    p.Kind,
+		Command: p.External.Command,
+		SHA256:  p.External.SHA256,
+		User:    p.External.User,
+		Group:   p.External.Group,
+		Plugin:  c.Config(p),
+		Limits:  pluginrpc.Limits{MaxMessages: c.Limits.PluginMaxMessages, MaxMailboxes: c.Limits.PluginMaxMailboxes},
 	}
+	supervise(&h, p.External.Process)
 	switch {
 	case len(h.Command) > 0:
 	case p.Isolation == config.IsolationInProcess:
@@ -85,4 +85,13 @@ func (s *Server) hostConfig(p config.Plugin) host.Config {
 		h.Command = []string{program, "plugin", string(p.Kind) + "/" + p.Name}
 	}
 	return h
+}
+
+// supervise copies how a process is run.
+func supervise(h *host.Config, p config.Process) {
+	h.StartTimeout, h.ConfigureTimeout, h.CloseTimeout = p.StartTimeout, p.ConfigureTimeout, p.CloseTimeout
+	h.DrainTimeout, h.HealthInterval = p.DrainTimeout, p.HealthInterval
+	r := p.Restart
+	h.RestartMin, h.RestartMax, h.RestartServed, h.RestartReset, h.RestartWait = r.Min, r.Max, r.Served, r.Reset, r.Wait
+	h.RestartLimit, h.RestartWindow, h.RestartRest = r.Limit, r.Window, r.Rest
 }

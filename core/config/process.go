@@ -1,0 +1,106 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/roostmail/roost/core/backend"
+)
+
+// Process is the part of a [plugins.NAME] table that says how its process is run. All have defaults.
+type Process struct {
+	StartTimeout     time.Duration // from its start to the answer to Info
+	ConfigureTimeout time.Duration
+	CloseTimeout     time.Duration // for calls under way when the server ends, and again for the process
+	DrainTimeout     time.Duration // for calls under way on a process that was replaced
+	HealthInterval   time.Duration
+	Restart          Restart
+	Fail             string // what happens without the plugin: one of fails
+}
+
+// Restart is the table restart.
+type Restart struct {
+	Min, Max, Served, Reset time.Duration // pauses
+	Wait                    time.Duration // of calls
+	Limit                   int           // failures in a row, within …
+	Window                  time.Duration
+	Rest                    time.Duration
+}
+
+// fails says what may happen to core without a plugin, by kind, the default first: "closed": what needs the
+// plugin is refused; "open": core goes on as if there were none.
+var fails = map[backend.Kind][]string{
+	backend.KindStorage:     {"closed"},
+	backend.KindAuth:        {"closed"},
+	backend.KindHibernation: {"open"},
+	backend.KindNotify:      {"open"},
+	backend.KindState:       {"closed"},
+}
+
+// readProcess reads the keys of Process; of an empty table it returns the defaults.
+func readProcess(t *table, kind backend.Kind) Process {
+	p := Process{
+		StartTimeout:     t.positive("start_timeout", 10*time.Second),
+		ConfigureTimeout: t.positive("configure_timeout", 30*time.Second),
+		CloseTimeout:     t.positive("close_timeout", 5*time.Second),
+		DrainTimeout:     t.positive("drain_timeout", time.Minute),
+		HealthInterval:   t.positive("health_interval", 10*time.Second),
+	}
+	restart := t.sub("restart")
+	p.Restart = Restart{
+		Min:    restart.positive("min", 20*time.Millisecond),
+		Max:    restart.positive("max", 30*time.Second),
+		Served: restart.positive("served", 500*time.Millisecond),
+		Reset:  restart.positive("reset", time.Second),
+		Wait:   restart.positive("wait", 30*time.Second),
+		Limit:  restart.integer("limit", 10, 1, 1000),
+		Window: restart.positive("window", 5*time.Minute),
+		Rest:   restart.positive("rest", time.Minute),
+	}
+	if p.Restart.Max < p.Restart.Min {
+		restart.fail("max", "must not be less than restart.min")
+	}
+	restart.done()
+	p.Fail = readFail(t, kind)
+	return p
+}
+
+func readFail(t *table, kind backend.Kind) string {
+	may := fails[kind]
+	if len(may) == 0 { // the kind is wrong, which is reported
+		return t.text("fail", "")
+	}
+	f := t.text("fail", may[0])
+	if !slices.Contains(may, f) {
+		t.fail("fail", "of a plugin of kind %s must be %s, not %q", kind, strings.ReplaceAll(quoteAll(may), ", ", " or "), f)
+	}
+	return f
+}
+
+// positive reads a time that is not 0.
+func (t *table) positive(name string, def time.Duration) time.Duration {
+	d := t.duration(name, def)
+	if d <= 0 {
+		t.fail(name, "must not be 0")
+		return def
+	}
+	return d
+}
+
+// process writes what readProcess reads.
+func (p *printer) process(x Process) {
+	for _, f := range []struct {
+		key   string
+		value time.Duration
+	}{
+		{"start_timeout", x.StartTimeout}, {"configure_timeout", x.ConfigureTimeout}, {"close_timeout", x.CloseTimeout}, {"drain_timeout", x.DrainTimeout},
+		{"health_interval", x.HealthInterval},
+		{"restart.min", x.Restart.Min}, {"restart.max", x.Restart.Max}, {"restart.served", x.Restart.Served}, {"restart.reset", x.Restart.Reset},
+		{"restart.wait", x.Restart.Wait}, {"restart.window", x.Restart.Window}, {"restart.rest", x.Restart.Rest},
+	} {
+		p.set(f.key, duration(f.value))
+	}
+	p.set("restart.limit", x.Restart.Limit)
+	p.set("fail", quote(x.Fail))
+}
