@@ -15,6 +15,7 @@ node nodejs
 npm npm
 openssl openssl
 gnutls-cli gnutls-bin
+gsasl gsasl
 setpriv util-linux
 systemd-analyze systemd
 script bsdutils

@@ -37,6 +37,17 @@ type SASLRequest struct {
 	Local    netip.Addr
 	Secured  bool // TLS, or a local connection
 	Session  string
+	// Bindings are the channel bindings that the connection has (RFC 5056), if core has announced a mechanism with the suffix "-PLUS" to this client;
+	// else there are none.
+	Bindings []ChannelBinding
+	// Certificate is the name in the client's TLS certificate, which core has verified; "" = none.
+	Certificate string
+}
+
+// ChannelBinding is what both ends of a connection, and nobody else, know of it.
+type ChannelBinding struct {
+	Type string // "tls-exporter" (RFC 9266) or "tls-server-end-point" (RFC 5929 §4)
+	Data []byte
 }
 
 // SASLAnswer is what becomes of an exchange.

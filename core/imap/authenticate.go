@@ -59,8 +59,11 @@ func (r *request) parseAuthenticate() (flag uint8, mechanism string, initial []b
 	if !slices.Contains(r.srv.cfg.Mechanisms, mechanism) {
 		return 0, "", nil, no("", "Unsupported authentication mechanism.")
 	}
-	if sendsPassword(mechanism) && !r.srv.mayLogin(r.s) {
-		return 0, "", nil, errPrivacy
+	if !r.srv.offersMechanism(r.s, mechanism) {
+		if sendsPassword(mechanism) {
+			return 0, "", nil, errPrivacy
+		}
+		return 0, "", nil, no("", "Authentication mechanism is not available on this connection.")
 	}
 	flag = flagSASLNext
 	switch mechanism {

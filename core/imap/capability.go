@@ -78,7 +78,7 @@ func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
 	}
 	may := srv.mayLogin(s)
 	for _, m := range srv.cfg.Mechanisms {
-		if may || !sendsPassword(m) {
+		if srv.offersMechanism(s, m) {
 			b = append(append(b, " AUTH="...), m...)
 		}
 	}

@@ -85,6 +85,7 @@ func (r *request) admitted(id *backend.Identity) error {
 	r.srv.doors.attempts.succeed(session.AddressKey(r.s.Remote().Addr()))
 	r.srv.logins.Add(1)
 	r.srv.log.Info("login", "user", id.User.Name, "remote", r.s.Remote(), "tls", r.s.TLS())
+	r.s.ForgetChannel()
 	r.st.User = number
 	r.st.Proto = stateAuthenticated
 	r.st.Bad = 0

@@ -3,13 +3,48 @@ package imap
 import (
 	"encoding/base64"
 	"slices"
+	"strings"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/session"
 )
 
 // sendsPassword reports whether a mechanism shows what a listener could log in with (RFC 3501 §11.2).
 func sendsPassword(mechanism string) bool {
 	return slices.Contains([]string{"PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2"}, mechanism)
+}
+
+// Binds reports whether a mechanism proves that nobody sits between the client and the server (RFC 5801 §8: the suffix).
+func Binds(mechanism string) bool { return strings.HasSuffix(mechanism, "-PLUS") }
+
+// offersMechanism reports whether a session may use a mechanism that is configured.
+func (srv *Server) offersMechanism(s *session.Session, mechanism string) bool {
+	switch {
+	case Binds(mechanism):
+		c := s.Channel()
+		return c.Exporter != nil || c.EndPoint != nil
+	case mechanism == mechanismExternal:
+		return s.Channel().Client != ""
+	}
+	return !sendsPassword(mechanism) || srv.mayLogin(s)
+}
+
+// mechanismExternal takes the client for the user whom its certificate names (RFC 4422 Appendix A).
+const mechanismExternal = "EXTERNAL"
+
+// bindings returns the channel bindings of a session, if it was announced a mechanism that wants one: a client that says it has seen none is
+// refused then (RFC 5802 §6), whichever mechanism it has taken.
+func (srv *Server) bindings(c session.Channel) (list []backend.ChannelBinding) {
+	if !slices.ContainsFunc(srv.cfg.Mechanisms, Binds) {
+		return nil
+	}
+	if c.Exporter != nil {
+		list = append(list, backend.ChannelBinding{Type: "tls-exporter", Data: c.Exporter})
+	}
+	if c.EndPoint != nil {
+		list = append(list, backend.ChannelBinding{Type: "tls-server-end-point", Data: c.EndPoint})
+	}
+	return list
 }
 
 // checkMechanisms returns the first mechanism that nobody can do, or "".
@@ -39,7 +74,7 @@ func (r *request) saslStep(mechanism string, response, state []byte) error {
 	if !ok {
 		return no("", "Unsupported authentication mechanism.")
 	}
-	peer := r.peer()
+	peer, channel := r.peer(), r.s.Channel()
 	x, err := plugin.StepSASL(r.ctx, backend.SASLRequest{
 		Mechanism: mechanism,
 		Response:  response,
@@ -49,6 +84,9 @@ func (r *request) saslStep(mechanism string, response, state []byte) error {
 		Local:     peer.Local,
 		Secured:   peer.Secured,
 		Session:   peer.Session,
+
+		Bindings:    r.srv.bindings(channel),
+		Certificate: channel.Client,
 	})
 	switch {
 	case backend.KindOf(err) == backend.KindInvalidArgument && err != nil:

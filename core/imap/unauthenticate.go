@@ -1,6 +1,7 @@
 package imap
 
-// UNAUTHENTICATE (RFC 8437 §3) takes everything back that the session has been since its greeting, but TLS. It never says NO, since a
+// UNAUTHENTICATE (RFC 8437 §3) takes everything back that the session has been since its greeting, but TLS. What the handshake showed is forgotten
+// by then (session.Channel): no mechanism with channel binding and no EXTERNAL is offered any more. It never says NO, since a
 // client may send AUTHENTICATE in the same packet. A compressed stream can not be ended in its midst: there the
 // command is not announced, and refused.
 func quickUnauthenticate(r *request) (bool, error) {

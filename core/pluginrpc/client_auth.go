@@ -61,6 +61,9 @@ func (a *Auth) StepSASL(ctx context.Context, r backend.SASLRequest) (*backend.SA
 		Local:     addrText(r.Local),
 		Secured:   r.Secured,
 		Session:   r.Session,
+
+		Bindings:    bindingsToProto(r.Bindings),
+		Certificate: r.Certificate,
 	})
 	if err != nil {
 		return nil, a.err(ctx, err)
@@ -76,6 +79,13 @@ func (a *Auth) StepSASL(ctx context.Context, r backend.SASLRequest) (*backend.SA
 		return nil, a.lie("StepSASL", fmt.Errorf("challenge of %d bytes, state of %d bytes", len(resp.Challenge), len(resp.State)))
 	}
 	return &backend.SASLAnswer{Challenge: resp.Challenge, State: resp.State}, nil
+}
+
+func bindingsToProto(bindings []backend.ChannelBinding) (list []*authv1.ChannelBinding) {
+	for _, b := range bindings {
+		list = append(list, &authv1.ChannelBinding{Type: b.Type, Data: b.Data})
+	}
+	return list
 }
 
 // LookupUser implements backend.UserLookup.

@@ -41,6 +41,10 @@ func (a *authServer) StepSASL(ctx context.Context, r *authv1.StepSASLRequest) (*
 	}
 	remote, _ := netip.ParseAddr(r.Remote)
 	local, _ := netip.ParseAddr(r.Local)
+	var bindings []backend.ChannelBinding
+	for _, b := range r.Bindings {
+		bindings = append(bindings, backend.ChannelBinding{Type: b.Type, Data: b.Data})
+	}
 	x, err := p.StepSASL(ctx, backend.SASLRequest{
 		Mechanism: r.Mechanism,
 		Response:  r.Response,
@@ -50,6 +54,9 @@ func (a *authServer) StepSASL(ctx context.Context, r *authv1.StepSASLRequest) (*
 		Local:     local,
 		Secured:   r.Secured,
 		Session:   r.Session,
+
+		Bindings:    bindings,
+		Certificate: r.Certificate,
 	})
 	if err != nil {
 		return nil, err

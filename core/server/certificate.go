@@ -3,28 +3,16 @@ package server
 import (
 	"crypto/tls"
 	"fmt"
-	"sync/atomic"
+
+	"github.com/roostmail/roost/core/config"
 )
 
-// certificate is a key pair that can be exchanged while it is in use.
-type certificate struct {
-	pair atomic.Pointer[tls.Certificate]
-}
-
-// load reads the files and takes them over if they fit together.
-func (c *certificate) load(certFile, keyFile string) error {
-	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+// loadTLS returns the configuration of handshakes with the certificate as it is now. Each has one certificate, and tickets of its own: a
+// session that is resumed has had the same one (session.SetTLS).
+func loadTLS(c config.TLS) (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
 	if err != nil {
-		return fmt.Errorf("server: [tls] cert and key: %w", err)
+		return nil, fmt.Errorf("server: [tls] cert and key: %w", err)
 	}
-	c.pair.Store(&pair)
-	return nil
-}
-
-// config returns the configuration of handshakes; each uses the pair of its moment.
-func (c *certificate) config(minVersion uint16) *tls.Config {
-	return &tls.Config{
-		MinVersion:     minVersion,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.pair.Load(), nil },
-	}
+	return &tls.Config{MinVersion: c.MinVersion, Certificates: []tls.Certificate{pair}}, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -41,8 +42,7 @@ type Server struct {
 	log     *slog.Logger
 	started time.Time
 
-	cert     *certificate // nil = no TLS
-	estate   *estate      // nil = no keeper
+	estate   *estate // nil = no keeper
 	host     *host.Host
 	protocol *imap.Server
 	engine   *session.Engine
@@ -73,13 +73,13 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 
 func (s *Server) start(ctx context.Context) error {
 	c := s.opts.Config
+	var handshakes *tls.Config // nil = no TLS
+	var err error
 	if c.TLS.Enabled() {
-		s.cert = &certificate{}
-		if err := s.cert.load(c.TLS.Cert, c.TLS.Key); err != nil {
+		if handshakes, err = loadTLS(c.TLS); err != nil {
 			return err
 		}
 	}
-	var err error
 	if s.estate, err = newEstate(s.opts.Keeper); err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	defer ls.close() // those that nobody has taken over
-	if err := s.startEngine(ctx); err != nil {
+	if err := s.startEngine(ctx, handshakes); err != nil {
 		return err
 	}
 	if err := s.serve(ls); err != nil {
@@ -116,8 +116,7 @@ func texts(addrs []net.Addr) []string {
 }
 
 // startEngine starts everything behind the listeners.
-func (s *Server) startEngine(ctx context.Context) error {
-	c := s.opts.Config
+func (s *Server) startEngine(ctx context.Context, handshakes *tls.Config) error {
 	h, err := host.New(host.Options{Log: s.log})
 	if err != nil {
 		return err
@@ -132,9 +131,7 @@ func (s *Server) startEngine(ctx context.Context) error {
 	}
 	s.protocol.Attach(s.engine.SignalMailbox)
 	s.protocol.AttachSessions(s.engine.SignalSession)
-	if s.cert != nil {
-		s.engine.SetTLS(s.cert.config(c.TLS.MinVersion))
-	}
+	s.engine.SetTLS(handshakes)
 	s.watcher = startWatcher(ps.storage, s.protocol.Mailboxes(), s.log)
 	s.governor = hibernate.Start(s.hibernateConfig(ps.hibernation), s.protocol.Mailboxes(), s.sample, s.log)
 	return nil
@@ -217,10 +214,14 @@ func (s *Server) Reload(c *config.Config) error {
 	if s.opts.Level != nil {
 		s.opts.Level.Set(c.Log.Level)
 	}
-	if s.cert != nil && c.TLS.Enabled() {
-		if err := s.cert.load(c.TLS.Cert, c.TLS.Key); err != nil {
+	if s.opts.Config.TLS.Enabled() && c.TLS.Enabled() {
+		t := s.opts.Config.TLS // all but the certificate needs a restart
+		t.Cert, t.Key = c.TLS.Cert, c.TLS.Key
+		handshakes, err := loadTLS(t)
+		if err != nil {
 			return err
 		}
+		s.engine.SetTLS(handshakes)
 	}
 	s.log.Info("reloaded", "level", c.Log.Level)
 	return nil

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"slices"
+
 	"github.com/roostmail/roost/core/config"
 	"github.com/roostmail/roost/core/imap"
 	"github.com/roostmail/roost/core/imapwire"
@@ -36,6 +38,7 @@ func engineConfig(c *config.Config) session.Config {
 		HandshakeTimeout:  l.HandshakeTimeout,
 		SlowClientTimeout: l.SlowClientTimeout,
 		HangupGrace:       l.HangupGrace,
+		ChannelBinding:    slices.ContainsFunc(c.AuthMechanisms, imap.Binds),
 		HoldTLS:           c.TLS.Sleep == config.TLSSleepHold,
 	}
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"crypto/x509"
 	"fmt"
 	"os"
 	"runtime"
@@ -36,8 +37,12 @@ type Config struct {
 	OutputHighWater   int           // bytes that are collected before Write flushes and may wait; default 32 KiB
 	SlowClientTimeout time.Duration // a client that reads nothing for so long while output waits, or sends nothing of a body that goes to a file, is dropped, [limits] slow_client_timeout; default 5 min
 	HoldTLS           bool          // sessions with TLS 1.3 keep crypto/tls's state, as those with TLS 1.2 do, instead of 208 bytes; [tls] sleep = "hold"
+	ChannelBinding    bool          // Session.Channel has what a channel binding needs; [auth] mechanisms with the suffix -PLUS
 	Keeper            Keeper        // outlives the process with the descriptors of sleeping sessions; nil: they end with the process
 	HangupGrace       time.Duration // how long a command goes on for a client that has closed its sending side, and may be gone, [limits] hangup_grace; default 10 s
+
+	// ClientName reads the name of its user from a client's certificate that was verified, "" = none; nil: certificates name nobody.
+	ClientName func(*x509.Certificate) string
 }
 
 // complete fills in the defaults and checks what the engine relies on.

@@ -43,7 +43,7 @@ type Engine struct {
 	handshakes gate
 	door       door
 	loops      []*loop
-	tls        atomic.Pointer[tls.Config]
+	tls        atomic.Pointer[tlsSetup]
 	borrowed   sync.Pool // of *Session, for EventWanted
 
 	ctx        context.Context
@@ -167,10 +167,15 @@ func (e *Engine) resume(s signalled) {
 // cfg must not be changed afterwards.
 // Its KeyLogWriter is not used unless Config.HoldTLS.
 func (e *Engine) SetTLS(cfg *tls.Config) {
-	if cfg != nil && !e.cfg.HoldTLS {
-		cfg = watched(cfg)
+	if cfg == nil {
+		e.tls.Store(nil)
+		return
 	}
-	e.tls.Store(cfg)
+	setup := newTLSSetup(cfg)
+	if !e.cfg.HoldTLS {
+		setup.Config = watched(cfg)
+	}
+	e.tls.Store(setup)
 }
 
 // Serve accepts connections from ln, a TCP listener that the engine takes over, until the engine drains or

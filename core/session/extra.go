@@ -12,19 +12,20 @@ import (
 // the client does not take, TLS, compression, and the protocol's rare state. Its owner is the session's owner. Between two
 // turns, if there is something in it, it is packed (saved.go), or what can not be packed is in the side table; else it is given up.
 type extra struct {
-	in     []byte          // input that was received and not used
-	out    []byte          // output, as it goes into the socket, of which the first sent bytes have gone
-	sent   int             //
-	framer imapwire.Framer // how far in was looked at
-	ready  int             // length of a complete command at the front of in that waits for a worker, 0 = none
-	asked  imapwire.Frame  // the literal that todoLiteral is about
-	spool  *spool          // bodies of the command in in; nil: none
-	tls    *tlsConn        // crypto/tls's state; nil: plaintext, or TLS is in record.tls
-	wire   []byte          // received of the TLS in record.tls: opened data, then records, of which the last may not be complete
-	opened int             // length of that data
-	flow   flow            // nil: not compressed
-	spare  []byte          // where the next flow may be put
-	user   any             // Session.SetExtra
+	in      []byte          // input that was received and not used
+	out     []byte          // output, as it goes into the socket, of which the first sent bytes have gone
+	sent    int             //
+	framer  imapwire.Framer // how far in was looked at
+	ready   int             // length of a complete command at the front of in that waits for a worker, 0 = none
+	asked   imapwire.Frame  // the literal that todoLiteral is about
+	spool   *spool          // bodies of the command in in; nil: none
+	tls     *tlsConn        // crypto/tls's state; nil: plaintext, or TLS is in record.tls
+	wire    []byte          // received of the TLS in record.tls: opened data, then records, of which the last may not be complete
+	opened  int             // length of that data
+	flow    flow            // nil: not compressed
+	spare   []byte          // where the next flow may be put
+	channel *Channel        // nil: nothing is kept of the handshake
+	user    any             // Session.SetExtra
 
 	counted int64 // what is in extraTable.bytes for it
 }
@@ -34,7 +35,7 @@ func (x *extra) unsent() []byte { return x.out[x.sent:] }
 
 // needed reports whether anything in x must outlive the turn.
 func (x *extra) needed() bool {
-	return len(x.in) > 0 || len(x.wire) > 0 || x.sent < len(x.out) || x.tls != nil || x.flow != nil || x.user != nil || x.spool != nil || x.framer.Midway()
+	return len(x.in) > 0 || len(x.wire) > 0 || x.sent < len(x.out) || x.tls != nil || x.flow != nil || x.user != nil || x.channel != nil || x.spool != nil || x.framer.Midway()
 }
 
 // shrink gives up memory that the sleeping session does not need.
@@ -61,6 +62,9 @@ func fit(b []byte) []byte {
 // bytes is the size of x with its buffers. What tls, user and the system for a spool file hold is not known here.
 func (x *extra) bytes() int64 {
 	n := int64(unsafe.Sizeof(*x)) + int64(cap(x.in)) + int64(cap(x.out)) + int64(cap(x.wire)) + int64(cap(x.flow))
+	if x.channel != nil {
+		n += int64(unsafe.Sizeof(*x.channel)) + int64(len(x.channel.Exporter)+len(x.channel.EndPoint)+len(x.channel.Client))
+	}
 	if x.spool != nil {
 		n += int64(unsafe.Sizeof(*x.spool)) + int64(cap(x.spool.bodies))*int64(unsafe.Sizeof(Body{}))
 	}

@@ -809,6 +809,7 @@ func FuzzSavedExtra(f *testing.F) {
 	inLiteral.Accept()
 	for _, x := range []*extra{{}, {in: []byte("a ECHO x"), user: "u"}, {out: []byte("xyz"), sent: 1, ready: 0},
 		{in: []byte("a {3}\r\n"), spool: &spool{bodies: []Body{{At: 7, Kept: 0, Size: 0}}}}, {flow: newFlow([]byte("raw"))},
+		{channel: &Channel{Exporter: []byte("xx"), Client: "jane"}}, {channel: &Channel{EndPoint: []byte("yyy")}},
 		{in: []byte("a {3}\r\nx"), framer: inLiteral, spool: &spool{bodies: []Body{{At: 7, Kept: 3, Size: 3}}}}} {
 		b, _ := x.append(nil, p)
 		f.Add(b[:len(b)-4])

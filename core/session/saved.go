@@ -29,9 +29,10 @@ const savedAsleep = 4 << 10
 //	uvarint  length of wire, and it; then opened
 //	uvarint  1 + number of bodies, 0 = no spool; of each body At, Kept, Size
 //	uvarint  1 + length of the flow (compress.go), 0 = not compressed, and it
+//	uvarint  1 and of the channel exporter, end point and client, each with its length before it (uvarint); 0 = no channel
 //	uvarint  1 + length of the protocol's part, 0 = none, and it
 //	4 bytes  CRC-32 (Castagnoli, little-endian) of what is before
-const savedVersion = 2
+const savedVersion = 3
 
 var (
 	errSaved   = errors.New("session: not a saved extra")
@@ -136,6 +137,14 @@ func (x *extra) append(b []byte, p Survivor) (_ []byte, ok bool) {
 	} else {
 		b = append(binary.AppendUvarint(b, uint64(1+len(x.flow))), x.flow...)
 	}
+	if x.channel == nil {
+		b = append(b, 0)
+	} else {
+		b = append(b, 1)
+		for _, p := range [...]string{string(x.channel.Exporter), string(x.channel.EndPoint), x.channel.Client} {
+			b = append(binary.AppendUvarint(b, uint64(len(p))), p...)
+		}
+	}
 	if x.user == nil {
 		b = append(b, 0)
 	} else {
@@ -206,6 +215,13 @@ func (x *extra) parse(b []byte, p Survivor) error {
 	}
 	if n := r.number(uint64(1 + len(r.b))); n > 0 {
 		if x.flow, x.spare = r.bytes(x.spare, min(n-1, uint64(len(r.b)))), nil; x.flow == nil {
+			r.bad = true
+		}
+	}
+	if r.number(1) == 1 {
+		part := func() []byte { return r.bytes(nil, r.number(uint64(len(r.b)))) } // nil if it is empty
+		x.channel = &Channel{Exporter: part(), EndPoint: part(), Client: string(part())}
+		if !x.channel.known() {
 			r.bad = true
 		}
 	}

@@ -81,9 +81,7 @@ func (s *Session) Local() netip.AddrPort { return conn.Local(int(s.r.fd)) }
 // TLS reports whether the connection is protected.
 func (s *Session) TLS() bool { return s.r.flags&flagTLS != 0 }
 
-// TLSInfo returns the TLS version and cipher suite (crypto/tls's numbers), or zeroes. That is all that can be known of
-// the handshake: what a channel binding needs (tls-exporter, RFC 9266; tls-server-end-point, RFC 5929) would have to be taken and kept
-// before takeOver gives crypto/tls's state up.
+// TLSInfo returns the TLS version and cipher suite (crypto/tls's numbers), or zeroes.
 func (s *Session) TLSInfo() (version, cipher uint16) {
 	if !s.TLS() {
 		return 0, 0

@@ -131,8 +131,8 @@ func (s *Session) startTLS() (more bool, v verdict) {
 
 // handshake protects the connection, or ends the session.
 func (s *Session) handshake() {
-	cfg := s.e.tls.Load()
-	if cfg == nil { // taken away since STARTTLS was offered
+	setup := s.e.tls.Load()
+	if setup == nil { // taken away since STARTTLS was offered
 		s.err = errHandshake
 		return
 	}
@@ -140,7 +140,7 @@ func (s *Session) handshake() {
 	if !s.e.cfg.HoldTLS {
 		t.watch = new(watch)
 	}
-	t.conn = tls.Server(transport{t}, cfg)
+	t.conn = tls.Server(transport{t}, setup.Config)
 	s.extra().tls = t
 	s.e.tlsConns.Add(1)
 	err := t.conn.Handshake()
@@ -159,6 +159,7 @@ func (s *Session) handshake() {
 	}
 	state := t.conn.ConnectionState()
 	t.version, t.cipher = state.Version, state.CipherSuite
+	s.keepChannel(&state, setup)
 	s.r.flags = s.r.flags&^flagStartTLS | flagTLS
 	s.r.todo |= todoRead // what came with the end of the handshake is in the socket or the tls.Conn
 	if s.r.flags&flagClosing == 0 {

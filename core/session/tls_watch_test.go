@@ -96,7 +96,7 @@ func TestWatchLeavesTheUnexpectedToCryptoTLS(t *testing.T) {
 // A handshake whose secrets do not come is carried on by crypto/tls.
 func TestFallsBackToCryptoTLS(t *testing.T) {
 	s, imaps := startTLSServer(t, Config{}, nil)
-	s.tls.Store(&tls.Config{Certificates: []tls.Certificate{selfSigned(t)}}) // not watched: no secret is told
+	s.tls.Store(newTLSSetup(&tls.Config{Certificates: []tls.Certificate{selfSigned(t)}})) // not watched: no secret is told
 	c, _ := dialRecords(t, imaps, clientTLS(tls.VersionTLS13), nil)
 	s.quiet(t)
 	if st := s.Stats(); st.TLSHeld != 1 || st.TLSRecords != 0 {

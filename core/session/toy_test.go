@@ -25,6 +25,7 @@ import (
 //	HOLD        waits on a worker until the context ends or release is closed
 //	LONG        calls Breathe for each step, until release is closed
 //	LOGIN [n]   sets State.User          LINES     ModeLine, until the line DONE
+//	CHANNEL     what is known of the handshake    FORGET    ForgetChannel
 //	BOX n       SetMailbox               LATE s    SetDeadline(s seconds)
 //	TLS         STARTTLS                 BYE       Close
 //	ZIP         Compress                 ZIPRUN    the same by a worker
@@ -160,6 +161,12 @@ func (t *toy) Quick(s *Session, cmd []byte) bool {
 	case "LOGIN":
 		n, _ := strconv.Atoi(arg)
 		s.State().User = uint32(max(n, 1))
+		fmt.Fprintf(writer{s}, "%s ok\r\n", tag)
+	case "CHANNEL":
+		c := s.Channel()
+		fmt.Fprintf(writer{s}, "%s %x %x %q\r\n", tag, c.Exporter, c.EndPoint, c.Client)
+	case "FORGET":
+		s.ForgetChannel()
 		fmt.Fprintf(writer{s}, "%s ok\r\n", tag)
 	case "LINES":
 		s.SetMode(ModeLine)

@@ -28,7 +28,7 @@ func Dial(addr string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(conn)
+	return Use(conn)
 }
 
 // DialTLS connects with implicit TLS, without checking the certificate, and reads the greeting.
@@ -37,10 +37,11 @@ func DialTLS(addr string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(conn)
+	return Use(conn)
 }
 
-func start(conn net.Conn) (*Client, error) {
+// Use reads the greeting from a connection.
+func Use(conn net.Conn) (*Client, error) {
 	c := &Client{conn: conn}
 	greeting, err := c.ReadResponse()
 	if err != nil {

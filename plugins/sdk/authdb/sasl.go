@@ -12,7 +12,8 @@ import (
 // Capabilities are what a plugin announces that has a DB: user lookup, and the mechanisms that a DB can do for users whose stored password
 // serves them: the password itself serves all, SCRAM or CRAM-MD5 keys their own.
 func Capabilities() []string {
-	return []string{backend.CapUserLookup, backend.CapSASL + "SCRAM-SHA-256", backend.CapSASL + "SCRAM-SHA-1", backend.CapSASL + "CRAM-MD5"}
+	return []string{backend.CapUserLookup, backend.CapSASL + "SCRAM-SHA-256-PLUS", backend.CapSASL + "SCRAM-SHA-256", backend.CapSASL + "SCRAM-SHA-1-PLUS",
+		backend.CapSASL + "SCRAM-SHA-1", backend.CapSASL + "CRAM-MD5"}
 }
 
 // StepSASL implements backend.SASL.
@@ -24,7 +25,7 @@ func (db *DB) StepSASL(ctx context.Context, r backend.SASLRequest) (*backend.SAS
 		return &backend.SASLAnswer{State: stateOf(tagStart)}, nil
 	}
 	switch r.Mechanism {
-	case "SCRAM-SHA-256", "SCRAM-SHA-1":
+	case "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS":
 		return db.stepSCRAM(ctx, r)
 	}
 	return nil, backend.Errorf(backend.KindUnsupported, "no such SASL mechanism")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"strconv"
 	"strings"
 
 	"github.com/xdg-go/scram"
@@ -12,7 +13,7 @@ import (
 	"github.com/roostmail/roost/plugins/sdk/password"
 )
 
-// stepSCRAM does SCRAM-SHA-1 and SCRAM-SHA-256 (RFC 5802, RFC 7677). The state after the first message is the server's nonce, the
+// stepSCRAM does SCRAM-SHA-1 and SCRAM-SHA-256 (RFC 5802, RFC 7677), and both with channel binding. The state after the first message is the server's nonce, the
 // message, and the salt for a password that is stored without one: the conversation is played again from them when the proof arrives.
 func (db *DB) stepSCRAM(ctx context.Context, r backend.SASLRequest) (*backend.SASLAnswer, error) {
 	tag, parts := readState(r.State)
@@ -66,17 +67,21 @@ func (db *DB) scramFirst(ctx context.Context, r backend.SASLRequest, nonce, firs
 			return scram.StoredCredentials{}, found
 		}
 		defer db.endTurn()
-		return db.scramSecrets(r.Mechanism, x), nil
+		return db.scramSecrets(strings.TrimSuffix(r.Mechanism, plus), x), nil
+	}
+	binding, err := bindingOf(r, first)
+	if err != nil {
+		return "", nil, err
 	}
 	generator := scram.SHA256
-	if r.Mechanism == "SCRAM-SHA-1" {
+	if strings.HasPrefix(r.Mechanism, "SCRAM-SHA-1") {
 		generator = scram.SHA1
 	}
 	server, err := generator.NewServer(lookup)
 	if err != nil {
 		return "", nil, internal(err)
 	}
-	x.conv = server.WithNonceGenerator(func() string { return nonce }).NewConversation()
+	x.conv = server.WithNonceGenerator(func() string { return nonce }).NewConversationWithChannelBinding(binding)
 	challenge, err = x.conv.Step(first)
 	switch {
 	case found != nil:
@@ -85,6 +90,31 @@ func (db *DB) scramFirst(ctx context.Context, r backend.SASLRequest, nonce, firs
 		return "", nil, malformed(err.Error())
 	}
 	return challenge, x, nil
+}
+
+// plus is the suffix of mechanisms with channel binding.
+const plus = "-PLUS"
+
+// bindingOf returns the channel binding that a client wants, by the beginning of its first message (RFC 5802 §6, §7: gs2-cbind-flag); zero for one that
+// wants none. The error is KindAuthFailed for a client that believes the server to have none though it was announced: somebody has
+// changed what it was told.
+func bindingOf(r backend.SASLRequest, first string) (b scram.ChannelBinding, err error) {
+	flag, _, _ := strings.Cut(first, ",")
+	wanted, wants := strings.CutPrefix(flag, "p=")
+	switch {
+	case wants != strings.HasSuffix(r.Mechanism, plus):
+		return b, malformed("the mechanism's name and the flag of channel binding do not agree")
+	case flag == "y" && len(r.Bindings) > 0:
+		return b, failed("the client was told that there is no channel binding: its list of mechanisms was changed on the way")
+	case !wants:
+		return b, nil
+	}
+	for _, has := range r.Bindings {
+		if has.Type == wanted {
+			return scram.ChannelBinding{Type: scram.ChannelBindingType(wanted), Data: has.Data}, nil
+		}
+	}
+	return b, failed("the connection has no channel binding of the type " + strconv.Quote(wanted))
 }
 
 // maxFirst bounds the first message, so that it fits into the state, in bytes.
@@ -116,6 +146,8 @@ func (x *scramExchange) proof(r backend.SASLRequest) (*backend.SASLAnswer, error
 	switch {
 	case x.refused != nil:
 		return nil, x.refused
+	case err != nil && signature == scram.ErrChannelBindingsDontMatch:
+		return nil, failed("the client's channel binding is not that of this connection")
 	case err != nil && strings.HasPrefix(signature, "e=") && signature != scram.ErrOtherError:
 		return nil, failed("wrong password")
 	case err != nil:

@@ -176,3 +176,30 @@ func FuzzStepSASL(f *testing.F) {
 		}
 	})
 }
+
+// TestSCRAMBinding: what a client says of channel binding is held against its mechanism and what the connection has (RFC 5802 §6).
+func TestSCRAMBinding(t *testing.T) {
+	db, _ := open(t, saslUsers, nil)
+	some := []backend.ChannelBinding{{Type: "tls-exporter", Data: []byte("exported")}, {Type: "tls-server-end-point", Data: []byte("certificate")}}
+	for _, c := range []struct {
+		mechanism, first string
+		bindings         []backend.ChannelBinding
+		kind             backend.ErrorKind // KindInternal: it goes on
+	}{
+		{"SCRAM-SHA-256-PLUS", "p=tls-exporter,,n=plain,r=abc", some, 0},
+		{"SCRAM-SHA-1-PLUS", "p=tls-server-end-point,,n=plain,r=abc", some, 0},
+		{"SCRAM-SHA-256-PLUS", "p=tls-unique,,n=plain,r=abc", some, backend.KindAuthFailed},
+		{"SCRAM-SHA-256-PLUS", "p=tls-exporter,,n=plain,r=abc", nil, backend.KindAuthFailed},
+		{"SCRAM-SHA-256-PLUS", "n,,n=plain,r=abc", some, backend.KindInvalidArgument},
+		{"SCRAM-SHA-256-PLUS", "y,,n=plain,r=abc", some, backend.KindInvalidArgument},
+		{"SCRAM-SHA-256", "p=tls-exporter,,n=plain,r=abc", some, backend.KindInvalidArgument},
+		{"SCRAM-SHA-256", "y,,n=plain,r=abc", some, backend.KindAuthFailed},
+		{"SCRAM-SHA-1", "y,,n=plain,r=abc", nil, 0},
+		{"SCRAM-SHA-1", "n,,n=plain,r=abc", some, 0},
+	} {
+		_, err := db.StepSASL(context.Background(), backend.SASLRequest{Mechanism: c.mechanism, Response: []byte(c.first), Bindings: c.bindings})
+		if (err == nil) != (c.kind == 0) || err != nil && backend.KindOf(err) != c.kind {
+			t.Errorf("%s, %s, %d bindings: %v", c.mechanism, c.first, len(c.bindings), err)
+		}
+	}
+}

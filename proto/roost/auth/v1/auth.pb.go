@@ -36,11 +36,17 @@ type StepSASLRequest struct {
 	// state of the response before; empty at the beginning of an exchange.
 	State []byte `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
 	// The fields from here on are those of VerifyPasswordRequest.
-	Service       string `protobuf:"bytes,4,opt,name=service,proto3" json:"service,omitempty"`
-	Remote        string `protobuf:"bytes,5,opt,name=remote,proto3" json:"remote,omitempty"`
-	Local         string `protobuf:"bytes,6,opt,name=local,proto3" json:"local,omitempty"`
-	Secured       bool   `protobuf:"varint,7,opt,name=secured,proto3" json:"secured,omitempty"`
-	Session       string `protobuf:"bytes,8,opt,name=session,proto3" json:"session,omitempty"`
+	Service string `protobuf:"bytes,4,opt,name=service,proto3" json:"service,omitempty"`
+	Remote  string `protobuf:"bytes,5,opt,name=remote,proto3" json:"remote,omitempty"`
+	Local   string `protobuf:"bytes,6,opt,name=local,proto3" json:"local,omitempty"`
+	Secured bool   `protobuf:"varint,7,opt,name=secured,proto3" json:"secured,omitempty"`
+	Session string `protobuf:"bytes,8,opt,name=session,proto3" json:"session,omitempty"`
+	// The channel bindings that the connection has (RFC 5056), if core has announced a mechanism
+	// with the suffix "-PLUS" to this client; else none.
+	Bindings []*ChannelBinding `protobuf:"bytes,9,rep,name=bindings,proto3" json:"bindings,omitempty"`
+	// The name in the client's TLS certificate, which core has verified; empty: none.
+	// core decides which part of the certificate that is ([tls] client_name).
+	Certificate   string `protobuf:"bytes,10,opt,name=certificate,proto3" json:"certificate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -131,6 +137,75 @@ func (x *StepSASLRequest) GetSession() string {
 	return ""
 }
 
+func (x *StepSASLRequest) GetBindings() []*ChannelBinding {
+	if x != nil {
+		return x.Bindings
+	}
+	return nil
+}
+
+func (x *StepSASLRequest) GetCertificate() string {
+	if x != nil {
+		return x.Certificate
+	}
+	return ""
+}
+
+// What both ends of a connection, and nobody else, know of it.
+type ChannelBinding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "tls-exporter" (RFC 9266) or "tls-server-end-point" (RFC 5929, section 4).
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// Never logged.
+	Data          []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChannelBinding) Reset() {
+	*x = ChannelBinding{}
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChannelBinding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChannelBinding) ProtoMessage() {}
+
+func (x *ChannelBinding) ProtoReflect() protoreflect.Message {
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChannelBinding.ProtoReflect.Descriptor instead.
+func (*ChannelBinding) Descriptor() ([]byte, []int) {
+	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ChannelBinding) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *ChannelBinding) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 type StepSASLResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Set, with a name: the client has proved to be this user, and the exchange is over.
@@ -148,7 +223,7 @@ type StepSASLResponse struct {
 
 func (x *StepSASLResponse) Reset() {
 	*x = StepSASLResponse{}
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[1]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -160,7 +235,7 @@ func (x *StepSASLResponse) String() string {
 func (*StepSASLResponse) ProtoMessage() {}
 
 func (x *StepSASLResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[1]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -173,7 +248,7 @@ func (x *StepSASLResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepSASLResponse.ProtoReflect.Descriptor instead.
 func (*StepSASLResponse) Descriptor() ([]byte, []int) {
-	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{1}
+	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *StepSASLResponse) GetUser() *v1.User {
@@ -228,7 +303,7 @@ type VerifyPasswordRequest struct {
 
 func (x *VerifyPasswordRequest) Reset() {
 	*x = VerifyPasswordRequest{}
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[2]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -240,7 +315,7 @@ func (x *VerifyPasswordRequest) String() string {
 func (*VerifyPasswordRequest) ProtoMessage() {}
 
 func (x *VerifyPasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[2]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -253,7 +328,7 @@ func (x *VerifyPasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyPasswordRequest.ProtoReflect.Descriptor instead.
 func (*VerifyPasswordRequest) Descriptor() ([]byte, []int) {
-	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{2}
+	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *VerifyPasswordRequest) GetUser() []byte {
@@ -324,7 +399,7 @@ type VerifyPasswordResponse struct {
 
 func (x *VerifyPasswordResponse) Reset() {
 	*x = VerifyPasswordResponse{}
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[3]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -336,7 +411,7 @@ func (x *VerifyPasswordResponse) String() string {
 func (*VerifyPasswordResponse) ProtoMessage() {}
 
 func (x *VerifyPasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[3]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -349,7 +424,7 @@ func (x *VerifyPasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyPasswordResponse.ProtoReflect.Descriptor instead.
 func (*VerifyPasswordResponse) Descriptor() ([]byte, []int) {
-	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{3}
+	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *VerifyPasswordResponse) GetUser() *v1.User {
@@ -375,7 +450,7 @@ type LookupUserRequest struct {
 
 func (x *LookupUserRequest) Reset() {
 	*x = LookupUserRequest{}
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[4]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +462,7 @@ func (x *LookupUserRequest) String() string {
 func (*LookupUserRequest) ProtoMessage() {}
 
 func (x *LookupUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[4]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +475,7 @@ func (x *LookupUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupUserRequest.ProtoReflect.Descriptor instead.
 func (*LookupUserRequest) Descriptor() ([]byte, []int) {
-	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{4}
+	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *LookupUserRequest) GetName() string {
@@ -420,7 +495,7 @@ type LookupUserResponse struct {
 
 func (x *LookupUserResponse) Reset() {
 	*x = LookupUserResponse{}
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[5]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -432,7 +507,7 @@ func (x *LookupUserResponse) String() string {
 func (*LookupUserResponse) ProtoMessage() {}
 
 func (x *LookupUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_roost_auth_v1_auth_proto_msgTypes[5]
+	mi := &file_roost_auth_v1_auth_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -445,7 +520,7 @@ func (x *LookupUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupUserResponse.ProtoReflect.Descriptor instead.
 func (*LookupUserResponse) Descriptor() ([]byte, []int) {
-	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{5}
+	return file_roost_auth_v1_auth_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LookupUserResponse) GetUser() *v1.User {
@@ -459,7 +534,7 @@ var File_roost_auth_v1_auth_proto protoreflect.FileDescriptor
 
 const file_roost_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	"\x18roost/auth/v1/auth.proto\x12\rroost.auth.v1\x1a\x1croost/plugin/v1/plugin.proto\"\xef\x01\n" +
+	"\x18roost/auth/v1/auth.proto\x12\rroost.auth.v1\x1a\x1croost/plugin/v1/plugin.proto\"\xcc\x02\n" +
 	"\x0fStepSASLRequest\x12\x1c\n" +
 	"\tmechanism\x18\x01 \x01(\tR\tmechanism\x12\x1f\n" +
 	"\bresponse\x18\x02 \x01(\fH\x00R\bresponse\x88\x01\x01\x12\x14\n" +
@@ -468,8 +543,14 @@ const file_roost_auth_v1_auth_proto_rawDesc = "" +
 	"\x06remote\x18\x05 \x01(\tR\x06remote\x12\x14\n" +
 	"\x05local\x18\x06 \x01(\tR\x05local\x12\x18\n" +
 	"\asecured\x18\a \x01(\bR\asecured\x12\x18\n" +
-	"\asession\x18\b \x01(\tR\asessionB\v\n" +
-	"\t_response\"\xf1\x01\n" +
+	"\asession\x18\b \x01(\tR\asession\x129\n" +
+	"\bbindings\x18\t \x03(\v2\x1d.roost.auth.v1.ChannelBindingR\bbindings\x12 \n" +
+	"\vcertificate\x18\n" +
+	" \x01(\tR\vcertificateB\v\n" +
+	"\t_response\"8\n" +
+	"\x0eChannelBinding\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"\xf1\x01\n" +
 	"\x10StepSASLResponse\x12)\n" +
 	"\x04user\x18\x01 \x01(\v2\x15.roost.plugin.v1.UserR\x04user\x12C\n" +
 	"\x06fields\x18\x02 \x03(\v2+.roost.auth.v1.StepSASLResponse.FieldsEntryR\x06fields\x12\x1c\n" +
@@ -515,35 +596,37 @@ func file_roost_auth_v1_auth_proto_rawDescGZIP() []byte {
 	return file_roost_auth_v1_auth_proto_rawDescData
 }
 
-var file_roost_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_roost_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_roost_auth_v1_auth_proto_goTypes = []any{
 	(*StepSASLRequest)(nil),        // 0: roost.auth.v1.StepSASLRequest
-	(*StepSASLResponse)(nil),       // 1: roost.auth.v1.StepSASLResponse
-	(*VerifyPasswordRequest)(nil),  // 2: roost.auth.v1.VerifyPasswordRequest
-	(*VerifyPasswordResponse)(nil), // 3: roost.auth.v1.VerifyPasswordResponse
-	(*LookupUserRequest)(nil),      // 4: roost.auth.v1.LookupUserRequest
-	(*LookupUserResponse)(nil),     // 5: roost.auth.v1.LookupUserResponse
-	nil,                            // 6: roost.auth.v1.StepSASLResponse.FieldsEntry
-	nil,                            // 7: roost.auth.v1.VerifyPasswordResponse.FieldsEntry
-	(*v1.User)(nil),                // 8: roost.plugin.v1.User
+	(*ChannelBinding)(nil),         // 1: roost.auth.v1.ChannelBinding
+	(*StepSASLResponse)(nil),       // 2: roost.auth.v1.StepSASLResponse
+	(*VerifyPasswordRequest)(nil),  // 3: roost.auth.v1.VerifyPasswordRequest
+	(*VerifyPasswordResponse)(nil), // 4: roost.auth.v1.VerifyPasswordResponse
+	(*LookupUserRequest)(nil),      // 5: roost.auth.v1.LookupUserRequest
+	(*LookupUserResponse)(nil),     // 6: roost.auth.v1.LookupUserResponse
+	nil,                            // 7: roost.auth.v1.StepSASLResponse.FieldsEntry
+	nil,                            // 8: roost.auth.v1.VerifyPasswordResponse.FieldsEntry
+	(*v1.User)(nil),                // 9: roost.plugin.v1.User
 }
 var file_roost_auth_v1_auth_proto_depIdxs = []int32{
-	8, // 0: roost.auth.v1.StepSASLResponse.user:type_name -> roost.plugin.v1.User
-	6, // 1: roost.auth.v1.StepSASLResponse.fields:type_name -> roost.auth.v1.StepSASLResponse.FieldsEntry
-	8, // 2: roost.auth.v1.VerifyPasswordResponse.user:type_name -> roost.plugin.v1.User
-	7, // 3: roost.auth.v1.VerifyPasswordResponse.fields:type_name -> roost.auth.v1.VerifyPasswordResponse.FieldsEntry
-	8, // 4: roost.auth.v1.LookupUserResponse.user:type_name -> roost.plugin.v1.User
-	2, // 5: roost.auth.v1.Auth.VerifyPassword:input_type -> roost.auth.v1.VerifyPasswordRequest
-	4, // 6: roost.auth.v1.Auth.LookupUser:input_type -> roost.auth.v1.LookupUserRequest
-	0, // 7: roost.auth.v1.Auth.StepSASL:input_type -> roost.auth.v1.StepSASLRequest
-	3, // 8: roost.auth.v1.Auth.VerifyPassword:output_type -> roost.auth.v1.VerifyPasswordResponse
-	5, // 9: roost.auth.v1.Auth.LookupUser:output_type -> roost.auth.v1.LookupUserResponse
-	1, // 10: roost.auth.v1.Auth.StepSASL:output_type -> roost.auth.v1.StepSASLResponse
-	8, // [8:11] is the sub-list for method output_type
-	5, // [5:8] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	1, // 0: roost.auth.v1.StepSASLRequest.bindings:type_name -> roost.auth.v1.ChannelBinding
+	9, // 1: roost.auth.v1.StepSASLResponse.user:type_name -> roost.plugin.v1.User
+	7, // 2: roost.auth.v1.StepSASLResponse.fields:type_name -> roost.auth.v1.StepSASLResponse.FieldsEntry
+	9, // 3: roost.auth.v1.VerifyPasswordResponse.user:type_name -> roost.plugin.v1.User
+	8, // 4: roost.auth.v1.VerifyPasswordResponse.fields:type_name -> roost.auth.v1.VerifyPasswordResponse.FieldsEntry
+	9, // 5: roost.auth.v1.LookupUserResponse.user:type_name -> roost.plugin.v1.User
+	3, // 6: roost.auth.v1.Auth.VerifyPassword:input_type -> roost.auth.v1.VerifyPasswordRequest
+	5, // 7: roost.auth.v1.Auth.LookupUser:input_type -> roost.auth.v1.LookupUserRequest
+	0, // 8: roost.auth.v1.Auth.StepSASL:input_type -> roost.auth.v1.StepSASLRequest
+	4, // 9: roost.auth.v1.Auth.VerifyPassword:output_type -> roost.auth.v1.VerifyPasswordResponse
+	6, // 10: roost.auth.v1.Auth.LookupUser:output_type -> roost.auth.v1.LookupUserResponse
+	2, // 11: roost.auth.v1.Auth.StepSASL:output_type -> roost.auth.v1.StepSASLResponse
+	9, // [9:12] is the sub-list for method output_type
+	6, // [6:9] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_roost_auth_v1_auth_proto_init() }
@@ -558,7 +641,7 @@ func file_roost_auth_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_roost_auth_v1_auth_proto_rawDesc), len(file_roost_auth_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
