@@ -55,7 +55,24 @@ type TLS struct {
 	Cert, Key  string // absolute paths of PEM files
 	MinVersion uint16 // tls.VersionTLS12 or tls.VersionTLS13
 	Sleep      string // TLSSleepRecords or TLSSleepHold
+
+	ClientCert string // ClientCertNone, …
+	ClientCA   string // absolute path of a PEM file; "" = none
+	ClientName string // ClientNameCommon or ClientNameEmail
 }
+
+// Whether clients are asked for a certificate.
+const (
+	ClientCertNone     = "none"
+	ClientCertOptional = "optional" // one that is given must be verified
+	ClientCertRequired = "required"
+)
+
+// What in a client's certificate names its user.
+const (
+	ClientNameCommon = "commonName"   // of the subject
+	ClientNameEmail  = "emailAddress" // the only rfc822Name of subjectAltName
+)
 
 // What a session with TLS 1.3 keeps between two commands.
 const (
@@ -149,7 +166,7 @@ func parse(file, dir, text string, bundled Catalog) (*Config, Errors) {
 	c.external = readExternals(root.sub("plugins"), bundled)
 	r := pluginReader{bundled: bundled, external: c.external}
 	auth := root.sub("auth")
-	c.AuthMechanisms = readMechanisms(auth)
+	c.AuthMechanisms = readMechanisms(auth, c.TLS)
 	c.AuthFailureDelay = auth.duration("failure_delay", 2*time.Second)
 	c.MaxFailureDelay = auth.duration("failure_delay_max", 15*time.Second)
 	c.Auth = r.read(auth, backend.KindAuth, true)
@@ -187,6 +204,15 @@ func readTLS(t *table) TLS {
 		t.fail("cert", "needs tls.key")
 	case c.Cert == "" && c.Key != "":
 		t.fail("key", "needs tls.cert")
+	}
+	c.ClientCert = t.oneOf("client_cert", ClientCertNone, ClientCertNone, ClientCertOptional, ClientCertRequired)
+	c.ClientCA = t.doc.absolute(t.text("client_ca", ""))
+	c.ClientName = t.oneOf("client_name", ClientNameCommon, ClientNameCommon, ClientNameEmail)
+	switch {
+	case c.ClientCert != ClientCertNone && c.ClientCA == "":
+		t.fail("client_cert", "needs tls.client_ca")
+	case c.ClientCert != ClientCertNone && c.Cert == "":
+		t.fail("client_cert", "needs tls.cert")
 	}
 	t.done()
 	return c

@@ -80,7 +80,7 @@ func mustParse(t *testing.T, text string) *Config {
 
 func TestDesignExample(t *testing.T) {
 	c := mustParse(t, designExample)
-	if want := (TLS{"/etc/roost/cert.pem", "/etc/roost/key.pem", tls.VersionTLS12, TLSSleepRecords}); c.TLS != want {
+	if want := (TLS{"/etc/roost/cert.pem", "/etc/roost/key.pem", tls.VersionTLS12, TLSSleepRecords, ClientCertNone, "", ClientNameCommon}); c.TLS != want {
 		t.Errorf("tls: %+v", c.TLS)
 	}
 	if !reflect.DeepEqual(c.IMAP.Listen, []string{"127.0.0.1:1143"}) || !reflect.DeepEqual(c.IMAP.IMAPSListen, []string{"127.0.0.1:1993"}) || !c.IMAP.AllowPlaintextAuth {

@@ -6,7 +6,7 @@ import (
 )
 
 // readMechanisms reads [auth] mechanisms, by default those that every store of passwords serves. Whether the plugin has them shows when it starts.
-func readMechanisms(auth *table) []string {
+func readMechanisms(auth *table, t TLS) []string {
 	if !auth.has("mechanisms") {
 		return []string{"PLAIN", "LOGIN"}
 	}
@@ -18,6 +18,9 @@ func readMechanisms(auth *table) []string {
 		}
 		if slices.Contains(list[:i], list[i]) {
 			auth.fail("mechanisms", "%q is listed twice", m)
+		}
+		if list[i] == "EXTERNAL" && t.ClientCert == ClientCertNone {
+			auth.fail("mechanisms", "EXTERNAL needs tls.client_cert")
 		}
 	}
 	return list

@@ -35,6 +35,11 @@ func (c *Config) Show(w io.Writer) error {
 	}
 	p.set("min_version", map[uint16]string{tls.VersionTLS12: `"1.2"`, tls.VersionTLS13: `"1.3"`}[c.TLS.MinVersion])
 	p.set("sleep", quote(c.TLS.Sleep))
+	p.set("client_cert", quote(c.TLS.ClientCert))
+	if c.TLS.ClientCA != "" {
+		p.set("client_ca", quote(c.TLS.ClientCA))
+	}
+	p.set("client_name", quote(c.TLS.ClientName))
 	p.section("auth")
 	p.set("mechanisms", texts(c.AuthMechanisms))
 	p.set("failure_delay", duration(c.AuthFailureDelay))

@@ -215,8 +215,8 @@ func (s *Server) Reload(c *config.Config) error {
 		s.opts.Level.Set(c.Log.Level)
 	}
 	if s.opts.Config.TLS.Enabled() && c.TLS.Enabled() {
-		t := s.opts.Config.TLS // all but the certificate needs a restart
-		t.Cert, t.Key = c.TLS.Cert, c.TLS.Key
+		t := s.opts.Config.TLS // all but the files needs a restart
+		t.Cert, t.Key, t.ClientCA = c.TLS.Cert, c.TLS.Key, c.TLS.ClientCA
 		handshakes, err := loadTLS(t)
 		if err != nil {
 			return err

@@ -39,6 +39,7 @@ func engineConfig(c *config.Config) session.Config {
 		SlowClientTimeout: l.SlowClientTimeout,
 		HangupGrace:       l.HangupGrace,
 		ChannelBinding:    slices.ContainsFunc(c.AuthMechanisms, imap.Binds),
+		ClientName:        clientName(c),
 		HoldTLS:           c.TLS.Sleep == config.TLSSleepHold,
 	}
 }

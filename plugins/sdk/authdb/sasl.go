@@ -11,15 +11,19 @@ import (
 
 // Capabilities are what a plugin announces that has a DB: user lookup, and the mechanisms that a DB can do for users whose stored password
 // serves them: the password itself serves all, SCRAM or CRAM-MD5 keys their own.
+// EXTERNAL needs none.
 func Capabilities() []string {
 	return []string{backend.CapUserLookup, backend.CapSASL + "SCRAM-SHA-256-PLUS", backend.CapSASL + "SCRAM-SHA-256", backend.CapSASL + "SCRAM-SHA-1-PLUS",
-		backend.CapSASL + "SCRAM-SHA-1", backend.CapSASL + "CRAM-MD5"}
+		backend.CapSASL + "SCRAM-SHA-1", backend.CapSASL + "CRAM-MD5", backend.CapSASL + "EXTERNAL"}
 }
 
 // StepSASL implements backend.SASL.
 func (db *DB) StepSASL(ctx context.Context, r backend.SASLRequest) (*backend.SASLAnswer, error) {
-	if r.Mechanism == "CRAM-MD5" {
+	switch r.Mechanism {
+	case "CRAM-MD5":
 		return db.stepCRAM(ctx, r)
+	case "EXTERNAL":
+		return db.stepEXTERNAL(ctx, r)
 	}
 	if r.Response == nil && len(r.State) == 0 { // the client speaks first
 		return &backend.SASLAnswer{State: stateOf(tagStart)}, nil
@@ -29,6 +33,10 @@ func (db *DB) StepSASL(ctx context.Context, r backend.SASLRequest) (*backend.SAS
 		return db.stepSCRAM(ctx, r)
 	}
 	return nil, backend.Errorf(backend.KindUnsupported, "no such SASL mechanism")
+}
+
+func varsOf(r backend.SASLRequest) Vars {
+	return Vars{Service: r.Service, Remote: addrText(r.Remote), Local: addrText(r.Local), Session: r.Session}
 }
 
 // The state of an exchange is a tag of one byte and parts, each with its length before it.

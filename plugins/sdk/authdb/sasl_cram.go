@@ -33,7 +33,7 @@ func (db *DB) stepCRAM(ctx context.Context, r backend.SASLRequest) (*backend.SAS
 	if err != nil || len(proof) != 16 {
 		return nil, malformed("the digest is not 16 bytes in hex")
 	}
-	v := Vars{Service: r.Service, Remote: addrText(r.Remote), Local: addrText(r.Local), Session: r.Session}
+	v := varsOf(r)
 	a, err := db.find(ctx, string(r.Response[:i]), v)
 	if err != nil {
 		return nil, err

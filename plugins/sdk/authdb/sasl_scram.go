@@ -56,7 +56,7 @@ func (db *DB) scramFirst(ctx context.Context, r backend.SASLRequest, nonce, firs
 	x = &scramExchange{salt: salt}
 	var found error
 	lookup := func(user string) (scram.StoredCredentials, error) {
-		v := Vars{Service: r.Service, Remote: addrText(r.Remote), Local: addrText(r.Local), Session: r.Session}
+		v := varsOf(r)
 		if x.account, found = db.find(ctx, user, v); found != nil {
 			return scram.StoredCredentials{}, found
 		}
@@ -158,7 +158,7 @@ func (x *scramExchange) proof(r backend.SASLRequest) (*backend.SASLAnswer, error
 
 // scramDone returns who has proved who it is.
 func (db *DB) scramDone(ctx context.Context, r backend.SASLRequest, login, authzID string) (*backend.SASLAnswer, error) {
-	v := Vars{Service: r.Service, Remote: addrText(r.Remote), Local: addrText(r.Local), Session: r.Session}
+	v := varsOf(r)
 	a, err := db.find(ctx, login, v)
 	if err != nil {
 		return nil, err
