@@ -37,7 +37,7 @@ func (c *conversation) command() randomCommand {
 		}
 		for range 1 + c.rng.IntN(3) {
 			b.add(" ")
-			c.searchKey(b, 0)
+			c.searchKey(b, 0, false)
 		}
 	case k < 81:
 		b.add("STATUS ")
@@ -209,14 +209,20 @@ func (c *conversation) section(b *commandText) {
 	}
 }
 
-func (c *conversation) searchKey(b *commandText, depth int) {
+// searchKey adds a key of SEARCH. Below NOT and OR (negated) it leaves out what Dovecot 2.3.19 narrows the search by even there, as stories
+// base/search_narrowed and condstore/search show: whether a message was seen, and MODSEQ.
+func (c *conversation) searchKey(b *commandText, depth int, negated bool) {
 	n := 40
 	if depth > 2 {
 		n = 36
 	}
 	switch k := c.rng.IntN(n); {
 	case k < 8:
-		b.add(c.anyCase(pick(c, "ALL", "SEEN", "UNSEEN", "ANSWERED", "UNANSWERED", "DELETED", "UNDELETED", "DRAFT", "UNDRAFT", "FLAGGED", "UNFLAGGED", "NEW", "OLD", "RECENT")))
+		keys := []string{"ALL", "ANSWERED", "UNANSWERED", "DELETED", "UNDELETED", "DRAFT", "UNDRAFT", "FLAGGED", "UNFLAGGED", "OLD", "RECENT"}
+		if !negated {
+			keys = append(keys, "SEEN", "UNSEEN", "NEW")
+		}
+		b.add(c.anyCase(pick(c, keys...)))
 	case k < 11:
 		b.add("UID " + c.set(true))
 	case k < 14:
@@ -243,22 +249,26 @@ func (c *conversation) searchKey(b *commandText, depth int) {
 		}
 		b.add("KEYWORD " + pick(c, "$Forwarded", "kw01", "KW01"))
 	case k < 36:
+		if negated {
+			b.add("ALL")
+			return
+		}
 		b.add(fmt.Sprintf("MODSEQ %d", 1+c.rng.IntN(20)))
 	case k < 37:
 		b.add("NOT ")
-		c.searchKey(b, depth+1)
+		c.searchKey(b, depth+1, true)
 	case k < 38:
 		b.add("OR ")
-		c.searchKey(b, depth+1)
+		c.searchKey(b, depth+1, true)
 		b.add(" ")
-		c.searchKey(b, depth+1)
+		c.searchKey(b, depth+1, true)
 	default:
 		b.add("(")
 		for i := range 1 + c.rng.IntN(3) {
 			if i > 0 {
 				b.add(" ")
 			}
-			c.searchKey(b, depth+1)
+			c.searchKey(b, depth+1, negated)
 		}
 		b.add(")")
 	}
