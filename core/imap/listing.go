@@ -40,8 +40,9 @@ func (r *request) listed(patterns []pattern) (*listing, error) {
 				l.add(ns, name, info)
 			}
 		}
-		if ns.Inbox && l.byName["INBOX"] == nil { // it always exists (RFC 3501 §5.1)
+		if ns.Inbox { // it always exists (RFC 3501 §5.1)
 			l.add(ns, "INBOX", backend.MailboxInfo{Name: "INBOX"})
+			l.byName["INBOX"].info.NoSelect = false
 		}
 		l.addParents(ns)
 	}

@@ -80,6 +80,9 @@ func (n *names) resolve(raw []byte, utf8 bool) (*namespace, string, error) {
 		if !ok {
 			continue
 		}
+		if ns.Inbox && ns.Prefix == "" {
+			rest = ns.spellInbox(rest)
+		}
 		if err := ns.check(rest); err != nil {
 			return nil, "", err
 		}
@@ -132,6 +135,14 @@ func (ns *namespace) below(name string) (string, bool) {
 		head = p[:inbox] + head[inbox:]
 	}
 	return name[len(p):], head == p
+}
+
+// spellInbox spells the INBOX that a name is below of in capitals: there is one INBOX, and what is below inbox is below INBOX (RFC 3501 §5.1).
+func (ns *namespace) spellInbox(name string) string {
+	if inbox := "INBOX" + ns.sep; len(name) > len(inbox) && strings.EqualFold(name[:len(inbox)], inbox) {
+		return inbox + name[len(inbox):]
+	}
+	return name
 }
 
 // check refuses names that no mailbox can have, in the words of Dovecot.

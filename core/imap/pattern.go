@@ -1,5 +1,7 @@
 package imap
 
+import "strings"
+
 // pattern is a LIST pattern (RFC 3501 §6.3.8): "*" stands for anything, "%" for
 // anything without a hierarchy separator. It is UTF-8; a reference has been put before it.
 type pattern string
@@ -18,13 +20,18 @@ func newPattern(reference, raw []byte, utf8 bool) (p pattern, ok bool) {
 	return pattern(s), true
 }
 
-// match reports whether a name matches. INBOX matches in any case. The time is
+// match reports whether a name matches. INBOX matches in any case, also at the beginning of a name below it. The time is
 // proportional to len(p) * len(name) at worst.
 func (p pattern) match(name string, sep byte) bool {
-	return p.matchFold(name, sep, name == "INBOX")
+	fold := 0
+	if rest, ok := strings.CutPrefix(name, "INBOX"); ok && (rest == "" || rest[0] == sep) {
+		fold = len("INBOX")
+	}
+	return p.matchFold(name, sep, fold)
 }
 
-func (p pattern) matchFold(name string, sep byte, fold bool) bool {
+// matchFold is match with the number of bytes at the name's beginning that match in any case.
+func (p pattern) matchFold(name string, sep byte, fold int) bool {
 	// reach[i]: the pattern so far matches name[:i].
 	var space [256]bool
 	reach := space[:]
@@ -45,7 +52,7 @@ func (p pattern) matchFold(name string, sep byte, fold bool) bool {
 			}
 		default:
 			for j := len(name); j > 0; j-- {
-				reach[j] = reach[j-1] && (name[j-1] == c || fold && name[j-1]|0x20 == c|0x20)
+				reach[j] = reach[j-1] && (name[j-1] == c || j <= fold && name[j-1]|0x20 == c|0x20)
 				any = any || reach[j]
 			}
 			reach[0] = false
