@@ -160,7 +160,10 @@ func runDeleteACL(r *request) error {
 }
 
 // rightsChanged is called when a mailbox may be visible to others than before.
-func (r *request) rightsChanged(ref backend.MailboxRef) { r.named(ref.Namespace, ref.Name, "") }
+func (r *request) rightsChanged(ref backend.MailboxRef) {
+	r.named(ref.Namespace, ref.Name, "")
+	r.wrote(ref)
+}
 
 // LISTRIGHTS (RFC 4314 §3.4): SP mailbox SP identifier. No right is always given, and none is tied to another.
 func runListRights(r *request) error {

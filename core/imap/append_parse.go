@@ -53,9 +53,7 @@ func (p *appendParser) going() bool { return p.asked == nil && p.d.OK() }
 func (p *appendParser) all() {
 	for p.going() {
 		ahead := *p.d
-		for ahead.TrySP() { // as End does
-		}
-		if begun := len(p.messages) > 0 || p.next > 0; begun && (ahead.AtEnd() || p.d.Peek() != ' ') {
+		if begun := len(p.messages) > 0 || p.next > 0; begun && !ahead.TrySP() {
 			return
 		}
 		p.message()

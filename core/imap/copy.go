@@ -92,7 +92,7 @@ func (r *request) copyTo(to backend.MailboxRef, uids []uint32, move bool) (resul
 	}
 	r.fresh = true
 	r.added(to, result.UIDs)
-	r.srv.boxes.Wrote(to)
+	r.wrote(to)
 	return result, nil
 }
 

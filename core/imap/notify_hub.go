@@ -116,6 +116,35 @@ func (h *hubs) onStale(id uint32) {
 	h.announce(id, func(b *hub) { b.stale, b.failed = true, false })
 }
 
+// hubs returns those of the session's user.
+func (r *request) hubs() (list []*hub) {
+	h := r.srv.hubs
+	if h.sessions.Load() == 0 {
+		return nil
+	}
+	var ids []uint32
+	r.srv.users.IDs(r.user().Name, func(id uint32) bool {
+		ids = append(ids, id)
+		return true
+	})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range ids {
+		if b := h.byUser[id]; b != nil {
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+// wrote is called when a command has changed, or may have changed, what is in a mailbox, or who may read it.
+func (r *request) wrote(ref backend.MailboxRef) {
+	r.srv.boxes.Wrote(ref)
+	for _, b := range r.hubs() {
+		r.srv.boxes.Doubt(b.id, ref.Namespace, ref.Name)
+	}
+}
+
 // announce changes a hub and signals its sessions.
 func (h *hubs) announce(id uint32, change func(b *hub)) {
 	h.mu.Lock()

@@ -36,22 +36,11 @@ func (r *request) named(namespace, name, old string) {
 		}
 		return ""
 	}
-	var ids []uint32
-	r.srv.users.IDs(r.user().Name, func(id uint32) bool {
-		ids = append(ids, id)
-		return true
-	})
 	x := hint{by: r.s.Handle()}
 	if old != "" {
 		x.old = client(old)
 	}
-	for _, id := range ids {
-		h.mu.Lock()
-		b := h.byUser[id]
-		h.mu.Unlock()
-		if b == nil {
-			continue
-		}
+	for _, b := range r.hubs() {
 		h.announce(b.id, func(b *hub) {
 			if b.hints == nil {
 				b.hints = map[string]hint{}

@@ -44,7 +44,7 @@ func runSetMetadata(r *request) error {
 	if ref.Name == "" { // the server's are among those of INBOX
 		ref.Name = "INBOX"
 	}
-	r.srv.boxes.Wrote(ref) // its HIGHESTMODSEQ is another one
+	r.wrote(ref) // its HIGHESTMODSEQ is another one
 	return nil
 }
 

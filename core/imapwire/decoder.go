@@ -84,13 +84,26 @@ func (d *Decoder) Byte(c byte) {
 	}
 }
 
-// TrySP consumes a space, if one is next.
-func (d *Decoder) TrySP() bool { return d.TryByte(' ') }
+// TrySP consumes a space, if one is next and something follows it. Like Dovecot it takes several for one: clients that
+// put their commands together from parts send them.
+func (d *Decoder) TrySP() bool {
+	if !d.TryByte(' ') {
+		return false
+	}
+	d.skipSpaces()
+	return !d.AtEnd()
+}
 
-// SP consumes one space.
+// SP consumes a space, or several.
 func (d *Decoder) SP() {
 	if !d.TryByte(' ') {
 		d.Fail("expected SP")
+	}
+	d.skipSpaces()
+}
+
+func (d *Decoder) skipSpaces() {
+	for d.TryByte(' ') {
 	}
 }
 
@@ -104,8 +117,7 @@ func (d *Decoder) AtEnd() bool {
 // before, and fails if anything but that is left. Like Dovecot it allows
 // spaces before.
 func (d *Decoder) End() {
-	for d.TryByte(' ') {
-	}
+	d.skipSpaces()
 	at := d.pos
 	d.TryByte('\r')
 	d.TryByte('\n')
@@ -126,7 +138,7 @@ func (d *Decoder) Enter() {
 // Leave ends what Enter began.
 func (d *Decoder) Leave() { d.depth-- }
 
-// List consumes "(" [item *(SP item)] ")" and calls item once for each item.
+// List consumes "(" [item *(SP item)] ")" and calls item once for each item. There may be spaces beside the parentheses.
 // It returns the number of items.
 func (d *Decoder) List(item func()) int {
 	if !d.TryByte('(') {
@@ -135,6 +147,7 @@ func (d *Decoder) List(item func()) int {
 	}
 	d.Enter()
 	defer d.Leave()
+	d.skipSpaces()
 	if d.TryByte(')') {
 		return 0
 	}
@@ -150,6 +163,10 @@ func (d *Decoder) List(item func()) int {
 		}
 		if !d.TryByte(' ') {
 			d.Fail("expected SP or )")
+		}
+		d.skipSpaces()
+		if d.TryByte(')') {
+			return n
 		}
 	}
 	return n

@@ -81,6 +81,20 @@ func (r *Registry) Follow(owner uint32, namespace string, names []string) {
 	}
 }
 
+// Doubt makes a mailbox of an owner stale, and tells the owner, if no watch would do that: it had no files yet, or could not be read.
+func (r *Registry) Doubt(owner uint32, namespace, name string) {
+	r.mu.Lock()
+	x := r.follows.byOwner[owner][followName{namespace, name}]
+	loose := x != nil && len(x.watches) == 0
+	if loose {
+		x.stale = true
+	}
+	r.mu.Unlock()
+	if loose {
+		r.tellStale([]uint32{owner})
+	}
+}
+
 // Unfollow takes a mailbox away from an owner.
 func (r *Registry) Unfollow(owner uint32, namespace, name string) {
 	r.mu.Lock()

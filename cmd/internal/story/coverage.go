@@ -21,6 +21,7 @@ type Coverage map[Ref]*Cover
 type Cover struct {
 	Files   []string // with a comment that names it, from the root of the module
 	Stories []string // with it in their header
+	Why     string   // there is none, "" = not said
 }
 
 // codeRef is a reference in a comment: "RFC 3501 §6.4.4", "RFC 7162 §3.2.5, §3.2.6", "RFC 3501 §9: fetch".
@@ -47,8 +48,9 @@ func refsIn(comment string) (refs []Ref) {
 	return refs
 }
 
-// CoverageOf reads the comments of the code below the given rooms of the module, tests and generated files left out, and the stories.
-func CoverageOf(root string, rooms []string, stories []*Story) (Coverage, error) {
+// CoverageOf reads the comments of the code below the given rooms of the module, tests and generated files left out, the stories, and
+// why some sections have none.
+func CoverageOf(root string, rooms []string, stories []*Story, required Requirements) (Coverage, error) {
 	c := Coverage{}
 	for _, room := range rooms {
 		err := filepath.WalkDir(filepath.Join(root, room), func(p string, e fs.DirEntry, err error) error {
@@ -69,6 +71,9 @@ func CoverageOf(root string, rooms []string, stories []*Story) (Coverage, error)
 		for _, r := range s.Refs {
 			add(&c.at(r).Stories, s.Name)
 		}
+	}
+	for r, why := range required {
+		c.at(r).Why = why
 	}
 	return c, nil
 }
@@ -116,7 +121,11 @@ func (c Coverage) Markdown() []byte {
 		if r.Section == "" {
 			name = "as a whole"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, files(c[r].Files), strings.Join(c[r].Stories, ", "))
+		shown := strings.Join(c[r].Stories, ", ")
+		if c[r].Why != "" {
+			shown = "none: " + c[r].Why
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, files(c[r].Files), shown)
 	}
 	return b.Bytes()
 }

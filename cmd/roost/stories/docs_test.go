@@ -20,15 +20,23 @@ const updateCommand = "go test ./cmd/roost/stories -run Documented -update"
 // rooms have the code that speaks IMAP; core/conn, which has TLS and deflate, is left out.
 var rooms = []string{"core/backend", "core/imap", "core/imapwire", "core/mailbox", "core/message", "core/session", "plugins/auth", "plugins/storage"}
 
-// TestCoverageIsDocumented holds docs/imap-coverage.md against the comments of the code and the headers of the stories.
+// TestCoverageIsDocumented holds docs/imap-coverage.md against the comments of the code and the headers of the stories, and these
+// against the list of what RFCs require.
 func TestCoverageIsDocumented(t *testing.T) {
 	all, err := story.Load(storyDir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := story.CoverageOf(root, rooms, all)
+	required, err := story.LoadRequirements(filepath.Join(root, "testdata/imap/stories/requirements.list"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	c, err := story.CoverageOf(root, rooms, all, required)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := required.Check(c); err != nil {
+		t.Error(err)
 	}
 	text := "# IMAP: what is where, and what shows it\n\nWritten from the comments of the code and the headers of the [stories](../testdata/imap/stories/README.md):\n`" +
 		updateCommand + "`.\n"
