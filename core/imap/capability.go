@@ -18,14 +18,14 @@ func quickCapability(r *request) (bool, error) {
 	return true, nil
 }
 
-// The capabilities, where known by RFC: SASL-IR 4959, LOGIN-REFERRALS 2221, ID 2971, ENABLE 5161,
+// The capabilities, where known by RFC: IMAP4rev1 3501, IMAP4rev2 9051, SASL-IR 4959, LOGIN-REFERRALS 2221, ID 2971, ENABLE 5161,
 // IDLE 2177, LITERAL+ 7888, NAMESPACE 2342, CHILDREN 3348, SPECIAL-USE 6154,
 // LIST-EXTENDED 5258, LIST-STATUS 5819, UNSELECT 3691, STATUS=SIZE 8438, ESEARCH 4731, SEARCHRES 5182, WITHIN 5032, BINARY 3516, COMPRESS=DEFLATE 4978, UTF8=ACCEPT 6855, UIDONLY 9586,
 // SORT and THREAD 5256, SORT=DISPLAY 5957, ESORT and CONTEXT 5267, I18NLEVEL=1 and LANGUAGE 5255, INPROGRESS 9585, PARTIAL 9394, UIDBATCHES 10022, MULTISEARCH 7377;
 // where storage can be watched: NOTIFY 5465; where storage keeps modseqs: CONDSTORE and QRESYNC 7162;
 // where storage can write: MULTIAPPEND 3502, UIDPLUS 4315, MOVE 6851, CATENATE 4469, URL-PARTIAL 5550, REPLACE 8508.
 const (
-	capabilities      = "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+"
+	capabilities      = "IMAP4rev1 IMAP4rev2 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+"
 	capabilitiesAfter = " NAMESPACE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS UNSELECT STATUS=SIZE ESEARCH SEARCHRES WITHIN BINARY COMPRESS=DEFLATE UTF8=ACCEPT UIDONLY LANGUAGE" +
 		" SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS I18NLEVEL=1 PARTIAL UIDBATCHES CONTEXT=SEARCH CONTEXT=SORT MULTISEARCH"
 	capabilitiesWatch = " NOTIFY"                                                // if storage can be watched
@@ -33,8 +33,8 @@ const (
 	capabilitiesWrite = " MULTIAPPEND UIDPLUS MOVE CATENATE URL-PARTIAL REPLACE" // if storage can write
 )
 
-// appendCapabilities appends the capabilities of the session's state. IMAP4rev2 is not among them, though ENABLE takes it: clients that know the word
-// (go-imap) send mailbox names in UTF-8 when they see it, without the ENABLE that RFC 9051 §6.3.1 wants before.
+// appendCapabilities appends the capabilities of the session's state. Clients that know IMAP4rev2 (go-imap) send mailbox names in UTF-8
+// when they see it, without the ENABLE that RFC 9051 §6.3.1 wants before: decodeName understands them.
 func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
 	b = append(b, capabilities...)
 	if s.State().Proto != stateNotAuthenticated {

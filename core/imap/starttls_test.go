@@ -38,7 +38,7 @@ func TestStartTLS(t *testing.T) {
 	srv := startServer(t, cfg, true)
 	srv.engine.SetTLS(selfSigned(t))
 	c := srv.dial(&script{t: t, file: "TestStartTLS"})
-	c.want("* OK [CAPABILITY IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+ STARTTLS LOGINDISABLED] roost ready.")
+	c.want("* OK [CAPABILITY IMAP4rev1 IMAP4rev2 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+ STARTTLS LOGINDISABLED] roost ready.")
 	c.send([]byte("a STARTTLS x\r\n"))
 	c.want("a BAD expected end of command at byte 12")
 	c.send([]byte("b STARTTLS\r\nc NOOP\r\n"))
@@ -49,7 +49,7 @@ func TestStartTLS(t *testing.T) {
 	}
 	c.c, c.r = tc, bufio.NewReader(tc)
 	c.send([]byte("d CAPABILITY\r\n"))
-	c.want("* CAPABILITY IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+ AUTH=PLAIN AUTH=LOGIN")
+	c.want("* CAPABILITY IMAP4rev1 IMAP4rev2 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+ AUTH=PLAIN AUTH=LOGIN")
 	c.want("d OK CAPABILITY completed.")
 	c.send([]byte("e STARTTLS\r\nf LOGIN demo secret\r\n"))
 	c.want("e BAD TLS is already active.")

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"bytes"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/roostmail/roost/core/imapwire"
@@ -16,23 +17,35 @@ import (
 func (r *request) utf8() bool { return r.enabled(enabledUTF8 | enabledRev2) }
 
 // decodeName returns a mailbox name, as sent by a client, in UTF-8. Who has enabled UTF8=ACCEPT sends UTF-8, in which "&" is a
-// character like others; else it is modified UTF-7, or UTF-8 if there is an 8-bit character (RFC 6855 §3). The error is a *response.
+// character like others; else it is modified UTF-7 (RFC 3501 §5.1.3). Clients that see IMAP4rev2 send UTF-8 without having
+// enabled anything, with "&-" for "&" (go-imap) or without: a name with an 8-bit character may be either. The error is a *response.
 func decodeName(raw []byte, enabled bool) (string, error) {
-	if !enabled && !eightBit(raw) {
-		name, err := imapwire.DecodeUTF7(raw)
-		if err != nil {
+	if !enabled {
+		eight := eightBit(raw)
+		if eight && !utf8.Valid(raw) {
+			return "", no("CANNOT", "Mailbox name is not valid UTF-8.")
+		}
+		name, err := imapwire.DecodeMixedUTF7(raw)
+		if err == nil && eight && strings.ContainsFunc(name, unfit) {
+			return "", errControl
+		}
+		if err == nil {
+			return name, nil
+		}
+		if !eight {
 			return "", no("CANNOT", "Mailbox name is not valid mUTF-7.")
 		}
-		return name, nil
 	}
 	if !utf8.Valid(raw) {
 		return "", no("CANNOT", "Mailbox name is not valid UTF-8.")
 	}
 	if bytes.ContainsFunc(raw, unfit) {
-		return "", no("CANNOT", "Invalid mailbox name: Has control characters.")
+		return "", errControl
 	}
 	return string(raw), nil
 }
+
+var errControl = no("CANNOT", "Invalid mailbox name: Has control characters.")
 
 // unfit reports whether a character must not be in a mailbox name (RFC 6855 §3).
 func unfit(r rune) bool {
@@ -57,7 +70,9 @@ func (r *request) appendSent(b, raw []byte) []byte {
 	case r.utf8():
 		return imapwire.AppendUTF8Mailbox(b, string(raw))
 	case eightBit(raw):
-		return imapwire.AppendMailbox(b, string(raw))
+		if name, err := decodeName(raw, false); err == nil {
+			return imapwire.AppendMailbox(b, name)
+		}
 	}
 	return imapwire.AppendAString(b, raw)
 }

@@ -21,12 +21,22 @@ var utf7Base64 = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq
 // that AppendUTF7 would not write: control and 8-bit characters, unterminated
 // or empty runs, padding bits that are not zero, unpaired surrogates, printable
 // ASCII in base64, and two runs side by side. So names have one form only.
-func DecodeUTF7(name []byte) (string, error) {
+func DecodeUTF7(name []byte) (string, error) { return decodeUTF7(name, false) }
+
+// DecodeMixedUTF7 is DecodeUTF7 for a name that may also have characters in UTF-8, beside "&-" and runs.
+func DecodeMixedUTF7(name []byte) (string, error) {
+	if !utf8.Valid(name) {
+		return "", ErrUTF7
+	}
+	return decodeUTF7(name, true)
+}
+
+func decodeUTF7(name []byte, mixed bool) (string, error) {
 	out := make([]byte, 0, len(name))
 	afterRun := false
 	for i := 0; i < len(name); {
 		c := name[i]
-		if c < 0x20 || c > 0x7e {
+		if c < 0x20 || c == 0x7f || c > 0x7f && !mixed {
 			return "", ErrUTF7
 		}
 		if c != '&' {

@@ -45,6 +45,19 @@ func TestUTF7Refuses(t *testing.T) {
 	}
 }
 
+// TestMixedUTF7: characters in UTF-8 stand for themselves, the rest is as ever.
+func TestMixedUTF7(t *testing.T) {
+	for wire, want := range map[string]string{
+		"Entwürfe &- mehr": "Entwürfe & mehr", "ü&AOQ-": "üä", "&AOQ-": "ä", "plain": "plain",
+		"ü & x": "", "ü\xe4": "", "ü\x7f": "", "ü\n": "",
+	} {
+		got, err := DecodeMixedUTF7([]byte(wire))
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("DecodeMixedUTF7(%q) = %q, %v, want %q", wire, got, err, want)
+		}
+	}
+}
+
 func FuzzUTF7(f *testing.F) {
 	for _, s := range []string{"INBOX", "a&-b", "&U,BTFw-", "&2D3eAA-", "&", "&AOQ", "&AGE-"} {
 		f.Add(s)
