@@ -13,7 +13,7 @@ import (
 )
 
 func pluginCommand() *cobra.Command {
-	c := group("plugin", "list plugins, or run a bundled one", pluginListCommand(), pluginInfoCommand())
+	c := group("plugin", "list, describe, test and make plugins, or run a bundled one", pluginListCommand(), pluginInfoCommand(), pluginTestCommand())
 	c.Use = "plugin KIND/NAME"
 	c.Long = `List and describe the plugins that are part of this binary.
 

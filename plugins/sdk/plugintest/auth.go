@@ -4,24 +4,31 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/roostmail/roost/core/backend"
 )
 
 // Login is a user name and password of a fixture.
 type Login struct {
-	User, Password string
+	User     string `toml:"user"`
+	Password string `toml:"password"`
 	// Name is that of the user in the answer; "" = User.
-	Name string
+	Name string `toml:"name"`
 }
 
 // AuthFixture describes an auth plugin and the users that it knows.
 type AuthFixture struct {
-	New    func() backend.Plugin
-	Config backend.Config
-	// Good are logins that must succeed; at least one, with a password of two letters or more.
+	// New makes the plugin; or Command is the program that is it, with its arguments.
+	New     func() backend.Plugin
+	Command []string
+	Config  backend.Config
+	// Good are logins that must succeed, with a password of two letters or more. Without one, the cases that need a login are left out.
 	Good []Login
 	// Denied are right passwords of users who may not log in.
 	Denied []Login
@@ -31,6 +38,8 @@ type AuthFixture struct {
 	Unknown string
 }
 
+func (f AuthFixture) subject() subject { return subject{backend.KindAuth, f.New, f.Command} }
+
 // Auth runs the conformance suite of auth plugins.
 func Auth[S goTest[S]](test S, f AuthFixture) {
 	t := wrap(test)
@@ -38,26 +47,38 @@ func Auth[S goTest[S]](test S, f AuthFixture) {
 		f.Unknown = "plugintest-nobody"
 	}
 	if len(f.Good) == 0 {
-		t.Fatal("plugintest: AuthFixture needs a login in Good")
+		t.Run("RightPassword", func(t T) { t.Skip("no user is given: the cases for logins that succeed are left out") })
 	}
-	onEachConnection(t, backend.KindAuth, f.New, always(f.Config), func(t T, c *connection) {
+	p := f.subject()
+	p.testLife(t, always(f.Config))
+	p.testWire(t, f.Config)
+	p.onEachConnection(t, always(f.Config), func(t T, c *connection) {
 		s := &authSuite{connection: c, f: f}
 		testBase(t, backend.KindAuth, c)
+		t.Run("UnknownUser", s.unknownUsers)
+		t.Run("SASL", s.sasl)
+		t.Run("LookupUnknown", s.lookupUnknown)
+		t.Run("NoSecretIsRepeated", s.noSecretInErrors)
+		if len(f.Good) == 0 {
+			return
+		}
 		t.Run("RightPassword", s.rightPassword)
 		t.Run("WrongPassword", s.wrongPassword)
-		t.Run("UnknownUserLooksLikeWrongPassword", s.unknownUser)
+		t.Run("OtherUserNames", s.otherNames)
+		t.Run("UnknownUserLooksLikeWrongPassword", s.looksAlike)
 		t.Run("Denied", func(t T) { s.refused(t, f.Denied, backend.KindAuthDenied) })
 		t.Run("Expired", func(t T) { s.refused(t, f.Expired, backend.KindAuthExpired) })
 		t.Run("AuthorizationIdentity", s.authzID)
 		t.Run("Addresses", s.addresses)
+		t.Run("Services", s.services)
 		t.Run("NoSecretInTheAnswer", s.noSecret)
 		t.Run("Lookup", s.lookup)
-		t.Run("LookupUnknown", s.lookupUnknown)
-		t.Run("SASL", s.sasl)
 		t.Run("Cancelled", s.cancelled)
+		t.Run("NoTime", s.noTime)
 		t.Run("Concurrent", s.concurrent)
 		t.Run("Restart", s.restarted)
 		t.Run("KilledInMidCall", s.killed)
+		t.Run("Speed", s.speed)
 	})
 }
 
@@ -96,42 +117,174 @@ func (s *authSuite) rightPassword(t T) {
 	}
 }
 
+// verify tries to log in.
+func (s *authSuite) verify(t T, user, password string) error {
+	_, err := s.auth().VerifyPassword(t.Context(), request(user, password))
+	return err
+}
+
 func (s *authSuite) wrongPassword(t T) {
 	for i, l := range s.f.Good {
-		p := l.Password
 		if i > 0 { // the other schemes only once: some of them are slow on purpose
-			_, err := s.auth().VerifyPassword(t.Context(), request(l.User, "x"+p))
-			wantKind(t, l.User+" with a wrong password", err, backend.KindAuthFailed)
+			wantKind(t, l.User+" with a wrong password", s.verify(t, l.User, "x"+l.Password), backend.KindAuthFailed)
 			continue
 		}
-		for what, wrong := range map[string]string{
-			"empty":             "",
-			"another":           "x" + p,
-			"a prefix":          p[:len(p)-1],
-			"trailing space":    p + " ",
-			"trailing newline":  p + "\n",
-			"trailing NUL":      p + "\x00",
-			"NUL in the middle": p[:1] + "\x00" + p[1:],
-			"not UTF-8":         "\xff\xfe" + p,
-			"64 KiB":            p + strings.Repeat("x", 64<<10),
-			"format directives": "%s%n{PLAIN}" + p,
-			"wildcard":          "*",
-		} {
-			_, err := s.auth().VerifyPassword(t.Context(), request(l.User, wrong))
-			wantKind(t, fmt.Sprintf("%s, password %s", l.User, what), err, backend.KindAuthFailed)
+		for _, wrong := range wrongPasswords(l.Password) {
+			t.Run(wrong.name, func(t T) {
+				wantKind(t, fmt.Sprintf("%s, password %s", l.User, wrong.name), s.verify(t, l.User, wrong.text), backend.KindAuthFailed)
+			})
 		}
 	}
 }
 
-func (s *authSuite) unknownUser(t T) {
-	l := s.f.Good[0]
-	_, known := s.auth().VerifyPassword(t.Context(), request(l.User, "x"+l.Password))
-	for _, user := range []string{s.f.Unknown, "", "*", "../" + l.User, l.User + "\x00", "\xff\xfe", strings.Repeat("u", 64<<10), l.User + ":x", "%u"} {
-		_, err := s.auth().VerifyPassword(t.Context(), request(user, l.Password))
-		wantKind(t, fmt.Sprintf("user %.20q", user), err, backend.KindAuthFailed)
-		if a, b := message(err), message(known); a != b {
-			t.Errorf("user %.20q: message %q, but %q for a wrong password", user, a, b)
+// named is a text and what is special about it.
+type named struct{ name, text string }
+
+// wrongPasswords returns what is not p, of two letters or more, and may be taken for it.
+func wrongPasswords(p string) []named {
+	list := []named{
+		{"Empty", ""},
+		{"LetterBefore", "x" + p},
+		{"LetterAfter", p + "x"},
+		{"Prefix", p[:len(p)-1]},
+		{"Suffix", p[1:]},
+		{"Twice", p + p},
+		{"Reversed", reversed(p)},
+		{"TrailingSpace", p + " "},
+		{"LeadingSpace", " " + p},
+		{"TrailingNewline", p + "\n"},
+		{"TrailingCRLF", p + "\r\n"},
+		{"TrailingNUL", p + "\x00"},
+		{"LeadingNUL", "\x00" + p},
+		{"NULInTheMiddle", p[:1] + "\x00" + p[1:]},
+		{"NotUTF8", "\xff\xfe" + p},
+		{"OverlongUTF8", "\xc0\x80" + p},
+		{"64KiB", p + strings.Repeat("x", 64<<10)},
+		{"FormatDirectives", "%s%n{PLAIN}" + p},
+		{"Scheme", "{PLAIN}" + p},
+		{"Wildcard", "*"},
+		{"LDAPFilter", "*)(uid=*))(|(uid=*"},
+		{"SQL", "' OR '1'='1"},
+		{"SQLComment", p + "' -- "},
+		{"Quotes", `"` + p + `"`},
+		{"Backslash", p + `\`},
+		{"URLEscape", "%00" + p},
+		{"Shell", "$(true)`true`;true"},
+		{"JSON", `{"password":"` + p + `"}`},
+		{"HeaderBreak", p + "\r\nX-User: root\r\n\r\n"},
+		{"Emoji", "🔑" + p},
+		{"Combining", p + "\u0301"},
+		{"RightToLeft", "\u202e" + p},
+		{"NoBreakSpace", p + "\u00a0"},
+		{"Colon", ":" + p},
+		{"Tab", p + "\t"},
+		{"OnlySpaces", "    "},
+		{"OnlyNULs", strings.Repeat("\x00", 16)},
+		{"Null", "null"},
+		{"Zero", "0"},
+	}
+	if q := swapCase(p); q != p {
+		list = append(list, named{"OtherCase", q})
+	}
+	return slices.DeleteFunc(list, func(n named) bool { return n.text == p })
+}
+
+func reversed(s string) string {
+	r := []rune(s)
+	slices.Reverse(r)
+	return string(r)
+}
+
+func swapCase(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsUpper(r) {
+			return unicode.ToLower(r)
 		}
+		return unicode.ToUpper(r)
+	}, s)
+}
+
+// strangeNames returns names of nobody that may be taken for one of somebody, of user if that is not empty.
+func strangeNames(user string) []named {
+	list := []named{
+		{"Empty", ""},
+		{"Wildcard", "*"},
+		{"QuestionMark", "?"},
+		{"Variable", "%u"},
+		{"DoubleVariable", "%{user}"},
+		{"NotUTF8", "\xff\xfe"},
+		{"64KiB", strings.Repeat("u", 64<<10)},
+		{"1MiB", strings.Repeat("u", 1<<20)},
+		{"Dot", "."},
+		{"DotDot", ".."},
+		{"Root", "/"},
+		{"Passwd", "../../../../etc/passwd"},
+		{"NUL", "\x00"},
+		{"Newline", "\n"},
+		{"Null", "null"},
+		{"SQL", "' OR '1'='1"},
+		{"LDAPFilter", "*)(objectClass=*"},
+		{"Shell", "$(true)`true`;true"},
+		{"RightToLeft", "\u202eresu"},
+		{"Emoji", "🐓"},
+	}
+	if user != "" {
+		list = append(list, []named{
+			{"PathToUser", "../" + user},
+			{"PathBelowUser", user + "/x"},
+			{"UserNUL", user + "\x00"},
+			{"UserNULMore", user + "\x00x"},
+			{"UserColon", user + ":x"},
+			{"UserNewline", user + "\n"},
+			{"UserCRLFHeader", user + "\r\nX-User: root"},
+			{"UserLetter", user + "x"},
+			{"UserAt", user + "@"},
+			{"UserAtNowhere", user + "@plugintest.invalid"},
+			{"AtUser", "@" + user},
+			{"UserWildcard", user + "*"},
+			{"UserSQLComment", user + "'--"},
+			{"UserLDAPFilter", user + ")(uid=*"},
+			{"UserQuoted", `"` + user + `"`},
+			{"UserTwice", user + " " + user},
+			{"UserURLEscape", user + "%00"},
+			{"UserCombining", user + "\u0301"},
+			{"UserZeroWidth", user + "\u200b"},
+		}...)
+	}
+	return list
+}
+
+// unknownUsers: nobody gets in with a name that does not exist, whatever it is made of.
+func (s *authSuite) unknownUsers(t T) {
+	for _, n := range append(strangeNames(""), named{"Unknown", s.f.Unknown}) {
+		t.Run(n.name, func(t T) {
+			for _, password := range []string{"", "x", "secret", n.text} {
+				wantKind(t, fmt.Sprintf("user %.20q, password %.20q", n.text, password), s.verify(t, n.text, password), backend.KindAuthFailed)
+			}
+		})
+	}
+}
+
+// otherNames: the password of a user opens no other name.
+func (s *authSuite) otherNames(t T) {
+	l := s.f.Good[0]
+	for _, n := range strangeNames(l.User) {
+		t.Run(n.name, func(t T) {
+			wantKind(t, fmt.Sprintf("user %.20q", n.text), s.verify(t, n.text, l.Password), backend.KindAuthFailed)
+		})
+	}
+}
+
+// looksAlike: what a client sees does not tell whether a user exists.
+func (s *authSuite) looksAlike(t T) {
+	l := s.f.Good[0]
+	known := message(s.verify(t, l.User, "x"+l.Password))
+	for _, n := range append(strangeNames(l.User), named{"Unknown", s.f.Unknown}) {
+		t.Run(n.name, func(t T) {
+			if got := message(s.verify(t, n.text, l.Password)); got != known {
+				t.Errorf("user %.20q: message %q, but %q for a wrong password", n.text, got, known)
+			}
+		})
 	}
 }
 
@@ -141,6 +294,57 @@ func message(err error) string {
 		return e.Message
 	}
 	return fmt.Sprint(err)
+}
+
+// noSecretInErrors: a password that is refused stands in no error, which is logged.
+func (s *authSuite) noSecretInErrors(t T) {
+	const secret = "plugintest-secret-7f3a"
+	users := []string{s.f.Unknown}
+	if len(s.f.Good) > 0 {
+		users = append(users, s.f.Good[0].User)
+	}
+	for _, user := range users {
+		if err := s.verify(t, user, secret); err == nil || strings.Contains(fmt.Sprintf("%v %+v", err, err), secret) {
+			t.Errorf("%s: the error %v repeats the password, or there is none", user, err)
+		}
+	}
+}
+
+// services: the answer may depend on the protocol, but none lets a wrong password in.
+func (s *authSuite) services(t T) {
+	l := s.f.Good[0]
+	for _, service := range []string{"imap", "pop3", "smtp", "managesieve", "", "../x", strings.Repeat("s", 10_000)} {
+		t.Run(fmt.Sprintf("%.20q", service), func(t T) {
+			r := request(l.User, "x"+l.Password)
+			r.Service = service
+			_, err := s.auth().VerifyPassword(t.Context(), r)
+			wantKind(t, "a wrong password", err, backend.KindAuthFailed, backend.KindAuthDenied)
+		})
+	}
+}
+
+// noTime: a login whose deadline is over gives an error, and the next ones are answered.
+func (s *authSuite) noTime(t T) {
+	l := s.f.Good[0]
+	for _, d := range []time.Duration{time.Nanosecond, 50 * time.Microsecond, 500 * time.Microsecond, time.Millisecond} {
+		ctx, cancel := context.WithTimeout(t.Context(), d)
+		_, err := s.auth().VerifyPassword(ctx, request(l.User, "x"+l.Password))
+		cancel()
+		wantKind(t, fmt.Sprint("a login within ", d), err, backend.KindAuthFailed, backend.KindCancelled, backend.KindUnavailable)
+	}
+	s.login(t, l)
+}
+
+func (s *authSuite) speed(t T) {
+	l := s.f.Good[0]
+	mark(t, "login", 1, func(ctx context.Context) error {
+		_, err := s.auth().VerifyPassword(ctx, request(l.User, l.Password))
+		return err
+	})
+	mark(t, "login", 16, func(ctx context.Context) error {
+		_, err := s.auth().VerifyPassword(ctx, request(l.User, l.Password))
+		return err
+	})
 }
 
 func (s *authSuite) refused(t T, logins []Login, kind backend.ErrorKind) {
@@ -210,13 +414,18 @@ func (s *authSuite) lookup(t T) {
 }
 
 func (s *authSuite) lookupUnknown(t T) {
-	for _, name := range []string{s.f.Unknown, "", "*", strings.Repeat("u", 64<<10)} {
-		_, err := s.plugin.(backend.UserLookup).LookupUser(t.Context(), name)
-		want := backend.KindNotFound
-		if !s.plugin.Info().Has(backend.CapUserLookup) {
-			want = backend.KindUnsupported
-		}
-		wantKind(t, fmt.Sprintf("LookupUser(%.20q)", name), err, want)
+	for _, n := range append(strangeNames(""), named{"Unknown", s.f.Unknown}) {
+		t.Run(n.name, func(t T) {
+			_, err := s.plugin.(backend.UserLookup).LookupUser(t.Context(), n.text)
+			switch {
+			case !s.plugin.Info().Has(backend.CapUserLookup):
+				wantKind(t, "LookupUser without the capability", err, backend.KindUnsupported)
+			case !utf8.ValidString(n.text): // it can not be sent
+				wantKind(t, "LookupUser", err, backend.KindNotFound, backend.KindInvalidArgument)
+			default:
+				wantKind(t, fmt.Sprintf("LookupUser(%.20q)", n.text), err, backend.KindNotFound)
+			}
+		})
 	}
 }
 
@@ -234,17 +443,22 @@ func (s *authSuite) sasl(t T) {
 	if x, err := step("NOSUCHMECHANISM", []byte("x"), nil); backend.KindOf(err) != backend.KindUnsupported || err == nil {
 		t.Errorf("an unknown mechanism: %+v, %v", x, err)
 	}
+	if len(s.plugin.Info().Mechanisms()) == 0 {
+		lacks(t, "Mechanisms", backend.CapSASL+"<MECHANISM>")
+	}
 	for _, m := range s.plugin.Info().Mechanisms() {
-		for _, state := range [][]byte{nil, []byte("x"), {0}, {1}, {2, 1, 'x'}, {3, 5, 'a'}, []byte(strings.Repeat("s", backend.MaxSASLState))} {
-			for _, response := range [][]byte{nil, {}, []byte("x"), []byte("n,,n=x,r=y"), []byte("n,,n=" + s.f.Unknown + ",r=y"), []byte("\x00\x01\xff"),
+		for i, state := range [][]byte{nil, []byte("x"), {0}, {1}, {2, 1, 'x'}, {3, 5, 'a'}, []byte(strings.Repeat("s", backend.MaxSASLState))} {
+			for k, response := range [][]byte{nil, {}, []byte("x"), []byte("n,,n=x,r=y"), []byte("n,,n=" + s.f.Unknown + ",r=y"), []byte("\x00\x01\xff"),
 				[]byte("user=x\x01auth=Bearer x\x01\x01"), []byte(strings.Repeat("n,", 8<<10))} {
-				x, err := step(m, response, state)
-				switch {
-				case err == nil && x.Identity != nil:
-					t.Errorf("%s: %.20q in state %.20q logs in as %s", m, response, state, x.Identity.User.Name)
-				case err == nil && (len(x.State) > backend.MaxSASLState || len(x.Challenge) > backend.MaxSASLMessage):
-					t.Errorf("%s: %.20q in state %.20q: challenge of %d bytes, state of %d", m, response, state, len(x.Challenge), len(x.State))
-				}
+				t.Run(fmt.Sprintf("%s/State%d/Response%d", m, i, k), func(t T) {
+					x, err := step(m, response, state)
+					switch {
+					case err == nil && x.Identity != nil:
+						t.Errorf("%s: %.20q in state %.20q logs in as %s", m, response, state, x.Identity.User.Name)
+					case err == nil && (len(x.State) > backend.MaxSASLState || len(x.Challenge) > backend.MaxSASLMessage):
+						t.Errorf("%s: %.20q in state %.20q: challenge of %d bytes, state of %d", m, response, state, len(x.Challenge), len(x.State))
+					}
+				})
 			}
 		}
 	}

@@ -39,3 +39,8 @@ func testBase(t T, kind backend.Kind, c *connection) {
 		wantKind(t, "Configure", c.plugin.Configure(t.Context(), backend.Config{}), backend.KindInvalidArgument)
 	})
 }
+
+// lacks tells that a case is left out because the plugin does not announce what it needs.
+func lacks(t T, name, capability string) {
+	t.Run(name, func(t T) { t.Skip("the plugin does not announce " + capability) })
+}

@@ -47,15 +47,35 @@ func always(c backend.Config) func(T) backend.Config {
 	return func(T) backend.Config { return c }
 }
 
-// onEachConnection runs the suite on both connections.
-func onEachConnection(t T, kind backend.Kind, newPlugin func() backend.Plugin, newConfig func(T) backend.Config, suite func(t T, c *connection)) {
-	t.Run("memory", func(t T) {
-		c, config := &connection{}, newConfig(t)
-		c.restart = func(T) { c.plugin = serveInMemory(t, newPlugin(), config) } // lives as long as this t
-		c.restart(t)
-		suite(t, c)
-	})
-	t.Run("process", func(t T) { suite(t, startProcess(t, kind, newConfig(t))) })
+// onEachConnection runs the suite on each of the connections: plain gRPC, and a process under roost's host, which also uses lanes if the plugin
+// announces them. A plugin that can be made within the test is reached over plain gRPC without a process.
+func (s subject) onEachConnection(t T, newConfig func(T) backend.Config, suite func(t T, c *connection)) {
+	if s.new != nil {
+		t.Run("memory", func(t T) {
+			c, config := &connection{}, newConfig(t)
+			c.restart = func(T) { c.plugin = serveInMemory(t, s.new(), config) } // lives as long as this t
+			c.restart(t)
+			suite(t, c)
+		})
+	} else {
+		t.Run("grpc", func(t T) { suite(t, s.dialAgain(t, newConfig(t))) })
+	}
+	t.Run("process", func(t T) { suite(t, s.supervise(t, newConfig(t))) })
+}
+
+// dialAgain returns a connection whose restart kills the process and starts another.
+func (s subject) dialAgain(t T, config backend.Config) *connection {
+	c := &connection{}
+	var last *process
+	c.restart = func(T) {
+		if last != nil {
+			_ = last.cmd.Process.Kill()
+			<-last.exited
+		}
+		last, _, c.plugin = s.dial(t, config)
+	}
+	c.restart(t)
+	return c
 }
 
 // serveInMemory connects to p without a process or a socket.
@@ -104,13 +124,9 @@ func serveInMemory(t T, p backend.Plugin, config backend.Config) backend.Plugin 
 	return client
 }
 
-// startProcess runs the test binary as the plugin, under roost's host.
-func startProcess(t T, kind backend.Kind, config backend.Config) *connection {
+// supervise runs the plugin as a process under roost's host.
+func (s subject) supervise(t T, config backend.Config) *connection {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir, err := os.MkdirTemp("", "plugintest") // not t.TempDir: the paths of sockets must be short
 	if err != nil {
 		t.Fatal(err)
@@ -125,12 +141,12 @@ func startProcess(t T, kind backend.Kind, config backend.Config) *connection {
 		}
 		os.RemoveAll(dir)
 	})
-	p, err := h.Start(t.Context(), host.Config{Name: "under-test", Kind: kind, Command: []string{exe}, EnvAllow: environmentNames(), Plugin: config})
+	p, err := h.Start(t.Context(), host.Config{Name: "under-test", Kind: s.kind, Command: s.program(t), EnvAllow: s.environment(), Plugin: config})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &connection{process: true, restart: func(t T) { killProcess(t, p) }}
-	switch kind {
+	switch s.kind {
 	case backend.KindStorage:
 		c.plugin = p.Storage()
 	case backend.KindHibernation:
@@ -139,20 +155,6 @@ func startProcess(t T, kind backend.Kind, config backend.Config) *connection {
 		c.plugin = p.Auth()
 	}
 	return c
-}
-
-// environmentNames lets the plugin see what the test sees; fixtures may depend on it.
-func environmentNames() []string {
-	var names []string
-	for _, kv := range os.Environ() {
-		for i := range kv {
-			if kv[i] == '=' {
-				names = append(names, kv[:i])
-				break
-			}
-		}
-	}
-	return names
 }
 
 // killProcess kills the plugin with SIGKILL. The host starts a new one.

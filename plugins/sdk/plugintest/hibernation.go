@@ -2,6 +2,7 @@ package plugintest
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"reflect"
 	"sync"
@@ -13,11 +14,17 @@ import (
 
 // HibernationFixture describes a hibernation plugin.
 type HibernationFixture struct {
-	New    func() backend.Plugin
-	Config backend.Config
+	// New makes the plugin; or Command is the program that is it, with its arguments.
+	New     func() backend.Plugin
+	Command []string
+	Config  backend.Config
 	// Parks is for how long a mailbox must rest, on a server without load and as the first that the plugin
 	// hears of, to be parked for certain; 0 = an hour.
 	Parks time.Duration
+}
+
+func (f HibernationFixture) subject() subject {
+	return subject{backend.KindHibernation, f.New, f.Command}
 }
 
 // Hibernation runs the conformance suite of hibernation plugins. Core checks every answer against the rules of the protocol, and so
@@ -27,7 +34,10 @@ func Hibernation[S goTest[S]](test S, f HibernationFixture) {
 	if f.Parks == 0 {
 		f.Parks = time.Hour
 	}
-	onEachConnection(t, backend.KindHibernation, f.New, always(f.Config), func(t T, c *connection) {
+	p := f.subject()
+	p.testLife(t, always(f.Config))
+	p.testWire(t, f.Config)
+	p.onEachConnection(t, always(f.Config), func(t T, c *connection) {
 		s := &hibernationSuite{connection: c, f: f, now: time.Hour}
 		testBase(t, backend.KindHibernation, c)
 		t.Run("ParksWhatRests", s.parks)
@@ -43,6 +53,7 @@ func Hibernation[S goTest[S]](test S, f HibernationFixture) {
 		t.Run("Concurrent", s.concurrent)
 		t.Run("Restart", s.restarted)
 		t.Run("KilledInMidCall", s.killed)
+		t.Run("Speed", s.speed)
 	})
 }
 
@@ -258,4 +269,10 @@ func (s *hibernationSuite) decideAfterDeath(t T, b *backend.HibernationBatch) *b
 		return a
 	}
 	return s.decide(t, b)
+}
+
+func (s *hibernationSuite) speed(t T) {
+	small, large := s.batch(100, 100_000, time.Second), s.batch(pluginrpc.MaxCandidates, 200_000, time.Second)
+	mark(t, "decide about 100", 1, func(ctx context.Context) error { _, err := s.hibernation().Decide(ctx, small); return err })
+	mark(t, fmt.Sprint("decide about ", pluginrpc.MaxCandidates), 1, func(ctx context.Context) error { _, err := s.hibernation().Decide(ctx, large); return err })
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/roostmail/roost/core/backend"
@@ -14,6 +15,9 @@ import (
 // The suites are tested with the smallest plugins that pass them.
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "fault=") {
+		serveFaulty(strings.TrimPrefix(os.Args[1], "fault="))
+	}
 	plugintest.Main(m, func() backend.Plugin {
 		switch os.Getenv("PLUGINTEST_KIND") {
 		case "auth":

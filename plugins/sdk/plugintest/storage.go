@@ -1,16 +1,21 @@
 package plugintest
 
 import (
+	"context"
+
 	"github.com/roostmail/roost/core/backend"
 )
 
 // StorageFixture describes a storage plugin and a store that it can read.
 // Nothing may change the store while the suite runs.
 type StorageFixture struct {
-	New    func() backend.Plugin
-	Config backend.Config
-	User   *backend.User
-	// Namespace and Mailbox name a mailbox with at least two messages; with more, and some of several KiB, more is tested.
+	// New makes the plugin; or Command is the program that is it, with its arguments.
+	New     func() backend.Plugin
+	Command []string
+	Config  backend.Config
+	User    *backend.User
+	// Namespace and Mailbox name a mailbox with at least two messages; with more, and some of several KiB, more is tested. Mailbox "": only
+	// what needs none is tested.
 	Namespace, Mailbox string
 	// Missing is a mailbox that does not exist; "" = "plugintest-missing/child".
 	Missing string
@@ -22,17 +27,28 @@ type StorageFixture struct {
 	Second string
 }
 
+func (f StorageFixture) subject() subject { return subject{backend.KindStorage, f.New, f.Command} }
+
 // Storage runs the conformance suite of storage plugins.
 func Storage[S goTest[S]](test S, f StorageFixture) {
 	t := wrap(test)
 	if f.Missing == "" {
 		f.Missing = "plugintest-missing/child"
 	}
+	p := f.subject()
+	p.testLife(t, always(f.Config))
+	p.testWire(t, f.Config)
+	if f.Mailbox == "" {
+		t.Run("Mailbox", func(t T) { t.Skip("no mailbox is given: the cases that need one are left out") })
+		return
+	}
 	t.Run("ReadOnly", func(t T) { testReadOnly(t, f) })
 	if f.Writable != nil {
 		t.Run("Write", func(t T) { testWrites(t, f) })
+	} else {
+		t.Run("Write", func(t T) { t.Skip("no store is given that may be written to") })
 	}
-	onEachConnection(t, backend.KindStorage, f.New, always(f.Config), func(t T, c *connection) {
+	p.onEachConnection(t, always(f.Config), func(t T, c *connection) {
 		s := &storageSuite{connection: c, f: f}
 		testBase(t, backend.KindStorage, c)
 		t.Run("List", s.list)
@@ -58,6 +74,7 @@ func Storage[S goTest[S]](test S, f StorageFixture) {
 		t.Run("Concurrent", s.concurrent)
 		t.Run("Watch", s.watch)
 		t.Run("KilledInMidFetch", s.killed)
+		t.Run("Speed", s.speed)
 	})
 }
 
@@ -85,4 +102,36 @@ func (s *storageSuite) snapshot(t T) *backend.Snapshot {
 		t.Fatalf("plugintest: the fixture's mailbox %q has %d messages, the suite needs two", s.f.Mailbox, len(snap.Messages.UIDs))
 	}
 	return snap
+}
+
+func (s *storageSuite) speed(t T) {
+	uids := s.snapshot(t).Messages.UIDs
+	open := func(ctx context.Context) error { _, err := s.storage().Open(ctx, s.ref()); return err }
+	status := func(ctx context.Context) error {
+		_, err := s.storage().Status(ctx, s.f.User, s.f.Namespace, []string{s.f.Mailbox}, backend.StatusMessages)
+		return err
+	}
+	mark(t, "status", 1, status)
+	mark(t, "status", 16, status)
+	mark(t, "open", 1, open)
+	markBytes(t, "bodies", func(ctx context.Context) (int, error) {
+		var n counter
+		err := s.storage().Fetch(ctx, &backend.FetchRequest{Mailbox: s.ref(), UIDs: uids, Items: backend.FetchBody}, &n)
+		return int(n), err
+	})
+}
+
+// counter is a sink that counts bytes.
+type counter int
+
+func (*counter) Message(m *backend.FetchedMessage) error {
+	if m.Err != nil {
+		return m.Err
+	}
+	return nil
+}
+
+func (c *counter) Body(p []byte) error {
+	*c += counter(len(p))
+	return nil
 }

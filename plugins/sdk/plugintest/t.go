@@ -45,7 +45,12 @@ type wrapped[S goTest[S]] struct {
 	t S
 }
 
-func wrap[S goTest[S]](t S) T { return wrapped[S]{t, t} }
+func wrap[S goTest[S]](t S) T {
+	if already, ok := any(t).(T); ok {
+		return already
+	}
+	return wrapped[S]{t, t}
+}
 
 func (w wrapped[S]) Run(name string, f func(T)) bool {
 	return w.t.Run(name, func(t S) { f(wrap(t)) })

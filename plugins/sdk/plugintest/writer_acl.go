@@ -16,6 +16,7 @@ func (s *writerSuite) aclCases(t T) {
 		_, err := a.MyRights(t.Context(), s.f.User, s.f.Namespace, []string{"INBOX"})
 		wantKind(t, "MyRights without the capability", err, backend.KindUnsupported)
 		wantKind(t, "SetACL without the capability", a.SetACL(t.Context(), s.ref("INBOX"), backend.ACLChange{}), backend.KindUnsupported)
+		lacks(t, "ACL", backend.CapACL)
 		return
 	}
 	t.Run("ACL", func(t T) { s.acl(t, a) })

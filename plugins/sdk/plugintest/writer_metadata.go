@@ -17,6 +17,7 @@ func (s *writerSuite) metadataCases(t T) {
 		_, err := m.GetMetadata(t.Context(), s.f.User, s.f.Namespace, []string{"INBOX"}, backend.MetadataQuery{Entries: []string{"/private/x"}})
 		wantKind(t, "GetMetadata without the capability", err, backend.KindUnsupported)
 		wantKind(t, "SetMetadata without the capability", m.SetMetadata(t.Context(), s.ref("INBOX"), nil), backend.KindUnsupported)
+		lacks(t, "Metadata", backend.CapMetadata)
 		return
 	}
 	t.Run("Metadata", func(t T) { s.metadata(t, m) })

@@ -15,6 +15,7 @@ func (s *writerSuite) quotaCases(t T) {
 	if !s.plugin.Info().Has(backend.CapQuota) {
 		_, err := q.Quota(t.Context(), s.f.User)
 		wantKind(t, "Quota without the capability", err, backend.KindUnsupported)
+		lacks(t, "Quota", backend.CapQuota)
 		return
 	}
 	t.Run("Quota", func(t T) {

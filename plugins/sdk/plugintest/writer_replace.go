@@ -9,6 +9,7 @@ import (
 
 func (s *writerSuite) replaceCases(t T) {
 	if !s.plugin.Info().Has(backend.CapReplace) {
+		lacks(t, "Replace", backend.CapReplace)
 		return
 	}
 	t.Run("Replace", s.replaceOne)
