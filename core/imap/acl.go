@@ -161,7 +161,7 @@ func runDeleteACL(r *request) error {
 
 // rightsChanged is called when a mailbox may be visible to others than before.
 func (r *request) rightsChanged(ref backend.MailboxRef) {
-	r.named(ref.Namespace, ref.Name, "")
+	r.naming(ref.Namespace, ref.Name, "")(true)
 	r.wrote(ref)
 }
 

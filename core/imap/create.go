@@ -20,7 +20,10 @@ func runCreate(r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := r.srv.writer.CreateMailbox(r.ctx, ref); err != nil {
+	named := r.naming(ref.Namespace, ref.Name, "")
+	err = r.srv.writer.CreateMailbox(r.ctx, ref)
+	named(err == nil)
+	if err != nil {
 		return err
 	}
 	if len(uses) > 0 {
@@ -29,7 +32,6 @@ func runCreate(r *request) error {
 		}
 	}
 	r.srv.boxes.Renamed(ref, false)
-	r.named(ref.Namespace, ref.Name, "")
 	if r.srv.offers.objectID {
 		r.tellMailboxID(ref)
 	}

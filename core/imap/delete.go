@@ -13,10 +13,12 @@ func runDelete(r *request) error {
 	if ref.Name == "INBOX" && ref.Namespace == r.srv.names.inbox.Name {
 		return no("CANNOT", "INBOX can't be deleted.")
 	}
-	if r.during(func() { err = r.srv.writer.DeleteMailbox(r.ctx, ref) }); err != nil {
+	named := r.naming(ref.Namespace, ref.Name, "")
+	r.during(func() { err = r.srv.writer.DeleteMailbox(r.ctx, ref) })
+	named(err == nil)
+	if err != nil {
 		return err
 	}
 	r.renamed(ref, false)
-	r.named(ref.Namespace, ref.Name, "")
 	return nil
 }

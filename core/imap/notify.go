@@ -221,7 +221,7 @@ func (r *request) news(b *hub) (text []byte, overflow string) {
 	switch {
 	case b.full != "":
 		return nil, b.full
-	case set.others()&(eventNames|eventSubscriptions) != 0 && b.forgot > known && known > 0:
+	case set.others()&^(eventMessages|eventFlags) != 0 && b.forgot > known && known > 0:
 		return nil, limitNotifyUserMailboxes
 	}
 	for _, e := range b.events {

@@ -2,7 +2,11 @@ package imap
 
 import (
 	"reflect"
+	"slices"
 	"testing"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/mailbox"
 )
 
 func sampleNotifySet() notifySet {
@@ -27,10 +31,44 @@ func TestNotifySetByteForm(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []string{"\x07\x00\x00\x00", "\x00\x10\x00\x00", "\x00", "\x00\x01\x05abc", "\x00\x01\x03(X)\x00", "\x05\x01\x00\xff\xff\xff\xff\x7f"} {
+	for _, bad := range []string{"\x07\x00\x00\x00", "\x00\x40\x00\x00", "\x00", "\x00\x01\x05abc", "\x00\x01\x03(X)\x00", "\x05\x01\x00\xff\xff\xff\xff\x7f"} {
 		if set, err := decodeNotifySet(bad); err == nil {
 			t.Errorf("%q is %+v", bad, set)
 		}
+	}
+}
+
+// TestOldNameIsToldOnce: names may be listed before, during and after a RENAME; the line of the new name has the old one, and no later line has.
+func TestOldNameIsToldOnce(t *testing.T) {
+	ns := &namespace{sep: "/"}
+	listing := func(name string, subscribed bool) *listing {
+		m := &listed{ns: ns, name: name, info: backend.MailboxInfo{Name: name, Subscribed: subscribed}}
+		return &listing{all: []*listed{m}, byName: map[string]*listed{name: m}}
+	}
+	srv := &Server{boxes: &mailbox.Registry{}}
+	h := &hubs{srv: srv}
+	rename := &naming{running: true}
+	b := &hub{id: 1, boxes: map[boxName]*hubBox{}, names: listing("old", false), hints: map[string]hint{"new": {by: 7, old: "old", command: rename}}}
+	h.byID = map[uint32]*hub{1: b}
+	told := func() (lines []string) {
+		for _, e := range b.events {
+			lines = append(lines, string(e.text(false)))
+		}
+		b.events = nil
+		return lines
+	}
+	h.take(b, listing("old", false)) // before storage has done it
+	h.take(b, listing("new", false))
+	if got, want := told(), []string{"* LIST (\\HasNoChildren) \"/\" new (\"OLDNAME\" (old))\r\n"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	rename.running = false
+	h.take(b, listing("new", true))
+	if got, want := told(), []string{"* LIST (\\Subscribed \\HasNoChildren) \"/\" new\r\n"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if len(b.hints) != 0 {
+		t.Errorf("%d hints are left", len(b.hints))
 	}
 }
 

@@ -6,28 +6,31 @@ import (
 	"github.com/roostmail/roost/core/session"
 )
 
-// nameEvent is a change of a name: MailboxName or SubscriptionChange (RFC 5465 §5.4, §5.5).
+// nameEvent is a change of a name, MailboxName or SubscriptionChange (RFC 5465 §5.4, §5.5), or of annotations (notify_metadata.go).
 type nameEvent struct {
 	version  uint64
 	old, now *listed // nil: there was, there is no such name
 	events   notifyEvents
 	by       session.Handle // the session that did it and need not be told, 0 = unknown
 	oldName  string         // what it was called before RENAME
-	texts    [2][]byte      // the LIST response in modified UTF-7 and, with UTF8=ACCEPT, in UTF-8
+	entries  []string       // the annotations that have changed, of now or, if that is nil, of the server; nil: none have
+	texts    [2][]byte      // the LIST or METADATA response in modified UTF-7 and, with UTF8=ACCEPT, in UTF-8
 }
 
-// hint says what a command of this server has done to a name.
+// hint says what a command of this server does to a name.
 type hint struct {
-	by  session.Handle
-	old string // what it was called before RENAME
+	by      session.Handle
+	old     string  // what it is called before RENAME; "" if it was, or when that was told
+	command *naming // it lasts as long, and until the names are listed
 }
 
-// named tells the hubs of the session's user that a command of the session has changed a name. old is the former name, for RENAME.
-func (r *request) named(namespace, name, old string) {
+// naming is a command that changes names. It is guarded by hubs.mu.
+type naming struct{ running bool }
+
+// naming tells the hubs of the session's user that a command of the session is about to change a name: the names may be listed at any time from then on. old is
+// the former name, for RENAME. named is to be called when the command has done it, or has failed.
+func (r *request) naming(namespace, name, old string) (named func(done bool)) {
 	h := r.srv.hubs
-	if h.sessions.Load() == 0 {
-		return
-	}
 	client := func(name string) string {
 		for _, ns := range r.srv.names.spaces {
 			if s, ok := ns.client(name); ok && ns.Name == namespace {
@@ -36,18 +39,43 @@ func (r *request) named(namespace, name, old string) {
 		}
 		return ""
 	}
-	x := hint{by: r.s.Handle()}
+	x := hint{by: r.s.Handle(), command: &naming{running: true}}
 	if old != "" {
 		x.old = client(old)
 	}
-	for _, b := range r.hubs() {
-		h.announce(b.id, func(b *hub) {
-			if b.hints == nil {
-				b.hints = map[string]hint{}
+	name = client(name)
+	put := func(b *hub) {
+		if b.hints == nil {
+			b.hints = map[string]hint{}
+		}
+		if b.hints[name].command != x.command {
+			b.hints[name] = x
+		}
+	}
+	hubs := r.hubs()
+	h.mu.Lock()
+	for _, b := range hubs {
+		put(b)
+	}
+	h.mu.Unlock()
+	return func(done bool) {
+		hubs := r.hubs()
+		h.mu.Lock()
+		x.command.running = false
+		if !done {
+			for _, b := range hubs {
+				delete(b.hints, name)
 			}
-			b.hints[client(name)] = x
-			b.relist, b.failed = true, false
-		})
+		}
+		h.mu.Unlock()
+		for _, b := range hubs {
+			if done {
+				h.announce(b.id, func(b *hub) {
+					put(b)
+					b.relist, b.failed = true, false
+				})
+			}
+		}
 	}
 }
 
@@ -89,8 +117,16 @@ func (b *hub) diff(l *listing, max int) {
 		if e.by == 0 {
 			e.by = hinted.by
 		}
-		e.oldName = hinted.old
+		if e.oldName = hinted.old; e.oldName != "" {
+			hinted.old = ""
+			b.hints[e.name().name] = hinted
+		}
 	}
+	b.keep(made, max)
+}
+
+// keep adds events, and forgets the oldest beyond max.
+func (b *hub) keep(made []*nameEvent, max int) {
 	b.events = append(b.events, made...)
 	if over := len(b.events) - max; max > 0 && over > 0 {
 		b.forgot = b.events[over-1].version
@@ -145,7 +181,7 @@ func (b *hub) moved(name, sep string) (by session.Handle, from string, ok bool) 
 	return 0, "", false
 }
 
-// text returns the LIST response (RFC 5465 §5.4, §5.5), which all sessions get. The caller holds hubs.mu.
+// text returns the LIST response (RFC 5465 §5.4, §5.5) or the METADATA response, which all sessions get. The caller holds hubs.mu.
 func (e *nameEvent) text(utf8 bool) []byte {
 	t := &e.texts[0]
 	if utf8 {
@@ -158,6 +194,9 @@ func (e *nameEvent) text(utf8 bool) []byte {
 }
 
 func (e *nameEvent) render(utf8 bool) []byte {
+	if e.entries != nil {
+		return e.renderMetadata(utf8)
+	}
 	m := *e.name()
 	if !exists(e.now) {
 		m.info.NonExistent, m.info.NoSelect, m.special = true, false, ""
@@ -176,6 +215,9 @@ func (e *nameEvent) render(utf8 bool) []byte {
 // concerns reports whether a set asks for the event.
 func (e *nameEvent) concerns(set notifySet) bool {
 	var want notifyEvents
+	if e.events == eventServerMetadata {
+		want = set.others()
+	}
 	for _, m := range []*listed{e.old, e.now} {
 		if m != nil {
 			want |= set.of(m)

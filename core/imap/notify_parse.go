@@ -2,8 +2,14 @@ package imap
 
 import "github.com/roostmail/roost/core/imapwire"
 
-// notifySupported are the events that a client may ask for (RFC 5465 §3.1, BADEVENT).
-const notifySupported = "FlagChange MessageExpunge MessageNew MailboxName SubscriptionChange"
+// notifySupported returns the events that a client may ask for (RFC 5465 §3.1, BADEVENT).
+func (srv *Server) notifySupported() string {
+	const always = "FlagChange MessageExpunge MessageNew MailboxName SubscriptionChange"
+	if srv.metadata == nil {
+		return always
+	}
+	return always + " MailboxMetadataChange ServerMetadataChange"
+}
 
 // notifyArgs is a parsed NOTIFY.
 type notifyArgs struct {
@@ -42,7 +48,7 @@ func (r *request) parseNotify() (*notifyArgs, error) {
 		}
 	}
 	if a.unsupported {
-		return nil, no("BADEVENT ("+notifySupported+")", "Unsupported NOTIFY events.")
+		return nil, no("BADEVENT ("+r.srv.notifySupported()+")", "Unsupported NOTIFY events.")
 	}
 	if err := r.end(); err != nil {
 		return nil, err
@@ -70,7 +76,7 @@ func (a *notifyArgs) group(r *request) {
 		r.mailboxNames(&g)
 		d.SP()
 	}
-	a.events(d, &g)
+	a.events(r, &g)
 	if a.unsupported {
 		return
 	}
@@ -115,7 +121,8 @@ func (a *notifyArgs) breaks(rule string) {
 }
 
 // events reads "NONE" / "(" event *(SP event) ")".
-func (a *notifyArgs) events(d *imapwire.Decoder, g *notifyGroup) {
+func (a *notifyArgs) events(r *request, g *notifyGroup) {
+	d := &r.d
 	if d.Peek() != '(' {
 		if !d.TryWord("NONE") {
 			d.Fail("expected a list of events or NONE")
@@ -140,6 +147,12 @@ func (a *notifyArgs) events(d *imapwire.Decoder, g *notifyGroup) {
 			g.events |= eventNames
 		case "SUBSCRIPTIONCHANGE":
 			g.events |= eventSubscriptions
+		case "MAILBOXMETADATACHANGE", "SERVERMETADATACHANGE": // required where METADATA is (§5.6, §5.7)
+			if a.unsupported = r.srv.metadata == nil; word[0] == 'M' {
+				g.events |= eventMetadata
+			} else {
+				g.events |= eventServerMetadata
+			}
 		default:
 			a.unsupported = d.OK()
 		}
@@ -152,7 +165,7 @@ func (a *notifyArgs) events(d *imapwire.Decoder, g *notifyGroup) {
 		a.breaks("MessageNew and MessageExpunge must be specified together.")
 	case g.events&eventFlags != 0 && !new:
 		a.breaks("FlagChange requires MessageNew and MessageExpunge.")
-	case g.filter.selected() && g.events&(eventNames|eventSubscriptions) != 0: // §6.1
+	case g.filter.selected() && g.events&^eventFlags != 0: // §6.1
 		a.breaks("Only message events can be specified for the selected mailbox.")
 	}
 	if new {

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/roostmail/roost/core/backend"
@@ -108,7 +109,8 @@ func (h *hubs) take(b *hub, l *listing) (stale bool, full string) {
 	if b.names != nil {
 		b.diff(l, h.srv.cfg.NotifyUserMailboxes)
 	}
-	b.names, b.hints = l, nil
+	b.names = l
+	maps.DeleteFunc(b.hints, func(_ string, x hint) bool { return !x.command.running })
 	wanted := map[boxName]*listed{}
 	for _, m := range l.all {
 		if !m.info.NoSelect && !m.info.NonExistent && b.wants(m)&(eventMessages|eventFlags) != 0 {

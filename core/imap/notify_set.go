@@ -33,11 +33,13 @@ func (f notifyFilter) selected() bool { return f <= filterDelayed }
 type notifyEvents uint8
 
 const (
-	eventMessages      notifyEvents = 1 << iota // MessageNew and MessageExpunge: there is none without the other
-	eventFlags                                  // FlagChange
-	eventNames                                  // MailboxName
-	eventSubscriptions                          // SubscriptionChange
-	eventsKnown        = 1<<iota - 1
+	eventMessages       notifyEvents = 1 << iota // MessageNew and MessageExpunge: there is none without the other
+	eventFlags                                   // FlagChange
+	eventNames                                   // MailboxName
+	eventSubscriptions                           // SubscriptionChange
+	eventMetadata                                // MailboxMetadataChange
+	eventServerMetadata                          // ServerMetadataChange
+	eventsKnown         = 1<<iota - 1
 )
 
 // notifyGroup is an event group.

@@ -26,12 +26,14 @@ func runRename(r *request) error {
 	if old.Namespace != to.Namespace {
 		return no("CANNOT", "Can't rename mailboxes across namespaces.")
 	}
-	if r.during(func() { err = r.srv.writer.RenameMailbox(r.ctx, old, to.Name) }); err != nil {
+	named := r.naming(to.Namespace, to.Name, old.Name)
+	r.during(func() { err = r.srv.writer.RenameMailbox(r.ctx, old, to.Name) })
+	named(err == nil)
+	if err != nil {
 		return err
 	}
 	r.renamed(old, old.Name != "INBOX")
 	r.renamed(to, true)
-	r.named(to.Namespace, to.Name, old.Name)
 	return nil
 }
 

@@ -41,6 +41,7 @@ func runSetMetadata(r *request) error {
 		}
 		return err
 	}
+	r.annotated(ref, changes)
 	if ref.Name == "" { // the server's are among those of INBOX
 		ref.Name = "INBOX"
 	}

@@ -10,9 +10,8 @@ func runSubscribe(r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := r.srv.writer.Subscribe(r.ctx, ref, r.cmd.name == "SUBSCRIBE"); err != nil {
-		return err
-	}
-	r.named(ref.Namespace, ref.Name, "")
-	return nil
+	named := r.naming(ref.Namespace, ref.Name, "")
+	err = r.srv.writer.Subscribe(r.ctx, ref, r.cmd.name == "SUBSCRIBE")
+	named(err == nil)
+	return err
 }
