@@ -21,7 +21,7 @@ func sessionsCommand() *cobra.Command {
 		Short: "list the sessions of a running server",
 		Long: `List the sessions of the server that runs with FILE, in no particular order, one a line:
 
-  USER     who has logged in, "-" before
+  USER     who has logged in, "-" before; and the master user who did so in its place
   ADDRESS  of the client
   STATE    not authenticated, authenticated, selected; and idle
   MAILBOX  the selected one
@@ -87,7 +87,11 @@ func sessionLine(w io.Writer, s *server.SessionReport, now time.Time) error {
 	if s.Compressed {
 		state += ", compressed"
 	}
-	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", orDash(s.User), s.Address, state, orDash(s.Mailbox), max(now.Sub(s.Since), 0).Truncate(time.Second), protected, s.Bytes)
+	user := orDash(s.User)
+	if s.Master != "" {
+		user += " (" + s.Master + ")"
+	}
+	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", user, s.Address, state, orDash(s.Mailbox), max(now.Sub(s.Since), 0).Truncate(time.Second), protected, s.Bytes)
 	return err
 }
 

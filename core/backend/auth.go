@@ -8,9 +8,13 @@ import (
 // User is an authenticated user as storage needs it. It holds no secret.
 type User struct {
 	Name string // normalised login name
-	// Fields are the userdb fields under Dovecot's names: home, mail, uid, gid, …
+	// Fields are the userdb fields under Dovecot's names: home, mail, uid, gid, … FieldMaster is among them.
 	Fields map[string]string
 }
+
+// FieldMaster, of User.Fields, is the name of the master user who has logged in as the user. Access control lists are those of the master user
+// then; "" = the user itself has logged in.
+const FieldMaster = "master_user"
 
 // Auth is the auth plugin kind.
 type Auth interface {

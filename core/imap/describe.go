@@ -1,10 +1,14 @@
 package imap
 
-import "github.com/roostmail/roost/core/session"
+import (
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/session"
+)
 
 // Description is what an operator wants to know of a session.
 type Description struct {
 	User    string // "" = not logged in
+	Master  string // the master user who has logged in as User, "" = none
 	State   string // "not authenticated", "authenticated", "selected", "logout"; with ", idle" in IDLE
 	Mailbox string // "" = none
 }
@@ -21,7 +25,9 @@ func (srv *Server) Describe(i session.Info) Description {
 		d.State += ", idle"
 	}
 	if i.State.User != 0 {
-		d.User = srv.UserName(i.State.User)
+		if u := srv.users.Get(i.State.User); u != nil {
+			d.User, d.Master = u.Name, u.Fields[backend.FieldMaster]
+		}
 	}
 	if i.Mailbox != 0 {
 		_, d.Mailbox = srv.boxes.NameOf(i.Mailbox)

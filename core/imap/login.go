@@ -84,7 +84,11 @@ func (r *request) admitted(id *backend.Identity) error {
 	}
 	r.srv.doors.attempts.succeed(session.AddressKey(r.s.Remote().Addr()))
 	r.srv.logins.Add(1)
-	r.srv.log.Info("login", "user", id.User.Name, "remote", r.s.Remote(), "tls", r.s.TLS())
+	attrs := []any{"user", id.User.Name, "remote", r.s.Remote(), "tls", r.s.TLS()}
+	if master := id.User.Fields[backend.FieldMaster]; master != "" {
+		attrs = append(attrs, "master", master)
+	}
+	r.srv.log.Info("login", attrs...)
 	r.s.ForgetChannel()
 	r.st.User = number
 	r.st.Proto = stateAuthenticated

@@ -17,6 +17,7 @@ type SessionReport struct {
 	ID         uint64
 	Busy       bool      `json:",omitempty"`
 	User       string    `json:",omitempty"` // "" = not logged in
+	Master     string    `json:",omitempty"` // the master user who has logged in as User
 	Address    string    `json:",omitempty"`
 	State      string    `json:",omitempty"`
 	Mailbox    string    `json:",omitempty"`
@@ -119,7 +120,7 @@ func (s *Server) reportSessions(w *replies, user string) {
 		r := SessionReport{ID: uint64(i.Handle), Busy: i.Busy}
 		if !i.Busy {
 			d := s.protocol.Describe(i)
-			r = SessionReport{ID: uint64(i.Handle), User: d.User, Address: i.Remote.String(), State: d.State, Mailbox: d.Mailbox,
+			r = SessionReport{ID: uint64(i.Handle), User: d.User, Master: d.Master, Address: i.Remote.String(), State: d.State, Mailbox: d.Mailbox,
 				Since: i.Received, TLS: i.TLS, Compressed: i.Compressed, Bytes: i.Bytes}
 		}
 		w.put(ControlReply{Session: &r})

@@ -68,7 +68,7 @@ func TestExternal(t *testing.T) {
 	dir := tempDir(t)
 	file := filepath.Join(dir, "clients.pem")
 	ca.write(file)
-	r, own := startAuth(t, authUsers+"away:{PLAIN}geheim:1000:1000::%h/away::nologin\n", `
+	r, own := startAuth(t, authUsers+"away:{PLAIN}geheim:%i::%h/away::nologin\n", `
 [tls]
 client_cert = "optional"
 client_ca = "`+file+`"
@@ -164,7 +164,7 @@ func TestExternalByAddress(t *testing.T) {
 	ca := newAuthority(t)
 	file := filepath.Join(tempDir(t), "clients.pem")
 	ca.write(file)
-	r, _ := startAuth(t, "jane@example.org:{PLAIN}geheim:1000:1000::%h/jane\n", `
+	r, _ := startAuth(t, "jane@example.org:{PLAIN}geheim:%i::%h/jane\n", `
 [tls]
 client_cert = "required"
 client_ca = "`+file+`"

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,9 +23,7 @@ import (
 func startAuth(t *testing.T, users, over string) (r *rig.Roost, dir string) {
 	t.Helper()
 	dir = tempDir(t)
-	passwd := filepath.Join(dir, "passwd")
-	writeFile(t, passwd, strings.ReplaceAll(users, "%h", filepath.Join(dir, "home")))
-	r, err := rig.StartRoost(rig.RoostOptions{Binary: roostBinary, Dir: dir, Passwd: passwd, Over: over})
+	r, err := rig.StartRoost(rig.RoostOptions{Binary: roostBinary, Dir: dir, Passwd: writeUsers(t, dir, users), Over: over})
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, r.Stop())
@@ -33,8 +32,20 @@ func startAuth(t *testing.T, users, over string) (r *rig.Roost, dir string) {
 	return r, dir
 }
 
+// writeUsers writes a passwd-file in which %i stands for the owner of the mail, and %h for a directory of homes, which it makes.
+func writeUsers(t *testing.T, dir, users string) (path string) {
+	t.Helper()
+	home := filepath.Join(dir, "home")
+	must(t, os.Mkdir(home, 0o755))
+	must(t, os.Chown(home, rig.MailUID, rig.MailUID))
+	path = filepath.Join(dir, "passwd")
+	id := strconv.Itoa(rig.MailUID)
+	writeFile(t, path, strings.NewReplacer("%i", id+":"+id, "%h", home).Replace(users))
+	return path
+}
+
 // authUsers are those of most tests. What must not be in a log has "geheim" in it.
-const authUsers = "jane:{PLAIN}geheim-jane:1000:1000::%h/jane\njoe:{PLAIN}geheim-joe:1000:1000::%h/joe\n"
+const authUsers = "jane:{PLAIN}geheim-jane:%i::%h/jane\njoe:{PLAIN}geheim-joe:%i::%h/joe\n"
 
 // secretsAreSecret: nothing that somebody could log in with is in the log, plain or as it is sent.
 func secretsAreSecret(t *testing.T, log string) {

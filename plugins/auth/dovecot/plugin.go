@@ -216,6 +216,7 @@ func (p *Plugin) accepted(ctx context.Context, fields map[string]string) (*backe
 			return nil, &backend.Error{Kind: backend.KindAuthDenied, Message: "Login is not possible on this server", Detail: key + " is set"}
 		}
 	}
+	master := fields["auth_user"] // who has proved its identity, of a login as somebody else
 	delete(fields, "user")
 	delete(fields, "pass")
 	id := &backend.Identity{User: backend.User{Name: name}, Fields: fields}
@@ -228,6 +229,12 @@ func (p *Plugin) accepted(ctx context.Context, fields map[string]string) (*backe
 			return nil, err
 		}
 		id.User = *u
+	}
+	if master != "" && master != name {
+		if id.User.Fields == nil {
+			id.User.Fields = map[string]string{}
+		}
+		id.User.Fields[backend.FieldMaster] = master
 	}
 	return &backend.SASLAnswer{Identity: id}, nil
 }

@@ -11,29 +11,48 @@ import (
 
 // options is the plugin's configuration, beside what authdb.Options has.
 type options struct {
-	path       string // absolute, with variables
-	variable   bool   // path has variables
+	users      file
+	masters    file   // path "" = none
 	userFormat string // what of the normalised name is looked up in the file
 }
 
 // optionList documents the options. Defaults are also applied from here, so that the two can not differ.
 var optionList = slices.Concat([]backend.Option{
 	{Name: "path", Type: backend.OptionString, Required: true, Help: "the file; may contain variables such as %d"},
+	{Name: "master_path", Type: backend.OptionString, Help: "the file of master users, who may log in as anybody; as path"},
+	authdb.MasterOption,
 	{Name: "username_format", Type: backend.OptionString, Default: `"%u"`, Help: "what of the normalised name is looked up in the file"},
 }, authdb.OptionList)
 
 func parseOptions(c backend.Config) (options, authdb.Options, error) {
 	v := authdb.NewValues(c, optionList)
-	o := options{path: v.Text("path"), userFormat: v.Text("username_format")}
+	o := options{users: fileOption(v, c, "path"), userFormat: v.Text("username_format")}
 	common := v.Options()
-	if o.path == "" {
+	if v.Text("path") == "" {
 		v.Fail("path", "is required")
 	}
-	v.CheckVariables("path", o.path)
-	v.CheckVariables("username_format", o.userFormat)
-	o.variable = strings.Contains(strings.ReplaceAll(o.path, "%%", ""), "%")
-	if !filepath.IsAbs(o.path) {
-		o.path = filepath.Join(c.BaseDir, o.path)
+	if text, _ := c.Options["master_path"].(string); text != "" {
+		o.masters = fileOption(v, c, "master_path")
+	} else if common.MasterSeparator != "" {
+		v.Fail("auth_master_user_separator", "needs master_path")
 	}
+	v.CheckVariables("username_format", o.userFormat)
 	return o, common, v.Err()
+}
+
+// file is the path of a passwd-file.
+type file struct {
+	option   string
+	path     string // absolute, with variables
+	variable bool   // path has variables
+}
+
+func fileOption(v *authdb.Values, c backend.Config, name string) file {
+	f := file{option: name, path: v.Text(name)}
+	v.CheckVariables(name, f.path)
+	f.variable = strings.Contains(strings.ReplaceAll(f.path, "%%", ""), "%")
+	if !filepath.IsAbs(f.path) {
+		f.path = filepath.Join(c.BaseDir, f.path)
+	}
+	return f
 }

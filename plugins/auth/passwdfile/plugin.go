@@ -53,7 +53,10 @@ func (p *Plugin) Configure(_ context.Context, c backend.Config) error {
 		return err
 	}
 	p.opts = opts
-	p.DB = authdb.New(p.log, common, p, p.tables.now)
+	p.DB = authdb.New(p.log, common, source{p, opts.users}, p.tables.now)
+	if opts.masters.path != "" {
+		p.DB.SetMasters(source{p, opts.masters})
+	}
 	return p.readable()
 }
 
@@ -64,26 +67,34 @@ func (p *Plugin) Health(context.Context) error { return p.readable() }
 func (p *Plugin) Close() error { return nil }
 
 func (p *Plugin) readable() error {
-	if p.opts.variable {
-		return nil
-	}
-	path, _, err := authdb.Vars{}.ExpandPath(p.opts.path)
-	if err != nil {
-		return &backend.Error{Kind: backend.KindInvalidArgument, Message: "option path: " + err.Error()}
-	}
-	if _, err := p.tables.get(path); err != nil {
-		return &backend.Error{Kind: backend.KindUnavailable, Message: "the password file can not be read", Detail: err.Error(), Cause: err}
+	for _, f := range []file{p.opts.users, p.opts.masters} {
+		if f.variable || f.path == "" {
+			continue
+		}
+		path, _, err := authdb.Vars{}.ExpandPath(f.path)
+		if err != nil {
+			return &backend.Error{Kind: backend.KindInvalidArgument, Message: "option " + f.option + ": " + err.Error()}
+		}
+		if _, err := p.tables.get(path); err != nil {
+			return &backend.Error{Kind: backend.KindUnavailable, Message: "the password file can not be read", Detail: err.Error(), Cause: err}
+		}
 	}
 	return nil
 }
 
+// source is one of the plugin's files.
+type source struct {
+	*Plugin
+	file
+}
+
 // Find implements authdb.Source. A line that can not be used is logged, and counts as none.
-func (p *Plugin) Find(_ context.Context, name string, v authdb.Vars) (authdb.Entry, error) {
+func (p source) Find(_ context.Context, name string, v authdb.Vars) (authdb.Entry, error) {
 	key, err := v.Expand(p.opts.userFormat)
 	if err != nil {
 		return authdb.Entry{}, internal(err)
 	}
-	path, ok, err := v.ExpandPath(p.opts.path)
+	path, ok, err := v.ExpandPath(p.path)
 	if err != nil {
 		return authdb.Entry{}, internal(err)
 	}
@@ -92,7 +103,7 @@ func (p *Plugin) Find(_ context.Context, name string, v authdb.Vars) (authdb.Ent
 	}
 	t, err := p.tables.get(path)
 	if err != nil {
-		if p.opts.variable && errors.Is(err, fs.ErrNotExist) {
+		if p.variable && errors.Is(err, fs.ErrNotExist) {
 			return authdb.Entry{}, nil
 		}
 		return authdb.Entry{}, &backend.Error{Kind: backend.KindUnavailable, Detail: err.Error(), Cause: err}

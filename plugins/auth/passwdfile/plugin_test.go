@@ -185,7 +185,7 @@ func TestDefaultHome(t *testing.T) {
 
 func TestReload(t *testing.T) {
 	p, c, _ := open(t, "alice:{PLAIN}one\n", nil)
-	path := p.opts.path
+	path := p.opts.users.path
 	expect := func(password string, ok bool) {
 		t.Helper()
 		if _, err := login(p, "alice", password); (err == nil) != ok {
@@ -229,7 +229,7 @@ func TestReload(t *testing.T) {
 
 func TestFilePerDomain(t *testing.T) {
 	p, _, _ := open(t, "bob:{PLAIN}pw\n", map[string]any{"path": "%d/users", "username_format": "%n"})
-	base := filepath.Dir(filepath.Dir(p.opts.path))
+	base := filepath.Dir(filepath.Dir(p.opts.users.path))
 	if err := os.Mkdir(filepath.Join(base, "example.org"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +297,8 @@ func TestNothingSecretIsLogged(t *testing.T) {
 func TestUnknownUserHasADecoy(t *testing.T) {
 	const hash = "{BLF-CRYPT}$2y$05$bidsWlGFM.zgk00vV.yiFOmIdsUCazY74S3jNmOy2sdBM29LAbG9C"
 	p, _, _ := open(t, "alice:"+hash+"\n", nil)
-	if e, err := p.Find(context.Background(), "nobody", authdb.Vars{User: "nobody"}); err != nil || e.Found || e.Decoy != hash {
+	users := source{p, p.opts.users}
+	if e, err := users.Find(context.Background(), "nobody", authdb.Vars{User: "nobody"}); err != nil || e.Found || e.Decoy != hash {
 		t.Errorf("%+v, %v", e, err)
 	}
 }

@@ -10,11 +10,11 @@ import (
 
 // options is the plugin's configuration, beside what authdb.Options has.
 type options struct {
-	driver         *driver
-	source         string // how the driver is told where the database is
-	password, user query  // user.text is "" if there is no user_query
-	timeout        time.Duration
-	connections    int
+	driver                 *driver
+	source                 string // how the driver is told where the database is
+	password, user, master query  // user.text and master.text are "" if there is no such query
+	timeout                time.Duration
+	connections            int
 }
 
 // optionList documents the options. Defaults are also applied from here, so that the two can not differ.
@@ -23,6 +23,8 @@ var optionList = slices.Concat([]backend.Option{
 	{Name: "connect", Type: backend.OptionString, Required: true, Secret: true, Help: `where the database is: "host=… port=… dbname=… user=… password=…", or the file of SQLite`},
 	{Name: "password_query", Type: backend.OptionString, Required: true, Help: "query for the column password and passdb extra fields, with variables such as '%u'"},
 	{Name: "user_query", Type: backend.OptionString, Help: "query for userdb fields"},
+	{Name: "master_query", Type: backend.OptionString, Help: "query for master users, who may log in as anybody; as password_query"},
+	authdb.MasterOption,
 	{Name: "query_timeout", Type: backend.OptionDuration, Default: `"10s"`, Help: "how long a query may take"},
 	{Name: "max_connections", Type: backend.OptionInt, Default: "10", Help: "connections to the database at once"},
 }, authdb.OptionList)
@@ -49,6 +51,13 @@ func parseOptions(c backend.Config) (options, authdb.Options, error) {
 		if o.user, err = parseQuery(text, o.driver.placeholder); err != nil {
 			v.Fail("user_query", "%v", err)
 		}
+	}
+	if text, _ := c.Options["master_query"].(string); text != "" {
+		if o.master, err = parseQuery(text, o.driver.placeholder); err != nil {
+			v.Fail("master_query", "%v", err)
+		}
+	} else if common.MasterSeparator != "" {
+		v.Fail("auth_master_user_separator", "needs master_query")
 	}
 	return o, common, v.Err()
 }

@@ -57,6 +57,9 @@ func (p *Plugin) Configure(_ context.Context, c backend.Config) error {
 	pool.SetMaxIdleConns(opts.connections)
 	p.opts, p.pool = opts, pool
 	p.DB = authdb.New(p.log, common, p, nil)
+	if opts.master.text != "" {
+		p.DB.SetMasters(masters{p})
+	}
 	return nil
 }
 
@@ -80,22 +83,12 @@ func (p *Plugin) Close() error {
 
 // Find implements authdb.Source.
 func (p *Plugin) Find(ctx context.Context, _ string, v authdb.Vars) (authdb.Entry, error) {
-	row, err := p.ask(ctx, "password_query", p.opts.password, v)
-	if err != nil || row == nil {
-		return authdb.Entry{}, err
+	e, err := p.passwordRow(ctx, "password_query", p.opts.password, v)
+	if err != nil || !e.Found || p.opts.user.text == "" {
+		return e, err
 	}
-	e := authdb.Entry{Found: true, Where: "password_query"}
-	for _, f := range row {
-		if f.Key == "password" {
-			e.Password = f.Value
-		} else {
-			e.Fields = append(e.Fields, f)
-		}
-	}
-	if p.opts.user.text == "" {
-		return e, nil
-	}
-	if row, err = p.ask(ctx, "user_query", p.opts.user, v); err != nil {
+	row, err := p.ask(ctx, "user_query", p.opts.user, v)
+	if err != nil {
 		return authdb.Entry{}, err
 	}
 	if row == nil {
@@ -106,6 +99,31 @@ func (p *Plugin) Find(ctx context.Context, _ string, v authdb.Vars) (authdb.Entr
 		e.UserDB[f.Key] = f.Value
 	}
 	return e, nil
+}
+
+// passwordRow returns what a query finds that has the password among its columns.
+func (p *Plugin) passwordRow(ctx context.Context, name string, q query, v authdb.Vars) (authdb.Entry, error) {
+	row, err := p.ask(ctx, name, q, v)
+	if err != nil || row == nil {
+		return authdb.Entry{}, err
+	}
+	e := authdb.Entry{Found: true, Where: name}
+	for _, f := range row {
+		if f.Key == "password" {
+			e.Password = f.Value
+		} else {
+			e.Fields = append(e.Fields, f)
+		}
+	}
+	return e, nil
+}
+
+// masters is the source of master users.
+type masters struct{ *Plugin }
+
+// Find implements authdb.Source.
+func (m masters) Find(ctx context.Context, _ string, v authdb.Vars) (authdb.Entry, error) {
+	return m.passwordRow(ctx, "master_query", m.opts.master, v)
 }
 
 // ask returns the columns of the only row of a query, but for those that are NULL; nil = there is none.

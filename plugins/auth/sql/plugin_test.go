@@ -33,6 +33,7 @@ func TestDatabases(t *testing.T) {
 				Denied: []plugintest.Login{{User: "dave", Password: "secret"}, {User: "erin", Password: "secret"}},
 			})
 			t.Run("UserQuery", func(t *testing.T) { testUserQuery(t, options) })
+			t.Run("MasterQuery", func(t *testing.T) { testMasterQuery(t, options) })
 			t.Run("Injection", func(t *testing.T) { testInjection(t, options) })
 			t.Run("MoreThanOneRow", func(t *testing.T) { testMoreThanOneRow(t, options) })
 		})
@@ -55,6 +56,20 @@ func open(t *testing.T, base, more map[string]any) (*Plugin, *bytes.Buffer) {
 
 func login(p *Plugin, user, password string) (*backend.Identity, error) {
 	return p.VerifyPassword(context.Background(), backend.PasswordRequest{User: user, Password: password, Service: "imap"})
+}
+
+// testMasterQuery: bob is a master user, nobody else is.
+func testMasterQuery(t *testing.T, options map[string]any) {
+	p, _ := open(t, options, map[string]any{"master_query": "SELECT password FROM users WHERE name = '%u' AND name LIKE 'bob%%'", "auth_master_user_separator": "*", "auth_username_chars": ""})
+	id, err := login(p, "alice*bob@example.org", "secret")
+	if err != nil || id.User.Name != "alice" || id.User.Fields[backend.FieldMaster] != "bob@example.org" || id.User.Fields["home"] == "" {
+		t.Errorf("%+v, %v", id, err)
+	}
+	for _, user := range []string{"bob@example.org*alice", "nobody*bob@example.org", "alice*"} {
+		if id, err := login(p, user, "secret"); err == nil {
+			t.Errorf("%s: %+v", user, id)
+		}
+	}
 }
 
 func testUserQuery(t *testing.T, options map[string]any) {

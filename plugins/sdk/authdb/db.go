@@ -14,7 +14,9 @@ type DB struct {
 	log    *slog.Logger
 	opts   Options
 	source Source
-	now    func() time.Time
+	// masters has the master users; nil: there are none.
+	masters Source
+	now     func() time.Time
 	// hashing has one element for each hash that is being computed; its
 	// capacity is the number of cores. One ARGON2 hash takes 64 MiB and more.
 	hashing chan struct{}

@@ -18,7 +18,9 @@ type Options struct {
 	UserChars      string // that a login name may consist of; "" = any
 	DefaultFields  []Field
 	OverrideFields []Field
-	Limits         password.Limits
+	// MasterSeparator is between a user and the master user who logs in as that; "" = login names have none.
+	MasterSeparator string
+	Limits          password.Limits
 }
 
 // OptionList documents Options. Defaults are also applied from here, so that the two can not differ.
@@ -29,6 +31,10 @@ var OptionList = slices.Concat([]backend.Option{
 	{Name: "default_fields", Type: backend.OptionStrings, Help: `userdb fields "key=value" for users whose entry has none, with variables`},
 	{Name: "override_fields", Type: backend.OptionStrings, Help: `userdb fields "key=value" that replace those of every user, with variables`},
 }, password.LimitOptions)
+
+// MasterOption is for the list of a plugin that calls DB.SetMasters.
+var MasterOption = backend.Option{Name: "auth_master_user_separator", Type: backend.OptionString,
+	Help: `what is between a user and the master user who logs in as that, "*" in "user*master"; empty: no login name has both`}
 
 // dovecotUserChars is the default of Dovecot's setting auth_username_chars.
 const dovecotUserChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890.-_@"
@@ -164,6 +170,9 @@ func (v *Values) Options() Options {
 			CryptMaxRounds:  v.Number("crypt_max_rounds", false),
 			PBKDF2MaxRounds: v.Number("pbkdf2_max_rounds", false),
 		},
+	}
+	if slices.ContainsFunc(v.list, func(x backend.Option) bool { return x.Name == MasterOption.Name }) {
+		o.MasterSeparator = v.Text(MasterOption.Name)
 	}
 	if v.err == nil && !password.Known(o.Scheme) {
 		v.Fail("scheme", "%q is not a password scheme", o.Scheme)

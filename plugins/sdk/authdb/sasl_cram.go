@@ -34,7 +34,7 @@ func (db *DB) stepCRAM(ctx context.Context, r backend.SASLRequest) (*backend.SAS
 		return nil, malformed("the digest is not 16 bytes in hex")
 	}
 	v := varsOf(r)
-	a, err := db.find(ctx, string(r.Response[:i]), v)
+	a, err := db.find(ctx, string(r.Response[:i]), "", v)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (db *DB) stepCRAM(ctx context.Context, r backend.SASLRequest) (*backend.SAS
 	case subtle.ConstantTimeCompare(proof, want) != 1:
 		return nil, failed("wrong password")
 	}
-	id, err := db.identify(ctx, a, sortFields(a.name, &a.Entry), "", r.Remote)
+	id, err := db.identify(ctx, a, sortFields(a.name, &a.Entry), r.Remote)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ func (db *DB) stepEXTERNAL(ctx context.Context, r backend.SASLRequest) (*backend
 	if tag, parts := readState(r.State); tag != tagStart || len(parts) != 0 {
 		return nil, errState
 	}
-	a, err := db.find(ctx, r.Certificate, varsOf(r))
+	a, err := db.find(ctx, r.Certificate, string(r.Response), varsOf(r))
 	switch {
 	case err != nil:
 		return nil, err
@@ -31,7 +31,7 @@ func (db *DB) stepEXTERNAL(ctx context.Context, r backend.SASLRequest) (*backend
 	if err := refusesAll(d); err != nil {
 		return nil, err
 	}
-	id, err := db.identify(ctx, a, d, string(r.Response), r.Remote)
+	id, err := db.identify(ctx, a, d, r.Remote)
 	if err != nil {
 		return nil, err
 	}

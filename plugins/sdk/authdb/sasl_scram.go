@@ -57,7 +57,7 @@ func (db *DB) scramFirst(ctx context.Context, r backend.SASLRequest, nonce, firs
 	var found error
 	lookup := func(user string) (scram.StoredCredentials, error) {
 		v := varsOf(r)
-		if x.account, found = db.find(ctx, user, v); found != nil {
+		if x.account, found = db.find(ctx, user, x.conv.AuthzID(), v); found != nil {
 			return scram.StoredCredentials{}, found
 		}
 		if x.salt == nil {
@@ -153,13 +153,13 @@ func (x *scramExchange) proof(r backend.SASLRequest) (*backend.SASLAnswer, error
 	case err != nil:
 		return nil, malformed(err.Error())
 	}
-	return &backend.SASLAnswer{Challenge: []byte(signature), State: stateOf(tagDone, []byte(x.account.login), []byte(x.conv.AuthzID()))}, nil
+	return &backend.SASLAnswer{Challenge: []byte(signature), State: stateOf(tagDone, []byte(x.conv.Username()), []byte(x.conv.AuthzID()))}, nil
 }
 
 // scramDone returns who has proved who it is.
 func (db *DB) scramDone(ctx context.Context, r backend.SASLRequest, login, authzID string) (*backend.SASLAnswer, error) {
 	v := varsOf(r)
-	a, err := db.find(ctx, login, v)
+	a, err := db.find(ctx, login, authzID, v)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +170,7 @@ func (db *DB) scramDone(ctx context.Context, r backend.SASLRequest, login, authz
 	if err := refusesAll(d); err != nil {
 		return nil, err
 	}
-	id, err := db.identify(ctx, a, d, authzID, r.Remote)
+	id, err := db.identify(ctx, a, d, r.Remote)
 	if err != nil {
 		return nil, err
 	}

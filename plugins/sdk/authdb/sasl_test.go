@@ -203,3 +203,43 @@ func TestSCRAMBinding(t *testing.T) {
 		}
 	}
 }
+
+// TestMastersInSASL: a master user proves its identity by any mechanism; only who is in the source of master users is one.
+func TestMastersInSASL(t *testing.T) {
+	db, _ := open(t, saslUsers, nil)
+	db.opts.MasterSeparator = "*"
+	db.opts.UserChars = ""
+	db.SetMasters(users{"admin": {Password: "{PLAIN}master"}, "open": {Fields: []Field{{"nopassword", ""}}}})
+	next := func() *DB { return db }
+	check := func(what string, id *backend.Identity, err error, ok bool) {
+		t.Helper()
+		if ok && (err != nil || id.User.Name != "plain" || id.User.Fields[backend.FieldMaster] != "admin") || !ok && err == nil {
+			t.Errorf("%s: %+v, %v", what, id, err)
+		}
+	}
+	for _, c := range []struct {
+		user, password, authz string
+		ok                    bool
+	}{
+		{"admin", "master", "plain", true},
+		{"plain*admin", "master", "", true},
+		{"plain*admin", "secret", "", false},
+		{"scram", "secret", "plain", false},
+		{"admin", "master", "", false},
+		{"admin", "master", "nobody", false},
+		{"plain*admin", "master", "scram", false},
+	} {
+		id, err := exchange(t, next, "SCRAM-SHA-256", c.user, c.password, c.authz)
+		check("SCRAM "+c.user+" as "+c.authz, id, err, c.ok)
+		id, err = db.VerifyPassword(context.Background(), backend.PasswordRequest{User: c.user, AuthzID: c.authz, Password: c.password})
+		check("password "+c.user+" as "+c.authz, id, err, c.ok)
+	}
+	for _, user := range []string{"plain*open", "plain*", "*admin", "*"} {
+		id, err := db.VerifyPassword(context.Background(), backend.PasswordRequest{User: user, Password: "x"})
+		check(user, id, err, false)
+	}
+	for authz, ok := range map[string]bool{"plain": true, "": false, "nobody": false} {
+		x, err := db.StepSASL(context.Background(), backend.SASLRequest{Mechanism: "EXTERNAL", Certificate: "admin", Response: []byte(authz)})
+		check("EXTERNAL as "+authz, identity(x), err, ok)
+	}
+}

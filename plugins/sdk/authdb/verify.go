@@ -13,7 +13,7 @@ import (
 // can not be checked are all KindAuthFailed with the same message; the Detail tells them apart.
 func (db *DB) VerifyPassword(ctx context.Context, r backend.PasswordRequest) (*backend.Identity, error) {
 	v := Vars{Service: r.Service, Remote: addrText(r.Remote), Local: addrText(r.Local), Session: r.Session}
-	a, err := db.find(ctx, r.User, v)
+	a, err := db.find(ctx, r.User, r.AuthzID, v)
 	if err != nil {
 		return nil, err
 	}
@@ -28,19 +28,19 @@ func (db *DB) VerifyPassword(ctx context.Context, r backend.PasswordRequest) (*b
 	if err := db.check(ctx, &a, d, tried); err != nil {
 		return nil, err
 	}
-	return db.identify(ctx, a, d, r.AuthzID, r.Remote)
+	return db.identify(ctx, a, d, r.Remote)
 }
 
 // identify returns who has proved to be the user of a, if it may log in.
-func (db *DB) identify(ctx context.Context, a account, d passdb, authzID string, remote netip.Addr) (*backend.Identity, error) {
-	if authzID != "" && authzID != a.login && !db.sameUser(authzID, a.name, a.vars) {
-		return nil, &backend.Error{Kind: backend.KindAuthDenied, Message: "Authorization as another user is not allowed", Detail: "authorization identity differs"}
-	}
+func (db *DB) identify(ctx context.Context, a account, d passdb, remote netip.Addr) (*backend.Identity, error) {
 	if refused := db.refusal(d, remote); refused != nil {
 		return nil, refused
 	}
 	if err := db.delay(ctx, d); err != nil {
 		return nil, err
+	}
+	if a.as != "" {
+		return db.asUser(ctx, a, d)
 	}
 	u, err := db.user(a.vars, d)
 	if err != nil {
@@ -51,7 +51,7 @@ func (db *DB) identify(ctx context.Context, a account, d passdb, authzID string,
 
 // LookupUser implements backend.UserLookup: the userdb fields of the entry, whatever its passdb fields say.
 func (db *DB) LookupUser(ctx context.Context, name string) (*backend.User, error) {
-	a, err := db.find(ctx, name, Vars{})
+	a, err := db.findIn(ctx, db.source, name, Vars{})
 	if err != nil {
 		return nil, err
 	}
@@ -73,13 +73,25 @@ func (db *DB) LookupUser(ctx context.Context, name string) (*backend.User, error
 // account is an entry with what it was found by.
 type account struct {
 	Entry
-	login string // as sent
+	login string // as sent, without the user for whom a master user asks
+	as    string // as whom it wants to log in, as sent; "" = itself
 	name  string // normalised; "" if the login name is not allowed
 	vars  Vars
 }
 
-// find looks a user up. Not being there is no error.
-func (db *DB) find(ctx context.Context, login string, v Vars) (a account, err error) {
+// find looks up who logs in, or the master user who logs in as somebody else. Not being there is no error.
+func (db *DB) find(ctx context.Context, login, authzID string, v Vars) (account, error) {
+	who, as := db.parties(login, authzID, v)
+	source := db.source
+	if as != "" && db.masters != nil {
+		source = db.masters
+	}
+	a, err := db.findIn(ctx, source, who, v)
+	a.as = as
+	return a, err
+}
+
+func (db *DB) findIn(ctx context.Context, source Source, login string, v Vars) (a account, err error) {
 	a = account{login: login, vars: v}
 	a.vars.User = login
 	if !db.allowedName(login) {
@@ -89,7 +101,7 @@ func (db *DB) find(ctx context.Context, login string, v Vars) (a account, err er
 		return a, internal(err)
 	}
 	a.vars.User = a.name
-	if a.Entry, err = db.source.Find(ctx, a.name, a.vars); err != nil {
+	if a.Entry, err = source.Find(ctx, a.name, a.vars); err != nil {
 		return a, err
 	}
 	if a.Found && a.Password != "" {
@@ -134,7 +146,7 @@ func (db *DB) check(ctx context.Context, a *account, d passdb, tried password.At
 	if refused := refusesAll(d); refused != nil {
 		return refused
 	}
-	if _, set := d.fields["nopassword"]; set && emptyPassword(a.Password) {
+	if _, set := d.fields["nopassword"]; set && emptyPassword(a.Password) && a.as == "" {
 		return nil
 	}
 	if a.Verify != nil {
@@ -197,13 +209,6 @@ func (db *DB) takeTurn(ctx context.Context) error {
 
 func (db *DB) endTurn() { <-db.hashing }
 
-// sameUser reports whether an authorization identity stands for the user who logs in.
-func (db *DB) sameUser(authzID, name string, v Vars) bool {
-	v.User = authzID
-	normalised, err := v.Expand(db.opts.AuthFormat)
-	return err == nil && normalised == name
-}
-
 func failed(detail string) *backend.Error {
 	return &backend.Error{Kind: backend.KindAuthFailed, Message: "Authentication failed", Detail: detail}
 }
@@ -231,7 +236,8 @@ func (db *DB) Admit(ctx context.Context, name string, e Entry, authzID string, v
 	if err := refusesAll(d); err != nil {
 		return nil, err
 	}
-	return db.identify(ctx, account{Entry: e, login: name, name: normalised, vars: v}, d, authzID, remote)
+	_, as := db.parties(name, authzID, v)
+	return db.identify(ctx, account{Entry: e, login: name, as: as, name: normalised, vars: v}, d, remote)
 }
 
 // Normalise returns a login name as Source.Find gets it. The error is KindAuthFailed for a name with characters that are not allowed.

@@ -42,9 +42,10 @@ func (p *optionParser) parseACL(values map[string]any) *aclSettings {
 	return a
 }
 
-// who returns who a user is to the lists of a namespace. A user's fields acl_user and acl_groups are as in Dovecot.
+// who returns who a user is to the lists of a namespace. A user's fields acl_user, master_user (who has logged in as the user) and acl_groups are
+// as in Dovecot.
 func (n *namespace) who(u *backend.User) acl.Who {
-	w := acl.Who{User: cmp.Or(u.Fields["acl_user"], u.Name)}
+	w := acl.Who{User: cmp.Or(u.Fields["acl_user"], u.Fields[backend.FieldMaster], u.Name)}
 	w.Owner = !n.Public && w.User == u.Name
 	if groups := u.Fields["acl_groups"]; groups != "" {
 		w.Groups = strings.Split(groups, ",")
