@@ -24,8 +24,8 @@ var ErrIdentity = errors.New("can not work under another identity")
 // may do was decided when it was opened. A process of root goes beyond disk quotas, and uses the space that
 // is reserved for root, unless it has given up CAP_SYS_RESOURCE.
 //
-// Each operation runs on a thread of its own, which gets the identity for it by setfsuid(2), setfsgid(2) and
-// setgroups(2), and gives it back; a thread that can not give it back ends. As the kernel has it, a change of
+// For each operation a thread gets the identity by setfsuid(2), setfsgid(2) and setgroups(2), and gives it back: that of the caller if only
+// ids change, which the kernel lets root have back whatever happens, else one of its own, which ends if it can not. As the kernel has it, a change of
 // identity clears the parent-death signal of that thread, and makes the process not dumpable.
 func As(fsys FS, uid, gid int, groups []int) (FS, error) {
 	own, err := ownCredentials()
@@ -64,7 +64,7 @@ func As(fsys FS, uid, gid int, groups []int) (FS, error) {
 	sameGroups := slices.Equal(want.groups, own.groups)
 	id := &identity{fs: fsys, assume: want.assume, resume: own.assume}
 	if sameGroups {
-		id.assume, id.resume = want.assumeIDs, own.assumeIDs
+		id.assume, id.resume, id.here = want.assumeIDs, own.assumeIDs, true
 	}
 	if unprivileged.Load() {
 		return id, nil
@@ -112,11 +112,15 @@ type identity struct {
 	fs     FS
 	assume func() error // takes the identity, for the calling thread
 	resume func() error // gives it back
+	here   bool         // resume does not fail: the caller's own thread can take the identity
 }
 
-// do runs f under the identity, and returns an error if it could not. The thread is another than that of the caller: if
+// do runs f under the identity, and returns an error if it could not. Unless x.here is set the thread is another than that of the caller: if
 // it can not get rid of the identity, it ends with its goroutine, and the caller goes on.
 func (x *identity) do(f func()) error {
+	if x.here {
+		return x.doHere(f)
+	}
 	done := make(chan error, 1)
 	go func() { // ends when f has returned, before do does
 		runtime.LockOSThread()
@@ -130,6 +134,22 @@ func (x *identity) do(f func()) error {
 		done <- err
 	}()
 	return <-done
+}
+
+// doHere is do on the thread of the caller: another one has to be woken first, which takes longer than most operations. If resume failed nevertheless, no
+// other goroutine would get the thread, and the caller would have fewer rights than before.
+func (x *identity) doHere(f func()) error {
+	runtime.LockOSThread()
+	defer func() {
+		if x.resume() == nil {
+			runtime.UnlockOSThread()
+		}
+	}()
+	if err := x.assume(); err != nil {
+		return err
+	}
+	f()
+	return nil
 }
 
 // path is do for an operation on a path, which returns its error.

@@ -245,6 +245,36 @@ func TestIdentityFails(t *testing.T) {
 	wg.Wait()
 }
 
+// Where only ids change, the caller's thread takes the identity, and gives it back whatever becomes of the operation.
+func TestIdentityHere(t *testing.T) {
+	taken := 0
+	x := &identity{fs: OS, here: true, assume: func() error { taken++; return nil }, resume: func() error { taken--; return nil }}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	caller := unix.Gettid()
+	if err := x.do(func() {
+		if taken != 1 || unix.Gettid() != caller {
+			t.Errorf("taken %d times, thread %d, the caller's is %d", taken, unix.Gettid(), caller)
+		}
+	}); err != nil || taken != 0 {
+		t.Errorf("%v, the thread keeps the identity: %d", err, taken)
+	}
+	func() {
+		defer func() {
+			if recover() == nil || taken != 0 {
+				t.Errorf("after a panic the thread keeps the identity: %d", taken)
+			}
+		}()
+		_ = x.do(func() { panic("in f") })
+	}()
+	broken := errors.New("broken")
+	resumed := false
+	x.assume, x.resume = func() error { return broken }, func() error { resumed = true; return nil }
+	if err := x.do(func() { t.Error("done under the wrong identity") }); !errors.Is(err, broken) || !resumed {
+		t.Errorf("err = %v, want that of assume; given back: %v", err, resumed)
+	}
+}
+
 // Names are those of ReadDir, of every file system.
 func TestNames(t *testing.T) {
 	dir := reachable(t)

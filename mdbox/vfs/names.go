@@ -31,7 +31,7 @@ func Names(fsys FS, dir string) ([]string, error) {
 
 // names uses the system calls themselves: os.ReadDir makes an object of each entry, and sorts them.
 func (osFS) names(dir string) (names []string, err error) {
-	fd, err := openNoIntr(dir, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_DIRECTORY)
+	fd, err := openNoIntr(dir, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: dir, Err: err}
 	}

@@ -12,19 +12,27 @@ var OS FS = osFS{}
 
 type osFS struct{}
 
-// Open uses the system call itself: os.Open makes five more to find out that a file on disk can not be polled.
 func (osFS) Open(name string) (File, error) {
-	fd, err := openNoIntr(name, unix.O_RDONLY|unix.O_CLOEXEC)
+	f, err := openFile(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+// openFile uses the system call itself: os.OpenFile makes five more to find out that a file on disk can not be polled.
+func openFile(name string, flags int, perm fs.FileMode) (*os.File, error) {
+	fd, err := openNoIntr(name, flags, uint32(perm.Perm()))
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	return osFile{os.NewFile(uintptr(fd), name)}, nil
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // openNoIntr is open(2), again after a signal.
-func openNoIntr(name string, flags int) (fd int, err error) {
+func openNoIntr(name string, flags int, perm uint32) (fd int, err error) {
 	for {
-		if fd, err = unix.Open(name, flags, 0); err != unix.EINTR {
+		if fd, err = unix.Open(name, flags, perm); err != unix.EINTR {
 			return fd, err
 		}
 	}

@@ -9,24 +9,22 @@ import (
 )
 
 func (osFS) OpenWrite(name string, how How, perm fs.FileMode) (WritableFile, error) {
-	flags := os.O_RDWR | unix.O_NOFOLLOW
+	flags := unix.O_RDWR | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	if how&Append != 0 {
-		flags |= os.O_APPEND
+		flags |= unix.O_APPEND
 	}
 	if how&Create == 0 {
-		f, err := os.OpenFile(name, flags, 0)
-		return writable(f, err)
+		return writable(openFile(name, flags, 0))
 	}
 	// A file that is there keeps its permissions; only one that this call makes gets perm, past the umask.
 	if how&Exclusive == 0 {
-		if f, err := os.OpenFile(name, flags, 0); !errors.Is(err, fs.ErrNotExist) {
+		if f, err := openFile(name, flags, 0); !errors.Is(err, fs.ErrNotExist) {
 			return writable(f, err)
 		}
 	}
-	f, err := os.OpenFile(name, flags|os.O_CREATE|os.O_EXCL, perm.Perm())
+	f, err := openFile(name, flags|unix.O_CREAT|unix.O_EXCL, perm.Perm())
 	if errors.Is(err, fs.ErrExist) && how&Exclusive == 0 { // made by somebody else meanwhile
-		f, err = os.OpenFile(name, flags, 0)
-		return writable(f, err)
+		return writable(openFile(name, flags, 0))
 	}
 	if err == nil {
 		if err = f.Chmod(perm.Perm()); err != nil {
