@@ -71,7 +71,7 @@ func (x *Index) Changes(since Position) (*Changes, error) {
 // walk collects the UIDs that log records name.
 type walk struct {
 	s             *State
-	touched       []bool // by message number
+	touched       []span // of message numbers, in the order of the log
 	firstAppended uint32 // the lowest UID that was appended, or next_uid
 	expunged      []uint32
 
@@ -81,9 +81,10 @@ type walk struct {
 	ranges       []translog.UIDRange
 }
 
-func newWalk(s *State) *walk {
-	return &walk{s: s, touched: make([]bool, s.Len()), firstAppended: s.NextUID()}
-}
+// span is from <= i < to.
+type span struct{ from, to int }
+
+func newWalk(s *State) *walk { return &walk{s: s, firstAppended: s.NextUID()} }
 
 // walk reads segments up to the position to, which must be where a record ends.
 func (w *walk) walk(segments []translog.Segment, to translog.Pos) error {
@@ -186,9 +187,14 @@ func (w *walk) expunge(r *translog.Record, minorVersion uint8) error {
 func (w *walk) touch(rs ...translog.UIDRange) {
 	for _, r := range rs {
 		from, to := w.s.FindRange(r.First, r.Last)
-		for i := from; i < to; i++ {
-			w.touched[i] = true
+		if from >= to {
+			continue
 		}
+		if n := len(w.touched); n > 0 && w.touched[n-1].to == from { // a record of many messages names them one by one
+			w.touched[n-1].to = to
+			continue
+		}
+		w.touched = append(w.touched, span{from, to})
 	}
 }
 
@@ -216,9 +222,13 @@ func (w *walk) expunges(r *translog.Record, rs []translog.UIDRange) error {
 func (w *walk) changes(to Position) *Changes {
 	c := &Changes{To: to}
 	first, _ := w.s.Find(w.firstAppended)
-	for i, uid := range w.s.uids[:first] {
-		if w.touched[i] {
-			c.Updated = append(c.Updated, uid)
+	slices.SortFunc(w.touched, func(a, b span) int { return a.from - b.from })
+	next := 0
+	for _, t := range w.touched {
+		t.from, t.to = max(t.from, next), min(t.to, first)
+		if t.from < t.to {
+			c.Updated = append(c.Updated, w.s.uids[t.from:t.to]...)
+			next = t.to
 		}
 	}
 	c.Appended = slices.Clone(w.s.uids[first:])
