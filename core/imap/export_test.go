@@ -17,6 +17,20 @@ func (srv *Server) CountedAddresses() int { return srv.doors.perAddress.Len() }
 
 // WithProgressClock returns cfg for a server that takes the time of INPROGRESS from now, or from ticks during calls that change mail.
 func WithProgressClock(cfg Config, now func() time.Time, ticks <-chan time.Time) Config {
-	cfg.clock = &progressClock{now, func(time.Duration) (<-chan time.Time, func()) { return ticks, func() {} }}
+	cfg.clock = &progressClock{now, func(_ time.Duration, f func()) func() {
+		stop, ended := make(chan struct{}), make(chan struct{})
+		go func() { // ends when it is stopped
+			defer close(ended)
+			for {
+				select {
+				case <-ticks:
+					f()
+				case <-stop:
+					return
+				}
+			}
+		}()
+		return func() { close(stop); <-ended }
+	}}
 	return cfg
 }

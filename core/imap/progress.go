@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"sync"
 	"time"
 
 	"github.com/roostmail/roost/core/imapwire"
@@ -51,39 +52,44 @@ func (p *progress) tell(done uint64) {
 	p.r.s.Push()
 }
 
-// during makes a call that may take long, and tells the client meanwhile that it goes on. The call runs on a
-// goroutine of its own, which has ended when during returns, and must not touch the session.
+// during makes a call that may take long, and tells the client meanwhile that it goes on. The call must not touch the session.
 func (r *request) during(call func()) {
 	p := r.newProgress(0)
 	if p == nil {
 		call()
 		return
 	}
-	ended := make(chan struct{})
-	go func() { // ends with the call, for which the loop below waits
-		defer close(ended)
-		call()
-	}()
-	ticks, stop := r.srv.cfg.clock.ticks(r.srv.cfg.ProgressInterval)
+	stop := r.srv.cfg.clock.every(r.srv.cfg.ProgressInterval, func() { p.tell(0) })
 	defer stop()
-	for {
-		select {
-		case <-ended:
-			return
-		case <-ticks:
-			p.tell(0)
-		}
-	}
+	call()
 }
 
 // progressClock is where progress has the time from: another one in tests.
 type progressClock struct {
-	now   func() time.Time
-	ticks func(every time.Duration) (ticks <-chan time.Time, stop func())
+	now func() time.Time
+	// every calls f again and again, on a goroutine of its own, until stop, which returns when f does not run any more.
+	every func(d time.Duration, f func()) (stop func())
 }
 
-// newTicks is time.NewTicker.
-func newTicks(every time.Duration) (ticks <-chan time.Time, stop func()) {
-	t := time.NewTicker(every)
-	return t.C, t.Stop
+// every is that of the system's clock. There is no goroutine until d has passed.
+func every(d time.Duration, f func()) (stop func()) {
+	var mu sync.Mutex // held by f
+	var timer *time.Timer
+	ended := false
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(d, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !ended {
+			f()
+			timer.Reset(d)
+		}
+	})
+	return func() {
+		timer.Stop()
+		mu.Lock()
+		defer mu.Unlock()
+		ended = true
+	}
 }

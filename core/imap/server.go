@@ -60,7 +60,7 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 		return nil, fmt.Errorf("imap: the auth plugin %s has no SASL mechanism %s ([auth] mechanisms)", auth.Info().Name, m)
 	}
 	if cfg.clock == nil {
-		cfg.clock = &progressClock{time.Now, newTicks}
+		cfg.clock = &progressClock{time.Now, every}
 	}
 	srv := &Server{cfg: cfg, auth: auth, storage: storage, log: log, names: n, offers: offersOf(storage.Info())}
 	if w, ok := storage.(backend.Writer); ok && storage.Info().Has(backend.CapWrite) {
