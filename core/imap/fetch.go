@@ -70,10 +70,8 @@ func (f *fetch) execute(args *fetchArgs, ranges []mailbox.SeqRange) error {
 	if !f.plan.storage() {
 		return f.quick(args, ranges)
 	}
-	for m := range f.view.Messages(ranges) {
-		if !args.conditional || m.ModSeq > args.changedSince {
-			f.uids = append(f.uids, uint32(m.UID))
-		}
+	for m := range f.view.Newer(ranges, args.changedSince) {
+		f.uids = append(f.uids, uint32(m.UID))
 	}
 	return f.run()
 }
@@ -85,10 +83,7 @@ const fetchFlush = 16 << 10
 func (f *fetch) quick(args *fetchArgs, ranges []mailbox.SeqRange) error {
 	b := f.out.Buffer()
 	start := len(*b)
-	for m := range f.view.Messages(ranges) {
-		if args.conditional && m.ModSeq <= args.changedSince {
-			continue
-		}
+	for m := range f.view.Newer(ranges, args.changedSince) {
 		*b = f.appendFirst(*b, m, nil)
 		*b = append(*b, ")\r\n"...)
 		if len(*b)-start >= fetchFlush {

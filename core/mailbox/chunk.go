@@ -25,6 +25,7 @@ type chunk struct {
 	flags   []FlagSetID
 	modseqs []uint64
 	unseen  uint32 // messages without \Seen
+	highest uint64 // of modseqs
 }
 
 func (c *chunk) len() int            { return len(c.uids) }
@@ -37,6 +38,7 @@ func (c *chunk) push(r record, t *flagTable) {
 	c.flags = append(c.flags, r.flags)
 	c.modseqs = append(c.modseqs, r.modseq)
 	c.unseen += t.unseen(r.flags)
+	c.highest = max(c.highest, r.modseq)
 }
 
 // grow returns a copy of c, owned by the caller, that shares its columns. Only the last chunk of
@@ -56,9 +58,10 @@ func (c *chunk) slice(from, to int, t *flagTable) *chunk {
 
 // count sets what is derived from the columns.
 func (c *chunk) count(t *flagTable) {
-	c.unseen = 0
-	for _, f := range c.flags {
+	c.unseen, c.highest = 0, 0
+	for i, f := range c.flags {
 		c.unseen += t.unseen(f)
+		c.highest = max(c.highest, c.modseqs[i])
 	}
 }
 

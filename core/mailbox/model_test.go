@@ -173,6 +173,13 @@ func checkCurrent(t *testing.T, f *fixture, v *mailbox.View) {
 	if v.Unseen() != unseen || v.FirstUnseen() != first {
 		t.Fatalf("%d unseen, first %d; want %d, %d", v.Unseen(), v.FirstUnseen(), unseen, first)
 	}
+	for _, since := range []uint64{0, 1, v.HighestModSeq / 2, v.HighestModSeq - 1, v.HighestModSeq} {
+		newer := slices.Collect(v.Newer(v.All(), since))
+		all := slices.DeleteFunc(slices.Collect(v.Messages(v.All())), func(m mailbox.Message) bool { return m.ModSeq <= since })
+		if !slices.Equal(newer, all) {
+			t.Fatalf("%d messages newer than %d, want %d", len(newer), since, len(all))
+		}
+	}
 	for i, uid := range want {
 		if i > 20 && i < len(want)-20 && i%97 != 0 {
 			continue

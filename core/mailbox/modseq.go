@@ -42,11 +42,8 @@ func (m *Mailbox) sawModSeqs(c *backend.Columns) {
 
 // HighestOf returns the highest modseq above since of the messages in ranges, 0 = none.
 func (v *View) HighestOf(ranges []SeqRange, since uint64) (modseq uint64) {
-	for m := range v.Messages(ranges) {
+	for m := range v.Newer(ranges, since) {
 		modseq = max(modseq, m.ModSeq)
-	}
-	if modseq <= since {
-		return 0
 	}
 	return modseq
 }

@@ -185,7 +185,10 @@ func (v *View) All() []SeqRange {
 }
 
 // Messages iterates over ascending ranges, as Seqs and UIDs return them.
-func (v *View) Messages(rs []SeqRange) iter.Seq[Message] {
+func (v *View) Messages(rs []SeqRange) iter.Seq[Message] { return v.Newer(rs, 0) }
+
+// Newer is Messages of those with a modseq above since, 0 = all. It does not look at what lies between them.
+func (v *View) Newer(rs []SeqRange, since uint64) iter.Seq[Message] {
 	return func(yield func(Message) bool) {
 		for _, r := range rs {
 			if r.First < 1 || r.First > r.Last || uint32(r.First) > v.count {
@@ -194,8 +197,12 @@ func (v *View) Messages(rs []SeqRange) iter.Seq[Message] {
 			last := min(r.Last, SeqNum(v.count))
 			for i, seq := v.chunkOf(r.First), r.First; seq <= last; i++ {
 				c := v.chunks[i]
+				if since > 0 && c.highest <= since {
+					seq = SeqNum(v.before[i]) + SeqNum(c.len()) + 1
+					continue
+				}
 				for j := int(uint32(seq) - v.before[i] - 1); j < c.len() && seq <= last; j++ {
-					if !yield(c.message(j, seq)) {
+					if m := c.message(j, seq); (since == 0 || m.ModSeq > since) && !yield(m) {
 						return
 					}
 					seq++
