@@ -46,7 +46,7 @@ func opsCommand() *cobra.Command {
 	cmd.Flags().IntVar(&f.bodies, "bodies", 2_000, "messages of 50 KB in the bodies mailbox")
 	cmd.Flags().IntVar(&f.rounds, "rounds", 5, "rounds")
 	cmd.Flags().Float64Var(&f.seconds, "seconds", 0.6, "time per operation, server and round")
-	cmd.Flags().StringSliceVar(&f.only, "only", nil, "run only operations whose name contains one of these, or is one of these in quotes")
+	cmd.Flags().StringArrayVar(&f.only, "only", nil, "run only operations whose name contains this; may be given several times")
 	cmd.Flags().IntSliceVar(&f.conns, "conns", []int{1, 10}, "numbers of connections, of operations that do not say theirs")
 	cmd.Flags().StringVar(&f.isolation, "isolation", "", "inproc: measure roost with its plugins in core as well, as a third server")
 	cmd.Flags().IntSliceVar(&f.grow, "grow", nil, "instead of that: print how the time of an operation grows with the mailbox, of these sizes: 1000,10000,100000 or 1000000 too")

@@ -83,7 +83,7 @@ type result struct {
 // chosen reports whether --only wants the operation.
 func (f opsFlags) chosen(name string) bool {
 	for _, s := range f.only {
-		if s == `"`+name+`"` || strings.Contains(name, s) {
+		if strings.Contains(name, s) {
 			return true
 		}
 	}
