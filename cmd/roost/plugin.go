@@ -13,7 +13,9 @@ import (
 )
 
 func pluginCommand() *cobra.Command {
-	c := group("plugin", "list, describe, test and make plugins, or run a bundled one", pluginListCommand(), pluginInfoCommand(), pluginTestCommand())
+	c := group("plugin", "list, describe, test and make plugins, watch and replace those of a running server, or run a bundled one",
+		pluginListCommand(), pluginInfoCommand(), pluginTestCommand(),
+		pluginReloadCommand(), pluginDisableCommand(), pluginEnableCommand(), pluginLogsCommand())
 	c.Use = "plugin KIND/NAME"
 	c.Long = `List and describe the plugins that are part of this binary.
 
@@ -46,11 +48,29 @@ func bundled(name string, log *slog.Logger) (backend.Plugin, error) {
 }
 
 func pluginListCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "list",
-		Short: "list the bundled plugins",
-		Args:  cobra.NoArgs,
+	var file string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list [--config FILE [--json]]",
+		Short: "list the bundled plugins, or those of a running server",
+		Long: `List the bundled plugins.
+
+With --config, list instead the plugins of the server that runs with FILE, and what they do:
+
+  STATE      running, restarting (commands wait for it), failed (it rests after too many failures,
+             commands are refused), disabled; draining: the process that was replaced
+  UP         how long its process has been there
+  RESTARTS   processes that took the place of dead ones
+  CALLS      since the start of the server; IN FLIGHT are those of this moment
+  MEMORY     resident memory of its process
+  CPU        time that its process has used
+
+and below, how many calls have failed, by kind, and why the process ended last, if it did. Asks as "roost sessions" does.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file != "" {
+				return listLive(cmd.OutOrStdout(), file, asJSON)
+			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
 			for _, i := range bundle.Catalog() {
 				fmt.Fprintf(w, "%s/%s\t%s\t%s\n", i.Kind, i.Name, i.Version, i.Description)
@@ -58,6 +78,9 @@ func pluginListCommand() *cobra.Command {
 			return w.Flush()
 		},
 	}
+	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE` of a running server")
+	c.Flags().BoolVar(&asJSON, "json", false, "write an object of JSON for each plugin of the server")
+	return c
 }
 
 func pluginInfoCommand() *cobra.Command {

@@ -4,7 +4,7 @@
 // It is given what to show as functions and a Gatherer, so that it can not reach
 // into the server. It changes nothing, has no authentication, and by default listens nowhere; bind it to loopback.
 //
-//	GET /          the status page, text
+//	GET /          the status page: HTML, or text for who does not ask for HTML
 //	GET /healthz   200 "ok", or 503 with a line for each component that can not serve
 //	GET /metrics   all metrics
 package admin
@@ -16,7 +16,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"text/tabwriter"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +26,7 @@ import (
 type Component struct {
 	Name   string // "plugin mdbox"
 	OK     bool
+	State  string // a word: "running"; "" = up or DOWN
 	Detail string // one line, for people
 }
 
@@ -101,7 +101,7 @@ func Handler(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, o.Components()) })
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { status(w, o) })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { status(w, r, o) })
 	return mux
 }
 
@@ -128,27 +128,5 @@ func health(w http.ResponseWriter, components []Component) {
 		if !c.OK {
 			fmt.Fprintf(w, "%s: down: %s\n", c.Name, c.Detail)
 		}
-	}
-}
-
-// status writes the page. Errors of w are those of a client that is gone.
-func status(w http.ResponseWriter, o Options) {
-	plain(w)
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	defer table.Flush()
-	for _, s := range o.Status() {
-		fmt.Fprintf(table, "%s\n", s.Title)
-		for _, r := range s.Rows {
-			fmt.Fprintf(table, "  %s\t%s\n", r.Name, r.Value)
-		}
-		fmt.Fprintln(table)
-	}
-	fmt.Fprintln(table, "Components")
-	for _, c := range o.Components() {
-		state := "up"
-		if !c.OK {
-			state = "DOWN"
-		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", c.Name, state, c.Detail)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -78,5 +79,30 @@ func TestPages(t *testing.T) {
 	}
 	if _, err := net.Dial("tcp", ln.Addr().String()); err == nil {
 		t.Error("the listener is still open after Close")
+	}
+}
+
+// TestStatusPageForBrowsers: HTML, in which nothing of what it shows is markup.
+func TestStatusPageForBrowsers(t *testing.T) {
+	h := admin.Handler(admin.Options{
+		Metrics: prometheus.NewRegistry(),
+		Components: func() []admin.Component {
+			return []admin.Component{{Name: "plugin a", State: "failed", Detail: "<b>exit</b>"}}
+		},
+		Status: func() []admin.Section {
+			return []admin.Section{{Title: "roost 1.2", Rows: []admin.Row{{"sessions", "7"}}}, {Title: "Figures"}}
+		},
+	})
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Accept", "text/html,*/*;q=0.8")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	for _, want := range []string{"<h1>roost 1.2</h1>", "<td>sessions<td>7", `<td class="bad">failed<td>&lt;b&gt;exit&lt;/b&gt;`, "<h2>Figures</h2>"} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("no %q in %s", want, w.Body)
+		}
+	}
+	if got := w.Header().Get("Content-Type"); got != "text/html; charset=utf-8" {
+		t.Errorf("Content-Type %q", got)
 	}
 }

@@ -16,6 +16,7 @@ type Process struct {
 	DrainTimeout     time.Duration // for calls under way on a process that was replaced
 	HealthInterval   time.Duration
 	Restart          Restart
+	LogLines         int    // of its log that are kept for "roost plugin logs"
 	Fail             string // what happens without the plugin: one of fails
 }
 
@@ -46,6 +47,7 @@ func readProcess(t *table, kind backend.Kind) Process {
 		CloseTimeout:     t.positive("close_timeout", 5*time.Second),
 		DrainTimeout:     t.positive("drain_timeout", time.Minute),
 		HealthInterval:   t.positive("health_interval", 10*time.Second),
+		LogLines:         t.integer("log_lines", 500, 1, 100_000),
 	}
 	restart := t.sub("restart")
 	p.Restart = Restart{
@@ -102,5 +104,6 @@ func (p *printer) process(x Process) {
 		p.set(f.key, duration(f.value))
 	}
 	p.set("restart.limit", x.Restart.Limit)
+	p.set("log_lines", x.LogLines)
 	p.set("fail", quote(x.Fail))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/pluginrpc"
@@ -33,12 +34,13 @@ func (r repetition) after(err error) bool {
 // call runs do on the current instance.
 func (p *Plugin) call(ctx context.Context, repeat repetition, do func(backend.Plugin) error) error {
 	p.stats.begin()
+	begun := time.Now()
 	err := p.attempt(ctx, do)
 	if repeat.after(err) && ctx.Err() == nil {
 		p.stats.repeated.Add(1)
 		err = p.attempt(ctx, do)
 	}
-	p.stats.end(err)
+	p.stats.end(err, time.Since(begun))
 	return err
 }
 

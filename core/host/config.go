@@ -52,6 +52,9 @@ type Config struct {
 	RestartRest      time.Duration // restart.rest: until it is started again, default 1 min
 	DrainTimeout     time.Duration // drain_timeout: for calls that are under way on a process that was replaced, default 1 min
 
+	// LogLines is how many lines of its log are kept for LogSince, default 500. It can not be changed by Reload.
+	LogLines int
+
 	Limits pluginrpc.Limits
 }
 
@@ -75,6 +78,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.RestartLimit == 0 {
 		c.RestartLimit = 10
+	}
+	if c.LogLines == 0 {
+		c.LogLines = 500
 	}
 	if c.EnvAllow == nil {
 		c.EnvAllow = DefaultEnvAllow

@@ -15,6 +15,7 @@ type Plugin struct {
 	kind     backend.Kind
 	readOnly bool // nothing may be changed on disk
 	log      *slog.Logger
+	ring     *ring // the last lines of log
 	stats    counters
 
 	mu        sync.Mutex
@@ -40,7 +41,9 @@ type Plugin struct {
 }
 
 func newPlugin(h *Host, c Config) *Plugin {
-	p := &Plugin{host: h, name: c.Name, kind: c.Kind, readOnly: c.Plugin.ReadOnly, c: c, log: h.log.With("plugin", c.Name), changed: make(chan struct{}), orders: make(chan *order), ended: make(chan struct{})}
+	lines := newRing(c.LogLines)
+	log := slog.New(&ringHandler{Handler: h.log.With("plugin", c.Name).Handler(), ring: lines})
+	p := &Plugin{host: h, name: c.Name, kind: c.Kind, readOnly: c.Plugin.ReadOnly, c: c, log: log, ring: lines, changed: make(chan struct{}), orders: make(chan *order), ended: make(chan struct{})}
 	p.life, p.stop = context.WithCancel(context.Background())
 	return p
 }

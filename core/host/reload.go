@@ -133,7 +133,7 @@ func (p *Plugin) retire(i *instance) {
 			p.await(idle, c.CloseTimeout)
 		}
 		i.discard(c.CloseTimeout)
-		p.log.Info("plugin process has ended, another has its place", "pid", i.pid(), "version", i.info.Version)
+		p.log.Info("plugin process has ended as ordered", "pid", i.pid(), "version", i.info.Version)
 	})
 }
 

@@ -12,6 +12,7 @@ type counters struct {
 	calls, repeated, restarts, reloads atomic.Uint64
 	inFlight                           atomic.Int64
 	unhealthy                          atomic.Bool
+	latency                            latency
 	errors                             [backend.KindCancelled + 1]atomic.Uint64
 }
 
@@ -20,8 +21,10 @@ func (c *counters) begin() {
 	c.inFlight.Add(1)
 }
 
-func (c *counters) end(err error) {
+// end counts the end of a call that took so long.
+func (c *counters) end(err error, took time.Duration) {
 	c.inFlight.Add(-1)
+	c.latency.observe(took)
 	if err == nil {
 		return
 	}
@@ -47,7 +50,10 @@ type Stats struct {
 	Repeated  uint64 // calls that were repeated because the process died
 	InFlight  int64  // calls that run, or wait for an instance
 	Errors    map[backend.ErrorKind]uint64
-	LastError error // why the last instance ended or did not start, nil if that never happened
+	Latency   Latency
+	Memory    int64         // resident bytes of the process
+	CPU       time.Duration // that the process has used
+	LastError error         // why the last instance ended or did not start, nil if that never happened
 }
 
 // Draining is a process that was replaced, and has calls to finish.
@@ -66,20 +72,22 @@ func (p *Plugin) Stats() Stats {
 		Repeated: p.stats.repeated.Load(),
 		InFlight: p.stats.inFlight.Load(),
 		Errors:   map[backend.ErrorKind]uint64{},
-	}
-	for kind := range p.stats.errors {
-		if n := p.stats.errors[kind].Load(); n > 0 {
-			s.Errors[backend.ErrorKind(kind)] = n
-		}
+		Latency:  p.stats.latency.histogram(),
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	if i := p.current; i != nil && !i.gone() {
+		s.Up, s.Healthy, s.PID, s.Started = true, !p.stats.unhealthy.Load(), i.pid(), i.started
+	}
 	s.State, s.Version, s.LastError = p.state, p.info.Version, p.lastError
 	for _, i := range p.retiring {
 		s.Draining = append(s.Draining, Draining{PID: i.pid(), Version: i.info.Version, InFlight: i.calls})
 	}
-	if i := p.current; i != nil && !i.gone() {
-		s.Up, s.Healthy, s.PID, s.Started = true, !p.stats.unhealthy.Load(), i.pid(), i.started
+	p.mu.Unlock()
+	s.Memory, s.CPU = usage(s.PID)
+	for kind := range p.stats.errors {
+		if n := p.stats.errors[kind].Load(); n > 0 {
+			s.Errors[backend.ErrorKind(kind)] = n
+		}
 	}
 	return s
 }

@@ -21,6 +21,12 @@ const (
 	OpSessions = "sessions"      // all sessions, or those of a user
 	OpTop      = "top"           // what the server is doing
 	OpDrain    = "drain"         // as SIGTERM, with reports
+
+	OpPlugins       = "plugins"        // all plugins
+	OpPluginReload  = "plugin-reload"  // of one: a new process takes the place of the old one
+	OpPluginDisable = "plugin-disable" // end it, and refuse calls
+	OpPluginEnable  = "plugin-enable"  // take that back
+	OpPluginLogs    = "plugin-logs"    // the last lines of its log
 )
 
 // Request is a line of JSON that an operator's command sends.
@@ -28,6 +34,9 @@ type Request struct {
 	Op    string
 	User  string `json:",omitempty"` // OpSessions: "" = all
 	Users int    `json:",omitempty"` // OpTop: how many users
+
+	Plugin string `json:",omitempty"` // of the operations on one plugin
+	Follow bool   `json:",omitempty"` // OpPluginLogs: and all lines that come
 }
 
 // request is a Request with where it came from.

@@ -21,7 +21,7 @@ func (k *Keeper) request(r *request) {
 		default:
 			k.beginReload(r)
 		}
-	case OpSessions, OpTop, OpDrain:
+	case OpSessions, OpTop, OpDrain, OpPlugins, OpPluginReload, OpPluginDisable, OpPluginEnable, OpPluginLogs:
 		k.pass(r)
 	default:
 		r.answer(Answer{Error: "unknown request " + r.Op})

@@ -59,6 +59,11 @@ func (s *Server) startPlugins(ctx context.Context) (ps plugins, err error) {
 	return ps, nil
 }
 
+// pluginsOf returns the plugins that a configuration uses.
+func pluginsOf(c *config.Config) []config.Plugin {
+	return []config.Plugin{c.Auth, c.Storage, c.Hibernation.Plugin}
+}
+
 // hostConfig says how a plugin is started.
 func (s *Server) hostConfig(p config.Plugin) host.Config {
 	c := s.opts.Config
@@ -90,7 +95,7 @@ func (s *Server) hostConfig(p config.Plugin) host.Config {
 // supervise copies how a process is run.
 func supervise(h *host.Config, p config.Process) {
 	h.StartTimeout, h.ConfigureTimeout, h.CloseTimeout = p.StartTimeout, p.ConfigureTimeout, p.CloseTimeout
-	h.DrainTimeout, h.HealthInterval = p.DrainTimeout, p.HealthInterval
+	h.DrainTimeout, h.HealthInterval, h.LogLines = p.DrainTimeout, p.HealthInterval, p.LogLines
 	r := p.Restart
 	h.RestartMin, h.RestartMax, h.RestartServed, h.RestartReset, h.RestartWait = r.Min, r.Max, r.Served, r.Reset, r.Wait
 	h.RestartLimit, h.RestartWindow, h.RestartRest = r.Limit, r.Window, r.Rest

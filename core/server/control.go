@@ -48,6 +48,8 @@ type ControlReply struct {
 	Session  *SessionReport `json:",omitempty"`
 	Top      *TopReport     `json:",omitempty"`
 	Draining *int           `json:",omitempty"` // sessions that are left
+	Plugin   *PluginReport  `json:",omitempty"`
+	Log      *PluginLog     `json:",omitempty"`
 	Error    string         `json:",omitempty"`
 	Done     bool           `json:",omitempty"`
 }
@@ -71,6 +73,8 @@ func (s *Server) Answer(a keeper.Asked) (drain bool) {
 			w.put(ControlReply{Top: s.top(a.Users)})
 		case keeper.OpDrain:
 			s.reportDrain(w)
+		default:
+			s.answerPlugin(w, a)
 		}
 		w.put(ControlReply{Done: true})
 		w.flush()

@@ -9,7 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/roostmail/roost/core/admin"
-	"github.com/roostmail/roost/core/host"
 	"github.com/roostmail/roost/core/imap"
 	"github.com/roostmail/roost/core/mailbox"
 	"github.com/roostmail/roost/core/session"
@@ -151,65 +150,6 @@ func (c lostCollector) Collect(to chan<- prometheus.Metric) {
 	for _, l := range session.Losses() {
 		to <- prometheus.MustNewConstMetric(descLost, prometheus.CounterValue, float64(st.Lost[l]), l.String())
 	}
-}
-
-var (
-	descPluginUp       = prometheus.NewDesc("roost_plugin_up", "1 if the plugin can be called.", []string{"plugin"}, nil)
-	descPluginRestarts = prometheus.NewDesc("roost_plugin_restarts_total", "Processes that took the place of dead ones.", []string{"plugin"}, nil)
-	descPluginCalls    = prometheus.NewDesc("roost_plugin_calls_total", "Calls by core.", []string{"plugin"}, nil)
-	descPluginInFlight = prometheus.NewDesc("roost_plugin_calls_in_flight", "Calls that run or wait for the plugin.", []string{"plugin"}, nil)
-	descPluginErrors   = prometheus.NewDesc("roost_plugin_errors_total", "Calls that failed, by kind of error.", []string{"plugin", "kind"}, nil)
-)
-
-// pluginCollector takes the figures of the plugins.
-type pluginCollector struct{ h *host.Host }
-
-// Describe implements prometheus.Collector.
-func (c pluginCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descPluginUp, descPluginRestarts, descPluginCalls, descPluginInFlight, descPluginErrors} {
-		to <- d
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (c pluginCollector) Collect(to chan<- prometheus.Metric) {
-	for _, p := range c.h.Plugins() {
-		st, up := p.Stats(), 0.0
-		if st.Up {
-			up = 1
-		}
-		to <- prometheus.MustNewConstMetric(descPluginUp, prometheus.GaugeValue, up, p.Name())
-		to <- prometheus.MustNewConstMetric(descPluginRestarts, prometheus.CounterValue, float64(st.Restarts), p.Name())
-		to <- prometheus.MustNewConstMetric(descPluginCalls, prometheus.CounterValue, float64(st.Calls), p.Name())
-		to <- prometheus.MustNewConstMetric(descPluginInFlight, prometheus.GaugeValue, float64(st.InFlight), p.Name())
-		for kind, n := range st.Errors {
-			to <- prometheus.MustNewConstMetric(descPluginErrors, prometheus.CounterValue, float64(n), p.Name(), kind.String())
-		}
-	}
-}
-
-// components tells which plugins can be called.
-func (s *Server) components() []admin.Component {
-	var list []admin.Component
-	for _, p := range s.host.Plugins() {
-		st := p.Stats()
-		c := admin.Component{Name: "plugin " + p.Name(), OK: st.Up && st.Healthy}
-		switch {
-		case st.Up && st.PID != 0:
-			c.Detail = fmt.Sprintf("pid %d, %d restarts, %d calls", st.PID, st.Restarts, st.Calls)
-		case st.Up:
-			c.Detail = fmt.Sprintf("in process, %d calls", st.Calls)
-		case st.LastError != nil:
-			c.Detail = st.LastError.Error()
-		default:
-			c.Detail = "not running"
-		}
-		if st.Up && !st.Healthy {
-			c.Detail += ", not healthy"
-		}
-		list = append(list, c)
-	}
-	return list
 }
 
 // status returns the figures of the status page.
