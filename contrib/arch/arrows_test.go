@@ -41,6 +41,7 @@ var arrows = []arrow{
 	{"core/session", middle, "the engine of sessions is ignorant of the protocol it carries"},
 	{"core/imap", append([]string{"core/session"}, middle...), "the protocol is written against the engine and the views, never against a storage format"},
 	{"core/hibernate", []string{"core/mailbox", "core/backend"}, "says which mailboxes stay warm; it reaches the policy by its interface, and no session"},
+	{"core/relay", []string{"core/backend"}, "is given mailboxes, storage and plugin as interfaces, and reaches no session"},
 	{"core/host", []string{"core/backend", "core/pluginrpc", "proto"}, "supervises processes; knows no session"},
 	{"core/cluster", append([]string{"core/session", "core/imap", "proto"}, middle...), "carries commands and records between machines"},
 	{"core/keeper", []string{"core/quiet"}, "holds descriptors and memory that it does not understand, so that it has no reason to die"},

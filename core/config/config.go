@@ -24,7 +24,7 @@ type Config struct {
 	Auth        Plugin
 	Storage     Plugin
 	Hibernation Hibernation
-	Notify      Plugin // Name "" = none
+	Notify      Notify
 	Namespaces  []backend.Namespace
 	Admin       Admin
 	Limits      Limits
@@ -172,7 +172,7 @@ func parse(file, dir, text string, bundled Catalog) (*Config, Errors) {
 	c.Auth = r.read(auth, backend.KindAuth, true)
 	c.Storage = r.read(root.sub("storage"), backend.KindStorage, true)
 	hibernation := root.sub("hibernation")
-	c.Notify = r.read(root.sub("notify"), backend.KindNotify, false)
+	c.Notify = readNotify(root.sub("notify"), r)
 	c.Namespaces = readNamespaces(root.subs("namespace"))
 	c.Admin = readAdmin(root.sub("admin"))
 	c.Limits = readLimits(root.sub("limits"))

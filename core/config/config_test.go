@@ -94,7 +94,7 @@ func TestDesignExample(t *testing.T) {
 	if !reflect.DeepEqual(c.Namespaces, wantNS) {
 		t.Errorf("namespaces: %+v", c.Namespaces)
 	}
-	if c.Hibernation.Name != "adaptive" || c.Notify.Name != "local" || c.Admin.Listen != "127.0.0.1:1180" {
+	if c.Hibernation.Name != "adaptive" || c.Notify.Name != "" || c.Admin.Listen != "127.0.0.1:1180" {
 		t.Errorf("hibernation %+v, notify %+v, admin %+v", c.Hibernation, c.Notify, c.Admin)
 	}
 	if h := c.Hibernation; !h.Bundled || h.Warm != 5*time.Second || h.Interval != time.Second || h.Timeout != 500*time.Millisecond || h.Batch != 4096 || h.Memory != 0 || h.Queue != 0 {

@@ -112,9 +112,6 @@ func (r pluginReader) read(t *table, kind backend.Kind, required bool) Plugin {
 	case bundled:
 		p.Bundled, p.schema = true, info.Options
 		p.Options = readOptions(options, info.Options)
-	case kind == backend.KindNotify:
-		// Accepted ahead of the plugins themselves: the names and options of this kind are not final.
-		p.Options = untyped(options)
 	default:
 		t.fail("plugin", "there is no %s plugin %q%s", kind, p.Name, suggestPlugin(p.Name, r.names(kind)))
 	}
@@ -124,6 +121,9 @@ func (r pluginReader) read(t *table, kind backend.Kind, required bool) Plugin {
 // names returns the plugins of a kind that there are.
 func (r pluginReader) names(kind backend.Kind) []string {
 	var names []string
+	if kind == backend.KindNotify {
+		names = append(names, NotifyLocal)
+	}
 	for _, info := range r.bundled {
 		if info.Kind == kind {
 			names = append(names, info.Name)

@@ -52,10 +52,8 @@ func (c *Config) Show(w io.Writer) error {
 	}
 	p.section("hibernation")
 	p.hibernation(c.Hibernation)
-	if c.Notify.Name != "" {
-		p.section("notify")
-		p.plugin(c.Notify)
-	}
+	p.section("notify")
+	p.notify(c.Notify)
 	p.section("admin")
 	p.set("listen", quote(c.Admin.Listen))
 	for _, e := range c.external {

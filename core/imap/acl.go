@@ -162,7 +162,8 @@ func runDeleteACL(r *request) error {
 // rightsChanged is called when a mailbox may be visible to others than before.
 func (r *request) rightsChanged(ref backend.MailboxRef) {
 	r.naming(ref.Namespace, ref.Name, "")(true)
-	r.wrote(ref)
+	r.wrote(ref, 0)
+	r.srv.boxes.Named(ref, backend.ChangeRights, "")
 }
 
 // LISTRIGHTS (RFC 4314 §3.4): SP mailbox SP identifier. No right is always given, and none is tied to another.

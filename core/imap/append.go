@@ -136,12 +136,12 @@ func runAppend(r *request) error {
 	})
 	if err != nil {
 		if backend.KindOf(err) == backend.KindNotFound {
-			r.wrote(ref) // if somebody has it open, it is not what they think
+			r.wrote(ref, 0) // if somebody has it open, it is not what they think
 			return noDestination(raw)
 		}
 		return err
 	}
-	r.wrote(ref)
+	r.wrote(ref, backend.ChangeAppended)
 	r.added(ref, result.UIDs)
 	r.ok.code = appendUID(result)
 	return nil

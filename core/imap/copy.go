@@ -92,7 +92,7 @@ func (r *request) copyTo(to backend.MailboxRef, uids []uint32, move bool) (resul
 	}
 	r.fresh = true
 	r.added(to, result.UIDs)
-	r.wrote(to)
+	r.wrote(to, backend.ChangeAppended)
 	return result, nil
 }
 

@@ -1,5 +1,7 @@
 package imap
 
+import "github.com/roostmail/roost/core/backend"
+
 // CREATE (RFC 3501 §6.3.3): SP mailbox [SP "(" parameters ")"] (RFC 4466 §2.2), with the parameter USE (RFC 6154 §3). A hierarchy separator at the end declares that there will be
 // mailboxes below, which is no news to any storage: the name is the one without it.
 func runCreate(r *request) error {
@@ -32,6 +34,7 @@ func runCreate(r *request) error {
 		}
 	}
 	r.srv.boxes.Renamed(ref, false)
+	r.srv.boxes.Named(ref, backend.ChangeCreated, "")
 	if r.srv.offers.objectID {
 		r.tellMailboxID(ref)
 	}

@@ -1,5 +1,7 @@
 package imap
 
+import "github.com/roostmail/roost/core/backend"
+
 // DELETE (RFC 3501 §6.3.4): SP mailbox. Sessions that have the mailbox selected, also this one, end with their next command.
 func runDelete(r *request) error {
 	raw, err := r.onlyMailbox()
@@ -20,5 +22,6 @@ func runDelete(r *request) error {
 		return err
 	}
 	r.renamed(ref, false)
+	r.srv.boxes.Named(ref, backend.ChangeDeleted, "")
 	return nil
 }

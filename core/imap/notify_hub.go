@@ -117,13 +117,15 @@ func (h *hubs) onStale(id uint32) {
 }
 
 // hubs returns those of the session's user.
-func (r *request) hubs() (list []*hub) {
-	h := r.srv.hubs
+func (r *request) hubs() []*hub { return r.srv.hubs.allOf(r.user().Name) }
+
+// allOf returns the hubs of a user, by name: there is one for each set of userdb fields.
+func (h *hubs) allOf(user string) (list []*hub) {
 	if h.sessions.Load() == 0 {
 		return nil
 	}
 	var ids []uint32
-	r.srv.users.IDs(r.user().Name, func(id uint32) bool {
+	h.srv.users.IDs(user, func(id uint32) bool {
 		ids = append(ids, id)
 		return true
 	})
@@ -137,9 +139,9 @@ func (r *request) hubs() (list []*hub) {
 	return list
 }
 
-// wrote is called when a command has changed, or may have changed, what is in a mailbox, or who may read it.
-func (r *request) wrote(ref backend.MailboxRef) {
-	r.srv.boxes.Wrote(ref)
+// wrote is called when a command has changed, or may have changed, what is in a mailbox, or who may read it. kinds is what other servers are told; 0: nothing.
+func (r *request) wrote(ref backend.MailboxRef, kinds backend.ChangeKinds) {
+	r.srv.boxes.Wrote(ref, kinds)
 	for _, b := range r.hubs() {
 		r.srv.boxes.Doubt(b.id, ref.Namespace, ref.Name)
 	}

@@ -34,6 +34,10 @@ func runRename(r *request) error {
 	}
 	r.renamed(old, old.Name != "INBOX")
 	r.renamed(to, true)
+	if old.Name == "INBOX" { // its messages have moved, and no mailbox below
+		r.srv.boxes.Named(old, backend.ChangeExpunged, "")
+	}
+	r.srv.boxes.Named(to, backend.ChangeRenamed, old.Name)
 	return nil
 }
 

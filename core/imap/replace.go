@@ -70,12 +70,12 @@ func runReplace(r *request) error {
 	}
 	if err != nil {
 		if backend.KindOf(err) == backend.KindNotFound {
-			r.wrote(ref)
+			r.wrote(ref, 0)
 			return noDestination(raw)
 		}
 		return err
 	}
-	r.wrote(ref)
+	r.wrote(ref, backend.ChangeAppended)
 	r.added(ref, result.UIDs)
 	if code := appendUID(result); code != "" { // before EXPUNGE, RFC 8508 §4.3
 		r.s.WriteString("* OK [" + code + "] Replacement message ready.\r\n")

@@ -45,7 +45,7 @@ func runSetMetadata(r *request) error {
 	if ref.Name == "" { // the server's are among those of INBOX
 		ref.Name = "INBOX"
 	}
-	r.wrote(ref) // its HIGHESTMODSEQ is another one
+	r.wrote(ref, backend.ChangeMetadata) // its HIGHESTMODSEQ is another one
 	return nil
 }
 

@@ -123,7 +123,7 @@ func (r *Registry) FollowedChanges(ctx context.Context, u *backend.User, owner u
 			stale[n.namespace] = append(stale[n.namespace], n.name)
 		}
 	}
-	before := watchState{r.epoch, r.events}
+	before := r.watching()
 	r.mu.Unlock()
 	var out []Followed
 	for namespace, names := range stale {
@@ -156,7 +156,7 @@ func (r *Registry) watchFollowed(owner uint32, namespace string, names []string,
 			r.giveBackWatches(ids(ws))
 			continue
 		}
-		if slices.ContainsFunc(ws, func(w backend.Watch) bool { return r.eventSince(w.ID, before.events) }) {
+		if r.elsewhere.since(before.elsewhere, namespace, names[i]) || slices.ContainsFunc(ws, func(w backend.Watch) bool { return r.eventSince(w.ID, before.events) }) {
 			again = true
 			r.giveBackWatches(ids(ws))
 			continue

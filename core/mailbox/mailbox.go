@@ -194,4 +194,5 @@ func (m *Mailbox) install(v *View, d *delta) {
 	clear(m.old[:])
 	clear(m.updates[:])
 	m.notes = nil
+	m.tellStep(v, d)
 }

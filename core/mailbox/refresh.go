@@ -157,10 +157,11 @@ func (m *Mailbox) lose(err error) {
 	m.mu.Lock()
 	m.lost = err
 	m.mu.Unlock()
-	bit := bitDeleted
+	bit, kinds := bitDeleted, backend.ChangeDeleted
 	if err == ErrReplaced {
-		bit = bitReplaced
+		bit, kinds = bitReplaced, backend.ChangeDeleted|backend.ChangeCreated
 	}
+	m.r.tell(*m.Ref(), kinds, nil)
 	m.r.mu.Lock()
 	m.r.mark(m.e, bit)
 	m.r.detach(m.id)

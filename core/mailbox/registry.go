@@ -48,6 +48,7 @@ type Registry struct {
 	log      *slog.Logger
 	onChange func(id uint32)
 	pollFunc atomic.Pointer[func()]
+	news     atomic.Pointer[func(u *backend.User, c backend.MailboxChange)]
 
 	dirtyCount   atomic.Int64 // entries with bitDirty
 	watchedCount atomic.Int64 // entries with bitWatched
@@ -66,6 +67,7 @@ type Registry struct {
 	statuses  knownStatuses
 	follows   follows
 	epoch     uint64     // of the watches; WatchLost begins a new one
+	elsewhere elsewhere  // what other servers have changed a moment ago
 	events    uint64     // how many there were, of which
 	recent    [256]int32 // these were the watches of the last ones: event n in [n % 256]
 	back      []int32    // watches to give back, by a goroutine

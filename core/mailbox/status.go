@@ -70,7 +70,7 @@ func (r *Registry) Status(ctx context.Context, u *backend.User, namespace string
 		}
 		missing, at = append(missing, name), append(at, i)
 	}
-	before := watchState{r.epoch, r.events}
+	before := r.watching()
 	r.mu.Unlock()
 	if len(missing) == 0 {
 		return out, nil
@@ -119,7 +119,7 @@ func (r *Registry) learn(u *backend.User, namespace string, names []string, got 
 		if len(s.Watches) == 0 {
 			continue
 		}
-		unchanged := s.Err == nil
+		unchanged := s.Err == nil && !r.elsewhere.since(before.elsewhere, namespace, names[i])
 		for _, w := range s.Watches {
 			unchanged = unchanged && !r.eventSince(w.ID, before.events)
 		}

@@ -117,6 +117,7 @@ func (m *Mailbox) takeUp(v *View, h *history) (changed bool) {
 		v.Version++
 		m.journal = newJournal(v.Version, m.r.cfg.JournalBytes)
 		m.install(v, nil)
+		m.r.tell(*m.Ref(), 0, stateOf(v))
 		return true
 	}
 	if d == nil {

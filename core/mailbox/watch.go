@@ -67,8 +67,11 @@ func (r *Registry) means(e *entry, name string) bool {
 }
 
 // Wrote tells that the caller has changed a mailbox in storage. The sessions there learn of it as of a
-// change by somebody else: by the watch's event, or if there is no watch from here.
-func (r *Registry) Wrote(ref backend.MailboxRef) {
+// change by somebody else: by the watch's event, or if there is no watch from here. kinds is for OnNews; 0: nothing is told there.
+func (r *Registry) Wrote(ref backend.MailboxRef, kinds backend.ChangeKinds) {
+	if kinds != 0 {
+		r.tell(ref, kinds, nil)
+	}
 	r.mu.RLock()
 	id := r.lookup(ref)
 	r.mu.RUnlock()
@@ -111,13 +114,16 @@ func (r *Registry) each(f func(id uint32, e *entry)) {
 }
 
 // watchState is taken before a call that may add a watch.
-type watchState struct{ epoch, events uint64 }
+type watchState struct{ epoch, events, elsewhere uint64 }
 
 func (r *Registry) watchState() watchState {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return watchState{r.epoch, r.events}
+	return r.watching()
 }
+
+// watching is watchState for who holds mu.
+func (r *Registry) watching() watchState { return watchState{r.epoch, r.events, r.elsewhere.count} }
 
 // addWatch registers the watch that a call of storage's Open has added since
 // before was taken. An event that came while wd was not yet known to be this

@@ -36,12 +36,13 @@ type client struct {
 }
 
 // New connects the kind that the plugin announces: the result is a *Storage,
-// an *Auth or a *Hibernation. conn must have been made with DialOptions; it stays the caller's.
+// an *Auth, a *Hibernation or a *Notify. conn must have been made with DialOptions; it stays the caller's.
 func New(ctx context.Context, conn grpc.ClientConnInterface, o ClientOptions) (backend.Plugin, error) {
 	c, err := newClient(ctx, conn, o)
 	if err != nil {
 		return nil, err
 	}
+	direct := conn
 	if o.Lanes != nil && c.info.Has(backend.CapLanes) {
 		conn = lane.NewConn(conn, o.Lanes, newCodec())
 	}
@@ -52,6 +53,8 @@ func New(ctx context.Context, conn grpc.ClientConnInterface, o ClientOptions) (b
 		return newAuth(c, conn), nil
 	case backend.KindHibernation:
 		return newHibernation(c, conn), nil
+	case backend.KindNotify:
+		return newNotify(c, conn, direct), nil
 	default:
 		return nil, c.lie("Info", fmt.Errorf("unknown kind %q", c.info.Kind))
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/roostmail/roost/core/quiet"
 	authv1 "github.com/roostmail/roost/proto/roost/auth/v1"
 	hibernationv1 "github.com/roostmail/roost/proto/roost/hibernation/v1"
+	notifyv1 "github.com/roostmail/roost/proto/roost/notify/v1"
 	pluginv1 "github.com/roostmail/roost/proto/roost/plugin/v1"
 	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
 )
@@ -63,6 +64,8 @@ func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
 		_, ok = p.(backend.Auth)
 	case backend.KindHibernation:
 		_, ok = p.(backend.Hibernation)
+	case backend.KindNotify:
+		_, ok = p.(backend.Notify)
 	}
 	if !ok {
 		return nil, fmt.Errorf("pluginrpc: %T does not implement the plugin kind %q that its Info names", p, kind)
@@ -73,7 +76,8 @@ func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
 	_, metadata := p.(backend.Metadata)
 	_, quota := p.(backend.Quota)
 	_, acl := p.(backend.ACL)
-	for capability, implemented := range map[string]bool{backend.CapMetadata: metadata, backend.CapQuota: quota, backend.CapACL: acl} {
+	_, listens := p.(backend.Listener)
+	for capability, implemented := range map[string]bool{backend.CapMetadata: metadata, backend.CapQuota: quota, backend.CapACL: acl, backend.CapListen: listens} {
 		if !implemented && p.Info().Has(capability) {
 			return nil, fmt.Errorf("pluginrpc: %T announces %q and does not implement its interface", p, capability)
 		}
@@ -117,6 +121,8 @@ func (s *Server) registerKind(r grpc.ServiceRegistrar) {
 		authv1.RegisterAuthServer(r, &authServer{auth: s.plugin.(backend.Auth)})
 	case backend.KindHibernation:
 		hibernationv1.RegisterHibernationServer(r, &hibernationServer{policy: s.plugin.(backend.Hibernation)})
+	case backend.KindNotify:
+		notifyv1.RegisterNotifyServer(r, &notifyServer{notify: s.plugin.(backend.Notify)})
 	}
 }
 

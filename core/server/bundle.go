@@ -40,6 +40,7 @@ const self = "/proc/self/exe"
 type plugins struct {
 	auth, storage *host.Plugin
 	hibernation   *host.Plugin // nil = none
+	notify        *host.Plugin // likewise
 }
 
 // startPlugins starts the plugins that are configured.
@@ -48,7 +49,7 @@ func (s *Server) startPlugins(ctx context.Context) (ps plugins, err error) {
 	for _, p := range []struct {
 		config config.Plugin
 		to     **host.Plugin
-	}{{c.Auth, &ps.auth}, {c.Storage, &ps.storage}, {c.Hibernation.Plugin, &ps.hibernation}} {
+	}{{c.Auth, &ps.auth}, {c.Storage, &ps.storage}, {c.Hibernation.Plugin, &ps.hibernation}, {c.Notify.Plugin, &ps.notify}} {
 		if p.config.Name == "" {
 			continue
 		}

@@ -114,7 +114,7 @@ func (s *Server) registerMetrics() {
 	for _, f := range figures {
 		c.descs = append(c.descs, prometheus.NewDesc("roost_"+f.name, f.help, nil, nil))
 	}
-	s.registry.MustRegister(c, lostCollector{s.engine}, hibernationCollector{s.governor}, pluginCollector{s.host}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.registry.MustRegister(c, lostCollector{s.engine}, hibernationCollector{s.governor}, notifyCollector{s.relay}, pluginCollector{s.host}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
 // Describe implements prometheus.Collector.

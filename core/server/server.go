@@ -18,6 +18,7 @@ import (
 	"github.com/roostmail/roost/core/host"
 	"github.com/roostmail/roost/core/imap"
 	"github.com/roostmail/roost/core/keeper"
+	"github.com/roostmail/roost/core/relay"
 	"github.com/roostmail/roost/core/session"
 )
 
@@ -48,6 +49,7 @@ type Server struct {
 	engine   *session.Engine
 	watcher  *watcher // nil = storage can not be watched
 	governor *hibernate.Governor
+	relay    *relay.Relay // nil = no notify plugin
 	admin    *admin.Server
 	registry *prometheus.Registry
 
@@ -134,6 +136,9 @@ func (s *Server) startEngine(ctx context.Context, handshakes *tls.Config) error 
 	s.engine.SetTLS(handshakes)
 	s.watcher = startWatcher(ps.storage, s.protocol.Mailboxes(), s.log)
 	s.governor = hibernate.Start(s.hibernateConfig(ps.hibernation), s.protocol.Mailboxes(), s.sample, s.log)
+	if ps.notify != nil {
+		s.relay = relay.Start(relayConfig(s.opts.Config.Notify, ps.notify), s.protocol.Mailboxes(), s.protocol, ps.storage.Storage(), s.log)
+	}
 	return nil
 }
 
@@ -198,6 +203,9 @@ func (s *Server) Close() error {
 	}
 	if s.watcher != nil {
 		s.watcher.close()
+	}
+	if s.relay != nil {
+		s.relay.Close()
 	}
 	if s.protocol != nil {
 		s.protocol.Close()

@@ -93,6 +93,11 @@ func (s *syncBuffer) String() string {
 // load writes a configuration with free ports and reads it.
 func (f *fixture) load(t *testing.T, extra string) *config.Config {
 	t.Helper()
+	return f.loadWith(t, extra, f.bundle(nil))
+}
+
+func (f *fixture) loadWith(t *testing.T, extra string, bundle server.Bundle) *config.Config {
+	t.Helper()
 	text := `[imap]
 listen = ["127.0.0.1:0"]
 imaps_listen = ["127.0.0.1:0"]
@@ -113,7 +118,7 @@ listen = "127.0.0.1:0"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := config.Load(file, f.bundle(nil).Catalog())
+	c, err := config.Load(file, bundle.Catalog())
 	if err != nil {
 		t.Fatal(err)
 	}

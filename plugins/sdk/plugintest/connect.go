@@ -41,6 +41,7 @@ func (c *connection) auth() backend.Auth       { return c.plugin.(backend.Auth) 
 func (c *connection) hibernation() backend.Hibernation {
 	return c.plugin.(backend.Hibernation)
 }
+func (c *connection) notify() backend.Notify { return c.plugin.(backend.Notify) }
 
 // always returns the same configuration for each connection.
 func always(c backend.Config) func(T) backend.Config {
@@ -151,6 +152,8 @@ func (s subject) supervise(t T, config backend.Config) *connection {
 		c.plugin = p.Storage()
 	case backend.KindHibernation:
 		c.plugin = p.Hibernation()
+	case backend.KindNotify:
+		c.plugin = p.Notify()
 	default:
 		c.plugin = p.Auth()
 	}

@@ -24,6 +24,10 @@ func TestMain(m *testing.M) {
 			return &memoryAuth{}
 		case "hibernation":
 			return &lazyPolicy{}
+		case "notify":
+			return &deafNotify{}
+		case "notify-listen":
+			return &silentNotify{}
 		}
 		return &memoryStorage{}
 	})
@@ -65,6 +69,39 @@ func (lazyPolicy) Decide(ctx context.Context, b *backend.HibernationBatch) (*bac
 		return nil, backend.Errorf(backend.KindInvalidArgument, "%v", err)
 	}
 	return &backend.HibernationAnswer{}, nil
+}
+
+func TestNotify(t *testing.T) {
+	t.Setenv("PLUGINTEST_KIND", "notify")
+	plugintest.Notify(t, plugintest.NotifyFixture{New: func() backend.Plugin { return &deafNotify{} }})
+}
+
+func TestNotifyThatListens(t *testing.T) {
+	t.Setenv("PLUGINTEST_KIND", "notify-listen")
+	plugintest.Notify(t, plugintest.NotifyFixture{New: func() backend.Plugin { return &silentNotify{} }})
+}
+
+// deafNotify forgets what it is told.
+type deafNotify struct{ nothing }
+
+func (deafNotify) Info() backend.Info {
+	return backend.Info{Kind: backend.KindNotify, Name: "deaf", Version: "1.0.0", Description: "tells nobody"}
+}
+
+func (deafNotify) Publish(context.Context, *backend.ChangeBatch) error { return nil }
+
+// silentNotify hears of nothing, too.
+type silentNotify struct{ deafNotify }
+
+func (silentNotify) Info() backend.Info {
+	i := deafNotify{}.Info()
+	i.Capabilities = []string{backend.CapListen}
+	return i
+}
+
+func (silentNotify) Listen(ctx context.Context, _ backend.ListenRequest, _ func(*backend.Heard) error) error {
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 // nothing is the part of a plugin that has nothing to do.

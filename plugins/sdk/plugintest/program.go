@@ -172,6 +172,8 @@ func (p *Program) Test(t T) {
 			f.Writable, f.Second = p.writable, s.Writable.Second
 		}
 		Storage(t, f)
+	case backend.KindNotify:
+		Notify(t, NotifyFixture{Command: p.Command, Config: config})
 	case backend.KindHibernation:
 		Hibernation(t, HibernationFixture{Command: p.Command, Config: config, Parks: time.Duration(p.Hibernation.Parks)})
 	default:

@@ -36,6 +36,9 @@ func (s subject) testWire(t T, config backend.Config) {
 			answers(t, conn, what)
 		}
 		for _, m := range methodsOf(s.kind) {
+			if m.FullName() == "roost.notify.v1.Notify.Listen" {
+				continue // lasts until core ends it
+			}
 			t.Run(string(m.Name()), func(t T) {
 				for _, g := range garbage {
 					t.Run(g.name, func(t T) {

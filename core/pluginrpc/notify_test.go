@@ -1,0 +1,129 @@
+package pluginrpc
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/roostmail/roost/core/backend"
+	notifyv1 "github.com/roostmail/roost/proto/roost/notify/v1"
+)
+
+// fakeNotify keeps what was published, and tells what its field says.
+type fakeNotify struct {
+	got  *backend.ChangeBatch
+	tell []*backend.Heard
+	node string
+}
+
+func (*fakeNotify) Info() backend.Info {
+	return backend.Info{Kind: backend.KindNotify, Name: "fake", Capabilities: []string{backend.CapListen}}
+}
+func (*fakeNotify) Configure(context.Context, backend.Config) error { return nil }
+func (*fakeNotify) Health(context.Context) error                    { return nil }
+func (*fakeNotify) Close() error                                    { return nil }
+
+func (n *fakeNotify) Publish(_ context.Context, b *backend.ChangeBatch) error {
+	n.got = b
+	return nil
+}
+
+func (n *fakeNotify) Listen(ctx context.Context, r backend.ListenRequest, hear func(*backend.Heard) error) error {
+	n.node = r.Node
+	for _, h := range n.tell {
+		if err := hear(h); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+var someChanges = []backend.MailboxChange{
+	{User: "jane", Mailbox: "INBOX", Kinds: backend.ChangeAppended | backend.ChangeRights, Node: "a", Time: time.UnixMilli(1234567890123),
+		State: &backend.MailboxState{MailboxID: [16]byte{1, 15: 2}, UIDValidity: 3, UIDNext: 4, HighestModSeq: 5, Messages: 6}},
+	{User: "joe", Namespace: "n", Mailbox: "b/c", OldMailbox: "d", Kinds: backend.ChangeRenamed, Time: time.UnixMilli(-1)},
+}
+
+func TestPublishCarriesEverything(t *testing.T) {
+	p := &fakeNotify{}
+	c := connect(t, p, ClientOptions{}).(*Notify)
+	b := &backend.ChangeBatch{Changes: someChanges, Dropped: 7}
+	if err := c.Publish(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(p.got, b) {
+		t.Errorf("got %+v, want %+v", p.got, b)
+	}
+	if err := c.Publish(t.Context(), &backend.ChangeBatch{}); backend.KindOf(err) != backend.KindInvalidArgument {
+		t.Errorf("an empty batch: %v", err)
+	}
+}
+
+func TestListenCarriesEverything(t *testing.T) {
+	p := &fakeNotify{tell: []*backend.Heard{{Changes: someChanges}, {Lost: true, Changes: []backend.MailboxChange{}}}}
+	c := connect(t, p, ClientOptions{}).(*Notify)
+	ctx, cancel := context.WithCancel(t.Context())
+	var got []*backend.Heard
+	err := c.Listen(ctx, backend.ListenRequest{Node: "me"}, func(h *backend.Heard) error {
+		if got = append(got, h); len(got) == 2 {
+			cancel()
+		}
+		return nil
+	})
+	if backend.KindOf(err) != backend.KindCancelled {
+		t.Errorf("the end: %v", err)
+	}
+	if !reflect.DeepEqual(got, p.tell) || p.node != "me" {
+		t.Errorf("got %+v of node %q", got, p.node)
+	}
+	stop := errors.New("stop")
+	if err := c.Listen(t.Context(), backend.ListenRequest{}, func(*backend.Heard) error { return stop }); err != stop {
+		t.Errorf("an error of hear: %v", err)
+	}
+}
+
+// TestHeardIsChecked: what breaks a rule is refused, what is newer than this core is left out.
+func TestHeardIsChecked(t *testing.T) {
+	ok := func() *notifyv1.Change { return &notifyv1.Change{User: "u", Mailbox: "m"} }
+	for name, p := range map[string]*notifyv1.ListenResponse{
+		"too many":    {Changes: make([]*notifyv1.Change, backend.MaxChanges+1)},
+		"nil change":  {Changes: []*notifyv1.Change{nil}},
+		"no user":     {Changes: []*notifyv1.Change{{Mailbox: "m"}}},
+		"no mailbox":  {Changes: []*notifyv1.Change{{User: "u"}}},
+		"zero byte":   {Changes: []*notifyv1.Change{{User: "u", Mailbox: "m\x00"}}},
+		"long name":   {Changes: []*notifyv1.Change{{User: "u", Mailbox: strings.Repeat("x", 5000)}}},
+		"short id":    {Changes: []*notifyv1.Change{{User: "u", Mailbox: "m", State: &notifyv1.MailboxState{MailboxId: []byte{1}, UidValidity: 1, UidNext: 1, HighestModseq: 1}}}},
+		"no validity": {Changes: []*notifyv1.Change{{User: "u", Mailbox: "m", State: &notifyv1.MailboxState{MailboxId: make([]byte, 16), UidNext: 1, HighestModseq: 1}}}},
+		"no old name": {Changes: []*notifyv1.Change{{User: "u", Mailbox: "m", Kinds: []notifyv1.ChangeKind{notifyv1.ChangeKind_CHANGE_KIND_RENAMED}}}},
+	} {
+		if _, err := heardFromProto(p); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	newer := ok()
+	newer.Kinds = []notifyv1.ChangeKind{notifyv1.ChangeKind_CHANGE_KIND_FLAGS, 0, -1, 31, 33, 1000, 1 << 30}
+	h, err := heardFromProto(&notifyv1.ListenResponse{Changes: []*notifyv1.Change{newer}})
+	if err != nil || h.Changes[0].Kinds != backend.ChangeFlags {
+		t.Errorf("kinds that are not known: %+v, %v", h, err)
+	}
+}
+
+// TestChangeKindsAreThoseOfTheWire: bit n is number n+1.
+func TestChangeKindsAreThoseOfTheWire(t *testing.T) {
+	for number, name := range notifyv1.ChangeKind_name {
+		if number == 0 {
+			continue
+		}
+		k := changeKindsFromProto([]notifyv1.ChangeKind{notifyv1.ChangeKind(number)})
+		if back := changeKindsToProto(k); len(back) != 1 || int32(back[0]) != number {
+			t.Errorf("%s became %b and then %v", name, k, back)
+		}
+	}
+	if k := changeKindsFromProto([]notifyv1.ChangeKind{notifyv1.ChangeKind_CHANGE_KIND_RIGHTS}); k != backend.ChangeRights {
+		t.Errorf("the last one is %b", k)
+	}
+}
