@@ -59,13 +59,19 @@ func runSelect(r *request) error {
 	r.st.View = v.Version
 	r.st.Proto = stateSelected
 	r.ok.code, r.ok.text = "READ-ONLY", "Examine completed."
-	rights := backend.Rights(0)
+	rights, err := r.rights(ref)
+	if err == nil && rights&backend.RightRead == 0 { // it was open already, and storage was not asked
+		err = backend.Errorf(backend.KindNoPermission, "Permission denied")
+		if rights&backend.RightLookup == 0 {
+			err = backend.Errorf(backend.KindNotFound, "Mailbox does not exist")
+		}
+	}
+	if err != nil {
+		r.srv.closeMailbox(r.s)
+		return err
+	}
 	if r.cmd.name == "SELECT" {
 		r.ok.text = "Select completed."
-		if rights, err = r.rights(ref); err != nil {
-			r.srv.closeMailbox(r.s)
-			return err
-		}
 		// RFC 4314 §5.2: READ-ONLY for who can change nothing
 		if r.srv.writer != nil && rights&changes != 0 && r.openToWrite(m, v) {
 			r.ok.code = "READ-WRITE"

@@ -277,7 +277,8 @@ func (nowhere) Body([]byte) error                     { return fmt.Errorf("a bod
 func allCalls(s *Storage, box string) map[string]func() error {
 	ctx, r := context.Background(), ref(box)
 	return map[string]func() error{
-		"Open": func() error { _, err := s.Open(ctx, r); return err },
+		"Open":    func() error { _, err := s.Open(ctx, r); return err },
+		"Changes": func() error { _, err := s.Changes(ctx, r, nil); return err },
 		"Status": func() error {
 			st, err := s.Status(ctx, testUser, "", []string{box}, backend.StatusMessages)
 			if err == nil && st[0].Err != nil {
@@ -335,7 +336,7 @@ func allCalls(s *Storage, box string) map[string]func() error {
 
 // TestEachCallNeedsItsRight takes one right after the other away from the owner.
 func TestEachCallNeedsItsRight(t *testing.T) {
-	needs := map[string]acl.Rights{"Open": acl.Read, "Status": acl.Read, "Append": acl.Insert, "Store": acl.WriteSeen, "Expunge": acl.Expunge,
+	needs := map[string]acl.Rights{"Open": acl.Read, "Changes": acl.Read, "Status": acl.Read, "Append": acl.Insert, "Store": acl.WriteSeen, "Expunge": acl.Expunge,
 		"Fetch": acl.Read, "Copy": acl.Read | acl.Insert, "Move": acl.Read | acl.Insert | acl.Expunge | acl.WriteDeleted, "ClaimRecent": acl.Read, "EnableModSeqs": acl.Read,
 		"Expunged": acl.Read, "Create below": acl.Create, "Rename": acl.Delete, "Delete": acl.Delete, "GetACL": acl.Admin, "SetACL": acl.Admin, "DeleteACL": acl.Admin}
 	onEachFormat(t, func(t *testing.T, f mdbox.Format) {

@@ -76,6 +76,9 @@ func snapshot(s *mdbox.Snapshot) *backend.Snapshot {
 
 // Changes implements backend.Storage. A snapshot in its answer has no watch: the caller keeps the one it has.
 func (s *Storage) Changes(ctx context.Context, ref backend.MailboxRef, since []byte) (*backend.Changes, error) {
+	if err := s.allow(ref, acl.Read); err != nil { // may have been taken away since Open
+		return nil, err
+	}
 	m, p, release, err := s.mailbox(ctx, ref)
 	if err != nil {
 		return nil, err
