@@ -247,8 +247,9 @@ func (r *request) listRights(ms []*listed) (map[*listed]backend.Rights, error) {
 	}
 	out := map[*listed]backend.Rights{}
 	for ns, ms := range selectable(ms) {
-		all, err := r.srv.acl.MyRights(r.ctx, r.user(), ns.Name, storedNames(ms))
-		if err != nil {
+		var all []backend.MailboxRights
+		var err error
+		if r.during(func() { all, err = r.srv.acl.MyRights(r.ctx, r.user(), ns.Name, storedNames(ms)) }); err != nil {
 			return nil, err
 		}
 		for i := range all {

@@ -311,8 +311,9 @@ func storedNames(ms []*listed) []string {
 func (r *request) listStatus(ms []*listed, items backend.StatusItems) (map[*listed]*backend.MailboxStatus, error) {
 	out := map[*listed]*backend.MailboxStatus{}
 	for ns, ms := range selectable(ms) {
-		all, err := r.srv.boxes.Status(r.ctx, r.user(), ns.Name, storedNames(ms), items)
-		if err != nil {
+		var all []backend.MailboxStatus
+		var err error
+		if r.during(func() { all, err = r.srv.boxes.Status(r.ctx, r.user(), ns.Name, storedNames(ms), items) }); err != nil {
 			return nil, err
 		}
 		for i := range all {
@@ -331,8 +332,9 @@ func (r *request) listMetadata(ms []*listed, q *backend.MetadataQuery) (map[*lis
 	}
 	out := map[*listed][]backend.MetadataEntry{}
 	for ns, ms := range selectable(ms) {
-		all, err := r.srv.metadata.GetMetadata(r.ctx, r.user(), ns.Name, storedNames(ms), *q)
-		if err != nil {
+		var all []backend.MailboxMetadata
+		var err error
+		if r.during(func() { all, err = r.srv.metadata.GetMetadata(r.ctx, r.user(), ns.Name, storedNames(ms), *q) }); err != nil {
 			return nil, err
 		}
 		for i := range all {

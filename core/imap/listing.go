@@ -31,8 +31,9 @@ func (r *request) listed(patterns []pattern) (*listing, error) {
 		if !ns.mayMatch(patterns) {
 			continue
 		}
-		infos, err := r.srv.storage.ListMailboxes(r.ctx, r.user(), ns.Name)
-		if err != nil {
+		var infos []backend.MailboxInfo
+		var err error
+		if r.during(func() { infos, err = r.srv.storage.ListMailboxes(r.ctx, r.user(), ns.Name) }); err != nil {
 			return nil, err
 		}
 		for _, info := range infos {

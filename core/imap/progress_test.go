@@ -128,6 +128,49 @@ func TestProgressOfAChange(t *testing.T) {
 	}
 }
 
+// slowNames is a storage whose answers about mailboxes wait until they may come.
+type slowNames struct{ slowWrites }
+
+func (s *slowNames) ListMailboxes(ctx context.Context, u *backend.User, namespace string) ([]backend.MailboxInfo, error) {
+	if err := s.pause(ctx); err != nil {
+		return nil, err
+	}
+	return s.memory.ListMailboxes(ctx, u, namespace)
+}
+
+func (s *slowNames) Status(ctx context.Context, u *backend.User, namespace string, names []string, items backend.StatusItems) ([]backend.MailboxStatus, error) {
+	if err := s.pause(ctx); err != nil {
+		return nil, err
+	}
+	return s.memory.Status(ctx, u, namespace, names, items)
+}
+
+// TestProgressOfNames: the same while storage looks through mailboxes.
+func TestProgressOfNames(t *testing.T) {
+	st := &slowNames{slowWrites{at: make(chan struct{}), next: make(chan struct{})}}
+	ticks := make(chan time.Time)
+	cfg := imap.WithProgressClock(testConfig(), time.Now, ticks)
+	srv := startServerOn(t, cfg, false, func(s *mailboxtest.Store) backend.Storage { st.memory = s; return st })
+	srv.store.Create("demo", "", "INBOX")
+	srv.store.Create("demo", "", "other")
+	c := selected(t, srv)
+	for i, tc := range []struct {
+		cmd   string
+		calls int
+	}{{"LIST \"\" *", 1}, {"LSUB \"\" *", 1}, {"LIST \"\" * RETURN (STATUS (MESSAGES))", 2}, {"STATUS other (MESSAGES)", 1}} {
+		c.send(fmt.Appendf(nil, "t%d %s\r\n", i, tc.cmd))
+		for range tc.calls {
+			st.at <- struct{}{}
+			ticks <- time.Time{}
+			c.want(fmt.Sprintf(`* OK [INPROGRESS ("t%d" NIL NIL)] Still working.`, i))
+			st.next <- struct{}{}
+		}
+		for line := ""; !strings.HasPrefix(line, fmt.Sprintf("t%d OK ", i)); {
+			line = c.read()
+		}
+	}
+}
+
 // TestProgressCanBeSwitchedOff: then it is not announced either.
 func TestProgressCanBeSwitchedOff(t *testing.T) {
 	cfg := imap.WithProgressClock(testConfig(), func() time.Time { t.Error("the clock is looked at"); return time.Time{} }, nil)

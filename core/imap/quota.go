@@ -29,7 +29,7 @@ func runGetQuota(r *request) error {
 	if err := r.end(); err != nil {
 		return err
 	}
-	roots, err := r.srv.quota.Quota(r.ctx, r.user())
+	roots, err := r.quotaRoots()
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func runGetQuotaRoot(r *request) error {
 		}
 		namespace = ref.Namespace
 	}
-	roots, err := r.srv.quota.Quota(r.ctx, r.user())
+	roots, err := r.quotaRoots()
 	if err != nil {
 		return err
 	}
@@ -76,6 +76,12 @@ func runGetQuotaRoot(r *request) error {
 		}
 	}
 	return nil
+}
+
+// quotaRoots counts what the user has.
+func (r *request) quotaRoots() (roots []backend.QuotaRoot, err error) {
+	r.during(func() { roots, err = r.srv.quota.Quota(r.ctx, r.user()) })
+	return roots, err
 }
 
 // SETQUOTA (RFC 9208 §4.1.3): SP quota-root-name SP "(" [name SP limit *(SP name SP limit)] ")". Limits are the administrator's: they

@@ -13,7 +13,10 @@ func runStatus(r *request) error {
 	if err != nil {
 		return err
 	}
-	all, err := r.srv.boxes.Status(r.ctx, ref.User, ref.Namespace, []string{ref.Name}, ofStorage(items))
+	var all []backend.MailboxStatus
+	r.during(func() {
+		all, err = r.srv.boxes.Status(r.ctx, ref.User, ref.Namespace, []string{ref.Name}, ofStorage(items))
+	})
 	if err != nil {
 		return err
 	}
