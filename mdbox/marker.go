@@ -18,24 +18,47 @@ const markerPrefix = ".roost."
 // Recover brings to an end what a process of this library has left that died in the midst of a change: it counts references again, and makes
 // messages harmless that no mailbox got. Who opens a store to write calls it; else the first change does it. Without such a
 // process it only looks at names. Errors are reported: then the next process does it.
-func (s *Store) Recover(ctx context.Context) {
-	if s.options.Write == nil || s.location.Format != FormatMdbox || !s.deadMarker() {
-		return
+//
+// It returns true if there was no marker at all: then there is nothing to recover as long as Entered is what it was before.
+func (s *Store) Recover(ctx context.Context) (unmarked bool) {
+	if !s.recoverable() {
+		return true
 	}
-	s.finishInterrupted(ctx)
-	s.report("recover", s.withMap(ctx, func(*lockedMap) error { return nil }))
+	dead, unmarked := s.markers()
+	if dead {
+		s.finishInterrupted(ctx)
+		s.report("recover", s.withMap(ctx, func(*lockedMap) error { return nil }))
+	}
+	return unmarked
 }
 
-// deadMarker reports whether there is the marker of a process that has ended.
-func (s *Store) deadMarker() bool {
+// Entered returns when a process may last have begun or ended to change the store, as far as its directory tells: UNIX time in nanoseconds,
+// or 0 if that is not known, or if there is nothing to Recover in such a store.
+func (s *Store) Entered() int64 {
+	if !s.recoverable() {
+		return 0
+	}
+	info, err := s.options.FS.Stat(s.location.mapDir())
+	if err != nil {
+		return 0
+	}
+	return info.Ctime
+}
+
+func (s *Store) recoverable() bool { return s.options.Write != nil && s.location.Format == FormatMdbox }
+
+// markers reports whether there is the marker of a process that has ended, and whether there is none at all.
+func (s *Store) markers() (dead, none bool) {
 	names, err := vfs.Names(s.options.FS, s.location.mapDir())
 	if err != nil {
-		return false
+		return false, false
 	}
+	none = true
 	for _, name := range names {
 		if !strings.HasPrefix(name, markerPrefix) {
 			continue
 		}
+		none = false
 		f, err := s.options.FS.OpenWrite(filepath.Join(s.location.mapDir(), name), 0, 0)
 		if err != nil {
 			continue
@@ -43,10 +66,10 @@ func (s *Store) deadMarker() bool {
 		free, err := f.TryLock(vfs.LockFlock)
 		f.Close()
 		if err == nil && free {
-			return true
+			return true, false
 		}
 	}
-	return false
+	return false, none
 }
 
 // mark makes the marker of this process, once. It reports whether a process has left one. Store.writer is held.

@@ -1,50 +1,77 @@
 package mdbox
 
 import (
+	"context"
 	"hash/maphash"
 	"sync"
 	"time"
+
+	"github.com/roostmail/roost/mdbox"
 )
 
-// recoveredFor is how long a store is known to have nothing of dead processes, once it was looked at. What this process's own predecessor
-// has left is found by the first look; only what others leave that die later (roost mail, a roost on another machine) waits for the
-// next one, or for the first change by this process, which looks too.
-const recoveredFor = time.Hour
+// recoverTimeout is how long the first use of a store waits for what a process has left that died in the midst of a change.
+const recoverTimeout = 5 * time.Second
 
-// recoveredSlots is how many stores are remembered, at most: one in each slot, 16 bytes.
+// recoveredSlots is how many stores are remembered, at most: one in each slot, 4 bytes.
 const recoveredSlots = 1 << 16
 
-// recovered remembers which stores were looked at, so that a user who wakes once a minute does not have his store's directory read each time.
-// Which store has a slot depends on its hash; the later one gets it. Its zero value is ready.
+// recoveredAge is how old the last change of a directory must be to be remembered: one that comes in the same tick of the clock as one
+// before it would not be seen.
+const recoveredAge = 2 * time.Second
+
+// recovered remembers the stores in which no process has left anything, and no process was at work, together with the time of the last change of
+// the directory that would show one: so a user who wakes once a minute does not have it read each time. Which store has a slot depends on its hash; the
+// later one gets it. Its zero value is ready.
 type recovered struct {
 	clock func() time.Time // nil: time.Now
 
 	mu    sync.Mutex
 	seed  maphash.Seed
-	slots []recoveredSlot // nil: none yet
+	slots []uint32 // nil: none yet; a part of the hash of the store with the time
 }
 
-type recoveredSlot struct {
-	hash uint64
-	at   int64 // UNIX time, seconds
+// recover brings to an end what processes have left in a store at p that is opened, if any may have.
+func (r *recovered) recover(p place, s *mdbox.Store) {
+	at := s.Entered()
+	if at != 0 && r.known(p, at) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), recoverTimeout)
+	defer cancel()
+	if s.Recover(ctx) && at != 0 {
+		r.note(p, at)
+	}
 }
 
-// due reports whether a store must be looked at, and takes it to be done.
-func (r *recovered) due(p place) bool {
+// slot returns where a store is remembered, and as what. r.mu is held.
+func (r *recovered) slot(p place, at int64) (*uint32, uint32) {
+	if r.slots == nil {
+		r.seed, r.slots = maphash.MakeSeed(), make([]uint32, recoveredSlots)
+	}
+	sum := maphash.Comparable(r.seed, struct {
+		place
+		at int64
+	}{p, at})
+	return &r.slots[maphash.Comparable(r.seed, p)%recoveredSlots], max(uint32(sum), 1)
+}
+
+func (r *recovered) known(p place, at int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, sum := r.slot(p, at)
+	return *s == sum
+}
+
+func (r *recovered) note(p place, at int64) {
 	now := time.Now
 	if r.clock != nil {
 		now = r.clock
 	}
+	if now().UnixNano()-at < int64(recoveredAge) {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.slots == nil {
-		r.seed, r.slots = maphash.MakeSeed(), make([]recoveredSlot, recoveredSlots)
-	}
-	h := maphash.Comparable(r.seed, p)
-	s := &r.slots[h%recoveredSlots]
-	if t := now().Unix(); s.hash != h || t-s.at >= int64(recoveredFor/time.Second) || t < s.at {
-		*s = recoveredSlot{h, t}
-		return true
-	}
-	return false
+	s, sum := r.slot(p, at)
+	*s = sum
 }

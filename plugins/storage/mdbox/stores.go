@@ -1,7 +1,6 @@
 package mdbox
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"sync/atomic"
@@ -15,9 +14,6 @@ import (
 // filesPerStore is how many m.N files one store keeps open. Few are used at a
 // time: new mail is in the last one.
 const filesPerStore = 4
-
-// recoverTimeout is how long the first use of a store waits for what a process has left that died in the midst of a change.
-const recoverTimeout = 5 * time.Second
 
 // stores keeps what was read, within the limits of the settings.
 type stores struct {
@@ -101,11 +97,7 @@ func (c *stores) store(p place) (s *mdbox.Store, release func(), err error) {
 			MaxMailboxes:   c.settings.maxTree,
 			Report:         c.report,
 		})
-		if c.recovered.due(p) {
-			ctx, cancel := context.WithTimeout(context.Background(), recoverTimeout)
-			defer cancel()
-			s.Recover(ctx)
-		}
+		c.recovered.recover(p, s)
 		return s, nil
 	})
 }
