@@ -10,7 +10,7 @@ import (
 
 // The model of word: sessions in a few slots, signalled by many, owned by one. What an owner does is written
 // to plain fields, so that the race detector sees two owners, and every signal leaves a trace
-// that the owner must have followed in the end.
+// that the owner must have followed in the end. Sessions are also frozen, and adopted as by the next process.
 
 type modelSession struct {
 	slot int
@@ -37,6 +37,7 @@ type model struct {
 	steps atomic.Int64
 	stale atomic.Int64
 	ends  atomic.Int64
+	moved atomic.Int64
 	tasks sync.WaitGroup // owned sessions that are not asleep
 }
 
@@ -132,6 +133,35 @@ func (md *model) signal(rnd *rand.Rand, m *modelSession, bit bits) {
 	}
 }
 
+// move hands a sleeping session over to the next process, and goes on there: signals that meet it frozen do nothing, and whoever
+// adopts it looks at everything anew.
+func (md *model) move(rnd *rand.Rand, m *modelSession) {
+	w := &md.slots[m.slot].word
+	md.tasks.Add(1)
+	out, b := w.signal(m.gen, 0)
+	if out != signalOwned {
+		md.tasks.Done()
+		return
+	}
+	md.own(m, b)
+	if b = w.freeze(0); b != 0 { // something happened meanwhile
+		md.turn(rnd, m, b, false)
+		return
+	}
+	for range rnd.IntN(4) {
+		runtime.Gosched()
+	}
+	bit := modelBits[rnd.IntN(len(modelBits))]
+	m.want[bitNumber(bit)].Add(1)
+	if out, _ := w.signal(m.gen, bit); out != signalStale {
+		md.t.Errorf("slot %d: a signal to a frozen session gave %d", m.slot, out)
+	}
+	w.adopt()
+	md.own(m, pendingMask)
+	md.moved.Add(1)
+	md.turn(rnd, m, 0, false)
+}
+
 func TestOwnershipModel(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -152,7 +182,11 @@ func TestOwnershipModel(t *testing.T) {
 				if i := rnd.IntN(64); i < len(old) {
 					m, old[i] = old[i], m
 				}
-				if m != nil {
+				switch {
+				case m == nil:
+				case rnd.IntN(16) == 0:
+					md.move(rnd, m)
+				default:
 					md.signal(rnd, m, modelBits[rnd.IntN(len(modelBits))])
 				}
 			}
@@ -186,10 +220,10 @@ func (md *model) check() {
 			}
 		}
 	}
-	if md.ends.Load() == 0 || md.stale.Load() == 0 {
-		md.t.Errorf("nothing was tried: %d sessions ended, %d stale signals", md.ends.Load(), md.stale.Load())
+	if md.ends.Load() == 0 || md.stale.Load() == 0 || md.moved.Load() == 0 {
+		md.t.Errorf("nothing was tried: %d sessions ended, %d moved, %d stale signals", md.ends.Load(), md.moved.Load(), md.stale.Load())
 	}
-	md.t.Logf("%d steps, %d sessions ended, %d stale signals", md.steps.Load(), md.ends.Load(), md.stale.Load())
+	md.t.Logf("%d steps, %d sessions ended, %d moved, %d stale signals", md.steps.Load(), md.ends.Load(), md.moved.Load(), md.stale.Load())
 }
 
 func TestGenerationSkipsZero(t *testing.T) {
