@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,9 +38,26 @@ start_timeout = "10m"
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, _ := start(t, dir, "serve", "--config", file)
-	if b, err := os.ReadFile(marker); err != nil || string(b) != "running\n" { // waits until the plugin writes
-		t.Fatalf("%q, %v", b, err)
+	says, err := os.OpenFile(marker, os.O_RDWR, 0) // does not wait for the plugin to open it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer says.Close() // ends the goroutine that reads it
+	r, out := start(t, dir, "serve", "--config", file)
+	runs, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		if line, _ := bufio.NewReader(says).ReadString('\n'); line == "running\n" {
+			close(runs)
+		}
+	}()
+	go func() { // ends with the server
+		_, _ = io.Copy(io.Discard, out)
+		close(ended)
+	}()
+	select {
+	case <-runs:
+	case <-ended:
+		t.Fatal("the server ended before the plugin ran")
 	}
 	plugins := children(t, r.cmd.Process.Pid)
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
