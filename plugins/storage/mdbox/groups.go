@@ -51,6 +51,16 @@ func (c *groupCache) files(o owner) (vfs.FS, error) {
 	return got.files, nil
 }
 
+// rest forgets the file systems, which are cheap to make: what a burst of many owners has made lies spread over memory that could be given back.
+func (c *groupCache) rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for o, g := range c.known {
+		g.files = nil
+		c.known[o] = g
+	}
+}
+
 func (c *groupCache) get(o owner) ownerGroups {
 	now := time.Now
 	if c.clock != nil {

@@ -68,7 +68,10 @@ func newStores(set settings, namespaces map[string]*namespace, log *slog.Logger)
 		files:      newLRU[place, storeFiles](max(1, set.maxFiles/2/filesPerStore), 0),
 	}
 	c.stores.idle, c.mailboxes.idle, c.files.idle = set.closeIdle, set.closeIdle, set.closeIdle
-	c.mailboxes.emptied = c.cache.CloseIdle
+	c.mailboxes.emptied = func() {
+		c.cache.CloseIdle()
+		c.groups.rest()
+	}
 	return c
 }
 
