@@ -145,7 +145,7 @@ func (st *contextStep) order(s *search, criteria []sortCriterion, uids []uint32)
 			s.found[seq-1] = true
 		}
 	}
-	if err := s.sort(criteria); err != nil {
+	if err := s.sort(criteria, ""); err != nil {
 		return nil, err
 	}
 	if err := s.failures.outcome("sorted"); err != nil {

@@ -75,7 +75,7 @@ func (r *request) find(key *searchKey) (*search, error) {
 		return nil, err
 	}
 	s := r.srv.newSearch(r.ctx, r.view, r.mbox.Ref(), key)
-	s.recent, s.breathe = r.recent(r.view), r.s.Breathe
+	s.box, s.recent, s.breathe = r.mbox, r.recent(r.view), r.s.Breathe
 	s.steps = uint64(r.view.Len())
 	s.progress = r.newProgress(s.steps)
 	if s.progress != nil && !strings.HasSuffix(r.cmd.name, "SEARCH") {
@@ -118,6 +118,7 @@ type search struct {
 	srv   *Server
 	view  *mailbox.View
 	ref   *backend.MailboxRef
+	box   *mailbox.Mailbox // keeps what is found; nil: nothing is kept
 	key   *searchKey
 	needs searchNeeds
 	among []mailbox.SeqRange // the messages that are searched

@@ -1,6 +1,8 @@
 package imap
 
 import (
+	"slices"
+
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/imapwire"
 	"github.com/roostmail/roost/core/mailbox"
@@ -41,7 +43,7 @@ func (r *request) sort(options searchReturn) error {
 	if err != nil {
 		return err
 	}
-	if err := s.sort(criteria); err != nil {
+	if err := s.sort(criteria, text); err != nil {
 		return err
 	}
 	return r.answerSearch(s, options, "SORT", searchContext{criteria: text, charset: string(charset), program: p.text()})
@@ -115,27 +117,36 @@ func parseSortCriteria(d *imapwire.Decoder) []sortCriterion {
 	return criteria
 }
 
-// sort puts what was found in order.
-func (s *search) sort(criteria []sortCriterion) error {
+// sort puts what was found in order. text is what the client has written for the criteria.
+func (s *search) sort(criteria []sortCriterion, text string) error {
 	var found []mailbox.Message
 	for m := range s.matches() {
 		found = append(found, m)
 	}
-	k := newSortKeys(s.srv.cfg.SortMemory, criteria, len(found))
-	if err := s.collect(found, k); err != nil {
-		return err
-	}
-	order, err := k.order(s.breathe, s.ctx.Err)
-	if err != nil {
-		return err
-	}
-	s.order = make([]mailbox.SeqNum, 0, len(order))
-	for _, i := range order {
-		if k.came[i] {
-			s.order = append(s.order, found[i].Seq)
-		} else {
-			s.found[found[i].Seq-1] = false // it was expunged meanwhile
+	order, ok := s.keptOrder(aboutOrder(text), found)
+	if !ok {
+		k := newSortKeys(s.srv.cfg.SortMemory, criteria, len(found))
+		if err := s.collect(found, k); err != nil {
+			return err
 		}
+		var err error
+		if order, err = k.order(s.breathe, s.ctx.Err); err != nil {
+			return err
+		}
+		if gone := slices.Contains(k.came, false); gone { // expunged meanwhile
+			order = slices.DeleteFunc(order, func(i uint32) bool {
+				if !k.came[i] {
+					s.found[found[i].Seq-1] = false
+				}
+				return !k.came[i]
+			})
+		} else if s.keeps(len(found)) {
+			s.keepOrder(aboutOrder(text), found, order)
+		}
+	}
+	s.order = make([]mailbox.SeqNum, len(order))
+	for n, i := range order {
+		s.order[n] = found[i].Seq
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ func (ft *fetchTest) sort(t testing.TB, args string) (string, error) {
 	d.SP()
 	criteria := parseSortCriteria(&d)
 	s := ft.find(t, &d)
-	if err := s.sort(criteria); err != nil {
+	if err := s.sort(criteria, ""); err != nil {
 		return "", err
 	}
 	out := &buffer{}
@@ -56,9 +56,7 @@ func (ft *fetchTest) thread(t testing.TB, algorithm string) (string, error) {
 	if err := threadAlgorithms[algorithm](th); err != nil {
 		return "", err
 	}
-	out := &buffer{}
-	th.answer(out)
-	return strings.TrimSuffix(strings.TrimPrefix(string(out.all), "* THREAD"), "\r\n"), nil
+	return strings.TrimSuffix(strings.TrimPrefix(string(th.answer(nil)), "* THREAD"), "\r\n"), nil
 }
 
 // TestSortReadsNoMoreThanItNeeds: one call for all keys, header fields and no bodies, and one for messages without date.

@@ -22,7 +22,8 @@ import (
 func runThread(r *request) error {
 	r.d.SP()
 	at := r.d.Pos()
-	algorithm := threadAlgorithms[r.d.Word()]
+	name := r.d.Word()
+	algorithm := threadAlgorithms[name]
 	if algorithm == nil && r.d.OK() {
 		r.d.FailAt(at, "unknown thread algorithm "+quote(r.d.Since(at)))
 	}
@@ -39,10 +40,30 @@ func runThread(r *request) error {
 	for m := range s.matches() {
 		t.messages = append(t.messages, threadMessage{Message: m})
 	}
+	about := aboutThreads(name, t.uid)
+	if text := t.keptThreads(about); text != nil {
+		return writeText(r.s, text)
+	}
 	if err := algorithm(t); err != nil {
 		return err
 	}
-	return errorsOf(s.failures.outcome("searched"), t.answer(r.s))
+	text := t.answer(nil)
+	t.keepThreads(about, text)
+	return errorsOf(s.failures.outcome("searched"), writeText(r.s, text))
+}
+
+// writeText writes responses that are ready, in pieces.
+func writeText(out output, text []byte) error {
+	for len(text) > 0 {
+		n := min(fetchFlush, len(text))
+		b := out.Buffer()
+		*b = append(*b, text[:n]...)
+		if err := out.Commit(); err != nil {
+			return gone(err)
+		}
+		text = text[n:]
+	}
+	return nil
 }
 
 // threadAlgorithms make t.forest (RFC 5256 §3; REFS is Dovecot's).

@@ -1,19 +1,18 @@
 package imap
 
-// answer writes the THREAD response (RFC 5256 §4): a thread is a list of messages that answer each other, until one has several
+// answer appends the THREAD response (RFC 5256 §4): a thread is a list of messages that answer each other, until one has several
 // answers, which are threads of their own. Nesting may be as deep as the mailbox has messages: so no recursion.
-func (t *thread) answer(out output) error {
-	b := out.Buffer()
-	*b = append(*b, "* THREAD"...)
+func (t *thread) answer(b []byte) []byte {
+	b = append(b, "* THREAD"...)
 	if len(t.forest.roots) > 0 {
-		*b = append(*b, ' ')
+		b = append(b, ' ')
 	}
 	stack := []threadLevel{{nodes: t.forest.roots}}
 	for len(stack) > 0 {
 		l := &stack[len(stack)-1]
 		if len(l.nodes) == 0 {
 			if stack = stack[:len(stack)-1]; l.closes {
-				*b = append(*b, ')')
+				b = append(b, ')')
 			}
 			continue
 		}
@@ -21,14 +20,14 @@ func (t *thread) answer(out output) error {
 		node, bare := l.nodes[0], l.bare
 		l.nodes = l.nodes[1:]
 		if !bare {
-			*b = append(*b, '(')
+			b = append(b, '(')
 		}
 		m, children := t.forest.nodes[node].message, t.children(node)
 		if m != noMessage {
-			*b = t.appendNumber(*b, m)
+			b = t.appendNumber(b, m)
 		}
 		if m != noMessage && len(children) > 0 {
-			*b = append(*b, ' ')
+			b = append(b, ' ')
 		}
 		next := threadLevel{nodes: children, bare: len(children) == 1, closes: !bare}
 		if bare { // it was the only one: its level goes on
@@ -36,14 +35,8 @@ func (t *thread) answer(out output) error {
 			stack = stack[:len(stack)-1]
 		}
 		stack = append(stack, next)
-		if len(*b) >= fetchFlush {
-			if err := out.Commit(); err != nil {
-				return gone(err)
-			}
-		}
 	}
-	*b = append(*b, '\r', '\n')
-	return gone(out.Commit())
+	return append(b, '\r', '\n')
 }
 
 // threadLevel are nodes with one parent that are still to be written.

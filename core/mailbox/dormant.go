@@ -217,6 +217,9 @@ func (m *Mailbox) size() int64 {
 	for _, memo := range m.notes {
 		n += int64(len(memo.text))
 	}
+	for _, f := range m.findings {
+		n += f.bytes()
+	}
 	return n
 }
 

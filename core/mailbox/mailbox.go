@@ -36,6 +36,7 @@ type Mailbox struct {
 	old      [4]*View // rebuilt views, most recent first
 	updates  [4]*Update
 	notes    []memo
+	findings []*Finding // the oldest first
 	claims   []claim // who has which \Recent messages, oldest first
 	changed  bool    // the entry does not say all of this
 

@@ -1,0 +1,96 @@
+package imap_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/mailbox/mailboxtest"
+)
+
+// askedStore is a storage that counts the messages that it is asked for.
+type askedStore struct {
+	*memory
+	asked atomic.Int64
+}
+
+func (s *askedStore) Fetch(ctx context.Context, r *backend.FetchRequest, sink backend.FetchSink) error {
+	s.asked.Add(int64(len(r.UIDs)))
+	return s.memory.Fetch(ctx, r, sink)
+}
+
+// TestOrdersAreKept: an order that was found is used again, also for some of its messages and with other flags, and never for messages that it does
+// not have. The answers are those of a mailbox with the same history of which nothing is kept.
+func TestOrdersAreKept(t *testing.T) {
+	st := &askedStore{}
+	srv := startServerOn(t, testConfig(), false, func(s *mailboxtest.Store) backend.Storage { st.memory = s; return st })
+	var history []func(*mailboxtest.Mailbox)
+	inbox := srv.store.Create("demo", "", "INBOX")
+	happens := func(f func(*mailboxtest.Mailbox)) {
+		history = append(history, f)
+		f(inbox)
+	}
+	rnd := rand.New(rand.NewPCG(7, 1))
+	arrive := func() {
+		n, flags := rnd.IntN(9), uint8(rnd.IntN(2))*backend.FlagFlagged
+		text := fmt.Sprintf("Subject: about %d\r\nMessage-ID: <%d@x>\r\nReferences: <%d@x>\r\nDate: 1 Jan 2024 00:00:0%d +0000\r\n\r\nx", n, rnd.IntN(40), rnd.IntN(40), n)
+		happens(func(m *mailboxtest.Mailbox) { m.Append(text, flags) })
+	}
+	for range 40 {
+		arrive()
+	}
+	c := selected(t, srv)
+	ask := func(command string) (answer string) {
+		t.Helper()
+		c.send([]byte("z " + command + "\r\n"))
+		for {
+			line := c.read()
+			if strings.HasPrefix(line, "z ") {
+				if !strings.HasPrefix(line, "z OK") {
+					t.Fatalf("%s: %s", command, line)
+				}
+				return answer
+			}
+			if strings.HasPrefix(line, "* SORT") || strings.HasPrefix(line, "* THREAD") {
+				answer = line
+			}
+		}
+	}
+	twins := 0
+	check := func(when string, kept bool) {
+		t.Helper()
+		twins++
+		twin := fmt.Sprint("twin", twins)
+		m := srv.store.Create("demo", "", twin)
+		for _, f := range history {
+			f(m)
+		}
+		for _, command := range []string{"SORT (SUBJECT) UTF-8 ALL", "UID SORT (SUBJECT) UTF-8 FLAGGED", "SORT (subject) UTF-8 NOT FLAGGED",
+			"UID THREAD REFERENCES UTF-8 ALL", "THREAD REFERENCES UTF-8 ALL"} {
+			ask("SELECT INBOX")
+			st.asked.Store(0)
+			got := ask(command)
+			if asked := st.asked.Load(); kept && asked > 0 {
+				t.Errorf("%s, %s: storage is asked for %d messages", when, command, asked)
+			}
+			ask("SELECT " + twin)
+			if want := ask(command); got != want || got == "" {
+				t.Errorf("%s, %s:\n%s\nwant\n%s", when, command, got, want)
+			}
+		}
+	}
+	check("at first", false)
+	check("again", true)
+	happens(func(m *mailboxtest.Mailbox) { m.SetFlags(3, backend.FlagFlagged) })
+	check("with other flags", true)
+	happens(func(m *mailboxtest.Mailbox) { m.Expunge(5) })
+	check("when one is gone", false)
+	check("when one is gone, again", true)
+	arrive()
+	check("when one has come", false)
+	check("when one has come, again", true)
+}
