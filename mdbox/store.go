@@ -10,6 +10,7 @@ import (
 	"github.com/roostmail/roost/mdbox/dbox"
 	"github.com/roostmail/roost/mdbox/filelock"
 	"github.com/roostmail/roost/mdbox/index"
+	"github.com/roostmail/roost/mdbox/mailboxlist"
 	"github.com/roostmail/roost/mdbox/mapindex"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
@@ -48,7 +49,8 @@ type Store struct {
 	files    *dbox.Files
 	ownCache bool
 	list     listIndex
-	locks    *filelock.Config // nil: the store is read-only
+	leaves   mailboxlist.Leaves // of LayoutFS
+	locks    *filelock.Config   // nil: the store is read-only
 	former   formerIndexes
 
 	mu       sync.Mutex
@@ -127,7 +129,7 @@ func (s *Store) MemoryBytes() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	const fixed, perMessage = 4096, 5 + 12 + 2
-	n := fixed + s.list.memoryBytes()
+	n := fixed + s.list.memoryBytes() + s.leaves.MemoryBytes()
 	if s.messages != nil {
 		n += perMessage * int64(s.messages.Len())
 	}

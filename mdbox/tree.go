@@ -91,7 +91,7 @@ func (s *Store) tree() (*mailboxlist.Tree, error) {
 	if s.location.Layout == LayoutPlusPlus {
 		return s.plusPlusTree()
 	}
-	tree, err := mailboxlist.Walk(s.options.FS, filepath.Join(s.location.Root, s.location.MailboxDir), s.codec(), s.options.MaxMailboxes)
+	tree, err := mailboxlist.Walk(s.options.FS, filepath.Join(s.location.Root, s.location.MailboxDir), s.codec(), s.options.MaxMailboxes, &s.leaves)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ func TestGoldenTrees(t *testing.T) {
 	for _, name := range mdboxtest.GoldenNames(t) {
 		t.Run(name, func(t *testing.T) {
 			s := mdboxtest.Golden(t, name)
-			tree, err := mailboxlist.Walk(vfs.OS, filepath.Join(s.Root, "mailboxes"), mailboxlist.Codec{}, 0)
+			tree, err := mailboxlist.Walk(vfs.OS, filepath.Join(s.Root, "mailboxes"), mailboxlist.Codec{}, 0, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -48,12 +48,20 @@ const DefaultMaxMailboxes = 100_000
 // DefaultMaxMailboxes); more are a *LimitError.
 //
 // A directory that can not be read, or whose name is not a storage name, is left
-// out with all below it, and noted in Damage.
-func Walk(fsys vfs.FS, dir string, codec Codec, maxMailboxes int) (*Tree, error) {
+// out with all below it, and noted in Damage. What leaves has from an earlier Walk of the same tree is not read again; nil: everything is.
+func Walk(fsys vfs.FS, dir string, codec Codec, maxMailboxes int, leaves *Leaves) (tree *Tree, err error) {
+	failed := vfs.Together(fsys, func(fsys vfs.FS) { tree, err = walk(fsys, dir, codec, maxMailboxes, leaves) })
+	if failed != nil {
+		return nil, fmt.Errorf("mailboxlist: %s: %w", dir, failed)
+	}
+	return tree, err
+}
+
+func walk(fsys vfs.FS, dir string, codec Codec, maxMailboxes int, leaves *Leaves) (*Tree, error) {
 	if maxMailboxes <= 0 {
 		maxMailboxes = DefaultMaxMailboxes
 	}
-	w := &walker{fsys: fsys, root: dir, codec: codec, max: maxMailboxes, tree: &Tree{}}
+	w := &walker{fsys: fsys, root: dir, codec: codec, max: maxMailboxes, leaves: leaves, tree: &Tree{}}
 	entries, err := fsys.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return w.tree, nil
@@ -69,11 +77,12 @@ func Walk(fsys vfs.FS, dir string, codec Codec, maxMailboxes int) (*Tree, error)
 }
 
 type walker struct {
-	fsys  vfs.FS
-	root  string
-	codec Codec
-	max   int
-	tree  *Tree
+	fsys   vfs.FS
+	root   string
+	codec  Codec
+	max    int
+	leaves *Leaves
+	tree   *Tree
 }
 
 func (w *walker) note(dir string, why any) {
@@ -110,7 +119,13 @@ func (w *walker) children(name, dir string, entries []fs.DirEntry, level int) er
 
 // mailbox adds the node of a directory and what is below it.
 func (w *walker) mailbox(name, dir string, level int) error {
-	entries, err := w.fsys.ReadDir(filepath.Join(w.root, dir))
+	path := filepath.Join(w.root, dir)
+	st, err := w.fsys.Stat(path)
+	known := err == nil && w.leaves.has(path, st)
+	var entries []fs.DirEntry
+	if err == nil && !known {
+		entries, err = w.fsys.ReadDir(path)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // deleted meanwhile
 	}
@@ -120,6 +135,13 @@ func (w *walker) mailbox(name, dir string, level int) error {
 	}
 	if len(w.tree.Mailboxes) >= w.max {
 		return &LimitError{Setting: "max_mailboxes", Limit: w.max}
+	}
+	if known || w.codec.leaf(entries) {
+		w.tree.Mailboxes = append(w.tree.Mailboxes, Mailbox{Name: name, Dir: dir})
+		if !known {
+			w.leaves.add(path, st)
+		}
+		return nil
 	}
 	m := Mailbox{Name: name, Dir: dir, NoSelect: true}
 	for _, e := range entries {

@@ -28,7 +28,7 @@ func TestWalk(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "a file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Walk(vfs.OS, root, Codec{}, 0)
+	got, err := Walk(vfs.OS, root, Codec{}, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestWalk(t *testing.T) {
 }
 
 func TestWalkOfMissingDirectoryIsEmpty(t *testing.T) {
-	got, err := Walk(vfs.OS, filepath.Join(t.TempDir(), "mailboxes"), Codec{}, 0)
+	got, err := Walk(vfs.OS, filepath.Join(t.TempDir(), "mailboxes"), Codec{}, 0, nil)
 	if err != nil || len(got.Mailboxes) != 0 || len(got.Damage) != 0 {
 		t.Errorf("Walk = %+v, %v", got, err)
 	}
@@ -58,7 +58,7 @@ func TestWalkNotesWhatItLeavesOut(t *testing.T) {
 	if err := os.Symlink("..", filepath.Join(root, "good", "loop")); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Walk(vfs.OS, root, Codec{}, 0)
+	got, err := Walk(vfs.OS, root, Codec{}, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestWalkFollowsLinks(t *testing.T) {
 	if err := os.Symlink(elsewhere, filepath.Join(root, "linked")); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Walk(vfs.OS, root, Codec{}, 0)
+	got, err := Walk(vfs.OS, root, Codec{}, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestWalkFollowsLinks(t *testing.T) {
 
 func TestWalkLimitNamesItself(t *testing.T) {
 	root := tree(t, "a/dbox-Mails", "b/dbox-Mails", "c/dbox-Mails")
-	_, err := Walk(vfs.OS, root, Codec{}, 2)
+	_, err := Walk(vfs.OS, root, Codec{}, 2, nil)
 	var limit *LimitError
 	if !errors.As(err, &limit) || limit.Limit != 2 || !strings.Contains(err.Error(), "max_mailboxes") {
 		t.Errorf("err = %v, want a *LimitError of max_mailboxes", err)

@@ -38,8 +38,6 @@ func openNoIntr(name string, flags int, perm uint32) (fd int, err error) {
 	}
 }
 
-func (osFS) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
-
 // Stat uses the system call itself: it runs once for every message read, and
 // os.Stat allocates.
 func (osFS) Stat(name string) (Info, error) {
