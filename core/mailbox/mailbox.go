@@ -37,8 +37,8 @@ type Mailbox struct {
 	updates  [4]*Update
 	notes    []memo
 	findings []*Finding // the oldest first
-	claims   []claim // who has which \Recent messages, oldest first
-	changed  bool    // the entry does not say all of this
+	claims   []claim    // who has which \Recent messages, oldest first
+	changed  bool       // the entry does not say all of this
 
 	// guarded by Registry.mu
 	holds  int           // who works with it
