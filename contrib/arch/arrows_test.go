@@ -33,6 +33,7 @@ var arrows = []arrow{
 	{"core/mailbox", append([]string{"core/slab", "core/users"}, vocabulary...), "views are made of storage answers; who shows them to whom is the session's business"},
 	{"core/slab", nil, "memory for records; knows nothing of what is in them"},
 	{"core/quiet", nil, "a timer; knows nothing of what is quiet"},
+	{"core/authcache", []string{"core/backend"}, "an auth plugin before another one; it knows neither sessions nor processes"},
 	{"core/users", []string{"core/slab", "core/backend"}, "a table of users, which sessions and mailboxes refer to by number"},
 	{"core/tally", nil, "counts numbers, whatever they stand for"},
 	{"core/conn", nil, "event loops and TLS records know no IMAP and no plugin"},

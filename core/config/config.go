@@ -35,6 +35,8 @@ type Config struct {
 	AuthFailureDelay time.Duration // [auth] failure_delay
 	MaxFailureDelay  time.Duration // [auth] failure_delay_max
 
+	AuthCache AuthCache
+
 	external []External // [plugins.NAME] in the order of their names
 }
 
@@ -169,7 +171,9 @@ func parse(file, dir, text string, bundled Catalog) (*Config, Errors) {
 	c.AuthMechanisms = readMechanisms(auth, c.TLS)
 	c.AuthFailureDelay = auth.duration("failure_delay", 2*time.Second)
 	c.MaxFailureDelay = auth.duration("failure_delay_max", 15*time.Second)
+	c.AuthCache = readAuthCache(auth)
 	c.Auth = r.read(auth, backend.KindAuth, true)
+	c.AuthCache.check(auth, c.Auth)
 	c.Storage = r.read(root.sub("storage"), backend.KindStorage, true)
 	hibernation := root.sub("hibernation")
 	c.Notify = readNotify(root.sub("notify"), r)

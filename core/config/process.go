@@ -30,10 +30,11 @@ type Restart struct {
 }
 
 // fails says what may happen to core without a plugin, by kind, the default first: "closed": what needs the
-// plugin is refused; "open": core goes on as if there were none.
+// plugin is refused; "open": core goes on as if there were none; "cached":
+// passwords that were right a while ago are taken.
 var fails = map[backend.Kind][]string{
 	backend.KindStorage:     {"closed"},
-	backend.KindAuth:        {"closed"},
+	backend.KindAuth:        {"closed", "cached"},
 	backend.KindHibernation: {"open"},
 	backend.KindNotify:      {"open"},
 	backend.KindState:       {"closed"},

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/roostmail/roost/core/admin"
+	"github.com/roostmail/roost/core/authcache"
 	"github.com/roostmail/roost/core/imap"
 	"github.com/roostmail/roost/core/mailbox"
 	"github.com/roostmail/roost/core/session"
@@ -20,10 +21,11 @@ type stats struct {
 	protocol  imap.Stats
 	mailboxes mailbox.Stats
 	refused   map[string]uint64
+	cache     authcache.Stats
 }
 
 func (s *Server) stats() stats {
-	return stats{s.engine.Stats(), s.protocol.Stats(), s.protocol.Mailboxes().Stats(), s.protocol.Refused()}
+	return stats{s.engine.Stats(), s.protocol.Stats(), s.protocol.Mailboxes().Stats(), s.protocol.Refused(), s.cacheStats()}
 }
 
 // figure is one number of these.
@@ -85,6 +87,12 @@ var figures = []figure{
 	{"dropped_compressed_total", "Sessions ended by compressed input that is invalid.", true, func(f stats) float64 { return float64(f.engine.BadStreams) }},
 	{"dropped_output_total", "Sessions ended by [limits] output.", true, func(f stats) float64 { return float64(f.engine.DroppedOutput) }},
 	{"dropped_slow_total", "Sessions ended by [limits] slow_client_timeout.", true, func(f stats) float64 { return float64(f.engine.DroppedSlow) }},
+	{"auth_cache_entries", "Attempts to log in that are remembered.", false, func(f stats) float64 { return float64(f.cache.Entries) }},
+	{"auth_cache_bytes", "Bytes of these, bounded by [auth] cache_size.", false, func(f stats) float64 { return float64(f.cache.Bytes) }},
+	{"auth_cache_hits_total", "Right passwords that were taken without asking the plugin.", true, func(f stats) float64 { return float64(f.cache.Hits) }},
+	{"auth_cache_negative_hits_total", "Wrong passwords that were refused without asking the plugin.", true, func(f stats) float64 { return float64(f.cache.NegativeHits) }},
+	{"auth_cache_misses_total", "Passwords that the plugin was asked about though there is a cache.", true, func(f stats) float64 { return float64(f.cache.Misses) }},
+	{"auth_cache_stale_total", "Passwords that were taken because the plugin could not be asked (fail = \"cached\").", true, func(f stats) float64 { return float64(f.cache.Stale) }},
 	{"mailboxes", "Mailboxes that sessions have selected, or had a moment ago.", false, func(f stats) float64 { return float64(f.mailboxes.Mailboxes) }},
 	{"mailboxes_open", "Mailboxes of these that have their views; the others sleep.", false, func(f stats) float64 { return float64(f.mailboxes.Open) }},
 	{"mailbox_view_bytes", "Bytes of the views and journals of open mailboxes, bounded by [limits] view_cache.", false, func(f stats) float64 { return float64(f.mailboxes.ViewBytes) }},

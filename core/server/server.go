@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roostmail/roost/core/admin"
+	"github.com/roostmail/roost/core/authcache"
 	"github.com/roostmail/roost/core/config"
 	"github.com/roostmail/roost/core/hibernate"
 	"github.com/roostmail/roost/core/host"
@@ -45,6 +46,7 @@ type Server struct {
 
 	estate   *estate // nil = no keeper
 	host     *host.Host
+	cache    *authcache.Cache // nil = passwords are not remembered
 	protocol *imap.Server
 	engine   *session.Engine
 	watcher  *watcher // nil = storage can not be watched
@@ -128,7 +130,7 @@ func (s *Server) startEngine(ctx context.Context, handshakes *tls.Config) error 
 	if err != nil {
 		return err
 	}
-	if err := s.startSessions(ps.auth.Auth(), ps.storage.Storage()); err != nil {
+	if err := s.startSessions(s.remember(ps.auth.Auth()), ps.storage.Storage()); err != nil {
 		return err
 	}
 	s.protocol.Attach(s.engine.SignalMailbox)
@@ -230,6 +232,9 @@ func (s *Server) Reload(c *config.Config) error {
 			return err
 		}
 		s.engine.SetTLS(handshakes)
+	}
+	if s.cache != nil {
+		s.cache.Flush()
 	}
 	s.log.Info("reloaded", "level", c.Log.Level)
 	return nil
