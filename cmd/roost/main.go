@@ -45,7 +45,7 @@ Storage and authentication are plugins, each in a process of its own.`,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(devCommand(), serveCommand(), coreCommand(), reloadCommand(), drainCommand(), sessionsCommand(), topCommand(), configCommand(), pluginCommand(), mailCommand(), versionCommand())
+	root.AddCommand(devCommand(), serveCommand(), coreCommand(), reloadCommand(), drainCommand(), sessionsCommand(), topCommand(), authCommand(), configCommand(), pluginCommand(), mailCommand(), versionCommand())
 	plainUsage(root)
 	return root
 }

@@ -175,7 +175,7 @@ func (c *Cache) look(k, password string) (found known, d digest) {
 	now := c.now()
 	if e := c.right.get(k); e != nil && hmac.Equal(e.digest[:], d.sum[:]) {
 		switch age := now.Sub(e.at); {
-		case age < 0:
+		case age < 0, !e.identity.Expires.IsZero() && !now.Before(e.identity.Expires):
 		case age < c.cfg.TTL:
 			return known{fresh: true, identity: e.identity}, d
 		case age < c.cfg.FailTTL:

@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"net/netip"
+	"time"
 )
 
 // User is an authenticated user as storage needs it. It holds no secret.
@@ -49,4 +50,10 @@ type Identity struct {
 	User User
 	// Fields are the passdb extra fields that are not userdb fields.
 	Fields map[string]string
+
+	// The rest is about proofs that are good for some things only, such as passwords of programs.
+
+	ReadOnly bool      // the session may change nothing
+	Label    string    // names the proof in the log, "" = none
+	Expires  time.Time // the proof is not remembered beyond this; zero = never. A session goes on
 }

@@ -9,7 +9,7 @@ import (
 type Description struct {
 	User    string // "" = not logged in
 	Master  string // the master user who has logged in as User, "" = none
-	State   string // "not authenticated", "authenticated", "selected", "logout"; with ", idle" in IDLE
+	State   string // "not authenticated", "authenticated", "selected", "logout"; with ", idle" in IDLE, and ", read-only" of a login for reading alone
 	Mailbox string // "" = none
 }
 
@@ -23,6 +23,9 @@ func (srv *Server) Describe(i session.Info) Description {
 	}
 	if i.State.Flags&flagIdle != 0 {
 		d.State += ", idle"
+	}
+	if i.State.Flags&flagReader != 0 {
+		d.State += ", read-only"
 	}
 	if i.State.User != 0 {
 		if u := srv.users.Get(i.State.User); u != nil {

@@ -88,6 +88,13 @@ func (r *request) admitted(id *backend.Identity) error {
 	if master := id.User.Fields[backend.FieldMaster]; master != "" {
 		attrs = append(attrs, "master", master)
 	}
+	if id.Label != "" {
+		attrs = append(attrs, "label", id.Label)
+	}
+	if id.ReadOnly {
+		attrs = append(attrs, "read_only", true)
+		r.st.Flags |= flagReader
+	}
 	r.srv.log.Info("login", attrs...)
 	r.s.ForgetChannel()
 	r.st.User = number

@@ -22,11 +22,19 @@ func (r *request) permit() error {
 		return nil
 	case r.srv.writer == nil:
 		return errReadOnly
+	case r.reader():
+		return errReader
 	case r.cmd.access == writesSelected && !r.mayWrite():
 		return errExamined
 	}
 	return nil
 }
+
+// errReader is the answer to all commands that would write, in a session whose login was for reading alone.
+var errReader = no("READ-ONLY", "You have logged in with a password for reading only.")
+
+// reader reports whether the session's login was for reading alone.
+func (r *request) reader() bool { return r.st.Flags&flagReader != 0 }
 
 // mayWrite reports whether the session may change the selected mailbox.
 func (r *request) mayWrite() bool { return r.st.Flags&flagReadWrite != 0 }

@@ -73,7 +73,7 @@ func runSelect(r *request) error {
 	if r.cmd.name == "SELECT" {
 		r.ok.text = "Select completed."
 		// RFC 4314 §5.2: READ-ONLY for who can change nothing
-		if r.srv.writer != nil && rights&changes != 0 && r.openToWrite(m, v) {
+		if r.srv.writer != nil && !r.reader() && rights&changes != 0 && r.openToWrite(m, v) {
 			r.ok.code = "READ-WRITE"
 			if now := m.Current(); now.UIDNext == v.UIDNext { // with the claim, and nothing that is not claimed
 				v = now

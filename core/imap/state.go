@@ -19,6 +19,7 @@ const (
 	flagDelayed                     // a refused login waits for its answer (extra.reply)
 	flagReadWrite                   // the selected mailbox may be changed
 	flagRecent                      // the session has claimed \Recent messages in it
+	flagReader                      // the login was for reading alone (backend.Identity.ReadOnly)
 )
 
 const flagSASL = flagSASLNext | flagSASLUser | flagSASLPass

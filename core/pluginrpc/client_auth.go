@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -44,7 +45,23 @@ func (a *Auth) VerifyPassword(ctx context.Context, r backend.PasswordRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	return &backend.Identity{User: *u, Fields: fieldsFromProto(resp.Fields)}, nil
+	return identity(u, resp), nil
+}
+
+// admission is what answers with an identity have beside the user.
+type admission interface {
+	GetFields() map[string][]byte
+	GetReadOnly() bool
+	GetLabel() string
+	GetExpires() int64
+}
+
+func identity(u *backend.User, a admission) *backend.Identity {
+	id := &backend.Identity{User: *u, Fields: fieldsFromProto(a.GetFields()), ReadOnly: a.GetReadOnly(), Label: a.GetLabel()}
+	if s := a.GetExpires(); s != 0 {
+		id.Expires = time.Unix(s, 0)
+	}
+	return id
 }
 
 // StepSASL implements backend.SASL.
@@ -73,7 +90,7 @@ func (a *Auth) StepSASL(ctx context.Context, r backend.SASLRequest) (*backend.SA
 		if err != nil {
 			return nil, err
 		}
-		return &backend.SASLAnswer{Identity: &backend.Identity{User: *u, Fields: fieldsFromProto(resp.Fields)}}, nil
+		return &backend.SASLAnswer{Identity: identity(u, resp)}, nil
 	}
 	if len(resp.State) > backend.MaxSASLState || len(resp.Challenge) > backend.MaxSASLMessage {
 		return nil, a.lie("StepSASL", fmt.Errorf("challenge of %d bytes, state of %d bytes", len(resp.Challenge), len(resp.State)))

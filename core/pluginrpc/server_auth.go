@@ -3,6 +3,7 @@ package pluginrpc
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"github.com/roostmail/roost/core/backend"
 	authv1 "github.com/roostmail/roost/proto/roost/auth/v1"
@@ -31,7 +32,8 @@ func (a *authServer) VerifyPassword(ctx context.Context, r *authv1.VerifyPasswor
 	if err != nil {
 		return nil, err
 	}
-	return &authv1.VerifyPasswordResponse{User: userToProto(&id.User), Fields: fieldsToProto(id.Fields)}, nil
+	return &authv1.VerifyPasswordResponse{User: userToProto(&id.User), Fields: fieldsToProto(id.Fields),
+		ReadOnly: id.ReadOnly, Label: id.Label, Expires: unixTime(id.Expires)}, nil
 }
 
 func (a *authServer) StepSASL(ctx context.Context, r *authv1.StepSASLRequest) (*authv1.StepSASLResponse, error) {
@@ -61,10 +63,19 @@ func (a *authServer) StepSASL(ctx context.Context, r *authv1.StepSASLRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	if x.Identity != nil {
-		return &authv1.StepSASLResponse{User: userToProto(&x.Identity.User), Fields: fieldsToProto(x.Identity.Fields)}, nil
+	if id := x.Identity; id != nil {
+		return &authv1.StepSASLResponse{User: userToProto(&id.User), Fields: fieldsToProto(id.Fields),
+			ReadOnly: id.ReadOnly, Label: id.Label, Expires: unixTime(id.Expires)}, nil
 	}
 	return &authv1.StepSASLResponse{Challenge: x.Challenge, State: x.State}, nil
+}
+
+// unixTime is 0 for the zero time.
+func unixTime(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
 }
 
 func (a *authServer) LookupUser(ctx context.Context, r *authv1.LookupUserRequest) (*authv1.LookupUserResponse, error) {

@@ -13,6 +13,7 @@ import (
 type options struct {
 	users      file
 	masters    file   // path "" = none
+	apps       file   // the same
 	userFormat string // what of the normalised name is looked up in the file
 }
 
@@ -21,6 +22,7 @@ var optionList = slices.Concat([]backend.Option{
 	{Name: "path", Type: backend.OptionString, Required: true, Help: "the file; may contain variables such as %d"},
 	{Name: "master_path", Type: backend.OptionString, Help: "the file of master users, who may log in as anybody; as path"},
 	authdb.MasterOption,
+	{Name: "app_passwords_path", Type: backend.OptionString, Help: "the file of app passwords, user:label:password:expires:scopes; as path"},
 	{Name: "username_format", Type: backend.OptionString, Default: `"%u"`, Help: "what of the normalised name is looked up in the file"},
 }, authdb.OptionList)
 
@@ -35,6 +37,9 @@ func parseOptions(c backend.Config) (options, authdb.Options, error) {
 		o.masters = fileOption(v, c, "master_path")
 	} else if common.MasterSeparator != "" {
 		v.Fail("auth_master_user_separator", "needs master_path")
+	}
+	if text, _ := c.Options["app_passwords_path"].(string); text != "" {
+		o.apps = fileOption(v, c, "app_passwords_path")
 	}
 	v.CheckVariables("username_format", o.userFormat)
 	return o, common, v.Err()

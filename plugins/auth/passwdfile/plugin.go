@@ -20,7 +20,8 @@ type Plugin struct {
 	*authdb.DB // after Configure
 	log        *slog.Logger
 	opts       options
-	tables     *tables
+	tables     *files[*table]
+	apps       *files[map[string][]AppLine]
 }
 
 var (
@@ -31,7 +32,7 @@ var (
 
 // New returns a plugin that has to be configured before use.
 func New(log *slog.Logger) *Plugin {
-	return &Plugin{log: log, tables: newTables(log, time.Now)}
+	return &Plugin{log: log, tables: newFiles(log, time.Now, readTable), apps: newFiles(log, time.Now, appLines)}
 }
 
 // Info describes the plugin.
@@ -53,7 +54,7 @@ func (p *Plugin) Configure(_ context.Context, c backend.Config) error {
 		return err
 	}
 	p.opts = opts
-	p.DB = authdb.New(p.log, common, source{p, opts.users}, p.tables.now)
+	p.DB = authdb.New(p.log, common, users{source{p, opts.users}}, p.tables.now)
 	if opts.masters.path != "" {
 		p.DB.SetMasters(source{p, opts.masters})
 	}
@@ -87,6 +88,9 @@ type source struct {
 	*Plugin
 	file
 }
+
+// users is the source of users, who may have app passwords.
+type users struct{ source }
 
 // Find implements authdb.Source. A line that can not be used is logged, and counts as none.
 func (p source) Find(_ context.Context, name string, v authdb.Vars) (authdb.Entry, error) {

@@ -38,7 +38,7 @@ func open(t *testing.T, users string, opts map[string]any) (*Plugin, *clock, *by
 	}
 	log := new(bytes.Buffer)
 	p, c := New(slog.New(slog.NewTextHandler(log, nil))), &clock{time.Unix(1700000000, 0)}
-	p.tables = newTables(p.log, c.now)
+	p.tables, p.apps = newFiles(p.log, c.now, readTable), newFiles(p.log, c.now, appLines)
 	if err := p.Configure(context.Background(), backend.Config{Options: opts, BaseDir: dir}); err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package passwdfile
 
 import (
 	"hash/maphash"
-	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -19,7 +18,7 @@ type table struct {
 var decoySeed = maphash.MakeSeed()
 
 // readTable splits a file into its users' lines. Lines of a user that came before are logged and left out.
-func readTable(path, text string, log *slog.Logger) *table {
+func readTable(path, text string, log logger) *table {
 	t := &table{byUser: make(map[string]int)}
 	number := 0
 	for line := range strings.Lines(text) {
@@ -60,53 +59,59 @@ func (t *table) decoy(user string) (string, bool) {
 // checkInterval is how often a file is looked at for changes, at the most.
 const checkInterval = time.Second
 
-// tables holds the files in use. One that is gone is forgotten, so there are never
-// more than existed at some moment.
-type tables struct {
-	log *slog.Logger
-	now func() time.Time
-
-	mu    sync.Mutex
-	files map[string]*fileTable
+// logger is what of a slog.Logger reading a file needs.
+type logger interface {
+	Error(msg string, args ...any)
 }
 
-// fileTable is a file with its last known state.
-type fileTable struct {
-	*table
+// files holds the files in use, each as T. One that is gone is forgotten, so there are never
+// more than existed at some moment.
+type files[T any] struct {
+	log   logger
+	now   func() time.Time
+	parse func(path, text string, log logger) T
+
+	mu    sync.Mutex
+	known map[string]*knownFile[T]
+}
+
+// knownFile is a file with its last known state.
+type knownFile[T any] struct {
+	content T
 	info    os.FileInfo
 	checked time.Time
 }
 
-func newTables(log *slog.Logger, now func() time.Time) *tables {
-	return &tables{log: log, now: now, files: make(map[string]*fileTable)}
+func newFiles[T any](log logger, now func() time.Time, parse func(path, text string, log logger) T) *files[T] {
+	return &files[T]{log: log, now: now, parse: parse, known: make(map[string]*knownFile[T])}
 }
 
-// get returns the current table of a file. The error is that of the operating system.
-func (ts *tables) get(path string) (*table, error) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	f, now := ts.files[path], ts.now()
+// get returns the current content of a file. The error is that of the operating system.
+func (fs *files[T]) get(path string) (content T, err error) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f, now := fs.known[path], fs.now()
 	if f != nil && now.Sub(f.checked) < checkInterval && !now.Before(f.checked) {
-		return f.table, nil
+		return f.content, nil
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		delete(ts.files, path)
-		return nil, err
+		delete(fs.known, path)
+		return content, err
 	}
 	if f != nil && sameFile(f.info, info) {
 		f.checked = now
-		return f.table, nil
+		return f.content, nil
 	}
 	// The state before reading is kept: a write during the read is seen at the next look.
 	text, err := os.ReadFile(path)
 	if err != nil {
-		delete(ts.files, path)
-		return nil, err
+		delete(fs.known, path)
+		return content, err
 	}
-	f = &fileTable{table: readTable(path, string(text), ts.log), info: info, checked: now}
-	ts.files[path] = f
-	return f.table, nil
+	f = &knownFile[T]{content: fs.parse(path, string(text), fs.log), info: info, checked: now}
+	fs.known[path] = f
+	return f.content, nil
 }
 
 func sameFile(a, b os.FileInfo) bool {

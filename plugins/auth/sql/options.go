@@ -10,11 +10,11 @@ import (
 
 // options is the plugin's configuration, beside what authdb.Options has.
 type options struct {
-	driver                 *driver
-	source                 string // how the driver is told where the database is
-	password, user, master query  // user.text and master.text are "" if there is no such query
-	timeout                time.Duration
-	connections            int
+	driver                       *driver
+	source                       string // how the driver is told where the database is
+	password, user, master, apps query  // the text of all but the first is "" if there is no such query
+	timeout                      time.Duration
+	connections                  int
 }
 
 // optionList documents the options. Defaults are also applied from here, so that the two can not differ.
@@ -25,6 +25,7 @@ var optionList = slices.Concat([]backend.Option{
 	{Name: "user_query", Type: backend.OptionString, Help: "query for userdb fields"},
 	{Name: "master_query", Type: backend.OptionString, Help: "query for master users, who may log in as anybody; as password_query"},
 	authdb.MasterOption,
+	{Name: "app_password_query", Type: backend.OptionString, Help: "query for the app passwords of a user: a row for each with the columns password, label, scopes and expires"},
 	{Name: "query_timeout", Type: backend.OptionDuration, Default: `"10s"`, Help: "how long a query may take"},
 	{Name: "max_connections", Type: backend.OptionInt, Default: "10", Help: "connections to the database at once"},
 }, authdb.OptionList)
@@ -50,6 +51,11 @@ func parseOptions(c backend.Config) (options, authdb.Options, error) {
 	if text, _ := c.Options["user_query"].(string); text != "" {
 		if o.user, err = parseQuery(text, o.driver.placeholder); err != nil {
 			v.Fail("user_query", "%v", err)
+		}
+	}
+	if text, _ := c.Options["app_password_query"].(string); text != "" {
+		if o.apps, err = parseQuery(text, o.driver.placeholder); err != nil {
+			v.Fail("app_password_query", "%v", err)
 		}
 	}
 	if text, _ := c.Options["master_query"].(string); text != "" {

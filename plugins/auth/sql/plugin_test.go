@@ -34,6 +34,7 @@ func TestDatabases(t *testing.T) {
 			})
 			t.Run("UserQuery", func(t *testing.T) { testUserQuery(t, options) })
 			t.Run("MasterQuery", func(t *testing.T) { testMasterQuery(t, options) })
+			t.Run("AppPasswordQuery", func(t *testing.T) { testAppPasswordQuery(t, options) })
 			t.Run("Injection", func(t *testing.T) { testInjection(t, options) })
 			t.Run("MoreThanOneRow", func(t *testing.T) { testMoreThanOneRow(t, options) })
 		})
@@ -56,6 +57,24 @@ func open(t *testing.T, base, more map[string]any) (*Plugin, *bytes.Buffer) {
 
 func login(p *Plugin, user, password string) (*backend.Identity, error) {
 	return p.VerifyPassword(context.Background(), backend.PasswordRequest{User: user, Password: password, Service: "imap"})
+}
+
+// testAppPasswordQuery: a user has one in each row, with or without an end.
+func testAppPasswordQuery(t *testing.T, options map[string]any) {
+	p, log := open(t, options, map[string]any{"app_password_query": "SELECT '{PLAIN}app-1' AS password, 'one' AS label, 'imap' AS scopes, NULL AS expires FROM users WHERE name = '%u'" +
+		" UNION SELECT '{PLAIN}app-2', 'two', 'imap:read', '2100-01-01' FROM users WHERE name = '%u' UNION SELECT '{PLAIN}app-3', 'three', 'imap', 'soon' FROM users WHERE name = '%u'"})
+	for password, label := range map[string]string{"app-1": "one", "app-2": "two", "secret": "", "app-3": "refused", "app": "refused"} {
+		id, err := login(p, "alice", password)
+		if label == "refused" && err == nil || label != "refused" && (err != nil || id.Label != label || id.ReadOnly != (label == "two") || id.Expires.IsZero() == (label == "two")) {
+			t.Errorf("%s: %+v, %v", password, id, err)
+		}
+	}
+	if id, err := login(p, "nobody", "app-1"); err == nil {
+		t.Errorf("%+v", id)
+	}
+	if s := log.String(); !strings.Contains(s, "label=three") || strings.Contains(s, "app-") {
+		t.Errorf("log: %s", s)
+	}
 }
 
 // testMasterQuery: bob is a master user, nobody else is.

@@ -25,10 +25,26 @@ func (db *DB) VerifyPassword(ctx context.Context, r backend.PasswordRequest) (*b
 		return nil, db.unusable(&a)
 	}
 	d := sortFields(a.name, &a.Entry)
-	if err := db.check(ctx, &a, d, tried); err != nil {
+	if err := refusesAll(d); err != nil {
 		return nil, err
 	}
-	return db.identify(ctx, a, d, r.Remote)
+	app, err := db.appPassword(ctx, &a, tried)
+	if err != nil {
+		return nil, err
+	}
+	if app == nil {
+		if err := db.check(ctx, &a, d, tried); err != nil {
+			return nil, err
+		}
+	}
+	id, err := db.identify(ctx, a, d, r.Remote)
+	if err == nil && app != nil {
+		err = db.restrict(id, app, r.Service)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return id, nil
 }
 
 // identify returns who has proved to be the user of a, if it may log in.
@@ -141,11 +157,8 @@ func (db *DB) unknown(ctx context.Context, a *account, tried password.Attempt) e
 	return failed("unknown user")
 }
 
-// check returns nil if the password is right. The error is a *backend.Error.
+// check returns nil if the password is the user's own. The error is a *backend.Error.
 func (db *DB) check(ctx context.Context, a *account, d passdb, tried password.Attempt) error {
-	if refused := refusesAll(d); refused != nil {
-		return refused
-	}
 	if _, set := d.fields["nopassword"]; set && emptyPassword(a.Password) && a.as == "" {
 		return nil
 	}

@@ -216,7 +216,11 @@ type StepSASLResponse struct {
 	// a challenge of its own, which the client answers with an empty response.
 	Challenge []byte `protobuf:"bytes,3,opt,name=challenge,proto3" json:"challenge,omitempty"`
 	// Without user: at most 4 KiB.
-	State         []byte `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	State []byte `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	// As in VerifyPasswordResponse.
+	ReadOnly      bool   `protobuf:"varint,5,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	Label         string `protobuf:"bytes,6,opt,name=label,proto3" json:"label,omitempty"`
+	Expires       int64  `protobuf:"varint,7,opt,name=expires,proto3" json:"expires,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -277,6 +281,27 @@ func (x *StepSASLResponse) GetState() []byte {
 		return x.State
 	}
 	return nil
+}
+
+func (x *StepSASLResponse) GetReadOnly() bool {
+	if x != nil {
+		return x.ReadOnly
+	}
+	return false
+}
+
+func (x *StepSASLResponse) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *StepSASLResponse) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
 }
 
 type VerifyPasswordRequest struct {
@@ -392,7 +417,15 @@ type VerifyPasswordResponse struct {
 	// The user whose mail is to be opened. Always set, with a name.
 	User *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
 	// passdb extra fields that are not userdb fields.
-	Fields        map[string][]byte `protobuf:"bytes,2,rep,name=fields,proto3" json:"fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Fields map[string][]byte `protobuf:"bytes,2,rep,name=fields,proto3" json:"fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The session may change nothing: mailboxes are opened read-only, commands that write are refused.
+	ReadOnly bool `protobuf:"varint,3,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	// Names in the log what the user has proved its identity with, such as one of several passwords.
+	// No secret; empty: nothing.
+	Label string `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
+	// When that is not good any more, in seconds of UNIX time; 0: never. core remembers the answer
+	// no longer than this; a session goes on.
+	Expires       int64 `protobuf:"varint,5,opt,name=expires,proto3" json:"expires,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -439,6 +472,27 @@ func (x *VerifyPasswordResponse) GetFields() map[string][]byte {
 		return x.Fields
 	}
 	return nil
+}
+
+func (x *VerifyPasswordResponse) GetReadOnly() bool {
+	if x != nil {
+		return x.ReadOnly
+	}
+	return false
+}
+
+func (x *VerifyPasswordResponse) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *VerifyPasswordResponse) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
 }
 
 type LookupUserRequest struct {
@@ -550,12 +604,15 @@ const file_roost_auth_v1_auth_proto_rawDesc = "" +
 	"\t_response\"8\n" +
 	"\x0eChannelBinding\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x12\n" +
-	"\x04data\x18\x02 \x01(\fR\x04data\"\xf1\x01\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"\xbe\x02\n" +
 	"\x10StepSASLResponse\x12)\n" +
 	"\x04user\x18\x01 \x01(\v2\x15.roost.plugin.v1.UserR\x04user\x12C\n" +
 	"\x06fields\x18\x02 \x03(\v2+.roost.auth.v1.StepSASLResponse.FieldsEntryR\x06fields\x12\x1c\n" +
 	"\tchallenge\x18\x03 \x01(\fR\tchallenge\x12\x14\n" +
-	"\x05state\x18\x04 \x01(\fR\x05state\x1a9\n" +
+	"\x05state\x18\x04 \x01(\fR\x05state\x12\x1b\n" +
+	"\tread_only\x18\x05 \x01(\bR\breadOnly\x12\x14\n" +
+	"\x05label\x18\x06 \x01(\tR\x05label\x12\x18\n" +
+	"\aexpires\x18\a \x01(\x03R\aexpires\x1a9\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xde\x01\n" +
@@ -567,10 +624,13 @@ const file_roost_auth_v1_auth_proto_rawDesc = "" +
 	"\x06remote\x18\x05 \x01(\tR\x06remote\x12\x14\n" +
 	"\x05local\x18\x06 \x01(\tR\x05local\x12\x18\n" +
 	"\asecured\x18\a \x01(\bR\asecured\x12\x18\n" +
-	"\asession\x18\b \x01(\tR\asession\"\xc9\x01\n" +
+	"\asession\x18\b \x01(\tR\asession\"\x96\x02\n" +
 	"\x16VerifyPasswordResponse\x12)\n" +
 	"\x04user\x18\x01 \x01(\v2\x15.roost.plugin.v1.UserR\x04user\x12I\n" +
-	"\x06fields\x18\x02 \x03(\v21.roost.auth.v1.VerifyPasswordResponse.FieldsEntryR\x06fields\x1a9\n" +
+	"\x06fields\x18\x02 \x03(\v21.roost.auth.v1.VerifyPasswordResponse.FieldsEntryR\x06fields\x12\x1b\n" +
+	"\tread_only\x18\x03 \x01(\bR\breadOnly\x12\x14\n" +
+	"\x05label\x18\x04 \x01(\tR\x05label\x12\x18\n" +
+	"\aexpires\x18\x05 \x01(\x03R\aexpires\x1a9\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"'\n" +
