@@ -2,12 +2,13 @@ package imap
 
 import (
 	"hash/maphash"
+	"strings"
 	"sync"
 	"time"
 )
 
 // attempts remembers who has tried to log in: 65,536 addresses at most, the ones that tried last (of eight that share a
-// place). An address that is forgotten starts anew.
+// place). An address that is forgotten starts anew. Another one remembers the users that somebody has tried to log in as.
 type attempts struct {
 	now    func() time.Time
 	seed   maphash.Seed
@@ -24,9 +25,9 @@ const (
 	attemptWays = 8
 )
 
-// attempt is what is known of one address.
+// attempt is what is known of one address, or user.
 type attempt struct {
-	key    uint64 // session.AddressKey
+	key    uint64 // session.AddressKey, or userKey
 	last   int64  // UNIX time in seconds of the last login or failure, 0 = nobody
 	logins uint32 // in that second
 	failed uint32 // logins that failed, since one that did not
@@ -108,6 +109,14 @@ func (a *attempts) succeed(key uint64) {
 			e.failed = 0
 		}
 	}
+}
+
+// userKey returns what a user is known by, in any letters; 0 for none, which is not the key of a name.
+func (a *attempts) userKey(user string) uint64 {
+	if user == "" {
+		return 0
+	}
+	return maphash.String(a.seed, strings.ToLower(user)) | 1
 }
 
 // penalty is how long the answer to the n-th failure in a row waits: twice as long as the one before, up to most.

@@ -40,7 +40,7 @@ func runAuthenticate(r *request) error {
 		return err
 	}
 	if mechanism != "" {
-		return r.saslStep(mechanism, initial, nil)
+		return r.saslStep(mechanism, "", initial, nil)
 	}
 	return r.saslPlain(initial)
 }
@@ -145,7 +145,7 @@ func (r *request) runSASL(line []byte) {
 	if err == nil {
 		switch {
 		case mechanism != "":
-			err = r.saslStep(mechanism, response, []byte(state))
+			err = r.saslStep(mechanism, user, response, []byte(state))
 		case flag == flagSASLPass:
 			err = r.login(user, "", string(response))
 		default:

@@ -22,6 +22,7 @@ type doors struct {
 	mu         sync.Mutex   // held between counting a user's sessions and adding one
 	perAddress *tally.Table // sessions by user and address; unused without Config.UserAddressSessions
 	attempts   *attempts
+	users      *attempts // by the name that clients send: failures alone
 
 	userSessions, userAddress, rate, bad, late session.RefusalCount
 }

@@ -120,7 +120,7 @@ func (r *request) refuseLogin(user string, err error) error {
 	if errors.As(err, &e) {
 		detail = e.Detail
 	}
-	delay := penalty(r.srv.doors.attempts.fail(session.AddressKey(r.s.Remote().Addr())), r.srv.cfg.AuthFailureDelay, r.srv.cfg.MaxFailureDelay)
+	delay := r.srv.penalty(r.s.Remote().Addr(), user)
 	r.srv.log.Info("login refused", "user", user, "remote", r.s.Remote(), "reason", backend.KindOf(err), "detail", detail, "delay", delay)
 	if delay <= 0 {
 		return err
@@ -131,6 +131,17 @@ func (r *request) refuseLogin(user string, err error) error {
 	r.s.SetMode(session.ModeHold)
 	r.s.SetDeadline(delay)
 	return errNoReply
+}
+
+// penalty counts a login that was refused, and returns how long its answer waits: as long as the failures of its address want, or those of its user from
+// anywhere, if these are more. A right password is never held up by what others have tried, and does not make their failures forgotten: only the
+// address's own.
+func (srv *Server) penalty(from netip.Addr, user string) time.Duration {
+	n := srv.doors.attempts.fail(session.AddressKey(from))
+	if key := srv.doors.users.userKey(user); key != 0 {
+		n = max(n, srv.doors.users.fail(key))
+	}
+	return penalty(n, srv.cfg.AuthFailureDelay, srv.cfg.MaxFailureDelay)
 }
 
 // answerDelayed sends the answer that refuseLogin has put off. LoginTimeout begins anew.

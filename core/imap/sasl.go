@@ -62,9 +62,39 @@ func checkMechanisms(mechanisms []string, auth backend.Auth) string {
 	return ""
 }
 
+// saslUserName returns the name in a response, as far as core can read the mechanism, for the log and the count of failures; "" = it has none. It is not
+// what the plugin goes by.
+func saslUserName(mechanism string, response []byte) string {
+	text := string(response)
+	switch {
+	case strings.HasPrefix(mechanism, "SCRAM-"): // gs2-header "n=" saslname "," … (RFC 5802 §7)
+		parts := strings.SplitN(text, ",", 4)
+		if len(parts) < 4 || !strings.HasPrefix(parts[2], "n=") {
+			return ""
+		}
+		text = strings.NewReplacer("=2C", ",", "=3D", "=").Replace(parts[2][2:])
+	case mechanism == "CRAM-MD5": // user SP digest (RFC 2195 §2)
+		text = text[:max(strings.LastIndexByte(text, ' '), 0)]
+	default:
+		return ""
+	}
+	if len(text) > maxUserName {
+		return ""
+	}
+	return text
+}
+
+// maxUserName is the longest name that saslUserName returns, in bytes: sessions keep it.
+const maxUserName = 255
+
 // saslStep gives a client's response to the auth plugin: nil if it has sent none. The session may sleep until
 // the next one; it keeps what the plugin wants to know then.
-func (r *request) saslStep(mechanism string, response, state []byte) error {
+//
+// user is as whom the client wants to log in, if an earlier response has told.
+func (r *request) saslStep(mechanism, user string, response, state []byte) error {
+	if user == "" {
+		user = saslUserName(mechanism, response)
+	}
 	if len(state) == 0 {
 		if err := r.srv.mayTry(r.s); err != nil {
 			return err
@@ -92,13 +122,13 @@ func (r *request) saslStep(mechanism string, response, state []byte) error {
 	case backend.KindOf(err) == backend.KindInvalidArgument && err != nil:
 		return bad("Invalid SASL response.")
 	case err != nil:
-		return r.refuseLogin("", err)
+		return r.refuseLogin(user, err)
 	case x == nil:
 		return &backend.Error{Kind: backend.KindInternal, Detail: "auth answered without an answer"}
 	case x.Identity != nil:
 		return r.admitted(x.Identity)
 	}
-	change(r.s, func(e *extra) { e.mechanism, e.sasl = mechanism, string(x.State) })
+	change(r.s, func(e *extra) { e.mechanism, e.user, e.sasl = mechanism, user, string(x.State) })
 	r.saslContinue(flagSASLNext, "+ "+base64.StdEncoding.EncodeToString(x.Challenge)+"\r\n")
 	return errNoReply
 }

@@ -66,7 +66,7 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 	if w, ok := storage.(backend.Writer); ok && storage.Info().Has(backend.CapWrite) {
 		srv.writer = w
 	}
-	srv.doors = doors{perAddress: tally.New(), attempts: newAttempts(time.Now)}
+	srv.doors = doors{perAddress: tally.New(), attempts: newAttempts(time.Now), users: newAttempts(time.Now)}
 	// When the mailboxes that the last commands have used sleep, too.
 	srv.quiet = quiet.NewWatch(cfg.Mailboxes.Warm+quietAfter, func() {
 		srv.boxes.Trim()

@@ -39,7 +39,7 @@ func (r *request) enabled(bit uint8) bool { return r.st.Enabled&bit != 0 }
 // extra is the rare state of a session, freed when it is empty.
 type extra struct {
 	tag       string // of IDLE or AUTHENTICATE, if it is too long for State.Tag
-	user      string // of AUTHENTICATE LOGIN
+	user      string // of AUTHENTICATE, if an earlier response has told
 	sasl      string // what the auth plugin wants to know at the next response (backend.SASLAnswer.State)
 	mechanism string // of AUTHENTICATE, if a plugin does it
 	reply     []byte // answer to a refused login, which waits
