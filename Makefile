@@ -18,8 +18,9 @@ FUZZ ?= 30s
 
 .PHONY: build run test lint bench soak fuzz proto vuln clean
 
-build: ## bin/roost, bin/roost-bench
+build: ## bin/roost, bin/roost-bench, and bin/roost-pam where PAM can be compiled against
 	$(GO) build -o bin/ ./cmd/...
+	@contrib/pam/build bin/roost-pam
 
 run: build ## serve the sample store on 127.0.0.1:1143 (STARTTLS) and :1993 (TLS)
 	bin/roost dev

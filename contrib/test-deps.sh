@@ -24,6 +24,7 @@ mariadbd mariadb-server
 /usr/sbin/slapd slapd
 gcc gcc
 /usr/include/stdlib.h libc6-dev
+/usr/include/security/pam_appl.h libpam0g-dev
 '
 
 missing() {
