@@ -78,6 +78,18 @@ func BenchmarkSearchText(b *testing.B) {
 	}
 }
 
+func BenchmarkSearchBody(b *testing.B) {
+	msg := benchMessage(10)
+	p := NewPattern("no such words")
+	b.SetBytes(int64(len(msg)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if p.MatchBody(Parse(msg, Limits{}).SearchText()) {
+			b.Fatal("found")
+		}
+	}
+}
+
 func BenchmarkFolded(b *testing.B) {
 	text := bytes.Repeat([]byte("Gr\u00fc\u00dfe aus Wien und \u6771\u4eac "), 100)
 	b.SetBytes(int64(len(text)))

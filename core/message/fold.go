@@ -1,6 +1,7 @@
 package message
 
 import (
+	"slices"
 	"sync"
 	"unicode"
 	"unicode/utf8"
@@ -13,17 +14,14 @@ import (
 // matter, and a letter is found in its accented forms. What is no UTF-8 becomes U+FFFD.
 func appendFolded(dst, text []byte) []byte {
 	for len(text) > 0 {
-		n := 0
+		dst = slices.Grow(dst, len(text))
+		at, n := len(dst), 0
+		out := dst[at:][:len(text)]
 		for n < len(text) && text[n] < utf8.RuneSelf {
+			out[n] = upper[text[n]]
 			n++
 		}
-		for _, c := range text[:n] {
-			if 'a' <= c && c <= 'z' {
-				c -= 'a' - 'A'
-			}
-			dst = append(dst, c)
-		}
-		text = text[n:]
+		dst, text = dst[:at+n], text[n:]
 		for len(text) > 0 && text[0] >= utf8.RuneSelf {
 			r, size := utf8.DecodeRune(text)
 			text = text[size:]
@@ -32,6 +30,14 @@ func appendFolded(dst, text []byte) []byte {
 	}
 	return dst
 }
+
+// upper is the upper case of each byte of ASCII.
+var upper = func() (t [utf8.RuneSelf]byte) {
+	for c := range t {
+		t[c] = byte(unicode.ToUpper(rune(c)))
+	}
+	return t
+}()
 
 func appendFoldedRune(dst []byte, r rune) []byte {
 	switch {

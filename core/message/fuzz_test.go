@@ -55,7 +55,12 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("nothing was encoded, and %q became %q", data, encoded)
 		}
 		m.AppendSnippet(nil)
-		m.SearchText()
+		bodies, all := m.SearchText().body(), m.SearchText().whole()
+		for i, p := range all {
+			if !bytes.Equal(bodies[i], p.text[p.body:]) {
+				t.Fatalf("body %q alone, %q behind its header", bodies[i], p.text[p.body:])
+			}
+		}
 		m.Section(&Section{Path: []uint32{1, 2, 1}})
 	})
 }

@@ -63,10 +63,12 @@ func oneLine(value []byte) []byte {
 	return out
 }
 
-// SearchText is the text of a message in the form in which patterns are compared with it. Make it
-// once for all patterns of a search.
+// SearchText is the text of a message in the form in which patterns are compared with it, made when it is needed. Make it
+// once for all patterns of a search. It is for one goroutine.
 type SearchText struct {
-	parts []partText
+	m      *Message
+	parts  []partText // nil: not made yet
+	bodies [][]byte   // of the parts, for who does not want their headers; nil: not made yet
 }
 
 // partText is the text of one part: the header fields, and from body on the decoded body.
@@ -77,22 +79,51 @@ type partText struct {
 
 // SearchText decodes the headers and text bodies of a message: encoded words, transfer
 // encodings and charsets. Bodies that are not text, or whose transfer encoding is not known, are left out.
-func (m *Message) SearchText() *SearchText {
-	t := &SearchText{parts: make([]partText, len(m.parts))}
-	for i := range m.parts {
-		t.parts[i] = m.partText(int32(i))
+func (m *Message) SearchText() *SearchText { return &SearchText{m: m} }
+
+// whole returns all text.
+func (t *SearchText) whole() []partText {
+	if t.parts == nil {
+		t.parts = make([]partText, len(t.m.parts))
+		for i := range t.parts {
+			p := &t.parts[i]
+			body := t.m.bodyText(int32(i), func(f Field, value []byte) {
+				p.text = appendFolded(p.text, f.Name)
+				p.text = append(p.text, f.middle()...)
+				p.text = appendFolded(p.text, appendDecodedWords(nil, value))
+				p.text = append(p.text, '\r', '\n')
+			})
+			p.body = len(p.text)
+			p.text = appendFolded(p.text, body)
+		}
 	}
-	return t
+	return t.parts
 }
 
-func (m *Message) partText(i int32) (t partText) {
+// body returns the text of the bodies.
+func (t *SearchText) body() [][]byte {
+	if t.bodies == nil {
+		t.bodies = make([][]byte, len(t.m.parts))
+		for i := range t.bodies {
+			if t.parts != nil {
+				t.bodies[i] = t.parts[i].text[t.parts[i].body:]
+			} else {
+				t.bodies[i] = appendFolded(nil, t.m.bodyText(int32(i), func(Field, []byte) {}))
+			}
+		}
+	}
+	return t.bodies
+}
+
+// bodyText returns the decoded body of a part, nil if it is no text, and calls f for each field of its header with its value in one line.
+func (m *Message) bodyText(i int32, f func(f Field, value []byte)) []byte {
 	isText, encoding := true, encodingIdentity
 	var charset []byte
 	typed := false
-	for f, rest, ok := NextField(m.header(i)); ok; f, rest, ok = NextField(rest) {
-		value := oneLine(f.Value)
+	for field, rest, ok := NextField(m.header(i)); ok; field, rest, ok = NextField(rest) {
+		value := oneLine(field.Value)
 		switch {
-		case equalFold(f.Name, "Content-Type"):
+		case equalFold(field.Name, "Content-Type"):
 			l := lexer{b: value}
 			typ, st := l.contentType()
 			isText = hasPrefixFold(typ, "text/") || hasPrefixFold(typ, "message/")
@@ -100,19 +131,15 @@ func (m *Message) partText(i int32) (t partText) {
 				charset = paramValue(l.params(nil), "charset")
 			}
 			typed = true
-		case equalFold(f.Name, "Content-Transfer-Encoding"):
+		case equalFold(field.Name, "Content-Transfer-Encoding"):
 			encoding = parseTransferEncoding(value)
 		}
-		t.text = appendFolded(t.text, f.Name)
-		t.text = append(t.text, f.middle()...)
-		t.text = appendFolded(t.text, appendDecodedWords(nil, value))
-		t.text = append(t.text, '\r', '\n')
+		f(field, value)
 	}
-	t.body = len(t.text)
 	if p := &m.parts[i]; isText && p.flags&(flagMultipart|flagMessage) == 0 {
-		t.text = appendFolded(t.text, utf8Of(encoding.decode(m.body(i)), charset))
+		return utf8Of(encoding.decode(m.body(i)), charset)
 	}
-	return t
+	return nil
 }
 
 func paramValue(params []param, name string) []byte {
@@ -126,7 +153,7 @@ func paramValue(params []param, name string) []byte {
 
 // MatchText reports whether the pattern is in a header or body (SEARCH TEXT).
 func (p Pattern) MatchText(t *SearchText) bool {
-	for _, part := range t.parts {
+	for _, part := range t.whole() {
 		if bytes.Contains(part.text, p.folded) {
 			return true
 		}
@@ -137,8 +164,8 @@ func (p Pattern) MatchText(t *SearchText) bool {
 // MatchBody reports whether the pattern is in a body (SEARCH BODY). Headers inside the body, of
 // parts and attached messages, do not count, as in Dovecot.
 func (p Pattern) MatchBody(t *SearchText) bool {
-	for _, part := range t.parts {
-		if bytes.Contains(part.text[part.body:], p.folded) {
+	for _, body := range t.body() {
+		if bytes.Contains(body, p.folded) {
 			return true
 		}
 	}
