@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/roostmail/roost/mdbox/vfs"
 )
@@ -48,8 +50,9 @@ type file struct {
 	vfs.File
 	id     FileID
 	header FileHeader
-	first  int      // offset of the first message
-	info   vfs.Info // when it was opened; only the identity is used
+	first  int          // offset of the first message
+	info   vfs.Info     // when it was opened; only the identity is used
+	seen   atomic.Int64 // when its path was last found to lead to it, UNIX time in nanoseconds
 
 	// Guarded by Files.mu.
 	users int // messages, plus 1 while in Files.open
@@ -136,11 +139,24 @@ func (s *Files) lookup(id FileID) *file {
 	return f
 }
 
+// trusted is how long a file that has a name is taken to have the one it had: a repair may give it another name, so that it is not deleted.
+const trusted = 100 * time.Millisecond
+
 // current reports whether the file's path still leads to it: a purge unlinks
-// files, and a repair replaces them.
+// files, and a repair replaces them. It is asked for each message, and to look at the open file takes a fraction of what a path does.
 func (s *Files) current(f *file) bool {
+	now := time.Now().UnixNano()
+	if seen := f.seen.Load(); seen <= now && now-seen < int64(trusted) {
+		if st, err := f.Stat(); err == nil && st.Links > 0 {
+			return true
+		}
+	}
 	st, err := s.cfg.FS.Stat(f.Name())
-	return err == nil && st.SameFile(f.info)
+	if err != nil || !st.SameFile(f.info) {
+		return false
+	}
+	f.seen.Store(now)
+	return true
 }
 
 // forget releases a file and takes it out of the open ones.

@@ -81,6 +81,7 @@ func infoOf(st *unix.Stat_t) Info {
 		UID:   st.Uid,
 		GID:   st.Gid,
 		Perm:  permOf(st.Mode),
+		Links: uint64(st.Nlink),
 	}
 }
 

@@ -119,6 +119,7 @@ type Info struct {
 	UID   uint32
 	GID   uint32
 	Perm  fs.FileMode // permission bits, and fs.ModeSetgid
+	Links uint64      // names that lead to it; 0 = none, or not known
 }
 
 // SameFile reports whether a and b describe the same file, perhaps at different times.
