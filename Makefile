@@ -49,6 +49,7 @@ lint:
 	@f=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); [ -z "$$f" ] || { echo "gofmt -w these files:"; echo "$$f"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	$(GO) run ./proto/compat/protobreak
 
 vuln:
 	$(GO) tool govulncheck ./...
@@ -60,7 +61,7 @@ bench: build
 proto:
 	cd proto && protoc -I . --plugin=$$($(GO) tool -n protoc-gen-go) --plugin=$$($(GO) tool -n protoc-gen-go-grpc) \
 		--go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative \
-		$$(find roost -name '*.proto' | sort)
+		--descriptor_set_out=descriptors.binpb $$(find roost -name '*.proto' | sort)
 
 clean:
 	rm -rf bin var
