@@ -50,6 +50,8 @@ var arrows = []arrow{
 
 	{"core/server", []string{"core", "notifier"}, "puts the parts of core together; plugins reach it only as values of core/backend, passed in by cmd"},
 
+	{"core/server/lies", []string{"core", "proto"}, "a test that sends what no plugin may send, so it needs the messages themselves"},
+
 	{"plugins/sdk", []string{"core/backend", "core/pluginrpc"}, "all that the author of a plugin imports"},
 	{"plugins/sdk/plugintest", []string{"plugins/sdk", "core/backend", "core/pluginrpc", "core/host", "proto"}, "tests a plugin under the host that will run it; no plugin ships it"},
 	{"plugins/storage", []string{"plugins/sdk", "core/backend", "core/message", "mdbox"}, "storage plugins are the only users of mdbox; cached fields are computed by the one MIME parser"},

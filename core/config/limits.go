@@ -56,13 +56,14 @@ type Limits struct {
 
 	DrainTimeout time.Duration // for commands under way when the server ends
 
-	MailboxJournal     int           // bytes of the journal of one mailbox
-	MailboxWarm        time.Duration // how long a mailbox stays open after its last use
-	MailboxPoll        time.Duration // between questions for changes where there is no watch
-	ViewCache          int           // bytes of all open mailboxes; 0 = no bound
-	StatusCache        int           // mailboxes whose STATUS values are remembered
-	PluginMaxMessages  int           // of one mailbox
-	PluginMaxMailboxes int           // of one listing
+	MailboxJournal      int           // bytes of the journal of one mailbox
+	MailboxWarm         time.Duration // how long a mailbox stays open after its last use
+	MailboxPoll         time.Duration // between questions for changes where there is no watch
+	ViewCache           int           // bytes of all open mailboxes; 0 = no bound
+	StatusCache         int           // mailboxes whose STATUS values are remembered
+	PluginMaxMessages   int           // of one mailbox
+	PluginMaxMailboxes  int           // of one listing
+	PluginAnswerTimeout time.Duration // until the next message of an answer
 }
 
 // limit is one key of [limits].
@@ -130,6 +131,7 @@ func (l *Limits) list() []limit {
 		{key: "status_cache", number: &l.StatusCache, def: 8192, high: 1 << 24},
 		{key: "plugin_max_messages", number: &l.PluginMaxMessages, def: 20_000_000, low: 1, high: math.MaxInt32},
 		{key: "plugin_max_mailboxes", number: &l.PluginMaxMailboxes, def: 1_000_000, low: 1, high: math.MaxInt32},
+		{key: "plugin_answer_timeout", time: &l.PluginAnswerTimeout, def: int64(5 * time.Minute)},
 	}
 }
 

@@ -1,6 +1,8 @@
 package mailbox
 
 import (
+	"errors"
+
 	"github.com/roostmail/roost/core/backend"
 )
 
@@ -21,7 +23,18 @@ func checkColumns(c *backend.Columns, after uint32) error {
 
 // badAnswer is an answer of the storage plugin that breaks its contract.
 func badAnswer(rule string) error {
-	return &backend.Error{Kind: backend.KindInternal, Message: "storage gave an invalid answer", Detail: rule}
+	return &backend.Error{Kind: backend.KindInternal, Message: "storage gave an invalid answer", Detail: rule, Cause: errBadAnswer}
+}
+
+var errBadAnswer = errors.New("a rule of the protocol is broken")
+
+// blame adds the plugin's name to an error of badAnswer, for the log.
+func (r *Registry) blame(err error) error {
+	var b *backend.Error
+	if !errors.As(err, &b) || b.Cause != errBadAnswer {
+		return err
+	}
+	return &backend.Error{Kind: b.Kind, Message: b.Message, Detail: "plugin " + r.storage.Info().Name + ": " + b.Detail, Cause: errBadAnswer}
 }
 
 // columns reads messages out of backend.Columns.

@@ -66,6 +66,7 @@ func (m *Mailbox) fetch(ctx context.Context) (changed bool, err error) {
 		return changed, nil
 	}
 	m.Doubt()
+	err = m.r.blame(err)
 	if known && (backend.KindOf(err) == backend.KindNotFound || err == ErrReplaced) {
 		if err != ErrReplaced {
 			err = ErrDeleted

@@ -102,7 +102,7 @@ func (r *Registry) holdsName(ctx context.Context, m *Mailbox) bool {
 func (r *Registry) askStatus(ctx context.Context, u *backend.User, namespace string, names []string, items backend.StatusItems) ([]backend.MailboxStatus, error) {
 	got, err := r.storage.Status(ctx, u, namespace, names, items)
 	if err == nil && len(got) != len(names) {
-		err = badAnswer(fmt.Sprintf("STATUS of %d mailboxes for %d names", len(got), len(names)))
+		err = r.blame(badAnswer(fmt.Sprintf("STATUS of %d mailboxes for %d names", len(got), len(names))))
 	}
 	return got, err
 }

@@ -28,6 +28,7 @@ type client struct {
 	name   string
 	limits Limits
 	fds    *FDReceiver
+	lanes  bool // calls go over lanes
 	base   pluginv1.PluginClient
 
 	// Set by Configure for the last time.
@@ -44,8 +45,9 @@ func New(ctx context.Context, conn grpc.ClientConnInterface, o ClientOptions) (b
 	}
 	direct := conn
 	if o.Lanes != nil && c.info.Has(backend.CapLanes) {
-		conn = lane.NewConn(conn, o.Lanes, newCodec())
+		conn, c.lanes = lane.NewConn(conn, o.Lanes, newCodec()), true
 	}
+	conn = patient(conn, c.name, c.limits.AnswerTimeout)
 	switch c.info.Kind {
 	case backend.KindStorage:
 		return newStorage(c, conn), nil

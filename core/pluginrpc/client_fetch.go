@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/roostmail/roost/core/backend"
-	"github.com/roostmail/roost/core/pluginrpc/lane"
 	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
 )
 
@@ -56,7 +55,7 @@ func optionalID(id [16]byte) []byte {
 }
 
 func (s *Storage) fetch(ctx context.Context, req *storagev1.FetchRequest, recv *fetchReceiver) error {
-	if _, ok := s.conn.(*lane.Conn); ok {
+	if s.lanes {
 		return s.fetchAlone(ctx, req, recv) // a kept stream would keep a lane, and a call over a lane needs none
 	}
 	for {
@@ -162,6 +161,9 @@ func (r *fetchReceiver) all(stream grpc.ClientStream, frame *inFrame, many bool)
 		if err := frame.check(); err != nil {
 			return brokenRule{err}
 		}
+		if frame.empty() {
+			return ruleBroken("response without content")
+		}
 		if err := r.frame(frame); err != nil {
 			return err
 		}
@@ -209,6 +211,9 @@ func (r *fetchReceiver) accept(hasBody bool) error {
 	r.wanted = r.wanted[1:]
 	if r.m.Err != nil && (hasBody || r.m.BodySize != 0 || len(r.m.GUID)+len(r.m.HeaderFields)+len(r.m.BodyStructure) != 0 || r.m.Preview != nil) {
 		return ruleBroken("UID %d: data beside an error", uid)
+	}
+	if r.m.BodySize > maxBody || r.m.Size > maxBody {
+		return ruleBroken("UID %d: a size of more than %d bytes", uid, uint64(maxBody))
 	}
 	r.left = r.m.BodySize
 	return nil

@@ -55,7 +55,7 @@ func (s *Storage) getMetadata(ctx context.Context, req *storagev1.GetMetadataReq
 		return nil, s.err(ctx, err)
 	}
 	out := make([]backend.MailboxMetadata, len(req.Names))
-	at := uint32(0)
+	at, begun := uint32(0), false
 	for {
 		resp, err := stream.Recv()
 		if err == io.EOF {
@@ -67,7 +67,10 @@ func (s *Storage) getMetadata(ctx context.Context, req *storagev1.GetMetadataReq
 		if resp.Mailbox < at || int(resp.Mailbox) >= len(out) {
 			return nil, s.lie("GetMetadata", fmt.Errorf("mailbox %d of %d after %d", resp.Mailbox, len(out), at))
 		}
-		at = resp.Mailbox
+		if resp.Mailbox == at && begun && len(resp.Entries) == 0 && resp.Error == nil {
+			return nil, s.lie("GetMetadata", fmt.Errorf("response without entries for mailbox %d", at))
+		}
+		begun, at = true, resp.Mailbox
 		m := &out[at]
 		m.Err = errorFromProto(resp.Error)
 		for _, e := range resp.Entries {

@@ -95,10 +95,15 @@ func (j *snapshotJoiner) done() (*backend.Snapshot, error) {
 	return j.snap, nil
 }
 
+// tooMany makes the error of an answer that exceeds a limit.
+func (c *client) tooMany(what string) error {
+	return &backend.Error{Kind: backend.KindLimit, Detail: "plugin " + c.name + ": " + what}
+}
+
 // checkCount holds an announced number of messages against the limit.
 func (s *Storage) checkCount(n uint32) error {
 	if int64(n) > int64(s.limits.MaxMessages) {
-		return backend.Errorf(backend.KindLimit, "mailbox of %d messages, plugin_max_messages = %d", n, s.limits.MaxMessages)
+		return s.tooMany(fmt.Sprintf("a mailbox of %d messages, [limits] plugin_max_messages = %d", n, s.limits.MaxMessages))
 	}
 	return nil
 }

@@ -49,6 +49,7 @@ func (s *Storage) ListMailboxes(ctx context.Context, u *backend.User, namespace 
 		return nil, s.err(ctx, err)
 	}
 	var list []backend.MailboxInfo
+	begun := false // there was a response
 	for {
 		resp, err := stream.Recv()
 		if err == io.EOF {
@@ -57,6 +58,10 @@ func (s *Storage) ListMailboxes(ctx context.Context, u *backend.User, namespace 
 		if err != nil {
 			return nil, s.err(ctx, err)
 		}
+		if len(resp.Mailboxes) == 0 && begun {
+			return nil, s.lie("ListMailboxes", errors.New("response without mailboxes"))
+		}
+		begun = true
 		if list, err = s.appendMailboxes(list, resp.Mailboxes); err != nil {
 			return nil, err
 		}
@@ -72,7 +77,7 @@ func (s *Storage) appendMailboxes(list []backend.MailboxInfo, got []*storagev1.M
 			return nil, s.lie("ListMailboxes", errors.New("empty name"))
 		}
 		if len(list) == s.limits.MaxMailboxes {
-			return nil, backend.Errorf(backend.KindLimit, "more mailboxes than plugin_max_mailboxes = %d", s.limits.MaxMailboxes)
+			return nil, s.tooMany(fmt.Sprintf("more mailboxes than [limits] plugin_max_mailboxes = %d", s.limits.MaxMailboxes))
 		}
 		list = append(list, backend.MailboxInfo{
 			Name:        m.GetName(),

@@ -144,6 +144,9 @@ func (f *inFrame) check() error {
 	return nil
 }
 
+// empty reports whether the response says nothing: as the last one it says that there is no more.
+func (f *inFrame) empty() bool { return len(f.uids) == 0 && f.body.left == 0 && !f.last }
+
 // length returns element which of message i's lengths.
 func (f *inFrame) length(i, which int) int {
 	if len(f.lengths) == 0 {

@@ -1,5 +1,7 @@
 package pluginrpc
 
+import "time"
+
 // Sizes on the wire.
 const (
 	// MaxMessage is the largest message that either side accepts, in bytes:
@@ -14,6 +16,9 @@ const (
 	// maxFrameItem bounds the text (GUID, header fields, body structure, preview) of one
 	// message, which can not be spread over several responses.
 	maxFrameItem = MaxMessage - 64<<10
+
+	// maxBody is the largest message that anybody believes in, in bytes.
+	maxBody = 1 << 40
 
 	// columnBytes is about the size of a message with columns.
 	columnBytes = 128 << 10
@@ -54,6 +59,8 @@ type Limits struct {
 	MaxMessages int
 	// MaxMailboxes is the most names of a listing (plugin_max_mailboxes), default 1,000,000.
 	MaxMailboxes int
+	// AnswerTimeout is how long the next message of an answer may take to come (plugin_answer_timeout), 0 = for ever.
+	AnswerTimeout time.Duration
 }
 
 func (l Limits) withDefaults() Limits {

@@ -76,7 +76,7 @@ func (s *Server) hostConfig(p config.Plugin) host.Config {
 		User:    p.External.User,
 		Group:   p.External.Group,
 		Plugin:  c.Config(p),
-		Limits:  pluginrpc.Limits{MaxMessages: c.Limits.PluginMaxMessages, MaxMailboxes: c.Limits.PluginMaxMailboxes},
+		Limits:  pluginrpc.Limits{MaxMessages: c.Limits.PluginMaxMessages, MaxMailboxes: c.Limits.PluginMaxMailboxes, AnswerTimeout: c.Limits.PluginAnswerTimeout},
 	}
 	supervise(&h, p.External.Process)
 	switch {
