@@ -118,6 +118,7 @@ type External struct {
 	Name        string
 	Kind        backend.Kind
 	Command     []string // empty: a bundled plugin of this name, started by roost itself
+	Address     string   // "unix:///…", of a plugin that the operator runs; then Command is empty
 	SHA256      string   // of Command[0], 64 hex digits; "" = not checked
 	User, Group string   // "" = those of roost
 	Isolation   string   // "process"

@@ -154,6 +154,10 @@ isolation = "process"
 start_timeout = "1m"
 restart.limit = 3
 fail = "closed"
+env = ["HOME", "A=b"]
+limits = { memory = "512M", files = 100 }
+sandbox = true
+sandbox_read = ["x", "/y"]
 `)
 	want := map[string]any{"path": "u", "fields": []string{"a=b", "c"}, "max": int64(3), "memory": "1048576", "pepper": "salty"}
 	if !reflect.DeepEqual(c.Auth.Options, want) || c.Auth.Isolation != IsolationInProcess || c.AuthFailureDelay != 500*time.Millisecond {
@@ -162,6 +166,8 @@ fail = "closed"
 	wantExternal := External{Name: "other", Kind: backend.KindStorage, Command: []string{"/etc/roost/bin/other", "-x"}, User: "vmail", Group: "mail",
 		Isolation: "process", Process: c.Auth.External.Process}
 	wantExternal.Process.StartTimeout, wantExternal.Process.Restart.Limit = time.Minute, 3
+	wantExternal.Process.Env, wantExternal.Process.Limits = []string{"HOME", "A=b"}, ProcessLimits{Memory: 512 << 20, Files: 100}
+	wantExternal.Process.Sandbox, wantExternal.Process.SandboxRead = true, []string{"/etc/roost/x", "/y"}
 	if p := c.Auth.External.Process; p.StartTimeout != 10*time.Second || p.Restart.Rest != time.Minute || p.Restart.Limit != 10 || p.Fail != "closed" {
 		t.Errorf("process of a plugin without a table: %+v", p)
 	}
@@ -219,12 +225,17 @@ func TestMistakes(t *testing.T) {
 		{"sha256", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nsha256 = 'abc'", 4, "plugins.x.sha256: must be 64 hex digits"},
 		{"kind", "[plugins.x]\nkind = 'atuh'\ncommand = ['/a']", 2, "plugins.x.kind: must be one of"},
 		{"no kind", "[plugins.x]\ncommand = ['/a']", 1, "plugins.x: needs kind"},
-		{"no command", "[plugins.x]\nkind = 'auth'", 1, "plugins.x: needs command"},
+		{"no command", "[plugins.x]\nkind = 'auth'", 1, "plugins.x: needs command or address"},
 		{"no pause", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nrestart.min = '0s'", 4, "plugins.x.restart.min: must not be 0"},
 		{"longest pause", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nrestart.max = '1ms'", 4, "plugins.x.restart.max: must not be less than restart.min"},
 		{"key of restart", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nrestart.limits = 3", 4, `plugins.x.restart.limits: unknown key, did you mean "plugins.x.restart.limit"?`},
 		{"fail of storage", "[plugins.x]\nkind = 'storage'\ncommand = ['/a']\nfail = 'open'", 4, `plugins.x.fail: of a plugin of kind storage must be "closed", not "open"`},
 		{"fail of hibernation", "[plugins.x]\nkind = 'hibernation'\ncommand = ['/a']\nfail = 'closed'", 4, `must be "open", not "closed"`},
+		{"sandbox paths without sandbox", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nsandbox_read = ['/x']", 4, "plugins.x.sandbox_read: needs sandbox = true"},
+		{"limits", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nlimits.memory = 'much'", 4, `plugins.x.limits.memory: "much"`},
+		{"env", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nenv = ['A', '=x']", 4, `plugins.x.env[1]: must be NAME or NAME=value`},
+		{"address", "[plugins.x]\nkind = 'auth'\naddress = 'tcp://1.2.3.4'", 3, `plugins.x.address: must be "unix://" and an absolute path`},
+		{"address and command", "[plugins.x]\nkind = 'auth'\naddress = 'unix:///x'\ncommand = ['/a']", 4, "plugins.x.command: is for plugins that roost starts"},
 		{"command without path", "[plugins.x]\nkind = 'auth'\ncommand = ['a']", 3, "PATH is not searched"},
 		{"separator", "[[namespace]]\ninbox = true\nseparator = '//'", 3, "namespace[0].separator: must be one character"},
 		{"prefix", "[[namespace]]\ninbox = true\nprefix = 'x'", 3, "must end in the separator"},

@@ -19,8 +19,8 @@ func readExternals(t *table, bundled Catalog) []External {
 	var list []External
 	for _, name := range slices.Sorted(maps.Keys(t.raw)) {
 		e := readExternal(t.sub(name), name)
-		if _, ok := bundled.find(e.Kind, name); !ok && len(e.Command) == 0 && e.Kind != "" {
-			t.fail(name, "needs command: no plugin of this name and kind is bundled")
+		if _, ok := bundled.find(e.Kind, name); !ok && len(e.Command) == 0 && e.Address == "" && e.Kind != "" {
+			t.fail(name, "needs command or address: no plugin of this name and kind is bundled")
 		}
 		list = append(list, e)
 	}
@@ -31,6 +31,7 @@ func readExternal(t *table, name string) External {
 	e := External{
 		Name:      name,
 		Command:   t.texts("command"),
+		Address:   t.text("address", ""),
 		SHA256:    strings.ToLower(t.text("sha256", "")),
 		User:      t.text("user", ""),
 		Group:     t.text("group", ""),
@@ -66,9 +67,29 @@ func readExternal(t *table, name string) External {
 			t.fail("sha256", "needs command")
 		}
 	}
+	checkAddress(t, e)
 	e.Process = readProcess(t, e.Kind)
 	t.done()
 	return e
+}
+
+// checkAddress reports what is wrong with the address, and what makes no sense beside it.
+func checkAddress(t *table, e External) {
+	if !t.has("address") {
+		return
+	}
+	path, ok := strings.CutPrefix(e.Address, "unix://")
+	switch {
+	case !ok || !strings.HasPrefix(path, "/"):
+		t.fail("address", `must be "unix://" and an absolute path`)
+	case len(path) > maxSocketPath:
+		t.fail("address", "must have %d bytes of path at most", maxSocketPath)
+	}
+	for _, key := range []string{"command", "sha256", "group", "env", "limits", "no_new_privs", "sandbox"} {
+		if t.has(key) {
+			t.fail(key, "is for plugins that roost starts, not for those with address")
+		}
+	}
 }
 
 // pluginReader reads the sections that name a plugin.
@@ -103,7 +124,7 @@ func (r pluginReader) read(t *table, kind backend.Kind, required bool) Plugin {
 	switch {
 	case i >= 0 && p.External.Kind != kind && p.External.Kind != "":
 		t.fail("plugin", "%q is a plugin of kind %s, not %s", p.Name, p.External.Kind, kind)
-	case i >= 0 && len(p.External.Command) > 0:
+	case i >= 0 && (len(p.External.Command) > 0 || p.External.Address != ""):
 		if p.Isolation == IsolationInProcess {
 			t.fail("isolation", "only bundled plugins run inside of roost")
 		}

@@ -16,7 +16,13 @@ type Process struct {
 	DrainTimeout     time.Duration // for calls under way on a process that was replaced
 	HealthInterval   time.Duration
 	Restart          Restart
-	LogLines         int    // of its log that are kept for "roost plugin logs"
+	LogLines         int      // of its log that are kept for "roost plugin logs"
+	Env              []string // names of variables of core's environment that are passed on, and NAME=value
+	Limits           ProcessLimits
+	NoNewPrivs       bool // it can not gain privileges by executing set-uid programs
+	Sandbox          bool
+	SandboxRead      []string // absolute
+	SandboxWrite     []string
 	Fail             string // what happens without the plugin: one of fails
 }
 
@@ -27,6 +33,13 @@ type Restart struct {
 	Limit                   int           // failures in a row, within …
 	Window                  time.Duration
 	Rest                    time.Duration
+}
+
+// ProcessLimits is the table limits. 0 = no limit of its own.
+type ProcessLimits struct {
+	Memory    int64 // bytes
+	Files     int
+	Processes int
 }
 
 // fails says what may happen to core without a plugin, by kind, the default first: "closed": what needs the
@@ -66,7 +79,41 @@ func readProcess(t *table, kind backend.Kind) Process {
 	}
 	restart.done()
 	p.Fail = readFail(t, kind)
+	p.readConfinement(t)
 	return p
+}
+
+func (p *Process) readConfinement(t *table) {
+	p.Env = t.texts("env")
+	for i, v := range p.Env {
+		if name, _, _ := strings.Cut(v, "="); name == "" {
+			t.fail("env"+index(i), "must be NAME or NAME=value, not %q", v)
+		}
+	}
+	limits := t.sub("limits")
+	p.Limits = ProcessLimits{
+		Memory:    limits.size("memory", 0, 0, 1<<62),
+		Files:     limits.integer("files", 0, 0, 1<<30),
+		Processes: limits.integer("processes", 0, 0, 1<<30),
+	}
+	limits.done()
+	p.NoNewPrivs = t.yes("no_new_privs", true)
+	p.Sandbox = t.yes("sandbox", false)
+	p.SandboxRead, p.SandboxWrite = t.paths("sandbox_read"), t.paths("sandbox_write")
+	for _, key := range []string{"sandbox_read", "sandbox_write"} {
+		if t.has(key) && !p.Sandbox {
+			t.fail(key, "needs sandbox = true")
+		}
+	}
+}
+
+// paths reads paths, and makes them absolute.
+func (t *table) paths(name string) []string {
+	list := t.texts(name)
+	for i, path := range list {
+		list[i] = t.doc.absolute(path)
+	}
+	return list
 }
 
 func readFail(t *table, kind backend.Kind) string {
@@ -107,4 +154,21 @@ func (p *printer) process(x Process) {
 	p.set("restart.limit", x.Restart.Limit)
 	p.set("log_lines", x.LogLines)
 	p.set("fail", quote(x.Fail))
+	env := make([]string, len(x.Env))
+	for i, v := range x.Env {
+		env[i] = v
+		if name, _, value := strings.Cut(v, "="); value {
+			env[i] = name + "=" + masked
+		}
+	}
+	p.set("env", texts(env))
+	p.set("limits.memory", x.Limits.Memory)
+	p.set("limits.files", x.Limits.Files)
+	p.set("limits.processes", x.Limits.Processes)
+	p.set("no_new_privs", x.NoNewPrivs)
+	p.set("sandbox", x.Sandbox)
+	if x.Sandbox {
+		p.set("sandbox_read", texts(x.SandboxRead))
+		p.set("sandbox_write", texts(x.SandboxWrite))
+	}
 }

@@ -178,7 +178,7 @@ func (p *printer) external(e External) {
 	if len(e.Command) > 0 {
 		p.set("command", texts(e.Command))
 	}
-	for _, f := range []struct{ key, value string }{{"sha256", e.SHA256}, {"user", e.User}, {"group", e.Group}} {
+	for _, f := range []struct{ key, value string }{{"address", e.Address}, {"sha256", e.SHA256}, {"user", e.User}, {"group", e.Group}} {
 		if f.value != "" {
 			p.set(f.key, quote(f.value))
 		}

@@ -39,6 +39,8 @@ func TestMain(m *testing.M) {
 		servePlain()
 	case child.Started():
 		serveTestPlugin()
+	case os.Getenv("TEST_STANDALONE") != "":
+		serveStandalone(os.Getenv("TEST_STANDALONE"))
 	case os.Getenv("TEST_CORE") != "":
 		beCore(os.Getenv("TEST_CORE"))
 	default:
@@ -133,6 +135,7 @@ func (p *testPlugin) Close() error { return nil }
 //	die FILE   kills the process, unless the file exists; makes it
 //	wait FILE  waits for the call's end; makes the file when it has begun
 //	until FILE waits until the file is gone, which it makes when it has begun, with its process id
+//	read FILE  reads the file
 //	note FILE  appends a line to the file
 //	unavailable, panic
 func (p *testPlugin) act(ctx context.Context, name string) error {
@@ -166,6 +169,10 @@ func (p *testPlugin) act(ctx context.Context, name string) error {
 	case "note":
 		file, line, _ := strings.Cut(file, " ")
 		return appendLine(file, line)
+	case "read":
+		if _, err := os.ReadFile(file); err != nil {
+			return err
+		}
 	case "unavailable":
 		return backend.Errorf(backend.KindUnavailable, "says the plugin")
 	case "panic":

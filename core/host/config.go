@@ -17,8 +17,13 @@ type Config struct {
 	// Kind must be the kind that the plugin announces.
 	Kind backend.Kind
 
-	// Command is the program (a path with a slash) and its arguments. Nil if Inproc is set.
+	// Exactly one of Command, Address and Inproc is set.
+
+	// Command is the program (a path with a slash) and its arguments.
 	Command []string
+	// Address is "unix:///PATH", the socket of a plugin that somebody else runs. The host connects to it, again and again, and neither starts nor
+	// ends it. Only User is used then of what follows on processes: beside root and core's, whom the socket may belong to.
+	Address string
 	// Inproc makes a plugin that runs inside core (isolation "inproc"). It is
 	// never restarted, but can be reloaded. It comes from cmd, because core knows no plugin.
 	Inproc func() backend.Plugin
@@ -29,6 +34,9 @@ type Config struct {
 	// User and Group, by name or number, are those of the process; "" = core's.
 	// Group alone keeps the user. Both need core to run as root.
 	User, Group string
+	Confinement
+	// NewPrivileges lets the process gain privileges by executing a set-uid program; by default it can not (PR_SET_NO_NEW_PRIVS).
+	NewPrivileges bool
 	// Env is added to the environment, KEY=VALUE. Otherwise the plugin gets only the
 	// variables of core that EnvAllow names, and those of the handshake.
 	Env []string
@@ -93,12 +101,26 @@ func (c Config) check() error {
 	switch {
 	case c.Name == "":
 		return fmt.Errorf("host: a plugin without name")
-	case (c.Inproc == nil) == (len(c.Command) == 0):
-		return fmt.Errorf("host: plugin %s: exactly one of command and in-process plugin must be given", c.Name)
+	case c.ways() != 1:
+		return fmt.Errorf("host: plugin %s: exactly one of command, address and in-process plugin must be given", c.Name)
+	case len(c.Command) == 0 && c.Confinement.needed():
+		return fmt.Errorf("host: plugin %s: limits and sandbox need a process that roost starts", c.Name)
+	case c.Address != "" && (c.SHA256 != "" || c.Group != ""):
+		return fmt.Errorf("host: plugin %s: sha256 and group need a process that roost starts", c.Name)
 	case c.Inproc != nil && (c.SHA256 != "" || c.User != "" || c.Group != ""):
 		return fmt.Errorf("host: plugin %s: sha256, user and group need a process of its own", c.Name)
 	}
 	return nil
+}
+
+// ways counts the ways in which the plugin is to be run.
+func (c Config) ways() (n int) {
+	for _, given := range []bool{c.Inproc != nil, len(c.Command) > 0, c.Address != ""} {
+		if given {
+			n++
+		}
+	}
+	return n
 }
 
 // environment returns the child's environment without the handshake's variables.

@@ -15,7 +15,8 @@ import (
 type Host struct {
 	log      *slog.Logger
 	dir      *runDir
-	launcher *launcher
+	launcher *launcher // of children that can not gain privileges
+	trusting *launcher // of those that can
 
 	mu      sync.Mutex
 	plugins []*Plugin // in the order of their start
@@ -44,7 +45,7 @@ func New(o Options) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Host{log: o.Log, dir: dir, launcher: newLauncher()}, nil
+	return &Host{log: o.Log, dir: dir, launcher: newLauncher(true), trusting: newLauncher(false)}, nil
 }
 
 var errClosed = errors.New("host: closed")
@@ -124,6 +125,7 @@ func (h *Host) Close() error {
 	}
 	wg.Wait()
 	h.launcher.close()
+	h.trusting.close()
 	if err := h.dir.close(); err != nil {
 		errs[len(plugins)] = fmt.Errorf("host: run directory: %w", err)
 	}

@@ -29,7 +29,9 @@ type instance struct {
 	calls int           // under way
 	idle  chan struct{} // non-nil while somebody waits for calls to become 0; then closed
 
-	// The rest is nil for an in-process plugin, whose exited channel never closes.
+	link *link // to a plugin that the operator runs, else nil
+
+	// The rest is nil for both, but for exited, which is the link's, or never closes for an in-process plugin.
 	proc      *process
 	client    *plugin.Client
 	socketDir string
@@ -43,11 +45,33 @@ func (h *Host) newInstance(ctx context.Context, c Config, log *slog.Logger) (*in
 		return &instance{plugin: p, info: p.Info(), started: time.Now(), exited: make(chan struct{})}, nil
 	}
 	i := &instance{}
-	if err := i.launch(ctx, h, c, log); err != nil {
+	start := i.launch
+	if c.Address != "" {
+		start = i.connect
+	}
+	if err := start(ctx, h, c, log); err != nil {
 		i.abandon()
 		return nil, fmt.Errorf("host: start plugin %s: %w", c.Name, err)
 	}
 	return i, nil
+}
+
+// connect connects to a plugin that the operator runs. Info is all of the handshake.
+func (i *instance) connect(ctx context.Context, _ *Host, c Config, _ *slog.Logger) (err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.StartTimeout, fmt.Errorf("start_timeout of %v is over", c.StartTimeout))
+	defer cancel()
+	if i.link, err = newLink(ctx, c.Address, c.User); err != nil {
+		return err
+	}
+	i.exited, i.started = i.link.closed, time.Now()
+	if i.plugin, err = pluginrpc.New(ctx, i.link.conn, pluginrpc.ClientOptions{Name: c.Name, Limits: c.Limits}); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	i.info = i.plugin.Info()
+	return nil
 }
 
 // launch runs the child, reads the handshake and connects.
@@ -58,7 +82,11 @@ func (i *instance) launch(ctx context.Context, h *Host, c Config, log *slog.Logg
 	if i.socketDir, err = h.dir.sub(); err != nil {
 		return err
 	}
-	if i.proc, err = newProcess(c, h.launcher, log); err != nil {
+	launcher := h.launcher
+	if c.NewPrivileges {
+		launcher = h.trusting
+	}
+	if i.proc, err = newProcess(c, launcher, log); err != nil {
 		return err
 	}
 	i.exited = i.proc.exited
@@ -114,6 +142,9 @@ func (i *instance) explain(ctx context.Context, err error) error {
 	}
 	i.proc.kill()
 	<-i.exited
+	if why := i.proc.refusal(); why != "" {
+		return errors.New(why)
+	}
 	return fmt.Errorf("%w (%s)", err, i.proc.status)
 }
 
@@ -145,6 +176,10 @@ func (i *instance) configure(ctx context.Context, c Config) error {
 // close asks the plugin to end, waits for up to the given time, and kills it. A
 // plugin that dies instead of answering has ended, too: that is no error.
 func (i *instance) close(wait time.Duration) error {
+	if i.link != nil { // the process is the operator's
+		i.link.close()
+		return nil
+	}
 	if i.proc == nil {
 		return i.plugin.Close()
 	}
@@ -165,6 +200,9 @@ func (i *instance) close(wait time.Duration) error {
 // abandon kills the child, if it still lives, and removes all that is left of
 // it. It may be called at any stage of launch.
 func (i *instance) abandon() {
+	if i.link != nil {
+		i.link.close()
+	}
 	if i.proc != nil {
 		if i.proc.pid() != 0 {
 			i.proc.kill()
@@ -189,8 +227,11 @@ func (i *instance) discard(wait time.Duration) error {
 	return i.close(wait)
 }
 
-// kill ends the child at once; the supervisor sees it exit. In-process plugins live on.
+// kill ends the child or the link at once; the supervisor sees that. In-process plugins live on.
 func (i *instance) kill() {
+	if i.link != nil {
+		i.link.close()
+	}
 	if i.proc != nil {
 		i.proc.kill()
 	}
@@ -207,13 +248,21 @@ func (i *instance) gone() bool {
 }
 
 // inproc reports whether the plugin runs inside core.
-func (i *instance) inproc() bool { return i.proc == nil }
+func (i *instance) inproc() bool { return i.proc == nil && i.link == nil }
 
 // ending says how the instance ended; valid after exited.
-func (i *instance) ending() string { return "process ended: " + i.proc.status }
+func (i *instance) ending() string {
+	if i.link != nil {
+		return fmt.Sprintf("connection to %s ended: %v", i.link.address, i.link.why)
+	}
+	return "process ended: " + i.proc.status
+}
 
 // pid returns 0 for an in-process plugin.
 func (i *instance) pid() int {
+	if i.link != nil {
+		return i.link.pid
+	}
 	if i.proc == nil {
 		return 0
 	}

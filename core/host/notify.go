@@ -9,7 +9,7 @@ import (
 // Notify returns the plugin as backend.Notify, nil if it is of another kind. The value also implements backend.Listener; without
 // CapListen that fails with KindUnsupported.
 func (p *Plugin) Notify() backend.Notify {
-	if p.c.Kind != backend.KindNotify {
+	if p.kind != backend.KindNotify {
 		return nil
 	}
 	return notify{base{p}}

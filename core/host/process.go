@@ -40,6 +40,9 @@ type process struct {
 	stdout     *os.File
 	stderr     *os.File
 
+	confined *confinedProgram // nil: nothing confines it
+	report   *os.File         // of a confined one: why it did not come to the plugin's program
+
 	handshake *io.PipeReader // the first line of stdout, for go-plugin
 
 	proc   atomic.Pointer[os.Process] // set when started
@@ -71,14 +74,23 @@ func newProcess(c Config, l *launcher, log *slog.Logger) (_ *process, err error)
 	if err := p.openPipes(); err != nil {
 		return nil, err
 	}
-	if c.SHA256 == "" {
-		return p, nil
+	program := c.Command[0]
+	if c.SHA256 != "" {
+		f, err := openPinned(program, c.SHA256)
+		if err != nil {
+			return nil, err
+		}
+		program = fdPath(p.inherit(f))
+		p.cmd.Path = program
 	}
-	f, err := openPinned(c.Command[0], c.SHA256)
-	if err != nil {
-		return nil, err
+	if c.Confinement.needed() {
+		if err := c.Confinement.check(); err != nil {
+			return nil, err
+		}
+		if err := p.confine(c.Confinement, program); err != nil {
+			return nil, err
+		}
 	}
-	p.cmd.Path = "/proc/self/fd/" + strconv.Itoa(p.inherit(f))
 	return p, nil
 }
 
@@ -126,6 +138,13 @@ func (p *process) setenv(key, value string) { p.cmd.Env = append(p.cmd.Env, key+
 // adopt takes over the environment and the socket directory that go-plugin prepared.
 func (p *process) adopt(env []string, socketDir string) error {
 	p.cmd.Env = append(p.cmd.Env, env...)
+	if p.confined != nil {
+		v, err := p.confinement(socketDir)
+		if err != nil {
+			return err
+		}
+		p.cmd.Env = append(p.cmd.Env, v)
+	}
 	if p.uid < 0 {
 		return nil
 	}
@@ -142,6 +161,9 @@ func (p *process) Start(context.Context) error {
 		return err
 	}
 	p.proc.Store(p.cmd.Process)
+	if err := noCore(p.cmd.Process.Pid); err != nil && !errors.Is(err, unix.ESRCH) { // ESRCH: it has ended already
+		p.log.Warn("core files of the plugin are not forbidden", "err", err)
+	}
 	read, write := io.Pipe()
 	p.handshake = read
 	// Both end after the child, see wait; discard waits for them.
@@ -200,6 +222,9 @@ func (p *process) discard() {
 	}
 	if p.lanes != nil {
 		p.lanes.Close()
+	}
+	if p.report != nil {
+		p.report.Close()
 	}
 	if p.handshake != nil {
 		p.handshake.Close()

@@ -112,8 +112,14 @@ func TestInfoAndConfig(t *testing.T) {
 	if d := cmp.Diff(config, f.config); d != "" {
 		t.Errorf("config differs: %s", d)
 	}
+	// The same again comes over another connection to a process that goes on; the plugin is not asked.
+	f.config = backend.Config{}
+	if err := c.Configure(t.Context(), config); err != nil || !cmp.Equal(f.config, backend.Config{}) {
+		t.Errorf("the same Configure again: %v, plugin has %+v", err, f.config)
+	}
+	config.BaseDir = "/etc/other"
 	if err := c.Configure(t.Context(), config); err == nil || backend.KindOf(err) != backend.KindInvalidArgument {
-		t.Errorf("second Configure: %v, want KindInvalidArgument", err)
+		t.Errorf("another Configure: %v, want KindInvalidArgument", err)
 	}
 	if err := c.Configure(t.Context(), backend.Config{Options: map[string]any{"x": 1.5}}); err == nil || !strings.Contains(err.Error(), "option x") {
 		t.Errorf("Configure with a float: %v", err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/pluginrpc/lane"
@@ -27,7 +28,8 @@ type Server struct {
 	plugin backend.Plugin
 	opts   ServerOptions
 	quiet  *quiet.Watch
-	state  atomic.Int32 // stateNew …
+	state  atomic.Int32                              // stateNew …
+	config atomic.Pointer[pluginv1.ConfigureRequest] // with which the plugin was configured
 }
 
 // quietAfter is how long a plugin has had no call when it gives back the memory that its work has left behind.
@@ -213,7 +215,11 @@ func (b *baseServer) Configure(ctx context.Context, r *pluginv1.ConfigureRequest
 		return nil, err
 	}
 	if !b.s.state.CompareAndSwap(stateNew, stateConfiguring) {
-		return nil, backend.Errorf(backend.KindInvalidArgument, "Configure was called before")
+		// The next connection to a plugin that the operator runs, or that of the next core.
+		if before := b.s.config.Load(); b.s.state.Load() == stateReady && before != nil && proto.Equal(before, r) {
+			return &pluginv1.ConfigureResponse{}, nil
+		}
+		return nil, backend.Errorf(backend.KindInvalidArgument, "Configure was called before, with another configuration: the process has to be started anew")
 	}
 	ready := false
 	defer func() { // also after a panic
@@ -226,6 +232,7 @@ func (b *baseServer) Configure(ctx context.Context, r *pluginv1.ConfigureRequest
 	if err := b.s.plugin.Configure(ctx, c); err != nil {
 		return nil, err
 	}
+	b.s.config.Store(r)
 	ready = true
 	return &pluginv1.ConfigureResponse{}, nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/config"
@@ -62,7 +64,7 @@ func (s *Server) startPlugins(ctx context.Context) (ps plugins, err error) {
 
 // pluginsOf returns the plugins that a configuration uses.
 func pluginsOf(c *config.Config) []config.Plugin {
-	return []config.Plugin{c.Auth, c.Storage, c.Hibernation.Plugin}
+	return []config.Plugin{c.Auth, c.Storage, c.Hibernation.Plugin, c.Notify.Plugin}
 }
 
 // hostConfig says how a plugin is started.
@@ -72,6 +74,7 @@ func (s *Server) hostConfig(p config.Plugin) host.Config {
 		Name:    string(p.Kind) + "/" + p.Name,
 		Kind:    p.Kind,
 		Command: p.External.Command,
+		Address: p.External.Address,
 		SHA256:  p.External.SHA256,
 		User:    p.External.User,
 		Group:   p.External.Group,
@@ -80,7 +83,7 @@ func (s *Server) hostConfig(p config.Plugin) host.Config {
 	}
 	supervise(&h, p.External.Process)
 	switch {
-	case len(h.Command) > 0:
+	case len(h.Command) > 0 || h.Address != "":
 	case p.Isolation == config.IsolationInProcess:
 		h.Inproc = func() backend.Plugin { return s.opts.Bundle.New(p.Kind, p.Name, s.log.With("plugin", p.Name)) }
 	default:
@@ -93,11 +96,22 @@ func (s *Server) hostConfig(p config.Plugin) host.Config {
 	return h
 }
 
-// supervise copies how a process is run.
+// supervise copies how a process is run and confined.
 func supervise(h *host.Config, p config.Process) {
 	h.StartTimeout, h.ConfigureTimeout, h.CloseTimeout = p.StartTimeout, p.ConfigureTimeout, p.CloseTimeout
 	h.DrainTimeout, h.HealthInterval, h.LogLines = p.DrainTimeout, p.HealthInterval, p.LogLines
 	r := p.Restart
 	h.RestartMin, h.RestartMax, h.RestartServed, h.RestartReset, h.RestartWait = r.Min, r.Max, r.Served, r.Reset, r.Wait
 	h.RestartLimit, h.RestartWindow, h.RestartRest = r.Limit, r.Window, r.Rest
+	h.NewPrivileges = !p.NoNewPrivs
+	h.Confinement = host.Confinement{Memory: uint64(p.Limits.Memory), Files: uint64(p.Limits.Files), Processes: uint64(p.Limits.Processes),
+		Sandbox: p.Sandbox, Read: p.SandboxRead, Write: p.SandboxWrite}
+	h.EnvAllow = slices.Clone(host.DefaultEnvAllow)
+	for _, v := range p.Env {
+		if strings.Contains(v, "=") {
+			h.Env = append(h.Env, v)
+		} else {
+			h.EnvAllow = append(h.EnvAllow, v)
+		}
+	}
 }
