@@ -36,7 +36,7 @@ test: build
 # a root for that; ROOST_DOVECOT24 names one that is kept).
 soak: build
 	contrib/test-deps.sh
-	ROOST_SOAK=$(SOAK) $(GO) test -count=1 -timeout 12h -v -tags soak ./cmd/roost/e2e -run 'SideBySide|Soak|DiskFull'
+	ROOST_SOAK=$(SOAK) $(GO) test -count=1 -timeout 12h -v -tags soak ./cmd/roost/e2e -run 'SideBySide|Soak|DiskFull|PluginsKilled'
 
 # Every fuzz target of the repository, one after the other; `make test` runs their seeds.
 fuzz:
