@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -50,6 +51,9 @@ type IMAP struct {
 	Autologout         time.Duration // without any input
 	ProgressInterval   time.Duration // between the lines that tell how far a long command is; 0 = none
 	IdleNotifyInterval time.Duration // between the lines that keep an IDLE's connection open; 0 = none
+	URLAuthHost        string        // this server's name in URLs of URLAUTH; "" = no URLAUTH
+	URLAuthPort        int           // and its port
+	URLAuthSubmitUsers []string      // users that are submission servers
 }
 
 // TLS is [tls]. Cert "" = no TLS.
@@ -233,6 +237,9 @@ func readIMAP(t *table, certificate TLS) IMAP {
 		Autologout:         t.duration("autologout", 30*time.Minute),
 		IdleNotifyInterval: t.duration("idle_notify_interval", 2*time.Minute),
 		ProgressInterval:   t.duration("progress_interval", 10*time.Second),
+		URLAuthHost:        t.text("urlauth_host", ""),
+		URLAuthPort:        t.integer("urlauth_port", 143, 1, 65535),
+		URLAuthSubmitUsers: t.texts("urlauth_submit_users"),
 	}
 	if len(c.Listen) == 0 && len(c.IMAPSListen) == 0 {
 		t.doc.fail(t.path, "needs listen or imaps_listen")
@@ -252,6 +259,9 @@ func readIMAP(t *table, certificate TLS) IMAP {
 			t.fail("greeting", "must be printable ASCII")
 			break
 		}
+	}
+	if strings.ContainsAny(c.URLAuthHost, ":/@ ") {
+		t.fail("urlauth_host", "must be the name of a host, without port")
 	}
 	if c.Autologout > 0 && c.Autologout < 30*time.Minute {
 		t.fail("autologout", "must be 30 minutes at least (RFC 3501 §5.4)")

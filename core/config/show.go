@@ -28,6 +28,9 @@ func (c *Config) Show(w io.Writer) error {
 	p.set("autologout", duration(c.IMAP.Autologout))
 	p.set("idle_notify_interval", duration(c.IMAP.IdleNotifyInterval))
 	p.set("progress_interval", duration(c.IMAP.ProgressInterval))
+	p.set("urlauth_host", quote(c.IMAP.URLAuthHost))
+	p.set("urlauth_port", c.IMAP.URLAuthPort)
+	p.set("urlauth_submit_users", texts(c.IMAP.URLAuthSubmitUsers))
 	p.section("tls")
 	if c.TLS.Enabled() {
 		p.set("cert", quote(c.TLS.Cert))

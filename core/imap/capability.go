@@ -55,6 +55,9 @@ func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
 		if srv.metadata != nil {
 			b = append(b, capabilitiesMetadata...)
 		}
+		if withURLAuth(srv) {
+			b = append(b, " URLAUTH"...) // RFC 4467
+		}
 		if srv.quota != nil {
 			b = append(b, capabilitiesQuota...)
 		}

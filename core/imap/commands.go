@@ -85,6 +85,10 @@ func init() {
 		{name: "GETMETADATA", states: inAuthenticated, run: runGetMetadata, sync: syncAll, with: withMetadata},
 		{name: "SETMETADATA", states: inAuthenticated, run: runSetMetadata, sync: syncAll, access: writesStorage, with: withMetadata},
 
+		{name: "GENURLAUTH", states: inAuthenticated, run: runGenURLAuth, sync: syncAll, access: writesStorage, with: withURLAuth},
+		{name: "URLFETCH", states: inAuthenticated, run: runURLFetch, sync: syncAll, with: withURLAuth},
+		{name: "RESETKEY", states: inAuthenticated, run: runResetKey, sync: syncAll, access: writesStorage, with: withURLAuth},
+
 		{name: "GETQUOTA", states: inAuthenticated, run: runGetQuota, sync: syncAll, with: withQuota},
 		{name: "GETQUOTAROOT", states: inAuthenticated, run: runGetQuotaRoot, sync: syncAll, with: withQuota},
 		{name: "SETQUOTA", states: inAuthenticated, run: runSetQuota, sync: syncAll, with: withQuota},

@@ -49,6 +49,10 @@ type Config struct {
 	NotifyUserMailboxes int // mailboxes of one user that NOTIFY watches, [limits] notify_user_mailboxes; 0 = any number
 	NotifyMailboxes     int // mailboxes that NOTIFY watches, [limits] notify_mailboxes; 0 = any number
 
+	URLAuthHost   string   // host of this server in URLs of URLAUTH (RFC 4467); "" = there is no URLAUTH
+	URLAuthPort   int      // the port there
+	URLAuthSubmit []string // users that are submission servers: they may use URLs that are made for "submit+"
+
 	MetadataValue int // bytes of a value of SETMETADATA, [limits] metadata_value; 0 = any
 	KeywordLength int // bytes of a keyword that a client sets, [limits] keyword_length; 0 = any
 
@@ -71,6 +75,7 @@ func DefaultConfig() Config {
 		MaxBad:              20,
 		KeywordLength:       50,
 		MetadataValue:       64 << 10,
+		URLAuthPort:         143,
 		NotifySet:           4096,
 		NotifyUserMailboxes: 1000,
 		NotifyMailboxes:     1 << 18,

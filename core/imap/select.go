@@ -96,6 +96,9 @@ func runSelect(r *request) error {
 	if r.srv.offers.objectID { // RFC 8474 §4.2
 		*b = append(appendMailboxID(append(*b, "* OK ["...), v.MailboxID), "] Mailbox ID\r\n"...)
 	}
+	if withURLAuth(r.srv) { // RFC 4467 §8, URLMECH
+		*b = append(*b, "* OK [URLMECH "+urlMechanism+"] Mechanisms of URLAUTH\r\n"...)
+	}
 	r.s.Commit()
 	if r.enabled(enabledRev2) {
 		if err := r.listSelected(raw); err != nil {

@@ -72,6 +72,7 @@ func (s *Server) imapConfig() imap.Config {
 	i.Autologout = c.IMAP.Autologout
 	i.IdleKeepalive = c.IMAP.IdleNotifyInterval
 	i.ProgressInterval = c.IMAP.ProgressInterval
+	i.URLAuthHost, i.URLAuthPort, i.URLAuthSubmit = c.IMAP.URLAuthHost, c.IMAP.URLAuthPort, c.IMAP.URLAuthSubmitUsers
 	i.AppendLimit = uint64(c.Limits.Message)
 	i.Limits = imapwire.Limits{Depth: c.Limits.Nesting, Items: c.Limits.ListItems}
 	i.Namespaces = c.Namespaces
