@@ -8,7 +8,7 @@ BENCH ?= idle ops
 IDLE ?= --sessions 3000 --fan-out 3000 --dovecot=300 --rounds 2 --settle 8s --rest 10s --login-rate 2s --outlive 3000 --simulate 500000
 
 # What roost-bench ops is asked by `make bench`, likewise. All of it, as in README: make bench BENCH=ops OPS='--isolation inproc'
-OPS ?= --messages 20000 --rounds 3 --seconds 0.15
+OPS ?= --messages 10000 --bodies 500 --rounds 3 --seconds 0.1
 
 # How long each test of `make soak` works on its store: make soak SOAK=1m
 SOAK ?= 10m
