@@ -14,7 +14,7 @@ import (
 
 func pluginCommand() *cobra.Command {
 	c := group("plugin", "list, describe, test and make plugins, watch and replace those of a running server, or run a bundled one",
-		pluginListCommand(), pluginInfoCommand(), pluginTestCommand(),
+		pluginListCommand(), pluginInfoCommand(), pluginCheckCommand(), pluginTestCommand(), pluginHashCommand(),
 		pluginReloadCommand(), pluginDisableCommand(), pluginEnableCommand(), pluginLogsCommand())
 	c.Use = "plugin KIND/NAME"
 	c.Long = `List and describe the plugins that are part of this binary.
@@ -81,31 +81,4 @@ and below, how many calls have failed, by kind, and why the process ended last, 
 	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE` of a running server")
 	c.Flags().BoolVar(&asJSON, "json", false, "write an object of JSON for each plugin of the server")
 	return c
-}
-
-func pluginInfoCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "info KIND/NAME",
-		Short: "describe a bundled plugin and its options",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := bundled(args[0], slog.New(slog.DiscardHandler))
-			if err != nil {
-				return err
-			}
-			i := p.Info()
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
-			fmt.Fprintf(w, "%s/%s %s: %s\n", i.Kind, i.Name, i.Version, i.Description)
-			fmt.Fprintf(w, "capabilities: %s\n\n", strings.Join(i.Capabilities, ", "))
-			fmt.Fprintln(w, "option\ttype\tdefault\t")
-			for _, o := range i.Options {
-				def := o.Default
-				if o.Required {
-					def = "required"
-				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", o.Name, o.Type, def, o.Help)
-			}
-			return w.Flush()
-		},
-	}
 }

@@ -130,3 +130,64 @@ func TestPluginTestRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestPluginCheck(t *testing.T) {
+	out, errs, code := roost(t, "plugin", "check", "auth/static", "--kind", "auth")
+	if code != 0 || !strings.Contains(out, "PASS roost/Handshake") || !strings.Contains(out, "PASS: 6 passed, 0 failed, 0 skipped") {
+		t.Errorf("exit code %d: %s%s", code, out, errs)
+	}
+	out, _, code = roost(t, "plugin", "check", "auth/static", "--kind", "storage")
+	if code != 1 || !strings.Contains(out, `its kind is "auth", not "storage"`) {
+		t.Errorf("another kind: exit code %d: %s", code, out)
+	}
+	out, _, code = roost(t, "plugin", "check", "/bin/sh", "--", "-c", "echo no database >&2; exit 3")
+	if code != 1 || !strings.Contains(out, "it ended before it printed the handshake: exit status 3") || !strings.Contains(out, "no database") {
+		t.Errorf("a program that is no plugin: exit code %d: %s", code, out)
+	}
+}
+
+// TestPluginHash: the line that is printed lets roost start the program, and one for what roost would refuse is not printed.
+func TestPluginHash(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "program")
+	if err := os.WriteFile(path, []byte("hello"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const want = "sha256 = \"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\"\n"
+	if out, errs, code := roost(t, "plugin", "hash", path); code != 0 || out != want {
+		t.Errorf("exit code %d, %q%s, want %q", code, out, errs, want)
+	}
+	if err := os.Chmod(path, 0o770); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{path: "only its owner can write", dir: "must be a file", filepath.Join(dir, "missing"): "no such file"} {
+		if out, errs, code := roost(t, "plugin", "hash", file); code != 1 || out != "" || !strings.Contains(errs, want) {
+			t.Errorf("%s: exit code %d, %q%s, want %q", file, code, out, errs, want)
+		}
+	}
+}
+
+func TestPluginInfo(t *testing.T) {
+	bundled, _, _ := roost(t, "plugin", "info", "auth/passwd-file")
+	started, errs, code := roost(t, "plugin", "info", binary, "--", "plugin", "auth/passwd-file")
+	if code != 0 || started != bundled || !strings.Contains(started, "auth/passwd-file ") || !strings.Contains(started, "path ") {
+		t.Errorf("exit code %d, started:\n%s%s\nbundled:\n%s", code, started, errs, bundled)
+	}
+	file := filepath.Join(t.TempDir(), "roost.toml")
+	text := "[imap]\nlisten = [\"127.0.0.1:0\"]\n[auth]\nplugin = \"mine\"\noptions.path = \"users\"\n[storage]\nplugin = \"mdbox\"\noptions.mail_location = \"mdbox:~/mail\"\n" +
+		"[plugins.mine]\nkind = \"auth\"\ncommand = [\"" + binary + "\", \"plugin\", \"auth/passwd-file\"]\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, code := roost(t, "plugin", "info", "--config", file, "mine", "--json")
+	var info struct {
+		Kind, Name string
+		Options    []struct{ Name, Help string }
+	}
+	if err := json.Unmarshal([]byte(out), &info); code != 0 || err != nil || info.Kind != "auth" || info.Name != "passwd-file" || len(info.Options) == 0 || info.Options[0].Help == "" {
+		t.Errorf("exit code %d, %v: %s%s", code, err, out, errs)
+	}
+	if _, errs, code := roost(t, "plugin", "info", "--config", file, "yours"); code != 1 || !strings.Contains(errs, "has no [plugins.yours]") {
+		t.Errorf("an unknown name: exit code %d: %s", code, errs)
+	}
+}

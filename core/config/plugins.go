@@ -92,6 +92,15 @@ func checkAddress(t *table, e External) {
 	}
 }
 
+// External returns the [plugins.NAME] of a name, if it has a command.
+func (c *Config) External(name string) (External, bool) {
+	i := slices.IndexFunc(c.external, func(e External) bool { return e.Name == name && len(e.Command) > 0 })
+	if i < 0 {
+		return External{}, false
+	}
+	return c.external[i], true
+}
+
 // pluginReader reads the sections that name a plugin.
 type pluginReader struct {
 	bundled  Catalog

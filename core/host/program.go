@@ -32,25 +32,48 @@ func openPinned(path, digest string) (*os.File, error) {
 	return f, nil
 }
 
+// Digest returns what sha256 must be for a program, in hexadecimal digits. It refuses a file that could not be started so.
+func Digest(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("host: %w", err)
+	}
+	defer f.Close()
+	sum, err := digest(f)
+	if err != nil {
+		return "", fmt.Errorf("host: %s: %w", path, err)
+	}
+	return hex.EncodeToString(sum), nil
+}
+
 func checkPinned(f *os.File, want []byte) error {
-	st, err := f.Stat()
+	got, err := digest(f)
 	if err != nil {
 		return err
 	}
-	if !st.Mode().IsRegular() || st.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("mode %v: a program with sha256 must be a file that only its owner can write", st.Mode())
-	}
-	if sys, ok := st.Sys().(*syscall.Stat_t); !ok || (sys.Uid != 0 && int(sys.Uid) != os.Geteuid()) {
-		return fmt.Errorf("a program with sha256 must belong to root or to the user of this process")
-	}
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return err
-	}
-	if got := h.Sum(nil); subtle.ConstantTimeCompare(got, want) != 1 {
+	if subtle.ConstantTimeCompare(got, want) != 1 {
 		return fmt.Errorf("sha256 is %x, but %x is configured", got, want)
 	}
 	return nil
+}
+
+// digest returns the SHA-256 of a program that only root or the user of this process can write to.
+func digest(f *os.File) ([]byte, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() || st.Mode().Perm()&0o022 != 0 {
+		return nil, fmt.Errorf("mode %v: a program with sha256 must be a file that only its owner can write", st.Mode())
+	}
+	if sys, ok := st.Sys().(*syscall.Stat_t); !ok || (sys.Uid != 0 && int(sys.Uid) != os.Geteuid()) {
+		return nil, fmt.Errorf("a program with sha256 must belong to root or to the user of this process")
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return nil, err
+	}
+	return h.Sum(nil), nil
 }
 
 // lookupCredential resolves user and group, by name or number; nil if both are empty.

@@ -51,6 +51,9 @@ type ServerOptions struct {
 	FDs *FDSender
 	// Lanes is the lane socket that the process inherited, for ServeLanes. nil: CapLanes is not announced.
 	Lanes *os.File
+	// Standalone: the plugin outlives those who use it. Shutdown closes it, and Configure may be called again; it closes a plugin that
+	// was not shut down.
+	Standalone bool
 	// OnShutdown is called after the plugin was closed by Shutdown, before the answer is sent; may be nil.
 	OnShutdown func()
 }
@@ -214,6 +217,9 @@ func (b *baseServer) Configure(ctx context.Context, r *pluginv1.ConfigureRequest
 	if err != nil {
 		return nil, err
 	}
+	if err := b.s.again(); err != nil {
+		return nil, err
+	}
 	if !b.s.state.CompareAndSwap(stateNew, stateConfiguring) {
 		// The next connection to a plugin that the operator runs, or that of the next core.
 		if before := b.s.config.Load(); b.s.state.Load() == stateReady && before != nil && proto.Equal(before, r) {
@@ -235,6 +241,28 @@ func (b *baseServer) Configure(ctx context.Context, r *pluginv1.ConfigureRequest
 	b.s.config.Store(r)
 	ready = true
 	return &pluginv1.ConfigureResponse{}, nil
+}
+
+// again makes a plugin that stands alone new again.
+func (s *Server) again() error {
+	if !s.opts.Standalone {
+		return nil
+	}
+	if s.state.CompareAndSwap(stateReady, stateClosed) {
+		if err := s.plugin.Close(); err != nil {
+			return err
+		}
+	}
+	s.state.CompareAndSwap(stateClosed, stateNew)
+	return nil
+}
+
+// Close closes the plugin, if it is configured, as Shutdown does.
+func (s *Server) Close() error {
+	if s.state.CompareAndSwap(stateReady, stateClosed) {
+		return s.plugin.Close()
+	}
+	return nil
 }
 
 func (b *baseServer) Health(ctx context.Context, _ *pluginv1.HealthRequest) (*pluginv1.HealthResponse, error) {

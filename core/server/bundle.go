@@ -115,3 +115,6 @@ func supervise(h *host.Config, p config.Process) {
 		}
 	}
 }
+
+// Digest returns what sha256 of a [plugins.NAME] must be for a program. It refuses a file that would not be started so.
+func Digest(path string) (string, error) { return host.Digest(path) }

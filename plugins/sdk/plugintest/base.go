@@ -18,10 +18,9 @@ func testBase(t T, kind backend.Kind, c *connection) {
 		}
 	})
 	t.Run("Options", func(t T) {
-		types := []backend.OptionType{backend.OptionString, backend.OptionBool, backend.OptionInt, backend.OptionSize, backend.OptionDuration, backend.OptionStrings}
 		seen := map[string]bool{}
 		for _, o := range c.plugin.Info().Options {
-			if o.Name == "" || o.Help == "" || !slices.Contains(types, o.Type) || seen[o.Name] {
+			if o.Name == "" || o.Help == "" || !slices.Contains(optionTypes, o.Type) || seen[o.Name] {
 				t.Errorf("option %+v: name and help must be set, the type be known and the name be unique", o)
 			}
 			if o.Required && o.Default != "" {

@@ -79,6 +79,17 @@ func (s subject) dialAgain(t T, config backend.Config) *connection {
 	return c
 }
 
+// Connect serves p over a gRPC connection inside of the test, configures it, and returns roost's end of the connection: a value of the interface of
+// its kind, and of all its optional ones. It is for the tests of an author's own: what they call is encoded, checked and answered as in
+// roost, without a process. The plugin is closed at the end of the test.
+//
+//	auth := plugintest.Connect(t, New(), backend.Config{Options: map[string]any{"path": "testdata/users"}}).(backend.Auth)
+//	id, err := auth.VerifyPassword(t.Context(), backend.PasswordRequest{User: "jane", Password: "secret"})
+func Connect[S goTest[S]](test S, p backend.Plugin, config backend.Config) backend.Plugin {
+	test.Helper()
+	return serveInMemory(wrap(test), p, config)
+}
+
 // serveInMemory connects to p without a process or a socket.
 func serveInMemory(t T, p backend.Plugin, config backend.Config) backend.Plugin {
 	t.Helper()
