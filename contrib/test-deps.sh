@@ -11,6 +11,11 @@ mbsync isync
 mutt mutt
 curl curl
 python3 python3
+/usr/lib/python3/dist-packages/grpc python3-grpcio
+/usr/lib/python3/dist-packages/google/protobuf python3-protobuf
+protoc protobuf-compiler
+grpc_python_plugin protobuf-compiler-grpc
+make make
 node nodejs
 npm npm
 openssl openssl

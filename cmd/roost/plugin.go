@@ -14,7 +14,7 @@ import (
 
 func pluginCommand() *cobra.Command {
 	c := group("plugin", "list, describe, test and make plugins, watch and replace those of a running server, or run a bundled one",
-		pluginListCommand(), pluginInfoCommand(), pluginCheckCommand(), pluginTestCommand(), pluginHashCommand(),
+		pluginListCommand(), pluginInfoCommand(), pluginCheckCommand(), pluginTestCommand(), pluginHashCommand(), pluginNewCommand(),
 		pluginReloadCommand(), pluginDisableCommand(), pluginEnableCommand(), pluginLogsCommand())
 	c.Use = "plugin KIND/NAME"
 	c.Long = `List and describe the plugins that are part of this binary.

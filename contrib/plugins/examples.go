@@ -1,0 +1,11 @@
+// Package plugins holds example plugins: programs that are no part of roost, as their authors would write them.
+//
+// "roost plugin new" starts a new plugin as a copy of one of them.
+package plugins
+
+import "embed"
+
+// Examples holds the sources of the examples, one directory each.
+//
+//go:embed auth-http/*.go auth-python/*.py auth-python/Makefile hibernation-idle/*.go storage-mbox/*.go
+var Examples embed.FS

@@ -1,0 +1,116 @@
+// Package plugins_test runs the example plugins.
+package plugins_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/plugins/sdk/plugintest"
+)
+
+// account is a user of the example databases.
+type account struct {
+	password, home  string
+	denied, expired bool
+}
+
+var accounts = map[string]account{
+	"jane":     {password: "correct horse", home: "/srv/mail/jane"},
+	"jürgen":   {password: "pässword", home: "/srv/mail/jürgen"},
+	"locked":   {password: "battery", denied: true},
+	"long ago": {password: "staple", expired: true},
+}
+
+// conformance is the run that the auth plugins of every language must pass.
+func conformance(t *testing.T, options map[string]any, command ...string) {
+	t.Helper()
+	plugintest.Auth(t, plugintest.AuthFixture{
+		Command: command,
+		Config:  backend.Config{Options: options},
+		Good:    []plugintest.Login{{User: "jane", Password: "correct horse"}, {User: "jürgen", Password: "pässword"}},
+		Denied:  []plugintest.Login{{User: "locked", Password: "battery"}},
+		Expired: []plugintest.Login{{User: "long ago", Password: "staple"}},
+	})
+}
+
+// build makes a program of a Go example.
+func build(t *testing.T, name string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if out, err := exec.Command("go", "build", "-o", path, "./"+name).CombinedOutput(); err != nil {
+		t.Fatalf("go build ./%s: %v\n%s", name, err, out)
+	}
+	return path
+}
+
+// python copies a Python example and makes its modules; it returns the program.
+func python(t *testing.T, name string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(name)); err != nil {
+		t.Fatal(err)
+	}
+	proto, err := filepath.Abs("../../proto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("make", "-C", dir, "-B", "gen", "PROTO="+proto).CombinedOutput(); err != nil {
+		t.Fatalf("make gen: %v\n%s", err, out)
+	}
+	return filepath.Join(dir, "plugin.py")
+}
+
+// TestAuthHTTP runs the Go plugin against a web service.
+func TestAuthHTTP(t *testing.T) {
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var q struct{ User, Password string }
+		if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		a, ok := accounts[q.User]
+		switch {
+		case !ok || a.password != q.Password:
+			w.WriteHeader(http.StatusUnauthorized)
+		case a.denied:
+			w.WriteHeader(http.StatusForbidden)
+		case a.expired:
+			w.WriteHeader(http.StatusGone)
+		default:
+			_ = json.NewEncoder(w).Encode(map[string]any{"user": q.User, "fields": map[string]string{"home": a.home}})
+		}
+	}))
+	defer service.Close()
+	conformance(t, map[string]any{"url": service.URL}, build(t, "auth-http"))
+}
+
+// TestAuthPython runs the same on the Python plugin.
+func TestAuthPython(t *testing.T) {
+	program := python(t, "auth-python")
+	users := map[string]any{}
+	for name, a := range accounts {
+		cmd := exec.Command(program, "hash")
+		cmd.Stdin = strings.NewReader(a.password + "\n")
+		hash, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		users[name] = map[string]any{"password": strings.TrimSpace(string(hash)), "fields": map[string]string{"home": a.home}, "denied": a.denied, "expired": a.expired}
+	}
+	b, err := json.Marshal(users)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "users.json")
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	conformance(t, map[string]any{"path": file}, program)
+}
