@@ -57,9 +57,12 @@ func TestForeignPlugins(t *testing.T) {
 	must(os.WriteFile(filepath.Join(dir, "jane.mbox"), []byte("From joe@example.org Tue Mar  3 10:00:00 2026\nFrom: joe@example.org\nSubject: Lunch\n\nLet us meet at noon.\n\n"+
 		"From jim@example.org Wed Mar  4 10:00:00 2026\nFrom: jim@example.org\nSubject: Dinner\n\nOr at eight.\n"), 0o600))
 
-	line, _, code := roost(t, "plugin", "hash", box)
-	if code != 0 {
-		t.Fatalf("plugin hash: %s", line)
+	pin := func(path string) string { // a line of TOML
+		line, errs, code := roost(t, "plugin", "hash", path)
+		if code != 0 {
+			t.Fatalf("plugin hash: %s", errs)
+		}
+		return line
 	}
 	file := filepath.Join(dir, "roost.toml")
 	must(os.WriteFile(file, []byte(`[imap]
@@ -76,10 +79,10 @@ options.path = "%u.mbox"
 [plugins.people]
 kind = "auth"
 command = ["./people/plugin.py"]
-[plugins.box]
+`+pin(filepath.Join(people, "plugin.py"))+`[plugins.box]
 kind = "storage"
 command = ["./storage-mbox"]
-`+line), 0o600))
+`+pin(box)), 0o600))
 	r, _ := start(t, dir, "serve", "--config", file)
 	var ready struct{ IMAP []string }
 	must(json.Unmarshal([]byte(r.waitLog(0, `"msg":"ready"`)), &ready))

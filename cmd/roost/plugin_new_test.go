@@ -23,6 +23,7 @@ func TestPluginNew(t *testing.T) {
 		{"storage", "go", "my-plugin", []string{"--option", "path=/nonexistent/%u"}},
 		{"hibernation", "go", "my-plugin", nil},
 		{"auth", "python", "plugin.py", nil},
+		{"notify", "python", "plugin.py", nil},
 	} {
 		t.Run(c.kind+" "+c.lang, func(t *testing.T) {
 			t.Parallel()

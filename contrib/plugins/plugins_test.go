@@ -2,13 +2,16 @@
 package plugins_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/roostmail/roost/core/backend"
@@ -113,4 +116,44 @@ func TestAuthPython(t *testing.T) {
 		t.Fatal(err)
 	}
 	conformance(t, map[string]any{"path": file}, program)
+}
+
+// TestNotifyPython: the suite of notify plugins; and what the web service is told.
+func TestNotifyPython(t *testing.T) {
+	program := python(t, "notify-python")
+	var mu sync.Mutex
+	var told []map[string]any
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var changes []map[string]any
+		if err := json.NewDecoder(r.Body).Decode(&changes); err != nil || r.Header.Get("Authorization") != "Bearer geheim" {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, changes...)
+	}))
+	defer service.Close()
+	plugintest.Notify(t, plugintest.NotifyFixture{Command: []string{program}, Config: backend.Config{Options: map[string]any{"url": service.URL, "token": "geheim"}}})
+	mu.Lock()
+	defer mu.Unlock()
+	found := false
+	for _, c := range told {
+		found = found || c["user"] == "jane" && c["mailbox"] == "INBOX" && fmt.Sprint(c["kinds"]) == "[appended]" && c["messages"] == 7.0 && c["uid_next"] == 8.0 && c["node"] == "plugintest"
+	}
+	if !found || len(told) < 2000 {
+		t.Errorf("the service was told of %d changes, and not of all", len(told))
+	}
+}
+
+// TestPythonPartsAreTheSame: the part around a plugin is copied from example to example.
+func TestPythonPartsAreTheSame(t *testing.T) {
+	a, err := os.ReadFile("auth-python/roost_plugin.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile("notify-python/roost_plugin.py")
+	if err != nil || !bytes.Equal(a, b) {
+		t.Errorf("roost_plugin.py of auth-python and notify-python differ (%v)", err)
+	}
 }

@@ -33,6 +33,7 @@ var examples = map[string]string{
 	"auth go":        "auth-http",
 	"auth python":    "auth-python",
 	"hibernation go": "hibernation-idle",
+	"notify python":  "notify-python",
 	"storage go":     "storage-mbox",
 }
 

@@ -14,7 +14,8 @@ import json
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "gen"))
+HERE = os.path.dirname(os.path.realpath(__file__))  # also when sha256 pins this file, and it is started by the number of a descriptor
+sys.path[:0] = [HERE, os.path.join(HERE, "gen")]
 
 import roost_plugin
 from roost.auth.v1 import auth_pb2, auth_pb2_grpc
