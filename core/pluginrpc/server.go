@@ -217,7 +217,7 @@ func (b *baseServer) Configure(ctx context.Context, r *pluginv1.ConfigureRequest
 	if err != nil {
 		return nil, err
 	}
-	if err := b.s.again(); err != nil {
+	if err := b.s.again(r); err != nil {
 		return nil, err
 	}
 	if !b.s.state.CompareAndSwap(stateNew, stateConfiguring) {
@@ -243,9 +243,9 @@ func (b *baseServer) Configure(ctx context.Context, r *pluginv1.ConfigureRequest
 	return &pluginv1.ConfigureResponse{}, nil
 }
 
-// again makes a plugin that stands alone new again.
-func (s *Server) again() error {
-	if !s.opts.Standalone {
+// again makes a plugin that stands alone new again, unless it is configured as r says.
+func (s *Server) again(r *pluginv1.ConfigureRequest) error {
+	if before := s.config.Load(); !s.opts.Standalone || s.state.Load() == stateReady && before != nil && proto.Equal(before, r) {
 		return nil
 	}
 	if s.state.CompareAndSwap(stateReady, stateClosed) {
