@@ -35,7 +35,8 @@ func testBase(t T, kind backend.Kind, c *connection) {
 		}
 	})
 	t.Run("ConfigureTwice", func(t T) {
-		wantKind(t, "Configure", c.plugin.Configure(t.Context(), backend.Config{}), backend.KindInvalidArgument)
+		another := backend.Config{BaseDir: "/plugintest/another"} // the same would be no change
+		wantKind(t, "Configure", c.plugin.Configure(t.Context(), another), backend.KindInvalidArgument)
 	})
 }
 
