@@ -25,6 +25,10 @@
 // package. Every child is waited for, so none stays a zombie, and its process group
 // is killed with it.
 //
+// A plugin with an address is run by the operator: a connection (link) is what a process is for others, and the host ends
+// nothing but that. Confinement and no_new_privs hold before the first instruction of a child's program: the host's own program, under
+// another name (confine.go), becomes the plugin by execve.
+//
 // On disk there is one directory for each core process, with the plugins' sockets
 // in it; it is locked, and removed at the end. Directories whose core is dead are
 // removed at the next start.
