@@ -116,6 +116,17 @@ func TestHerdCountsTheLost(t *testing.T) {
 	}
 }
 
+// TestHerdLogsIn: logins are counted, in plaintext if nothing else is said.
+func TestHerdLogsIn(t *testing.T) {
+	r := startForHerd(t, 3)
+	for _, version := range []string{"", "1.3"} {
+		in, err := herd.Logins(herd.Options{Addr: r.Addr, TLSAddr: r.TLSAddr, Users: "u%d", N: 3, Clients: 2, TLS: version}, 100*time.Millisecond)
+		if err != nil || in.N < 2 || len(in.Latencies) != in.N {
+			t.Errorf("TLS %q: %d logins, %d latencies, %v", version, in.N, len(in.Latencies), err)
+		}
+	}
+}
+
 // metric returns the value of a metric without labels.
 func metric(t *testing.T, r *rig.Roost, name string) float64 {
 	t.Helper()
