@@ -19,8 +19,12 @@ func pluginCommand() *cobra.Command {
 	c.Use = "plugin KIND/NAME"
 	c.Long = `List and describe the plugins that are part of this binary.
 
-With KIND/NAME the process is that plugin. Core starts bundled plugins so; by
-hand it says that it must be started by core.`
+With KIND/NAME the process is that plugin. Core starts bundled plugins so. By hand,
+or from a supervisor, it needs --standalone and --address: it serves there until it is
+interrupted, and a server uses it whose plugin has that address (see [plugins.NAME]).`
+	// sdk.Serve reads these two itself, as it does in the programs of others.
+	c.Flags().Bool("standalone", false, "serve without a server that has started it")
+	c.Flags().String("address", "", "where: `unix:///PATH`")
 	c.Args = cobra.MaximumNArgs(1)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {

@@ -1,0 +1,52 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/roostmail/roost/cmd/internal/rig"
+)
+
+// TestPluginsAtAddresses: bundled plugins that the operator has started serve roost, and a session outlives the death of one: its next command
+// waits until the operator has started it again.
+func TestPluginsAtAddresses(t *testing.T) {
+	dir := t.TempDir()
+	start := func(plugin string) (address string, kill func()) {
+		path := filepath.Join(dir, filepath.Base(plugin))
+		cmd := exec.Command(roostBinary, "plugin", plugin, "--standalone", "--address", "unix://"+path)
+		must(t, cmd.Start())
+		kill = func() {
+			if cmd.ProcessState == nil {
+				cmd.Process.Signal(syscall.SIGKILL)
+				cmd.Wait()
+			}
+		}
+		t.Cleanup(kill)
+		waitFor(t, plugin+" to listen", func() bool { _, err := os.Stat(path); return err == nil })
+		return "unix://" + path, kill
+	}
+	auth, _ := start("auth/passwd-file")
+	storage, kill := start("storage/mdbox")
+	home := mailHome(t)
+	r := startRoost(t, rig.RoostOptions{Home: home, Users: []string{storeUser},
+		Over: fmt.Sprintf("[auth]\nplugin = \"a\"\n[storage]\nplugin = \"s\"\n[plugins.a]\nkind = \"auth\"\naddress = %q\n[plugins.s]\nkind = \"storage\"\naddress = %q\n", auth, storage)})
+	c := login(t, r.Addr, storeUser)
+	ok := func(cmd string) {
+		t.Helper()
+		if _, err := c.Cmd("%s", cmd); err != nil {
+			t.Fatalf("%s: %v", cmd, err)
+		}
+	}
+	ok("SELECT INBOX")
+	ok("APPEND INBOX {6+}\r\nbefore")
+	ok("FETCH 1 BODY.PEEK[]")
+	kill()
+	start("storage/mdbox")
+	ok("STORE 1 +FLAGS (after)")
+	ok("APPEND INBOX {5+}\r\nafter")
+	ok("FETCH 1:2 (FLAGS BODY.PEEK[])")
+}
