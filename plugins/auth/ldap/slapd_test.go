@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -97,10 +98,19 @@ func startSlapd(t *testing.T) slapd {
 	cmd := exec.Command("/usr/sbin/slapd", "-f", filepath.Join(dir, "conf"), "-h", s.plain+" "+s.tls, "-d", "0")
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	started, ended := make(chan error), make(chan struct{})
+	go func() { // ends with the test: the kernel kills the server when the thread ends that has started it, and others of the test end threads
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		started <- cmd.Start()
+		<-ended
+	}()
+	if err := <-started; err != nil {
+		close(ended)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		defer close(ended)
 		cmd.Process.Kill()
 		cmd.Wait()
 		if t.Failed() {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -130,10 +131,19 @@ func start(t *testing.T, owner, port, name string, args ...string) {
 	cmd := exec.Command(name, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential(t, owner), Pdeathsig: syscall.SIGKILL}
 	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &out, "/"
-	if err := cmd.Start(); err != nil {
+	started, ended := make(chan error), make(chan struct{})
+	go func() { // ends with the test: the kernel kills the server when the thread ends that has started it, and others of the test end threads
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		started <- cmd.Start()
+		<-ended
+	}()
+	if err := <-started; err != nil {
+		close(ended)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		defer close(ended)
 		cmd.Process.Signal(syscall.SIGQUIT)
 		timer := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
 		cmd.Wait()

@@ -123,15 +123,41 @@ func (s *authSuite) verify(t T, user, password string) error {
 	return err
 }
 
+// attempt is a login that must fail.
+type attempt struct{ user, password string }
+
+// verifyAll tries to log in several times at once, since a user directory may let those wait who fail, and returns the errors.
+func (s *authSuite) verifyAll(t T, attempts []attempt) []error {
+	const atOnce = 16
+	errs := make([]error, len(attempts))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for i, a := range attempts {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = s.verify(t, a.user, a.password)
+		})
+	}
+	wg.Wait()
+	return errs
+}
+
 func (s *authSuite) wrongPassword(t T) {
 	for i, l := range s.f.Good {
 		if i > 0 { // the other schemes only once: some of them are slow on purpose
 			wantKind(t, l.User+" with a wrong password", s.verify(t, l.User, "x"+l.Password), backend.KindAuthFailed)
 			continue
 		}
-		for _, wrong := range wrongPasswords(l.Password) {
+		list := wrongPasswords(l.Password)
+		attempts := make([]attempt, len(list))
+		for i, wrong := range list {
+			attempts[i] = attempt{l.User, wrong.text}
+		}
+		errs := s.verifyAll(t, attempts)
+		for i, wrong := range list {
 			t.Run(wrong.name, func(t T) {
-				wantKind(t, fmt.Sprintf("%s, password %s", l.User, wrong.name), s.verify(t, l.User, wrong.text), backend.KindAuthFailed)
+				wantKind(t, fmt.Sprintf("%s, password %s", l.User, wrong.name), errs[i], backend.KindAuthFailed)
 			})
 		}
 	}
@@ -256,21 +282,41 @@ func strangeNames(user string) []named {
 
 // unknownUsers: nobody gets in with a name that does not exist, whatever it is made of.
 func (s *authSuite) unknownUsers(t T) {
-	for _, n := range append(strangeNames(""), named{"Unknown", s.f.Unknown}) {
+	names := append(strangeNames(""), named{"Unknown", s.f.Unknown})
+	var attempts []attempt
+	for _, n := range names {
+		for _, password := range []string{"", "x", "secret", n.text} {
+			attempts = append(attempts, attempt{n.text, password})
+		}
+	}
+	errs := s.verifyAll(t, attempts)
+	each := len(attempts) / len(names)
+	for i, n := range names {
 		t.Run(n.name, func(t T) {
-			for _, password := range []string{"", "x", "secret", n.text} {
-				wantKind(t, fmt.Sprintf("user %.20q, password %.20q", n.text, password), s.verify(t, n.text, password), backend.KindAuthFailed)
+			for k := i * each; k < (i+1)*each; k++ {
+				wantKind(t, fmt.Sprintf("user %.20q, password %.20q", n.text, attempts[k].password), errs[k], backend.KindAuthFailed)
 			}
 		})
 	}
 }
 
+// with returns an attempt for each name, with one password.
+func with(names []named, password string) []attempt {
+	list := make([]attempt, len(names))
+	for i, n := range names {
+		list[i] = attempt{n.text, password}
+	}
+	return list
+}
+
 // otherNames: the password of a user opens no other name.
 func (s *authSuite) otherNames(t T) {
 	l := s.f.Good[0]
-	for _, n := range strangeNames(l.User) {
+	names := strangeNames(l.User)
+	errs := s.verifyAll(t, with(names, l.Password))
+	for i, n := range names {
 		t.Run(n.name, func(t T) {
-			wantKind(t, fmt.Sprintf("user %.20q", n.text), s.verify(t, n.text, l.Password), backend.KindAuthFailed)
+			wantKind(t, fmt.Sprintf("user %.20q", n.text), errs[i], backend.KindAuthFailed)
 		})
 	}
 }
@@ -279,9 +325,11 @@ func (s *authSuite) otherNames(t T) {
 func (s *authSuite) looksAlike(t T) {
 	l := s.f.Good[0]
 	known := message(s.verify(t, l.User, "x"+l.Password))
-	for _, n := range append(strangeNames(l.User), named{"Unknown", s.f.Unknown}) {
+	names := append(strangeNames(l.User), named{"Unknown", s.f.Unknown})
+	errs := s.verifyAll(t, with(names, l.Password))
+	for i, n := range names {
 		t.Run(n.name, func(t T) {
-			if got := message(s.verify(t, n.text, l.Password)); got != known {
+			if got := message(errs[i]); got != known {
 				t.Errorf("user %.20q: message %q, but %q for a wrong password", n.text, got, known)
 			}
 		})
