@@ -14,6 +14,7 @@ import (
 	"github.com/roostmail/roost/plugins/auth/sql"
 	"github.com/roostmail/roost/plugins/auth/static"
 	"github.com/roostmail/roost/plugins/hibernation/adaptive"
+	"github.com/roostmail/roost/plugins/state/memory"
 	"github.com/roostmail/roost/plugins/storage/mdbox"
 )
 
@@ -27,6 +28,7 @@ var bundle = server.Bundle{
 	func(log *slog.Logger) backend.Plugin { return checkpassword.New(log) },
 	func(log *slog.Logger) backend.Plugin { return static.New(log) },
 	func(*slog.Logger) backend.Plugin { return adaptive.New() },
+	func(*slog.Logger) backend.Plugin { return memory.New() },
 	func(log *slog.Logger) backend.Plugin { return mdbox.New(log) },
 	func(log *slog.Logger) backend.Plugin { return mdbox.NewFormat(format.FormatSdbox, log) },
 	func(log *slog.Logger) backend.Plugin { return mdbox.NewFormat(format.FormatMaildir, log) },

@@ -37,7 +37,7 @@ type client struct {
 }
 
 // New connects the kind that the plugin announces: the result is a *Storage,
-// an *Auth, a *Hibernation or a *Notify. conn must have been made with DialOptions; it stays the caller's.
+// an *Auth, a *Hibernation, a *Notify or a *State. conn must have been made with DialOptions; it stays the caller's.
 func New(ctx context.Context, conn grpc.ClientConnInterface, o ClientOptions) (backend.Plugin, error) {
 	c, err := newClient(ctx, conn, o)
 	if err != nil {
@@ -57,6 +57,8 @@ func New(ctx context.Context, conn grpc.ClientConnInterface, o ClientOptions) (b
 		return newHibernation(c, conn), nil
 	case backend.KindNotify:
 		return newNotify(c, conn, direct), nil
+	case backend.KindState:
+		return newState(c, conn, direct), nil
 	default:
 		return nil, c.lie("Info", fmt.Errorf("unknown kind %q", c.info.Kind))
 	}

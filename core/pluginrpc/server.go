@@ -20,6 +20,7 @@ import (
 	hibernationv1 "github.com/roostmail/roost/proto/roost/hibernation/v1"
 	notifyv1 "github.com/roostmail/roost/proto/roost/notify/v1"
 	pluginv1 "github.com/roostmail/roost/proto/roost/plugin/v1"
+	statev1 "github.com/roostmail/roost/proto/roost/state/v1"
 	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
 )
 
@@ -71,6 +72,8 @@ func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
 		_, ok = p.(backend.Hibernation)
 	case backend.KindNotify:
 		_, ok = p.(backend.Notify)
+	case backend.KindState:
+		_, ok = p.(backend.State)
 	}
 	if !ok {
 		return nil, fmt.Errorf("pluginrpc: %T does not implement the plugin kind %q that its Info names", p, kind)
@@ -82,7 +85,9 @@ func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
 	_, quota := p.(backend.Quota)
 	_, acl := p.(backend.ACL)
 	_, listens := p.(backend.Listener)
-	for capability, implemented := range map[string]bool{backend.CapMetadata: metadata, backend.CapQuota: quota, backend.CapACL: acl, backend.CapListen: listens} {
+	_, watches := p.(backend.StateWatcher)
+	for capability, implemented := range map[string]bool{backend.CapMetadata: metadata, backend.CapQuota: quota, backend.CapACL: acl, backend.CapListen: listens,
+		backend.CapWatch: watches} {
 		if !implemented && p.Info().Has(capability) {
 			return nil, fmt.Errorf("pluginrpc: %T announces %q and does not implement its interface", p, capability)
 		}
@@ -128,6 +133,8 @@ func (s *Server) registerKind(r grpc.ServiceRegistrar) {
 		hibernationv1.RegisterHibernationServer(r, &hibernationServer{policy: s.plugin.(backend.Hibernation)})
 	case backend.KindNotify:
 		notifyv1.RegisterNotifyServer(r, &notifyServer{notify: s.plugin.(backend.Notify)})
+	case backend.KindState:
+		statev1.RegisterStateServer(r, &stateServer{state: s.plugin.(backend.State)})
 	}
 }
 

@@ -10,7 +10,7 @@
 //	func main() { sdk.Serve(&myAuth{}) }
 //
 // The kind of the plugin is that of its Info; *myAuth must implement the
-// interface of that kind (backend.Auth, backend.Storage, backend.Hibernation, backend.Notify). Optional interfaces
+// interface of that kind (backend.Auth, backend.Storage, backend.Hibernation, backend.Notify, backend.State). Optional interfaces
 // beside it count only if Info announces their capability.
 //
 // Around the implementation, the SDK takes care of the handshake, of gRPC, of

@@ -19,6 +19,7 @@ import (
 	_ "github.com/roostmail/roost/proto/roost/hibernation/v1"
 	_ "github.com/roostmail/roost/proto/roost/notify/v1"
 	_ "github.com/roostmail/roost/proto/roost/plugin/v1"
+	_ "github.com/roostmail/roost/proto/roost/state/v1"
 	_ "github.com/roostmail/roost/proto/roost/storage/v1"
 )
 

@@ -25,6 +25,7 @@ var capabilities = map[backend.Kind][]string{
 	backend.KindAuth:        {backend.CapUserLookup},
 	backend.KindHibernation: {},
 	backend.KindNotify:      {backend.CapListen},
+	backend.KindState:       {backend.CapWatch},
 }
 
 // semver is the form of versions that can be compared (semver.org).
@@ -114,7 +115,7 @@ func (p *Program) checkKind(t T, conn *grpc.ClientConn, info *pluginv1.InfoRespo
 	t.Run("Kind", func(t T) {
 		kind := backend.Kind(info.Kind)
 		if _, ok := capabilities[kind]; !ok {
-			t.Fatalf("its kind is %q, which this roost does not know: auth, hibernation, notify or storage, in lower case", info.Kind)
+			t.Fatalf("its kind is %q, which this roost does not know: auth, hibernation, notify, state or storage, in lower case", info.Kind)
 		}
 		if p.Kind != "" && p.Kind != kind {
 			t.Fatalf("its kind is %q, not %q", kind, p.Kind)
@@ -132,7 +133,8 @@ func (p *Program) checkKind(t T, conn *grpc.ClientConn, info *pluginv1.InfoRespo
 }
 
 // required are the services without which a plugin of its kind can do nothing.
-var required = map[string]bool{"roost.storage.v1.Storage": true, "roost.auth.v1.Auth": true, "roost.hibernation.v1.Hibernation": true, "roost.notify.v1.Notify": true}
+var required = map[string]bool{"roost.storage.v1.Storage": true, "roost.auth.v1.Auth": true, "roost.hibernation.v1.Hibernation": true, "roost.notify.v1.Notify": true,
+	"roost.state.v1.State": true}
 
 func checkCapabilities(t T, info *pluginv1.InfoResponse) {
 	t.Run("Capabilities", func(t T) {

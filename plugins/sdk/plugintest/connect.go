@@ -42,6 +42,7 @@ func (c *connection) hibernation() backend.Hibernation {
 	return c.plugin.(backend.Hibernation)
 }
 func (c *connection) notify() backend.Notify { return c.plugin.(backend.Notify) }
+func (c *connection) state() backend.State   { return c.plugin.(backend.State) }
 
 // always returns the same configuration for each connection.
 func always(c backend.Config) func(T) backend.Config {
@@ -165,6 +166,8 @@ func (s subject) supervise(t T, config backend.Config) *connection {
 		c.plugin = p.Hibernation()
 	case backend.KindNotify:
 		c.plugin = p.Notify()
+	case backend.KindState:
+		c.plugin = p.StateStore()
 	default:
 		c.plugin = p.Auth()
 	}

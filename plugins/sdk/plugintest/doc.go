@@ -15,7 +15,7 @@
 //	}
 //
 // A plugin that writes also gives StorageFixture.Writable, which makes an empty store for the cases of backend.Writer. They also
-// run without a wire. Auth, Hibernation and Notify are the suites of the other kinds.
+// run without a wire. Auth, Hibernation, Notify and State are the suites of the other kinds.
 //
 // Each suite has three parts. Life starts the plugin's process as docs/plugin-protocol.md says, without roost's host, and looks at its start and its
 // end. Wire calls each method with what is no request, and misuses the connection. The rest runs on each of two connections: "memory", a gRPC connection

@@ -174,6 +174,8 @@ func (p *Program) Test(t T) {
 		Storage(t, f)
 	case backend.KindNotify:
 		Notify(t, NotifyFixture{Command: p.Command, Config: config})
+	case backend.KindState:
+		State(t, StateFixture{Command: p.Command, Config: config})
 	case backend.KindHibernation:
 		Hibernation(t, HibernationFixture{Command: p.Command, Config: config, Parks: time.Duration(p.Hibernation.Parks)})
 	default:

@@ -11,7 +11,7 @@
 //  3. Configure, once. Calls of the kind's own service follow only after it
 //     succeeded; when it fails, core ends the process.
 //  4. Calls of the kind's service (roost.storage.v1.Storage, roost.auth.v1.Auth, roost.hibernation.v1.Hibernation,
-//     roost.notify.v1.Notify),
+//     roost.notify.v1.Notify, roost.state.v1.State),
 //     any number at once, in any order, and Health between them.
 //  5. Shutdown, once, when no other call is under way. The process exits after
 //     it answered. A process that is still there some seconds later is killed.
@@ -208,7 +208,7 @@ func (*InfoRequest) Descriptor() ([]byte, []int) {
 
 type InfoResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The kind: "storage", "auth", "hibernation" or "notify" ("state" is reserved).
+	// The kind: "storage", "auth", "hibernation", "notify" or "state".
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// The plugin's own name, for logs: "mdbox".
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
@@ -218,7 +218,7 @@ type InfoResponse struct {
 	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
 	// Optional features that this process serves. Unknown ones are ignored;
 	// core never concludes a feature from a version. Known: "watch-fd", "modseqs", "write", "save-date",
-	// "preview", "object-id", "status-deleted" and "replace" (storage; core/backend/plugin.go says what they promise), "user-lookup" (auth), "listen" (notify).
+	// "preview", "object-id", "status-deleted" and "replace" (storage; core/backend/plugin.go says what they promise), "user-lookup" (auth), "listen" (notify), "watch" (state).
 	Capabilities []string `protobuf:"bytes,5,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	// The keys that Configure understands, in the order in which they are
 	// documented. core refuses a configuration with other keys, with values of

@@ -11,7 +11,7 @@
 //  3. Configure, once. Calls of the kind's own service follow only after it
 //     succeeded; when it fails, core ends the process.
 //  4. Calls of the kind's service (roost.storage.v1.Storage, roost.auth.v1.Auth, roost.hibernation.v1.Hibernation,
-//     roost.notify.v1.Notify),
+//     roost.notify.v1.Notify, roost.state.v1.State),
 //     any number at once, in any order, and Health between them.
 //  5. Shutdown, once, when no other call is under way. The process exits after
 //     it answered. A process that is still there some seconds later is killed.
