@@ -94,7 +94,16 @@ func takeUIDValidity(fsys vfs.FS, path string, taken []uint32, next uint32) (boo
 		if err != nil {
 			return false, err
 		}
-		return true, f.Close()
+		if err := f.Close(); err != nil {
+			return false, err
+		}
+		// The name was free, too, if another was the first and a third has renamed its file since: then that file is there.
+		now, err := takenUIDValidities(fsys, filepath.Dir(path))
+		if err != nil || len(now) > 0 && now[len(now)-1] == next {
+			return err == nil, err
+		}
+		_ = fsys.Remove(uidValidityFile(path, next)) // else the next one does
+		return false, nil
 	}
 	err := fsys.Rename(uidValidityFile(path, taken[len(taken)-1]), uidValidityFile(path, next))
 	if errors.Is(err, fs.ErrNotExist) {

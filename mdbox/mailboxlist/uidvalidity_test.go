@@ -1,8 +1,10 @@
 package mailboxlist
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -111,6 +113,41 @@ func TestNextUIDValidity(t *testing.T) {
 				t.Errorf("files: %s; want %s", after, c.after)
 			}
 		})
+	}
+}
+
+// overtaken is a file system in which others are faster before the first file is made.
+type overtaken struct {
+	vfs.FS
+	others func()
+}
+
+func (o *overtaken) OpenWrite(name string, how vfs.How, perm fs.FileMode) (vfs.WritableFile, error) {
+	if others := o.others; others != nil && how&vfs.Exclusive != 0 {
+		o.others = nil
+		others()
+	}
+	return o.FS.OpenWrite(name, how, perm)
+}
+
+// TestFirstUIDValidityOvertaken: two others allocate after one has seen that there is no file. The second has renamed the file of the first, so
+// that its name is free.
+func TestFirstUIDValidityOvertaken(t *testing.T) {
+	dir := t.TempDir()
+	next := func(fsys vfs.FS) uint32 {
+		v, err := NextUIDValidity(fsys, dir, vfs.Private, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	var others []uint32
+	v := next(&overtaken{vfs.OS, func() { others = []uint32{next(vfs.OS), next(vfs.OS)} }})
+	if slices.Contains(others, v) {
+		t.Errorf("%d after %d", v, others)
+	}
+	if after := files(t, dir); after != "=000003ea .000003ea=" {
+		t.Errorf("files: %s", after)
 	}
 }
 
