@@ -20,8 +20,8 @@ type Listener struct {
 	fd   int
 	addr netip.AddrPort
 
-	mu      sync.Mutex // guards reserve
-	reserve int        // an open descriptor that is given up to get rid of a connection when there is no other left; -1: none
+	mu      sync.RWMutex // guards reserve; held for reading while a connection is accepted
+	reserve int          // an open descriptor that is given up to get rid of a connection when there is no other left; -1: none
 }
 
 // Adopt takes over ln: the result has the only descriptor, ln is closed.
@@ -68,7 +68,9 @@ func (l *Listener) Addr() netip.AddrPort { return l.addr }
 // Errors of the connection itself, which died while it waited, are passed over.
 func (l *Listener) Accept() (fd int, peer netip.AddrPort, err error) {
 	for {
+		l.mu.RLock() // else another loop could take the connection with the reserve that turnAway has given up for it
 		fd, peer, err := accept(l.fd)
+		l.mu.RUnlock()
 		switch err {
 		case nil:
 			return fd, peer, nil
