@@ -60,11 +60,7 @@ func startDovecot(o DovecotOptions) (*Dovecot, error) {
 			return nil, err
 		}
 	}
-	port, err := FreePort()
-	if err != nil {
-		return nil, err
-	}
-	tlsPort, err := FreePort()
+	ports, err := FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
@@ -78,8 +74,8 @@ func startDovecot(o DovecotOptions) (*Dovecot, error) {
 		return nil, err
 	}
 	d := &Dovecot{
-		Addr:    fmt.Sprintf("127.0.0.1:%d", port),
-		TLSAddr: fmt.Sprintf("127.0.0.1:%d", tlsPort),
+		Addr:    fmt.Sprintf("127.0.0.1:%d", ports[0]),
+		TLSAddr: fmt.Sprintf("127.0.0.1:%d", ports[1]),
 		Conf:    filepath.Join(o.Dir, "dovecot.conf"),
 		Log:     filepath.Join(o.Dir, "dovecot.log"),
 		pidFile: filepath.Join(o.Dir, "run", "master.pid"),
@@ -88,7 +84,7 @@ func startDovecot(o DovecotOptions) (*Dovecot, error) {
 	if o.Passwd != "" {
 		driver, passArgs, userArgs = "passwd-file", "username_format=%u "+o.Passwd, "username_format=%u "+o.Passwd
 	}
-	conf := fmt.Sprintf(dovecotConf, o.Dir, cert, key, o.Location, driver, passArgs, port, tlsPort, o.Extra, userArgs)
+	conf := fmt.Sprintf(dovecotConf, o.Dir, cert, key, o.Location, driver, passArgs, ports[0], ports[1], o.Extra, userArgs)
 	if err := os.WriteFile(d.Conf, []byte(conf), 0o644); err != nil {
 		return nil, err
 	}

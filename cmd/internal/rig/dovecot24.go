@@ -34,7 +34,7 @@ func startDovecot24(root string, o DovecotOptions) (*Dovecot, error) {
 	if o.UID == 0 {
 		o.UID = MailUID
 	}
-	port, err := FreePort()
+	ports, err := FreePorts(1)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func startDovecot24(root string, o DovecotOptions) (*Dovecot, error) {
 		}
 	}
 	d := &Dovecot{
-		Addr:    fmt.Sprintf("127.0.0.1:%d", port),
+		Addr:    fmt.Sprintf("127.0.0.1:%d", ports[0]),
 		Conf:    filepath.Join(o.Dir, "dovecot.conf"),
 		Log:     filepath.Join(o.Dir, "dovecot.log"),
 		pidFile: filepath.Join(o.Dir, "run", "master.pid"),
@@ -55,7 +55,7 @@ func startDovecot24(root string, o DovecotOptions) (*Dovecot, error) {
 			return nil, err
 		}
 	}
-	if err := os.WriteFile(d.Conf, fmt.Appendf(nil, dovecot24Conf, o.Dir, o.UID, strings.ReplaceAll(o.Home, "%u", "%{user}"), port), 0o644); err != nil {
+	if err := os.WriteFile(d.Conf, fmt.Appendf(nil, dovecot24Conf, o.Dir, o.UID, strings.ReplaceAll(o.Home, "%u", "%{user}"), ports[0]), 0o644); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(d.Log, nil, 0o666); err != nil {

@@ -57,13 +57,9 @@ func startRoost(o RoostOptions) (*Roost, error) {
 	if o.Spaces == "" {
 		o.Spaces = roostSpaces
 	}
-	ports := make([]int, 3)
-	for i := range ports {
-		p, err := FreePort()
-		if err != nil {
-			return nil, err
-		}
-		ports[i] = p
+	ports, err := FreePorts(3)
+	if err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, err

@@ -16,10 +16,10 @@ import (
 // TestDevPrintsCommandsThatWork starts "roost dev" in an empty directory and
 // runs every curl command that it prints.
 func TestDevPrintsCommandsThatWork(t *testing.T) {
-	addr := make([]string, 3)
-	for i := range addr {
-		p, err := rig.FreePort()
-		must(t, err)
+	ports, err := rig.FreePorts(3)
+	must(t, err)
+	addr := make([]string, len(ports))
+	for i, p := range ports {
 		addr[i] = fmt.Sprintf("127.0.0.1:%d", p)
 	}
 	dir := tempDir(t)

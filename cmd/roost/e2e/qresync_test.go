@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -223,7 +224,8 @@ func (c *cached) take(lines [][]byte) {
 			if uid == nil || flags == nil {
 				continue
 			}
-			c.flags[uid[1]] = strings.TrimSpace(strings.ReplaceAll(flags[1], `\Recent`, ""))
+			kept := slices.DeleteFunc(strings.Fields(flags[1]), func(f string) bool { return f == `\Recent` })
+			c.flags[uid[1]] = strings.Join(kept, " ")
 		}
 	}
 }
