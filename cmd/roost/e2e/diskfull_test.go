@@ -17,7 +17,7 @@ import (
 )
 
 // TestDiskFull lets 8 clients work while the file system of the mail is full every other second. Clients are told so and lose nothing,
-// and the store is one that Dovecot serves and has nothing to repair in.
+// and the store is one that Dovecot serves and, after the first change that there was room for, has nothing to repair in.
 func TestDiskFull(t *testing.T) {
 	mail := filepath.Join(tempDir(t), "mail")
 	must(t, os.Mkdir(mail, 0o755))
@@ -51,6 +51,10 @@ func TestDiskFull(t *testing.T) {
 	}
 	if refused == 0 {
 		t.Error("no APPEND was refused")
+	}
+	c := login(t, r.Addr, storeUser)
+	for _, command := range []string{"CREATE room", "APPEND room {1+}\r\nx", "DELETE room"} { // what could not be given back, is now
+		cmd(t, c, "%s", command)
 	}
 	judge(t, l, startDovecot(t, rig.DovecotOptions{Home: home}), r)
 }
