@@ -20,7 +20,7 @@ func quickEnable(r *request) (bool, error) {
 	if err != nil {
 		return true, err
 	}
-	if bits&enabledCondstore != 0 && r.mustWait() {
+	if bits&enabledCondstore != 0 && r.mustWait() || slices.Contains(names, capabilityMetadata) {
 		return false, nil
 	}
 	r.enable(names, bits)
@@ -29,10 +29,17 @@ func quickEnable(r *request) (bool, error) {
 
 func runEnable(r *request) error {
 	names, bits, err := r.parseEnable()
-	if err == nil {
-		r.enable(names, bits)
+	if err != nil {
+		return err
 	}
-	return err
+	if i := slices.Index(names, capabilityMetadata); i >= 0 {
+		if err := r.enableMetadata(); err != nil { // RFC 5161 §3.2: what was not enabled is not in the response
+			r.srv.log.Debug("annotations can not be followed", "user", r.user().Name, "error", err)
+			names = slices.Delete(names, i, i+1)
+		}
+	}
+	r.enable(names, bits)
+	return nil
 }
 
 // parseEnable reads the command: what is known of it, and what that turns on.
@@ -40,8 +47,9 @@ func (r *request) parseEnable() (names []string, bits uint8, err error) {
 	for r.d.OK() {
 		r.d.SP()
 		word := r.d.Word()
-		if b := enables[word]; b != 0 && r.srv.canEnable(b) && !slices.Contains(names, word) {
-			names, bits = append(names, word), bits|b
+		known := enables[word] != 0 && r.srv.canEnable(enables[word]) || word == capabilityMetadata && r.srv.canFollowMetadata()
+		if known && !slices.Contains(names, word) {
+			names, bits = append(names, word), bits|enables[word]
 		}
 		if r.d.AtEnd() {
 			break

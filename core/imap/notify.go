@@ -75,9 +75,12 @@ func runNotify(r *request) error {
 	return err
 }
 
-// notifyBits returns what the record says about a set.
+// notifyBits returns what the record says about a set, but for notifyOn if it is one of ENABLE METADATA alone.
 func notifyBits(set notifySet) uint64 {
 	bits := notifyOn
+	if set.enabledOnly() {
+		bits = 0
+	}
 	if g := set.forSelected(); g != nil {
 		if g.events&eventMessages != 0 {
 			bits |= notifyMessages
@@ -264,6 +267,8 @@ func (srv *Server) notifySound(s *session.Session) bool {
 		return false
 	case raw == "":
 		return bits&^notifyOn == 0
+	case set.enabledOnly():
+		bits &^= notifyOn
 	}
 	return bits == notifyBits(set) && srv.boxes.CanFollow() && s.State().User != 0
 }

@@ -60,6 +60,10 @@ type hub struct {
 	failed bool            // wait for the next poll before trying again
 	turn   chan struct{}   // holds a token while somebody asks storage
 	full   string          // the limit that does not allow what the sets ask for; "" = none
+
+	server      annotations
+	annotating  int    // commands of this server that are changing annotations
+	annotatings uint64 // how many of these have begun or ended
 }
 
 type boxName struct{ namespace, name string }
@@ -77,6 +81,9 @@ type hubBox struct {
 	value  backend.MailboxStatus
 	known  bool
 	at     *list.Element
+
+	annotations annotations
+	doubtful    bool // annotations may be others
 
 	messages, unseen, modseq uint64           // versions of the hub in which these changed last
 	texts                    map[uint8][]byte // STATUS responses, by statusKind
@@ -280,7 +287,7 @@ func (h *hubs) leave(s *session.Session, raw string) {
 			return
 		}
 		b.sets = slices.Delete(b.sets, i, i+1)
-		h.forget(b, func(x *hubBox) bool { return b.wants(x.listed)&(eventMessages|eventFlags) == 0 })
+		h.forget(b, func(x *hubBox) bool { return !b.follows(x.listed) })
 		h.drop(b)
 		return
 	}
@@ -302,6 +309,14 @@ func (b *hub) wants(m *listed) (e notifyEvents) {
 		e |= s.set.of(m)
 	}
 	return e
+}
+
+// follows reports whether a mailbox is to be followed. The annotations of the server are among those of INBOX.
+func (b *hub) follows(m *listed) bool {
+	if b.wants(m)&(eventMessages|eventFlags|eventMetadata) != 0 {
+		return true
+	}
+	return isInbox(m) && b.wantsServer()
 }
 
 // forget stops following the mailboxes that f is true for.

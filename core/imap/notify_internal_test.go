@@ -31,7 +31,7 @@ func TestNotifySetByteForm(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []string{"\x07\x00\x00\x00", "\x00\x40\x00\x00", "\x00", "\x00\x01\x05abc", "\x00\x01\x03(X)\x00", "\x05\x01\x00\xff\xff\xff\xff\x7f"} {
+	for _, bad := range []string{"\x08\x00\x00\x00", "\x00\x40\x00\x00", "\x00", "\x00\x01\x05abc", "\x00\x01\x03(X)\x00", "\x05\x01\x00\xff\xff\xff\xff\x7f"} {
 		if set, err := decodeNotifySet(bad); err == nil {
 			t.Errorf("%q is %+v", bad, set)
 		}

@@ -83,6 +83,9 @@ func (h *hubs) refresh(ctx context.Context, s *session.Session, b *hub, trying b
 			stale = false
 		}
 	}
+	if err == nil {
+		stale, err = h.lookAtAnnotations(ctx, user, b)
+	}
 	h.mu.Lock()
 	b.relist, b.stale = b.relist || relist, b.stale || stale
 	<-b.turn
@@ -106,14 +109,15 @@ func (h *hubs) take(b *hub, l *listing) (stale bool, full string) {
 	if h.byID[b.id] != b {
 		return false, "" // everybody has gone
 	}
-	if b.names != nil {
+	before := b.names
+	if before != nil {
 		b.diff(l, h.srv.cfg.NotifyUserMailboxes)
 	}
 	b.names = l
 	maps.DeleteFunc(b.hints, func(_ string, x hint) bool { return !x.command.running })
 	wanted := map[boxName]*listed{}
 	for _, m := range l.all {
-		if !m.info.NoSelect && !m.info.NonExistent && b.wants(m)&(eventMessages|eventFlags) != 0 {
+		if !m.info.NoSelect && !m.info.NonExistent && b.follows(m) {
 			wanted[boxName{m.ns.Name, m.info.Name}] = m
 		}
 	}
@@ -138,6 +142,7 @@ func (h *hubs) take(b *hub, l *listing) (stale bool, full string) {
 		h.srv.boxes.Follow(b.id, namespace, names)
 		for _, name := range names {
 			x := &hubBox{listed: wanted[boxName{namespace, name}]}
+			x.annotations.known = before != nil && !exists(before.byName[x.listed.name]) // it had none
 			x.at = b.order.PushBack(x)
 			b.boxes[boxName{namespace, name}] = x
 		}
@@ -169,7 +174,7 @@ func (b *hub) takeStatus(got []mailbox.Followed) {
 		note(&x.messages, old.Messages != now.Messages || old.UIDNext != now.UIDNext || old.UIDValidity != now.UIDValidity)
 		note(&x.unseen, old.Unseen != now.Unseen)
 		note(&x.modseq, old.HighestModSeq != now.HighestModSeq)
-		x.known, x.value = true, f.Status
+		x.known, x.value, x.doubtful = true, f.Status, true
 		x.value.Watches = nil
 		if changed {
 			x.texts, b.version = nil, version

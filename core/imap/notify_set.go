@@ -19,6 +19,7 @@ const (
 	filterSubscribed
 	filterSubtree
 	filterMailboxes
+	filterAll // every mailbox: ENABLE METADATA, not a word of NOTIFY
 )
 
 var notifyFilters = map[string]notifyFilter{
@@ -91,7 +92,7 @@ func decodeNotifySet(s string) (set notifySet, err error) {
 		return t
 	}
 	for len(s) > 0 && err == nil {
-		if len(s) < 2 || notifyFilter(s[0]) > filterMailboxes || s[1]&^eventsKnown != 0 {
+		if len(s) < 2 || notifyFilter(s[0]) > filterAll || s[1]&^eventsKnown != 0 {
 			return nil, errNotifySet
 		}
 		g := notifyGroup{filter: notifyFilter(s[0]), events: notifyEvents(s[1])}
@@ -153,6 +154,8 @@ func (set notifySet) of(m *listed) (e notifyEvents) {
 // covers reports whether the group is about a mailbox that is not selected.
 func (g *notifyGroup) covers(m *listed) bool {
 	switch g.filter {
+	case filterAll:
+		return true
 	case filterInboxes, filterPersonal: // RFC 5465 §6.3: where mail may be delivered is not known here
 		return (m.ns.List || m.ns.Inbox) && !m.ns.Public
 	case filterSubscribed:

@@ -34,14 +34,15 @@ func runSetMetadata(r *request) error {
 	if err := r.checkMetadata(ref.Name == "", changes); err != nil || len(changes) == 0 {
 		return err
 	}
+	annotated := r.annotating(ref, changes)
 	err = r.srv.metadata.SetMetadata(r.ctx, ref, changes)
+	annotated(err == nil)
 	if err != nil {
 		if backend.KindOf(err) == backend.KindLimit {
 			return no("METADATA TOOMANY", responseOf(err).text)
 		}
 		return err
 	}
-	r.annotated(ref, changes)
 	if ref.Name == "" { // the server's are among those of INBOX
 		ref.Name = "INBOX"
 	}

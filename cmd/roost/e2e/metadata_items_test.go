@@ -51,3 +51,41 @@ func TestSaveDatesAndPreviewsBesideDovecot(t *testing.T) {
 		})
 	}
 }
+
+// TestAnnotationsThatDovecotChanges: who has enabled METADATA, or has asked for it with NOTIFY, is told of annotations that Dovecot changes.
+func TestAnnotationsThatDovecotChanges(t *testing.T) {
+	for _, location := range []string{"mdbox:~/mdbox", "sdbox:~/sdbox", "maildir:~/Maildir"} {
+		format, _, _ := strings.Cut(location, ":")
+		t.Run(format, func(t *testing.T) {
+			d := startDovecot(t, rig.DovecotOptions{Location: location, Extra: "imap_metadata = yes\nmail_attribute_dict = file:%h/dovecot-attributes"})
+			r := startRoost(t, rig.RoostOptions{
+				Home: filepath.Join(filepath.Dir(d.Conf), "mail", "%u"), Users: []string{storeUser}, Location: location,
+				Storage: `options.mail_attribute_dict = "file:%h/dovecot-attributes"`,
+			})
+			dovecot := login(t, d.Addr, storeUser)
+			cmd(t, dovecot, "CREATE box")
+			appendMessage(t, dovecot, "INBOX", 1)
+			cmd(t, dovecot, `SETMETADATA box (/private/comment "0" /private/gone "0")`)
+			enabled, asked := login(t, r.Addr, storeUser), login(t, r.Addr, storeUser)
+			cmd(t, enabled, "ENABLE METADATA")
+			cmd(t, asked, "NOTIFY SET (PERSONAL (MailboxMetadataChange ServerMetadataChange))")
+			for _, step := range []struct{ command, want string }{
+				{`SETMETADATA box (/private/comment "1" /shared/comment "1")`, "* METADATA box /private/comment /shared/comment"},
+				{`SETMETADATA box (/private/gone NIL)`, "* METADATA box /private/gone"},
+				{`SETMETADATA INBOX (/private/comment "1")`, "* METADATA INBOX /private/comment"},
+				{`SETMETADATA "" (/private/comment "1")`, `* METADATA "" /private/comment`},
+				{`SETMETADATA box (/private/comment "2")`, "* METADATA box /private/comment"},
+			} {
+				cmd(t, dovecot, "%s", step.command)
+				for _, c := range []*rig.Client{enabled, asked} {
+					got, err := c.ReadResponse()
+					must(t, err)
+					if string(got) != step.want {
+						t.Errorf("%s: %s, want %s", step.command, got, step.want)
+					}
+				}
+			}
+			quiet(t, d)
+		})
+	}
+}
