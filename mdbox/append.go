@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/roostmail/roost/mdbox/cache"
 	"github.com/roostmail/roost/mdbox/dbox"
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mapindex"
@@ -90,7 +91,7 @@ type appendedMail struct {
 	NewMessage
 	guid   dbox.GUID
 	stored dbox.Stored
-	cached *description
+	cached []cache.FieldValue
 }
 
 func (a *appending) run(ctx context.Context, messages []NewMessage) (*Saved, error) {
@@ -105,16 +106,13 @@ func (a *appending) run(ctx context.Context, messages []NewMessage) (*Saved, err
 		mail := appendedMail{NewMessage: m}
 		guid, raw := m.guid()
 		mail.guid = guid
-		body, d := describe.tee(m.Body, m.Received)
+		body := describe.tee(m.Body, m.Received)
 		var err error
 		mail.stored, err = a.saver.save(dbox.NewMessage{Received: m.Received, GUID: guid, RawGUID: raw, Copied: m.GUID != "", Mailbox: a.b.dir, SizeHint: m.Size}, body)
 		if err != nil {
 			return nil, err
 		}
-		if d != nil {
-			d.d.Values() // now, while nobody waits for a lock
-		}
-		mail.cached = d
+		mail.cached = describe.values() // now, while nobody waits for a lock
 		a.mails = append(a.mails, mail)
 	}
 	if err := a.saver.sync(); err != nil {
@@ -177,7 +175,7 @@ type newRecord struct {
 	guid     dbox.GUID
 	size     uint64 // virtual, bytes
 	sized    bool   // size is known
-	cached   *description
+	cached   []cache.FieldValue
 	source   *copySource // of a copy
 }
 

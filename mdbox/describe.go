@@ -25,12 +25,10 @@ func (b *Mailbox) cachePath() string {
 	return filepath.Join(b.store.location.cacheDir(b.dir), cacheName)
 }
 
-// description computes, while a message is being saved, the values that the mailbox's cache keeps of it.
-type description struct{ d *cache.Describer }
-
-// describer makes descriptions for one Append.
+// describer computes, while messages are being saved, the values that the mailbox's cache keeps of them. nil: it keeps none.
 type describer struct {
-	options cache.DescribeOptions
+	d     *cache.Describer
+	saved int64
 }
 
 // describer finds out which fields the mailbox caches of new messages. It is only a hint: the cache may be another one by
@@ -57,19 +55,27 @@ func (b *Mailbox) describer(now time.Time) *describer {
 		}
 		f.Close()
 	}
-	o.Fields = w.Cache.SaveFields(fields)
-	return &describer{o}
+	if o.Fields = w.Cache.SaveFields(fields); len(o.Fields) == 0 {
+		return nil
+	}
+	return &describer{cache.NewDescriber(o), o.Saved}
 }
 
-// tee returns a reader of body that shows it to a new description. A nil describer describes nothing.
-func (d *describer) tee(body io.Reader, received int64) (io.Reader, *description) {
-	if d == nil || len(d.options.Fields) == 0 {
-		return body, nil
+// tee returns a reader of the next message's body, which is described as it is read.
+func (d *describer) tee(body io.Reader, received int64) io.Reader {
+	if d == nil {
+		return body
 	}
-	o := d.options
-	o.Received = received
-	c := &description{cache.NewDescriber(o)}
-	return io.TeeReader(body, c.d), c
+	d.d.Next(received, d.saved)
+	return io.TeeReader(body, d.d)
+}
+
+// values returns those of the message that was read.
+func (d *describer) values() []cache.FieldValue {
+	if d == nil {
+		return nil
+	}
+	return d.d.Values()
 }
 
 // cacheWriter is the cache of a locked mailbox, and the records that its index needs for it.
@@ -190,7 +196,7 @@ func (l *lockedBox) cacheRecords(ctx context.Context, first uint32, messages []n
 	for i, m := range messages {
 		switch {
 		case m.cached != nil:
-			values[i] = m.cached.d.Values()
+			values[i] = m.cached
 		case m.source != nil:
 			values[i] = source.values(m.source)
 		}

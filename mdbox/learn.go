@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -33,8 +32,39 @@ type learner struct {
 	headers []string      // the fields of the wanted headers
 	fields  []cache.Field // of the cache, when it was looked at first; nil: not yet
 	used    map[string]*span
+	known   map[wanting]*cache.Describer // of messages of which nothing is cached
 	pending []learned
 	bytes   int
+}
+
+// wanting is what the fields to add for a message depend on, if nothing is cached of it.
+type wanting struct {
+	asked askedFor
+	week  bool // it is of the last week
+	vsize bool // Messages.hasVSize
+}
+
+// askedFor says which fields a client has asked for.
+type askedFor uint8
+
+const (
+	askedHeaders askedFor = 1 << iota
+	askedStructure
+	askedPreview
+)
+
+// asked returns their names.
+func (l *learner) asked(a askedFor) (fields []string) {
+	if a&askedHeaders != 0 {
+		fields = append(fields, l.headers...)
+	}
+	if a&askedStructure != 0 {
+		fields = append(fields, "imap.bodystructure")
+	}
+	if a&askedPreview != 0 {
+		fields = append(fields, snippetField)
+	}
+	return fields
 }
 
 // learned is what was learned about a message.
@@ -56,7 +86,7 @@ func (ms *Messages) Learn() {
 	if w == nil || w.Cache.Off() || ms.learner != nil {
 		return
 	}
-	l := &learner{ms: ms, policy: &w.Cache, used: make(map[string]*span)}
+	l := &learner{ms: ms, policy: &w.Cache, used: make(map[string]*span), known: make(map[wanting]*cache.Describer)}
 	for _, h := range ms.headers {
 		if name := "hdr." + h; l.policy.Allows(name) {
 			if _, err := cache.NewField(name); err == nil {
@@ -105,29 +135,46 @@ func (l *learner) usage() *cache.Usage {
 // allHeaders stands for the fields of all wanted headers.
 const allHeaders = "hdr."
 
-// wanted returns the fields to add for a message of which asked was not all cached.
-func (l *learner) wanted(m *Message, asked []string) []string {
-	cached := m.ms.cache()
+// describer returns what computes the values to add for a message of which asked was not all cached; nil: none are to be added.
+func (l *learner) describer(m *Message, asked askedFor) *cache.Describer {
 	if l.fields == nil {
 		l.fields = l.policy.Initial()
+		m.ms.cache()
 		if m.ms.cacheFile != nil {
 			if fields, err := m.ms.cacheFile.ReadFields(); err == nil {
 				l.fields = fields
 			}
 		}
 	}
-	has := map[string]bool{}
-	if m.rec.cacheOffset != 0 && cached != nil {
-		values, err := cached.AppendValues(nil, m.rec.cacheOffset)
-		if err != nil {
-			return nil // damaged: nothing is added to that
+	key := wanting{asked: asked, week: m.ms.week.New(m.rec.uid), vsize: m.ms.hasVSize}
+	cached := m.ms.cache()
+	unknown := m.rec.cacheOffset == 0 || cached == nil
+	d := l.known[key]
+	if d == nil || !unknown {
+		has := map[string]bool{}
+		if !unknown {
+			values, err := cached.AppendValues(nil, m.rec.cacheOffset)
+			if err != nil {
+				return nil // damaged: nothing is added to that
+			}
+			for _, v := range values {
+				has[asciiLower(v.Field)] = true
+			}
+			m.cacheLoaded, m.cached = false, nil // the reader has lost the message that was loaded
 		}
-		for _, v := range values {
-			has[asciiLower(v.Field)] = true
+		fields := l.policy.FetchFields(l.fields, l.asked(asked), func(f string) bool { return has[asciiLower(f)] }, m.rec.uid, m.ms.week)
+		if asked == askedHeaders {
+			fields = headerFields(fields)
 		}
-		m.cacheLoaded, m.cached = false, nil // the reader has lost the message that was loaded
+		d = cache.NewDescriber(cache.DescribeOptions{Fields: fields, Policy: l.policy, Parser: m.ms.b.store.options.Write.Parser, HasVSize: m.ms.hasVSize})
+		if unknown {
+			l.known[key] = d
+		}
 	}
-	return l.policy.FetchFields(l.fields, asked, func(f string) bool { return has[asciiLower(f)] }, m.rec.uid, m.ms.week)
+	if !d.Describes() {
+		return nil
+	}
+	return d
 }
 
 // add keeps values of a message for the cache, one of each field.
@@ -136,8 +183,12 @@ func (l *learner) add(uid uint32, values []cache.FieldValue) {
 		l.pending = append(l.pending, learned{uid: uid})
 	}
 	p := &l.pending[len(l.pending)-1]
+	if len(p.values) == 0 {
+		p.values = slices.Grow(p.values, len(values))
+	}
+	known := len(p.values)
 	for _, v := range values {
-		if slices.ContainsFunc(p.values, func(o cache.FieldValue) bool { return strings.EqualFold(o.Field, v.Field) }) {
+		if slices.ContainsFunc(p.values[:known], func(o cache.FieldValue) bool { return strings.EqualFold(o.Field, v.Field) }) {
 			continue
 		}
 		p.values = append(p.values, v)
@@ -150,7 +201,11 @@ func (l *learner) header(m *Message, block []byte) {
 	if l == nil {
 		return
 	}
-	d := cache.NewDescriber(cache.DescribeOptions{Fields: headerFields(l.wanted(m, l.headers)), Policy: l.policy})
+	d := l.describer(m, askedHeaders)
+	if d == nil {
+		return
+	}
+	d.Next(0, 0)
 	if _, err := d.Write(block); err == nil {
 		l.add(m.rec.uid, d.Values())
 	}
@@ -174,41 +229,57 @@ func (l *learner) value(m *Message, v cache.FieldValue) {
 	l.add(m.rec.uid, []cache.FieldValue{v})
 }
 
-// Describe returns what the whole message is to be written to as well, with CRLF line ends, when it is read because
-// AppendBodyStructure (structure), AppendPreview (preview) or both did not find it cached; finish ends that, if all of it was
-// written. w is nil if nothing is to be learned.
-func (m *Message) Describe(structure, preview bool) (w io.Writer, finish func()) {
+// Describe returns what the whole message is to be written to, with CRLF line ends, when it is read because
+// AppendBodyStructure (structure), AppendPreview (preview) or both did not find it cached. Nil: nothing is to be learned.
+func (m *Message) Describe(structure, preview bool) *Description {
 	l := m.ms.learner
-	if l == nil {
-		return nil, nil
+	if l == nil || m.ms.b.store.options.Write.Parser == nil {
+		return nil
 	}
 	body, err := m.open()
 	if err != nil {
-		return nil, nil
+		return nil
 	}
-	var asked []string
+	asked := askedFor(0)
 	if structure {
-		asked = append(asked, "imap.bodystructure")
+		asked |= askedStructure
 	}
 	if preview {
-		asked = append(asked, snippetField)
+		asked |= askedPreview
 	}
-	o := cache.DescribeOptions{Policy: l.policy, Parser: m.ms.b.store.options.Write.Parser, HasVSize: m.ms.hasVSize, Saved: m.SaveDate(),
-		Fields: l.wanted(m, asked)}
-	if o.Received, err = body.Received(); err != nil {
+	received, err := body.Received()
+	if err != nil {
+		return nil
+	}
+	d := l.describer(m, asked)
+	if d == nil {
+		return nil
+	}
+	d.Next(received, m.SaveDate())
+	return &Description{d: d, m: m, size: body.PhysicalSize()}
+}
+
+// Description is what the cache learns of a message that is read. It is valid until the next one is made.
+type Description struct {
+	d    *cache.Describer
+	m    *Message
+	size uint64 // as stored
+}
+
+// Write implements io.Writer. The error is always nil.
+func (d *Description) Write(p []byte) (int, error) { return d.d.Write(p) }
+
+// Learn ends the description, when all of the message was written. It returns the text of BODYSTRUCTURE without its outer
+// parentheses, and that of PREVIEW, each if it was asked for and could be told; else nil.
+func (d *Description) Learn() (structure, preview []byte) {
+	// The sizes in mime.parts are those of the stored message, which the written one tells unless there are CRLFs in it.
+	values := d.d.Values()
+	if d.d.PhysicalSize() != d.size {
 		return nil, nil
 	}
-	if len(o.Fields) == 0 || o.Parser == nil {
-		return nil, nil
-	}
-	d := cache.NewDescriber(o)
-	return d, func() {
-		// The sizes in mime.parts are those of the stored message, which the written one tells unless there are CRLFs in it.
-		values := d.Values()
-		if d.PhysicalSize() == body.PhysicalSize() {
-			l.add(m.rec.uid, values)
-		}
-	}
+	d.m.ms.learner.add(d.m.rec.uid, values)
+	parsed := d.d.Parsed()
+	return parsed.BodyStructure, parsed.Snippet
 }
 
 // flush adds what was learned to the cache.

@@ -1,9 +1,6 @@
 package cache
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // headerEnd returns the length of the header block at the start of b with its empty line, and whether that was
 // there. from is where to look: nothing before it is the end.
@@ -24,33 +21,79 @@ func headerEnd(b []byte, from int) (n int, found bool) {
 	return len(b), false
 }
 
-// appendHeaderField appends the value of hdr.<name> of a header block: all occurrences of the field, as they stand there, but with LF
-// line ends. It appends nothing if there is none.
-func appendHeaderField(dst, header []byte, name string) []byte {
-	var occurrences []Occurrence
-	line := uint32(1)
+// foundHeader is an occurrence of a wanted header field.
+type foundHeader struct {
+	wanted int // index in Describer.headers
+	Occurrence
+}
+
+// appendHeaderFields appends the values of the wanted header fields of a header block: of each all occurrences, as they stand there,
+// but with LF line ends; an empty one if there is none.
+func (d *Describer) appendHeaderFields(values []FieldValue, header []byte) []FieldValue {
+	if len(d.headers) == 0 {
+		return values
+	}
+	d.found = d.found[:0]
+	line, size := uint32(1), 0
 	for rest := header; len(rest) > 0; {
 		n := headerLength(rest)
 		field := rest[:n]
 		if field[0] == '\n' || field[0] == '\r' && len(field) > 1 && field[1] == '\n' {
 			break
 		}
-		if isHeaderField(field, name) {
-			occurrences = append(occurrences, Occurrence{Line: line, Text: withoutCR(field)})
+		name := fieldName(field)
+		for i := range d.headers {
+			if equalName(name, d.headers[i].field) {
+				d.found = append(d.found, foundHeader{i, Occurrence{Line: line, Text: withoutCR(field)}})
+				size += 8 + n
+			}
 		}
 		line += uint32(bytes.Count(field, []byte{'\n'}))
 		rest = rest[n:]
 	}
-	return AppendHeaderValue(dst, occurrences)
+	all := make([]byte, 0, size) // of all values
+	var occurrences []Occurrence
+	for i := range d.headers {
+		occurrences = occurrences[:0]
+		for _, f := range d.found {
+			if f.wanted == i {
+				occurrences = append(occurrences, f.Occurrence)
+			}
+		}
+		start := len(all)
+		all = AppendHeaderValue(all, occurrences)
+		values = append(values, FieldValue{d.headers[i].name, all[start:len(all):len(all)]})
+	}
+	return values
 }
 
-// isHeaderField reports whether a field, with its continuation lines, has a name.
-func isHeaderField(field []byte, name string) bool {
-	if len(field) <= len(name) || !strings.EqualFold(string(field[:len(name)]), name) {
+// fieldName returns the name of a field, which has its continuation lines; empty if it is none.
+func fieldName(field []byte) []byte {
+	name, _, isField := bytes.Cut(field, []byte{':'})
+	if !isField {
+		return nil
+	}
+	return bytes.TrimRight(name, " \t")
+}
+
+// equalName compares names of fields, without regard to case.
+func equalName(a []byte, b string) bool {
+	if len(a) != len(b) {
 		return false
 	}
-	after := bytes.TrimLeft(field[len(name):], " \t")
-	return len(after) > 0 && after[0] == ':'
+	for i, c := range a {
+		if lower(c) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
 }
 
 // withoutCR returns b with LF for every CRLF.

@@ -28,11 +28,22 @@ type DescribeOptions struct {
 // fails; what can not be computed is left out. It is for one goroutine.
 type Describer struct {
 	o       DescribeOptions
-	want    map[string]bool // by name in lower case
-	headers []string        // wanted header fields, as the cache spells them
-	parse   Want            // of the message
-	buffer  bool            // the message is wanted, not only its header
-	ends    toLF
+	want    [knownFields]bool
+	headers []wantedHeader
+	parse   Want // of the message
+	buffer  bool // the message is wanted, not only its header
+	message
+}
+
+// wantedHeader is a header field to describe.
+type wantedHeader struct {
+	name  string // of its values, as the cache spells it
+	field string // of the message
+}
+
+// message is what a Describer knows of one message.
+type message struct {
+	ends toLF
 
 	data       []byte // of the message as it is stored, as far as it is held
 	headerSize int
@@ -44,8 +55,10 @@ type Describer struct {
 	hasNUL                         bool
 	last                           byte
 	scratch                        []byte
+	found                          []foundHeader
 
 	values []FieldValue // once they were asked for
+	parsed MessageValues
 	done   bool
 }
 
@@ -53,28 +66,43 @@ type Describer struct {
 func NewDescriber(o DescribeOptions) *Describer {
 	o.MaxHeader = orDefault(o.MaxHeader, 256<<10)
 	o.MaxMessage = max(orDefault(o.MaxMessage, 32<<20), o.MaxHeader)
-	d := &Describer{o: o, want: make(map[string]bool, len(o.Fields))}
+	d := &Describer{o: o}
 	for _, name := range o.Fields {
 		if !o.Policy.Allows(name) {
 			continue
 		}
-		d.want[strings.ToLower(name)] = true
-		if _, isHeader := headerName(name); isHeader {
-			d.headers = append(d.headers, name)
+		if field, isHeader := headerName(name); isHeader {
+			d.headers = append(d.headers, wantedHeader{name, field})
+		}
+		for f := range knownTable {
+			d.want[f] = d.want[f] || strings.EqualFold(name, knownTable[f].name)
 		}
 	}
-	for field, want := range map[known]Want{
-		fieldBody: WantBody, fieldBodyStructure: WantBodyStructure, fieldSnippet: WantSnippet, fieldFlags: 0, fieldParts: 0,
-	} {
-		if d.wants(field) && o.Parser != nil {
+	for _, f := range [...]struct {
+		field known
+		want  Want
+	}{{fieldBody, WantBody}, {fieldBodyStructure, WantBodyStructure}, {fieldSnippet, WantSnippet}, {fieldFlags, 0}, {fieldParts, 0}} {
+		if d.wants(f.field) && o.Parser != nil {
 			d.buffer = true
-			d.parse |= want
+			d.parse |= f.want
 		}
 	}
 	return d
 }
 
-func (d *Describer) wants(f known) bool { return d.want[knownTable[f].name] }
+// Next makes d describe another message, of which the same is wanted. The values of the one before stay what they are.
+func (d *Describer) Next(received, saved int64) {
+	d.o.Received, d.o.Saved = received, saved
+	d.message = message{data: d.data[:0], scratch: d.scratch, found: d.found}
+	if cap(d.data) > d.o.MaxHeader { // not for the small ones that follow
+		d.data = nil
+	}
+}
+
+// Describes reports whether any value is wanted.
+func (d *Describer) Describes() bool { return len(d.headers) > 0 || d.want != [knownFields]bool{} }
+
+func (d *Describer) wants(f known) bool { return d.want[f] }
 
 // Write takes the next piece of the message. The error is always nil.
 func (d *Describer) Write(p []byte) (int, error) {
@@ -141,7 +169,10 @@ func (d *Describer) count(b []byte) {
 		return
 	}
 	d.physical += uint64(len(b))
-	lf, crlf := bytes.Count(b, []byte{'\n'}), bytes.Count(b, []byte("\r\n"))
+	lf, crlf := bytes.Count(b, []byte{'\n'}), 0
+	if bytes.IndexByte(b, '\r') >= 0 { // hardly ever in what is stored
+		crlf = bytes.Count(b, []byte("\r\n"))
+	}
 	if b[0] == '\n' && d.last == '\r' {
 		crlf++
 	}
@@ -151,7 +182,7 @@ func (d *Describer) count(b []byte) {
 }
 
 // Values returns the values of the message that was written, all of it. They go to Writer.Append. The first call does the
-// work and gives the memory of the message back; it is better not made while locks are held.
+// work; it is better not made while locks are held.
 func (d *Describer) Values() []FieldValue {
 	if !d.done {
 		d.done = true
@@ -159,11 +190,14 @@ func (d *Describer) Values() []FieldValue {
 		if !d.headerDone {
 			d.endHeader()
 		}
-		d.values = d.dates(d.sizes(d.messageValues(d.headerValues(nil))))
-		d.data, d.scratch = nil, nil
+		d.values = d.dates(d.sizes(d.messageValues(d.headerValues(make([]FieldValue, 0, len(d.o.Fields))))))
 	}
 	return d.values
 }
+
+// Parsed returns what the Parser has said of the message, after Values: of the fields that are wanted, also where it is not in
+// the values, since others tell it.
+func (d *Describer) Parsed() MessageValues { return d.parsed }
 
 func (d *Describer) sizes(values []FieldValue) []FieldValue {
 	if d.wants(fieldVirtualSize) && !d.o.HasVSize {
@@ -203,10 +237,7 @@ func (d *Describer) headerValues(values []FieldValue) []FieldValue {
 		return values
 	}
 	header := d.data[:d.headerSize]
-	for _, name := range d.headers {
-		field, _ := headerName(name)
-		values = append(values, FieldValue{name, appendHeaderField(nil, header, field)})
-	}
+	values = d.appendHeaderFields(values, header)
 	var want Want
 	if d.wants(fieldSentDate) {
 		want |= WantSent
@@ -233,10 +264,10 @@ func (d *Describer) headerValues(values []FieldValue) []FieldValue {
 // A plain message has its structure in flags and mime.parts. Of others, one of BODYSTRUCTURE and BODY is enough,
 // unless the configuration asks for BODY (dovecot src/lib-storage/index/index-mail.c, index_mail_body_parsed_cache_bodystructure).
 func (d *Describer) messageValues(values []FieldValue) []FieldValue {
-	var m MessageValues
 	if d.buffer && !d.tooLarge {
-		m = d.o.Parser.ParseMessage(d.data, d.parse)
+		d.parsed = d.o.Parser.ParseMessage(d.data, d.parse)
 	}
+	m := &d.parsed
 	parts, allows := knownTable[fieldParts].name, d.o.Policy.Allows
 	plain := m.Plain && m.Parts != nil && (d.wants(fieldFlags) || d.wants(fieldBody) || d.wants(fieldBodyStructure))
 	if (d.wants(fieldFlags) || plain) && !d.noHeader {

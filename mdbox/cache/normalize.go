@@ -20,13 +20,14 @@ func (c *toLF) append(dst, p []byte) []byte {
 		p = p[:len(p)-1]
 	}
 	for {
-		i := bytes.Index(p, []byte("\r\n"))
+		i := bytes.IndexByte(p, '\r')
 		if i < 0 {
 			return append(dst, p...)
 		}
 		dst = append(dst, p[:i]...)
-		dst = append(dst, '\n')
-		p = p[i+2:]
+		if p = p[i+1:]; len(p) == 0 || p[0] != '\n' {
+			dst = append(dst, '\r')
+		}
 	}
 }
 

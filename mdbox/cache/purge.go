@@ -94,7 +94,7 @@ func (c *WriteConfig) Purge(ctx context.Context, path string, in PurgeInput) (Pu
 	case err != nil:
 		return PurgeResult{}, err
 	}
-	w := &Writer{cfg: c, lock: l, file: l.File}
+	w := &Writer{cfg: c, lock: l, file: l.File, numbers: map[string]int{}}
 	err = w.load()
 	var damage *vfs.CorruptError
 	if err != nil && !errors.As(err, &damage) {

@@ -34,7 +34,9 @@ type Writer struct {
 	inFile int  // how many of fields that table has
 	redo   bool // decisions or times of use in it are to be written again
 
-	records []byte // to be appended
+	records []byte         // to be appended
+	numbers map[string]int // of fields that were there before a value was added, by the name that the value had
+	used    []int
 }
 
 // Open locks the cache file at path for adding to it. The caller holds the log lock, and closes the Writer.
@@ -47,7 +49,7 @@ func (c *WriteConfig) Open(ctx context.Context, path string, id Identity) (*Writ
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{cfg: c, lock: l, file: l.File}
+	w := &Writer{cfg: c, lock: l, file: l.File, numbers: map[string]int{}}
 	if err := w.load(); err != nil {
 		return nil, errors.Join(err, l.Unlock())
 	}
@@ -100,17 +102,22 @@ func (w *Writer) Append(prev uint32, values []FieldValue) (offset uint32, err er
 		prev = 0 // not one of this file: its values are lost, and nothing else
 	}
 	w.records = RecordHeader{Prev: prev}.Append(w.records)
-	used := make([]int, 0, len(values))
+	used := w.used[:0]
 	known := len(w.fields)
 	undo := func() {
 		w.records, w.fields = w.records[:start], w.fields[:known]
 	}
 	for i := range values {
 		v := &values[i]
-		if !w.cfg.Policy.Allows(v.Field) {
-			continue
+		n, ok := w.numbers[v.Field]
+		if !ok {
+			if !w.cfg.Policy.Allows(v.Field) {
+				continue
+			}
+			if n, err = w.number(v.Field); err == nil && n < known {
+				w.numbers[v.Field] = n
+			}
 		}
-		n, err := w.number(v.Field)
 		if err == nil {
 			err = w.fields[n].accepts(v.Data)
 		}
@@ -141,6 +148,7 @@ func (w *Writer) Append(prev uint32, values []FieldValue) (offset uint32, err er
 	for _, n := range used {
 		w.use(n)
 	}
+	w.used = used
 	if prev == 0 {
 		w.header.Records++
 	} else {
@@ -176,6 +184,9 @@ func (f *Field) accepts(data []byte) error {
 // use notes that a value of a field is stored (dovecot src/lib-index/mail-cache-decisions.c, mail_cache_decision_add).
 func (w *Writer) use(n int) {
 	f := &w.fields[n]
+	if f.LastUsed != 0 && f.Decision&^DecisionForced != DecisionNo {
+		return // if the configuration forbade it, there would be no value
+	}
 	d := w.cfg.Policy.Decision(f)
 	if d != DecisionNo && f.LastUsed != 0 {
 		return

@@ -103,6 +103,12 @@ func FuzzDescriber(f *testing.F) {
 			if d := cmp.Diff(whole.Values(), pieces.Values()); d != "" {
 				t.Fatal(d)
 			}
+			first := whole.Values()
+			whole.Next(0, 0)
+			whole.Write(msg)
+			if d := cmp.Diff(first, whole.Values()); d != "" {
+				t.Fatal(d)
+			}
 			if stored && whole.PhysicalSize() != uint64(len(msg)) || whole.VirtualSize() < whole.PhysicalSize() {
 				t.Fatalf("%d bytes have the sizes %d, %d", len(msg), whole.PhysicalSize(), whole.VirtualSize())
 			}
@@ -113,7 +119,7 @@ func FuzzDescriber(f *testing.F) {
 						t.Fatalf("%s: %v in %q", name, err, v.Data)
 					}
 					for _, x := range occ {
-						if !isHeaderField(x.Text, name) {
+						if !equalName(fieldName(x.Text), name) {
 							t.Fatalf("%s: %q", name, x.Text)
 						}
 					}

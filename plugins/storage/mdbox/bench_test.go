@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -94,6 +96,33 @@ func benchFetch(b *testing.B, s *Storage, r backend.FetchRequest) {
 	b.ReportMetric(float64(c.bytes)/1e6/b.Elapsed().Seconds(), "MB/s")
 }
 
+// benchLearn fetches when there is no cache file, which is written then.
+func benchLearn(b *testing.B, s *Storage, r backend.FetchRequest) {
+	r.Mailbox = ref("INBOX")
+	r.UIDs = open(b, s).Messages.UIDs
+	_, p, err := s.locate(testUser, "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	var c counter
+	for b.Loop() {
+		b.StopTimer()
+		s.stores.mailboxes.forget(mailboxKey{p, "INBOX"})
+		if err := os.Remove(filepath.Join(p.location.Root, "mailboxes", "INBOX", "dbox-Mails", "dovecot.index.cache")); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		if err := s.Fetch(context.Background(), &r, &c); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if c.messages != b.N*benchMessages || c.damaged > 0 {
+		b.Fatalf("%d messages, %d damaged", c.messages, c.damaged)
+	}
+	b.ReportMetric(float64(c.messages)/b.Elapsed().Seconds(), "msg/s")
+}
+
 func BenchmarkOpen(b *testing.B) {
 	s := bigMailbox(b)
 	b.Run("cold", func(b *testing.B) {
@@ -135,4 +164,7 @@ func BenchmarkFetch(b *testing.B) {
 	})
 	b.Run("uncached header", func(b *testing.B) { benchFetch(b, s, backend.FetchRequest{HeaderFields: []string{"Return-Path"}}) })
 	b.Run("body", func(b *testing.B) { benchFetch(b, s, backend.FetchRequest{Items: backend.FetchBody}) })
+	// Last: they replace the cache.
+	b.Run("learn envelope", func(b *testing.B) { benchLearn(b, s, backend.FetchRequest{HeaderFields: envelopeFields}) })
+	b.Run("learn structure", func(b *testing.B) { benchLearn(b, s, backend.FetchRequest{Items: backend.FetchBodyStructure}) })
 }

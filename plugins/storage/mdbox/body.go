@@ -5,6 +5,7 @@ import (
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/mdbox/dbox"
 )
 
 const (
@@ -32,11 +33,7 @@ func (s *bodySender) send(m *mdbox.Message, offset, length uint64, out *backend.
 	defer func() { r.Close() }()
 	out.BodySize = r.Len()
 	if out.BodySize <= wholeBody {
-		s.grow(int(out.BodySize))
-		if _, err := io.ReadFull(r, s.buf); err != nil {
-			return false, err
-		}
-		if _, err := r.Read(nil); err != io.EOF { // the message goes on
+		if err := s.fill(r); err != nil {
 			return false, err
 		}
 		if err := sink.Message(out); err != nil || len(s.buf) == 0 {
@@ -71,6 +68,32 @@ func (s *bodySender) send(m *mdbox.Message, offset, length uint64, out *backend.
 			return true, toBackend(err)
 		}
 	}
+}
+
+// whole returns a message that is small enough to be read as a whole, and else nil. It is valid until the next call.
+func (s *bodySender) whole(m *mdbox.Message) ([]byte, error) {
+	r, err := m.NewReader(0, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if r.Len() > wholeBody {
+		return nil, nil
+	}
+	err = s.fill(r)
+	return s.buf, err
+}
+
+// fill reads r, to its end, into buf.
+func (s *bodySender) fill(r *dbox.Reader) error {
+	s.grow(int(r.Len()))
+	if _, err := io.ReadFull(r, s.buf); err != nil {
+		return err
+	}
+	if _, err := r.Read(nil); err != io.EOF { // the message goes on
+		return err
+	}
+	return nil
 }
 
 // body sends a piece of a body.

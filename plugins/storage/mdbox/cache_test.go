@@ -231,7 +231,7 @@ func walk(t *testing.T, box *mdbox.Mailbox, headers ...string) {
 		if _, cached := m.AppendBodyStructure(nil); cached {
 			continue
 		}
-		w, finish := m.Describe(true, false)
+		w := m.Describe(true, false)
 		if w == nil {
 			continue
 		}
@@ -243,7 +243,7 @@ func walk(t *testing.T, box *mdbox.Mailbox, headers ...string) {
 			t.Fatal(err)
 		}
 		r.Close()
-		finish()
+		w.Learn()
 	}
 	if err := ms.Err(); err != nil {
 		t.Fatal(err)

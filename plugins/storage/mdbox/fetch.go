@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/message"
 	"github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/mdbox/acl"
 )
@@ -158,13 +159,7 @@ func (f *fetcher) fill(m *mdbox.Message) (err error) {
 func (f *fetcher) sendBody(m *mdbox.Message) (sent bool, err error) {
 	switch {
 	case f.out.BodyIsMessage: // its structure, or its preview, is not cached
-		describe, learned := m.Describe(f.wants(backend.FetchBodyStructure) && f.out.BodyStructure == nil, f.wants(backend.FetchPreview) && f.out.Preview == nil)
-		f.body.tee = describe
-		if sent, err = f.body.send(m, 0, 0, &f.out, f.sink); err == nil && describe != nil {
-			learned()
-		}
-		f.body.tee = nil
-		return sent, err
+		return f.sendParsed(m)
 	case f.wants(backend.FetchBody):
 		f.out.BodyIsMessage = f.offset == 0 && f.length == 0
 		return f.body.send(m, f.offset, f.length, &f.out, f.sink)
@@ -179,4 +174,58 @@ func (f *fetcher) sendBody(m *mdbox.Message) (sent bool, err error) {
 		return true, f.sink.Body(f.header)
 	}
 	return false, nil
+}
+
+// sendParsed sends a message of which the structure or the preview, which were asked for, is not cached: with what it is found to be if
+// the message is small and nothing else of it is wanted, and otherwise with the whole message.
+func (f *fetcher) sendParsed(m *mdbox.Message) (sent bool, err error) {
+	structure := f.wants(backend.FetchBodyStructure) && f.out.BodyStructure == nil
+	preview := f.wants(backend.FetchPreview) && f.out.Preview == nil
+	describe := m.Describe(structure, preview)
+	if f.wants(backend.FetchBody) || f.wants(backend.FetchHeader) {
+		return f.sendDescribed(m, describe)
+	}
+	data, err := f.body.whole(m)
+	if err != nil {
+		return false, err
+	}
+	if data == nil {
+		return f.sendDescribed(m, describe)
+	}
+	f.out.BodyIsMessage = false
+	if describe != nil {
+		describe.Write(data)
+		gotStructure, gotPreview := describe.Learn()
+		if structure {
+			f.out.BodyStructure = gotStructure
+		}
+		if preview {
+			f.out.Preview = gotPreview
+		}
+	}
+	if structure && f.out.BodyStructure == nil || preview && f.out.Preview == nil {
+		parsed := message.Parse(data, message.Limits{})
+		if structure {
+			f.structure = parsed.AppendBodyStructure(f.structure[:0], true)
+			f.out.BodyStructure = f.structure
+		}
+		if preview {
+			f.preview = parsed.AppendSnippet(f.preview[:0])
+			f.out.Preview = f.preview
+		}
+	}
+	return false, nil
+}
+
+// sendDescribed sends a whole message, from which describe learns if it is not nil.
+func (f *fetcher) sendDescribed(m *mdbox.Message, describe *mdbox.Description) (sent bool, err error) {
+	if describe == nil {
+		return f.body.send(m, 0, 0, &f.out, f.sink)
+	}
+	f.body.tee = describe
+	defer func() { f.body.tee = nil }()
+	if sent, err = f.body.send(m, 0, 0, &f.out, f.sink); err == nil {
+		describe.Learn()
+	}
+	return sent, err
 }

@@ -51,12 +51,15 @@ func cachePart(p *message.StoredPart) cache.Part {
 		Pos: uint64(p.Start), HeaderSize: uint64(p.HeaderSize), HeaderVirtual: uint64(p.HeaderVirtual),
 		BodySize: uint64(p.BodySize), BodyVirtual: uint64(p.BodyVirtual),
 	}
-	for flag, set := range map[cache.PartFlags]bool{
-		cache.PartIsMIME: p.MIME, cache.PartMultipart: p.Multipart, cache.PartDigest: p.Digest, cache.PartMessage: p.Message,
-		cache.PartText: p.Text, cache.PartOverflow: p.Overflow, cache.PartHasNUL: p.NUL,
+	for _, f := range [...]struct {
+		flag cache.PartFlags
+		set  bool
+	}{
+		{cache.PartIsMIME, p.MIME}, {cache.PartMultipart, p.Multipart}, {cache.PartDigest, p.Digest}, {cache.PartMessage, p.Message},
+		{cache.PartText, p.Text}, {cache.PartOverflow, p.Overflow}, {cache.PartHasNUL, p.NUL},
 	} {
-		if set {
-			c.Flags |= flag
+		if f.set {
+			c.Flags |= f.flag
 		}
 	}
 	if p.Text || p.Message {
