@@ -143,6 +143,7 @@ func runAppend(r *request) error {
 	}
 	r.wrote(ref, backend.ChangeAppended)
 	r.added(ref, result.UIDs)
+	r.respelled(ref, raw, raw, "")
 	r.ok.code = appendUID(result)
 	return nil
 }

@@ -28,6 +28,7 @@ func runCreate(r *request) error {
 	if err != nil {
 		return err
 	}
+	r.respelled(ref, raw, raw, "")
 	if len(uses) > 0 {
 		if err := r.giveUses(ref, uses); err != nil {
 			return err

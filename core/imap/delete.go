@@ -21,6 +21,7 @@ func runDelete(r *request) error {
 	if err != nil {
 		return err
 	}
+	r.respelled(ref, raw, raw, `\NonExistent`)
 	r.renamed(ref, false)
 	r.srv.boxes.Named(ref, backend.ChangeDeleted, "")
 	return nil

@@ -5,6 +5,8 @@ import (
 	"sort"
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/roostmail/roost/core/backend"
 )
 
@@ -92,7 +94,7 @@ func (n *names) resolve(raw []byte, utf8 bool) (*namespace, string, error) {
 }
 
 // resolveNew is resolve for a name that is to be made. declared: it may end in the hierarchy separator, which is
-// not part of it (RFC 3501 §6.3.3).
+// not part of it (RFC 3501 §6.3.3). In UTF-8 it must be Net-Unicode (RFC 9051 §5.1); in modified UTF-7 it may be anything, as in Dovecot.
 func (n *names) resolveNew(raw []byte, utf8, declared bool) (*namespace, string, error) {
 	ns, name, err := n.resolve(raw, utf8)
 	if last := len(raw) - 1; err != nil && declared && last > 0 {
@@ -107,6 +109,9 @@ func (n *names) resolveNew(raw []byte, utf8, declared bool) (*namespace, string,
 		return nil, "", err
 	}
 	client, _ := ns.client(name)
+	if (utf8 || eightBit(raw)) && !norm.NFC.IsNormalString(client) {
+		return nil, "", no("CANNOT", "Mailbox name is not in Unicode Normalization Form C.")
+	}
 	for _, other := range n.spaces {
 		if client+other.sep == other.Prefix && client != "INBOX" {
 			return nil, "", no("CANNOT", "Mailbox name is the prefix of a namespace: "+string(raw))

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/imapwire"
 	"github.com/roostmail/roost/core/session"
 )
 
@@ -124,20 +125,25 @@ func (r *request) notifyRaw() string {
 	return ""
 }
 
-// beginHub starts at the hub's present version. With status, the values of all mailboxes are told (§3.1).
+// beginHub starts at the hub's present version. With status, the values of all mailboxes are told; those that may not be read are told of in any
+// case (§3.1).
 func (r *request) beginHub(b *hub, set notifySet, status bool) {
 	h := r.srv.hubs
 	var text []byte
 	h.mu.Lock()
 	r.st.Aux = r.st.Aux&(1<<notifyShift-1) | b.version<<notifyShift
-	if status && b.names != nil {
+	if b.names != nil {
 		for _, m := range b.names.all {
 			x := b.boxes[boxName{m.ns.Name, m.info.Name}]
 			want := set.of(m)
-			if x == nil || !x.known || want&(eventMessages|eventFlags) == 0 || r.isSelected(m) {
-				continue
+			switch {
+			case x == nil || want&(eventMessages|eventFlags) == 0:
+			case x.denied:
+				text = append(imapwire.AppendQuoted(append(text, `* LIST (\NoAccess) `...), m.ns.sep), ' ')
+				text = append(appendName(text, m.name, r.utf8()), "\r\n"...)
+			case status && x.known && !r.isSelected(m):
+				text = append(text, r.statusText(x, want, want&eventFlags != 0)...)
 			}
-			text = append(text, r.statusText(x, want, want&eventFlags != 0)...)
 		}
 	}
 	h.mu.Unlock()

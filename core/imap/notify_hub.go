@@ -80,6 +80,7 @@ type hubBox struct {
 	listed *listed
 	value  backend.MailboxStatus
 	known  bool
+	denied bool // it may be listed, and no more
 	at     *list.Element
 
 	annotations annotations

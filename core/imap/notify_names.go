@@ -205,9 +205,7 @@ func (e *nameEvent) render(utf8 bool) []byte {
 	o := listOptions{command: "LIST", extended: true, subscribed: true, children: exists(e.now), utf8: utf8}
 	b := o.append(nil, &m)
 	if e.oldName != "" && exists(e.now) {
-		b = append(b[:len(b)-2], ` ("OLDNAME" (`...)
-		b = appendName(b, e.oldName, utf8)
-		b = append(b, "))\r\n"...)
+		b = appendOldName(b, e.oldName, utf8)
 	}
 	return b
 }

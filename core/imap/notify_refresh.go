@@ -155,10 +155,11 @@ func (b *hub) takeStatus(got []mailbox.Followed) {
 	version := b.version + 1
 	for _, f := range got {
 		x := b.boxes[boxName{f.Namespace, f.Status.Name}]
-		switch {
-		case x == nil:
+		if x == nil {
 			continue
-		case f.Status.Err != nil:
+		}
+		x.denied = f.Status.Err != nil && f.Status.Err.Kind == backend.KindNoPermission
+		if f.Status.Err != nil {
 			if f.Status.Err.Kind == backend.KindNotFound {
 				b.relist = true
 			}

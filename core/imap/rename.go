@@ -32,6 +32,7 @@ func runRename(r *request) error {
 	if err != nil {
 		return err
 	}
+	r.respelled(to, newRaw, oldRaw, "")
 	r.renamed(old, old.Name != "INBOX")
 	r.renamed(to, true)
 	if old.Name == "INBOX" { // its messages have moved, and no mailbox below

@@ -1,7 +1,5 @@
 package imap
 
-import "github.com/roostmail/roost/core/imapwire"
-
 // listSelected writes the LIST response that SELECT and EXAMINE have in IMAP4rev2 (RFC 9051 §6.3.2), with OLDNAME if the mailbox has
 // another name than the client has sent (§6.3.9.7).
 func (r *request) listSelected(raw []byte) error {
@@ -23,8 +21,7 @@ func (r *request) listSelected(raw []byte) error {
 	b := r.s.Buffer()
 	*b = o.append(*b, m)
 	if name != string(raw) {
-		*b = append((*b)[:len(*b)-len("\r\n")], ` ("OLDNAME" (`...)
-		*b = append(imapwire.AppendUTF8Mailbox(*b, string(raw)), "))\r\n"...)
+		*b = appendOldName(*b, string(raw), true)
 	}
 	r.s.Commit()
 	return nil
