@@ -76,28 +76,24 @@ func mark(v, user string) string {
 	return v
 }
 
-// decodeFields is the inverse of encodeFields; nil for no fields.
+// decodeFields is the inverse of encodeFields; nil for no fields. What it returns holds on to one string for all fields.
 func decodeFields(b []byte, user string) (map[string]string, error) {
 	if len(b) == 0 || b[0] > modeMarks {
 		return nil, errFields
 	}
-	var marks *strings.Replacer
-	if b[0] == modeMarks {
-		local, domain, _ := strings.Cut(user, "@")
-		marks = strings.NewReplacer(string(rune(markName)), user, string(rune(markLocal)), local, string(rune(markDomain)), domain)
-	}
+	marks := b[0] == modeMarks
 	var fields map[string]string
-	for b = b[1:]; len(b) > 0; {
+	for rest := string(b[1:]); len(rest) > 0; {
 		var k, v string
 		var ok bool
-		if k, b, ok = cutText(b); !ok {
+		if k, rest, ok = cutText(rest); !ok {
 			return nil, errFields
 		}
-		if v, b, ok = cutText(b); !ok {
+		if v, rest, ok = cutText(rest); !ok {
 			return nil, errFields
 		}
-		if marks != nil {
-			v = marks.Replace(v)
+		if marks {
+			v = unmark(v, user)
 		}
 		if fields == nil {
 			fields = map[string]string{}
@@ -107,12 +103,42 @@ func decodeFields(b []byte, user string) (map[string]string, error) {
 	return fields, nil
 }
 
-// cutText takes a length and as many bytes off the front of b.
-func cutText(b []byte) (text string, rest []byte, ok bool) {
-	size, n := binary.Uvarint(b)
-	if n <= 0 || size > uint64(len(b)-n) {
-		return "", nil, false
+// unmark is the inverse of mark.
+func unmark(v, user string) string {
+	i := strings.IndexAny(v, anyMark)
+	if i < 0 {
+		return v
 	}
-	b = b[n:]
-	return string(b[:size]), b[size:], true
+	local, domain, _ := strings.Cut(user, "@")
+	var b strings.Builder
+	b.Grow(len(v) + len(user))
+	for ; i >= 0; i = strings.IndexAny(v, anyMark) {
+		b.WriteString(v[:i])
+		switch v[i] {
+		case markName:
+			b.WriteString(user)
+		case markLocal:
+			b.WriteString(local)
+		case markDomain:
+			b.WriteString(domain)
+		}
+		v = v[i+1:]
+	}
+	b.WriteString(v)
+	return b.String()
+}
+
+// cutText takes a length and as many bytes off the front of s.
+func cutText(s string) (text, rest string, ok bool) {
+	var size uint64
+	for i := range min(len(s), binary.MaxVarintLen64) {
+		size |= uint64(s[i]&0x7f) << (7 * i)
+		if s[i] < 0x80 {
+			if s = s[i+1:]; size > uint64(len(s)) {
+				return "", "", false
+			}
+			return s[:size], s[size:], true
+		}
+	}
+	return "", "", false
 }
