@@ -241,6 +241,7 @@ func TestTreeErrors(t *testing.T) {
 	d := newDovecotStore(t, "mdbox:~/mdbox")
 	s := d.open(t)
 	var name *mailboxlist.NameError
+	level := strings.Repeat("x", 200) + "/"
 	for _, c := range []struct {
 		change
 		want error // nil: none; errName: a NameError
@@ -260,8 +261,8 @@ func TestTreeErrors(t *testing.T) {
 		{change{"RENAME", "a/b", "a"}, mdbox.ErrExists},
 		{change{"RENAME", "a/b", "a/b"}, mdbox.ErrExists},
 		{change{"RENAME", "a/b", "x/../y"}, errName},
-		{change{"CREATE", strings.Repeat("a/", 18) + "a", ""}, nil},
-		{change{"RENAME", "a/a", "x/y/z/" + "a"}, errName},
+		{change{"CREATE", "a/a/" + strings.Repeat(level, 18) + "a", ""}, nil},
+		{change{"RENAME", "a/a", strings.Repeat(level, 3) + "a"}, errName},
 		{change{"RENAME", "a/b", "INBOX"}, nil},
 		{change{"SUBSCRIBE", "x/", ""}, errName},
 	} {

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Limits of names, as Dovecot has them (src/lib-storage/mailbox-list.h).
+// Limits of names, as Dovecot has them (src/lib-storage/mailbox-list.h). It makes mailboxes of any number of levels.
 const (
 	maxPart  = 255  // bytes of one level's storage name
 	maxName  = 4096 // bytes of the whole name, UTF-8
-	maxLevel = 20   // MAILBOX_MAX_HIERARCHY_LEVELS
+	maxLevel = (maxName + 1) / 2
 )
 
 // Inbox is the name of the mailbox that has the same name in any case.
@@ -54,12 +54,8 @@ func (c Codec) Storage(name string) (string, error) {
 		return "", &NameError{name[:maxPart], fmt.Sprintf("has more than %d bytes", maxName)}
 	}
 	var out []byte
-	levels := 0
 	for part := range strings.SplitSeq(name, "/") {
-		if levels++; levels > maxLevel {
-			return "", &NameError{name, fmt.Sprintf("has more than %d levels", maxLevel)}
-		}
-		if levels > 1 {
+		if len(out) > 0 {
 			out = append(out, '/')
 		}
 		start := len(out)

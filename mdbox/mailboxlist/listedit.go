@@ -92,19 +92,20 @@ func (e *ListEdit) child(parent uint32, part string) uint32 {
 
 // Children returns the UIDs of the nodes below a node, of all levels.
 func (e *ListEdit) Children(uid uint32) (all []uint32) {
-	level := map[uint32]bool{uid: true}
-	for depth := 0; len(level) > 0 && depth < maxLevel; depth++ { // damaged nodes may be below themselves
-		next := map[uint32]bool{}
-		for child, n := range e.nodes {
-			if level[n.ParentUID] {
-				next[child] = true
-			}
-		}
-		all = slices.AppendSeq(all, maps.Keys(next))
-		level = next
+	children := map[uint32][]uint32{}
+	for child, n := range e.nodes {
+		children[n.ParentUID] = append(children[n.ParentUID], child)
 	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	seen := map[uint32]bool{} // damaged nodes may be below themselves
+	for next := children[uid]; len(next) > 0; {
+		child := next[len(next)-1]
+		next = next[:len(next)-1]
+		if !seen[child] {
+			seen[child] = true
+			next = append(next, children[child]...)
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
 }
 
 // Storage returns the storage name of a node.

@@ -106,11 +106,12 @@ func (w *walker) children(name, dir string, entries []fs.DirEntry, level int) er
 			w.note(sub, "not listed: its name is INBOX in other letters")
 			continue
 		}
-		if level > maxLevel {
-			w.note(sub, fmt.Sprintf("not listed: more than %d levels", maxLevel))
+		full := strings.TrimPrefix(name+"/"+part, "/")
+		if len(full) > maxName {
+			w.note(sub, fmt.Sprintf("not listed: its name has more than %d bytes", maxName))
 			continue
 		}
-		if err := w.mailbox(strings.TrimPrefix(name+"/"+part, "/"), sub, level); err != nil {
+		if err := w.mailbox(full, sub, level); err != nil {
 			return err
 		}
 	}

@@ -60,6 +60,8 @@ func classify(err error) (backend.ErrorKind, string) {
 		return backend.KindInUse, "Mailbox is being created"
 	case errors.Is(err, mdbox.ErrExpunged):
 		return backend.KindExpunged, "Message was expunged"
+	case errors.Is(err, unix.ENAMETOOLONG): // of a path, with the directories above the mailboxes
+		return backend.KindInvalidArgument, "Mailbox name is too long"
 	case errors.As(err, &name):
 		return backend.KindInvalidArgument, name.Error()
 	case errors.As(err, &corrupt), errors.Is(err, fs.ErrNotExist): // such as the map, or an attachment
