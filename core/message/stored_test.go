@@ -96,6 +96,26 @@ func TestSnippet(t *testing.T) {
 	}
 }
 
+// TestSnippetOfTheStoredForm: that of the form with LF is that of the form with CRLF, also where it ends in half a character, which Dovecot decides
+// by what follows it in the decoded text.
+func TestSnippetOfTheStoredForm(t *testing.T) {
+	half := "Content-Transfer-Encoding: quoted-printable\n\ncaf\xe9\n"
+	if got := string(Parse(messagetest.CRLF(half), Limits{}).AppendSnippet(nil)); got != "caf\ufffd" {
+		t.Errorf("%q", got)
+	}
+	check := func(_ string, sent []byte) {
+		if bytes.Contains(sent, []byte("\r\r\n")) {
+			return
+		}
+		m, _ := ParseStored(bytes.ReplaceAll(sent, []byte("\r\n"), []byte("\n")), Limits{})
+		if got, want := string(m.AppendSnippet(nil)), string(Parse(sent, Limits{}).AppendSnippet(nil)); got != want {
+			t.Errorf("%q, want %q: %q", got, want, sent)
+		}
+	}
+	check("", messagetest.CRLF(half))
+	eachMessage(check)
+}
+
 func FuzzStored(f *testing.F) {
 	eachMessage(func(_ string, msg []byte) { f.Add(msg) })
 	f.Fuzz(func(t *testing.T, b []byte) {

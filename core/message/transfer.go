@@ -67,7 +67,7 @@ loop:
 	return clean[:n]
 }
 
-// decodeQuotedPrintable decodes leniently: an "=" that starts no code stands for itself.
+// decodeQuotedPrintable decodes leniently: an "=" that starts no code stands for itself. Lines end in CRLF, whatever those of b end in.
 func decodeQuotedPrintable(b []byte) []byte {
 	out := make([]byte, 0, len(b))
 	for len(b) > 0 {
@@ -82,7 +82,9 @@ func decodeQuotedPrintable(b []byte) []byte {
 			text, eol = text[:len(text)-1], nil // soft line break
 		}
 		out = appendDecodedQ(out, text, false)
-		out = append(out, eol...)
+		if len(eol) > 0 {
+			out = append(out, '\r', '\n')
+		}
 	}
 	return out
 }
