@@ -39,7 +39,7 @@ func runIdle(r *request) error {
 
 func (r *request) beginIdle() {
 	r.st.Flags |= flagIdle
-	r.st.Bad = 0
+	*r.s.Bad() = 0
 	keepTag(r.s, r.tag)
 	r.s.SetMode(session.ModeLine)
 	r.s.SetDeadline(r.srv.cfg.IdleKeepalive)

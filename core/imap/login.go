@@ -99,7 +99,7 @@ func (r *request) admitted(id *backend.Identity) error {
 	r.s.ForgetChannel()
 	r.st.User = number
 	r.st.Proto = stateAuthenticated
-	r.st.Bad = 0
+	*r.s.Bad() = 0
 	r.s.SetDeadline(r.srv.cfg.Autologout)
 	// The capabilities are other ones now (RFC 3501 §6.2.3).
 	r.ok.code = "CAPABILITY " + string(r.srv.appendCapabilities(nil, r.s))

@@ -235,7 +235,7 @@ func (r *request) finish(err error) {
 	}
 	r.write(resp)
 	if resp.status != "BAD" {
-		r.st.Bad = 0
+		*r.s.Bad() = 0
 	} else {
 		r.srv.countBad(r.s)
 	}
@@ -272,13 +272,13 @@ func appendTag(b, tag []byte) []byte {
 
 // countBad counts a malformed command and ends a session that sends nothing else.
 func (srv *Server) countBad(s *session.Session) {
-	st := s.State()
-	if st.Bad < 255 {
-		st.Bad++
+	bad := s.Bad()
+	if *bad < 255 {
+		*bad++
 	}
-	if int(st.Bad) > srv.cfg.MaxBad {
+	if int(*bad) > srv.cfg.MaxBad {
 		srv.doors.bad.Hit(s, limitBadCommands)
-		st.Proto = stateLogout
+		s.State().Proto = stateLogout
 		s.WriteString("* BYE Too many invalid commands (" + limitBadCommands + ").\r\n")
 		s.Close()
 	}

@@ -1,6 +1,10 @@
 package imap
 
-import "github.com/roostmail/roost/core/session"
+import (
+	"bytes"
+
+	"github.com/roostmail/roost/core/session"
+)
 
 // State.Proto: the states of RFC 3501 §3.
 const (
@@ -65,20 +69,20 @@ func change(s *session.Session, f func(x *extra)) {
 // keepTag saves the tag of a command that goes on with further lines.
 func keepTag(s *session.Session, tag []byte) {
 	st := s.State()
-	if len(tag) <= len(st.Tag) {
-		st.TagLen = uint8(copy(st.Tag[:], tag))
+	clear(st.Tag[:])
+	if len(tag) <= len(st.Tag) { // what a tag is made of is no zero byte
+		copy(st.Tag[:], tag)
 		return
 	}
-	st.TagLen = 0
 	change(s, func(x *extra) { x.tag = string(tag) })
 }
 
 // takeTag returns the saved tag and forgets it.
 func takeTag(s *session.Session) []byte {
 	st := s.State()
-	if st.TagLen > 0 {
-		tag := append([]byte(nil), st.Tag[:st.TagLen]...)
-		st.TagLen = 0
+	if tag, _, _ := bytes.Cut(st.Tag[:], []byte{0}); len(tag) > 0 {
+		tag = bytes.Clone(tag)
+		clear(st.Tag[:])
 		return tag
 	}
 	var tag []byte

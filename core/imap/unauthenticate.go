@@ -13,7 +13,7 @@ func quickUnauthenticate(r *request) (bool, error) {
 	}
 	user := r.user().Name
 	r.srv.leaveAll(r.s)
-	r.st.Proto, r.st.Enabled, r.st.Aux, r.st.Bad = stateNotAuthenticated, 0, 0, 0 // RFC 8437 §4.1
+	r.st.Proto, r.st.Enabled, r.st.Aux, *r.s.Bad() = stateNotAuthenticated, 0, 0, 0 // RFC 8437 §4.1
 	r.st.Flags &^= flagReader
 	r.s.SetDeadline(r.srv.cfg.LoginTimeout)
 	r.srv.log.Info("unauthenticated", "user", user, "remote", r.s.Remote())

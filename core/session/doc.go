@@ -1,4 +1,4 @@
-// Package session is the session engine: it holds what a sleeping session is (a record of 128 bytes, 208 more
+// Package session is the session engine: it holds what a sleeping session is (a record of 112 bytes, 208 more
 // for TLS 1.3, and a socket), wakes it when something happens, and lends it what it needs while it is awake. It knows of commands only where
 // they end (core/imapwire.Framer); what they mean is the Protocol's.
 //

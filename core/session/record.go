@@ -8,7 +8,7 @@ import (
 )
 
 // recordSize is the size of a record in bytes, and of everything a sleeping plaintext session costs beside its socket.
-const recordSize = 128
+const recordSize = 112
 
 // record is all of a session that sleeps between two commands. It holds no pointer, since it lives in
 // memory that the garbage collector does not see.
@@ -28,11 +28,12 @@ const recordSize = 128
 //	 46    2  todo      the owner
 //	 48    2  port      the owner
 //	 50    1  mode      the owner
+//	 51    1  bad       the protocol, while it owns the session
 //	 52   16  peer      the owner; IPv4 as IPv4 in IPv6
 //	 68    4  giveUp    the owner; second at which a client that makes no progress (output, handshake, body, close) is dropped, 0 = none
-//	 72   48  state     the protocol, while it owns the session
-//	120    4  tls       the owner; slot of Engine.tlsSlots, 0 = not protected by TLS 1.3 without crypto/tls
-//	124    4  saved     the owner; the blob that has the extra (saved.go), 0 = none
+//	 72   32  state     the protocol, while it owns the session
+//	104    4  tls       the owner; slot of Engine.tlsSlots, 0 = not protected by TLS 1.3 without crypto/tls
+//	108    4  saved     the owner; the blob that has the extra (saved.go), 0 = none
 type record struct {
 	word      word
 	wheelAt   atomic.Uint32
@@ -48,7 +49,7 @@ type record struct {
 	todo      flags
 	port      uint16
 	mode      Mode
-	_         uint8
+	bad       uint8
 	peer      [16]byte
 	giveUp    uint32
 	state     State

@@ -433,7 +433,7 @@ func TestBadRecordsEndAlone(t *testing.T) {
 		{LossChecksum, func(t *testing.T, r *record, h *Held) { r.port++ }},
 		{LossChecksum, func(t *testing.T, r *record, h *Held) { r.saved = 12345 }},
 		{LossRecord, func(t *testing.T, r *record, h *Held) { r.mode = 77; r.reseal() }},
-		{LossRecord, func(t *testing.T, r *record, h *Held) { r.state.TagLen = 24; r.reseal() }},
+		{LossRecord, func(t *testing.T, r *record, h *Held) { r.flags |= flagTLS | flagStartTLS; r.reseal() }},
 		{LossRecord, func(t *testing.T, r *record, h *Held) { r.flags |= 1 << 15; r.reseal() }},
 		{LossExtra, func(t *testing.T, r *record, h *Held) { r.flags |= flagExtra; r.saved = 12345; r.reseal() }},
 		{LossExtra, func(t *testing.T, r *record, h *Held) { r.flags |= flagExtra; r.reseal() }},

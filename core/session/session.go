@@ -21,15 +21,13 @@ func (h Handle) gen() uint32  { return uint32(h >> 32) }
 
 // State is the protocol's part of a session's record: fixed size, no pointers, owned by the protocol.
 type State struct {
-	Proto   uint8  // the protocol's state number
-	Enabled uint8  // ENABLE bits
-	Bad     uint8  // malformed commands in a row
-	Flags   uint8  // idle, read-only, …
-	User    uint32 // interned user; 0 = not authenticated, for which the smaller limits apply
-	View    uint64 // version of the mailbox view that the client has been told about
-	Aux     uint64 // free for the protocol
-	TagLen  uint8  // bytes of Tag in use
-	Tag     [23]byte
+	Proto   uint8   // the protocol's state number
+	Enabled uint8   // ENABLE bits
+	Flags   uint8   // idle, read-only, …
+	Tag     [9]byte // up to the first zero byte
+	User    uint32  // interned user; 0 = not authenticated, for which the smaller limits apply
+	View    uint64  // version of the mailbox view that the client has been told about
+	Aux     uint64  // free for the protocol
 }
 
 // Why a session ended, as Session.Err and as the cause of the context of Protocol.Run.
@@ -137,6 +135,9 @@ func (s *Session) SetDeadline(d time.Duration) {
 
 // State returns the protocol's part of the record.
 func (s *Session) State() *State { return &s.r.state }
+
+// Bad is the protocol's count of malformed commands in a row.
+func (s *Session) Bad() *uint8 { return &s.r.bad }
 
 // SetMailbox lists the session at mailbox id, instead of where it was listed; 0 = at none.
 func (s *Session) SetMailbox(id uint32) {

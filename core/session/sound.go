@@ -23,7 +23,7 @@ func (e *Engine) sound(h Held, held []uint64) error {
 	case w.sum != r.sum():
 		return lost(LossChecksum, "checksum %#x, not %#x", w.sum, r.sum())
 	}
-	if r.flags&^flagsKnown != 0 || r.todo&^todoKnown != 0 || r.mode > ModeHold || int(r.state.TagLen) > len(r.state.Tag) ||
+	if r.flags&^flagsKnown != 0 || r.todo&^todoKnown != 0 || r.mode > ModeHold ||
 		r.flags&flagTLS != 0 && r.flags&flagStartTLS != 0 {
 		return lost(LossRecord, "flags %#x, todo %#x, mode %d", r.flags, r.todo, r.mode)
 	}

@@ -85,4 +85,4 @@ func (e *Engine) Tables() []Table {
 }
 
 // Layout is what records, and what they refer to, look like. Processes with different ones can not take over each other's sessions.
-const Layout = "sessions 1: record 128, extra 3, TLS 1.3 208"
+const Layout = "sessions 2: record 112, extra 3, TLS 1.3 208"
