@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/roostmail/roost/mdbox/mailboxlist"
 	"github.com/roostmail/roost/mdbox/translog"
@@ -60,6 +63,9 @@ func (s *Store) create(ctx context.Context, name, dir string) error {
 	if err != nil {
 		return err
 	}
+	if whole, err := s.createWhole(ctx, name, dir, p); whole || err != nil {
+		return err
+	}
 	made, err := s.makeMailboxDirs(dir, p)
 	if err != nil {
 		return err
@@ -72,6 +78,69 @@ func (s *Store) create(ctx context.Context, name, dir string) error {
 		return fmt.Errorf("%w: %s", ErrExists, name)
 	}
 	return nil
+}
+
+// buildName is the directory below the root in which a mailbox is made before it is moved to its place. The tree lock is
+// held while it is there.
+const buildName = "..roost-new"
+
+// createWhole makes a mailbox elsewhere and moves it to its place when it is complete: a Dovecot takes a mailbox to exist as soon as
+// it has its directory, opens it without the tree lock, and if it saves a message before the index has its header then it has to rebuild the store
+// (seen with 2.3.19: "uidvalidity=0, but next_uid=2"). It returns false, and has done nothing, where that can not be done: with index
+// files elsewhere, in another file system, or if something is in that place.
+func (s *Store) createWhole(ctx context.Context, name, dir string, p mailboxlist.Permissions) (whole bool, err error) {
+	l, fsys := &s.location, s.options.FS
+	box, build := l.mailboxDir(dir), filepath.Join(l.Root, buildName)
+	if l.Format == FormatMaildir || l.indexDir(dir) != box {
+		return false, nil
+	}
+	if _, err := fsys.Stat(box); !errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err := s.makeDirs(l.mailboxesDir(l.Root)); err != nil {
+		return false, err
+	}
+	if err := removeAll(fsys, build); err != nil { // of a process that died
+		return false, fmt.Errorf("mdbox: make mailbox %s: %w", name, err)
+	}
+	if _, err := p.Mkdir(fsys, build); err != nil {
+		return false, fmt.Errorf("mdbox: make mailbox directory: %w", err)
+	}
+	if _, err = s.initialiseAt(ctx, dir, build, newMailbox{name: name}); err == nil {
+		err = s.moveWhole(build, box, p)
+	}
+	if err == nil {
+		return true, nil
+	}
+	if removed := removeAll(fsys, build); removed != nil {
+		s.options.Report(fmt.Errorf("mdbox: make mailbox %s: %w", name, removed))
+	}
+	// mailboxes/ leads elsewhere; or somebody who takes no lock has made a mailbox there, or removed the directory above
+	if errors.Is(err, unix.EXDEV) || isNotEmpty(err) || errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return false, fmt.Errorf("mdbox: make mailbox %s: %w", name, err)
+}
+
+// moveWhole moves a complete mailbox to its place, and makes that durable.
+func (s *Store) moveWhole(build, box string, p mailboxlist.Permissions) error {
+	fsys, parent := s.options.FS, filepath.Dir(box)
+	made, err := p.Mkdir(fsys, parent)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if s.durable() {
+		if err := fsys.SyncDir(build); err != nil {
+			return err
+		}
+	}
+	if err := fsys.Rename(build, box); err != nil {
+		return err
+	}
+	if made == "" {
+		made = box
+	}
+	return s.syncDirs(parent, made)
 }
 
 // makeMailboxDirs makes the directories of a mailbox. made is the topmost directory that was made of those whose existence

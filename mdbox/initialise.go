@@ -38,6 +38,11 @@ func (s *Store) initialise(ctx context.Context, dir string, n newMailbox) (b ini
 	if s.location.Format == FormatMaildir {
 		return s.initialiseMaildir(ctx, dir, n)
 	}
+	return s.initialiseAt(ctx, dir, s.location.indexDir(dir), n)
+}
+
+// initialiseAt is initialise of a mailbox whose index is at path, not of a maildir.
+func (s *Store) initialiseAt(ctx context.Context, dir, path string, n newMailbox) (b initialised, err error) {
 	w, err := s.mailboxWriting(dir)
 	if err != nil {
 		return b, err
@@ -51,7 +56,7 @@ func (s *Store) initialise(ctx context.Context, dir string, n newMailbox) (b ini
 		b.found = false
 		return s.firstRecords(&n)
 	}
-	x, l, err := index.CreateAfter(ctx, s.indexOptions(dir), w, n.former, initial)
+	x, l, err := index.CreateAfter(ctx, s.indexOptionsAt(path), w, n.former, initial)
 	if err != nil {
 		return b, fmt.Errorf("mdbox: create index of mailbox %s: %w", n.name, err)
 	}
@@ -132,5 +137,9 @@ func (s *Store) complete(ctx context.Context, name, dir string) error {
 }
 
 func (s *Store) indexOptions(dir string) index.Options {
-	return index.Options{FS: s.options.FS, Dir: s.location.indexDir(dir), MaxStateBytes: s.options.MaxStateBytes}
+	return s.indexOptionsAt(s.location.indexDir(dir))
+}
+
+func (s *Store) indexOptionsAt(path string) index.Options {
+	return index.Options{FS: s.options.FS, Dir: path, MaxStateBytes: s.options.MaxStateBytes}
 }

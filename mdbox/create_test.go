@@ -1,0 +1,79 @@
+package mdbox_test
+
+import (
+	"io/fs"
+	"path/filepath"
+	"testing"
+
+	"github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/mdbox/vfs"
+)
+
+// wholeFS fails a test if a mailbox has a directory and not the log of its index, for as long as one operation.
+type wholeFS struct {
+	vfs.FS
+	t *testing.T
+	// mailboxes is the directory of all mailboxes.
+	mailboxes string
+}
+
+func (w wholeFS) look(after string) {
+	w.t.Helper()
+	for _, pattern := range []string{"*/dbox-Mails", "*/*/dbox-Mails"} {
+		boxes, err := filepath.Glob(filepath.Join(w.mailboxes, pattern))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, box := range boxes {
+			if _, err := w.FS.Stat(filepath.Join(box, "dovecot.index.log")); err != nil {
+				w.t.Errorf("after %s: %v", after, err)
+			}
+		}
+	}
+}
+
+func (w wholeFS) Mkdir(name string, perm fs.FileMode) error {
+	defer w.look("mkdir " + name)
+	return w.FS.Mkdir(name, perm)
+}
+
+func (w wholeFS) Rename(from, to string) error {
+	defer w.look("rename " + from)
+	return w.FS.Rename(from, to)
+}
+
+func (w wholeFS) OpenWrite(name string, how vfs.How, perm fs.FileMode) (vfs.WritableFile, error) {
+	defer w.look("open " + name)
+	return w.FS.OpenWrite(name, how, perm)
+}
+
+// TestMailboxAppearsWhole: a Dovecot that finds the directory of a mailbox while it is being made finds its index, too.
+func TestMailboxAppearsWhole(t *testing.T) {
+	for _, location := range []string{"mdbox:~/mdbox", "sdbox:~/sdbox"} {
+		t.Run(location, func(t *testing.T) {
+			template, err := mdbox.ParseLocation(location)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l, err := template.Resolve(mdbox.Vars{User: "testuser", Home: t.TempDir()}, "/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := wholeFS{vfs.OS, t, filepath.Join(l.Root, "mailboxes")}
+			s := mdbox.New(l, mdbox.Options{FS: w, Write: &mdbox.Writing{}})
+			defer s.Close()
+			for _, name := range []string{"INBOX", "a", "a/b"} {
+				if err := s.CreateMailbox(t.Context(), name); err != nil {
+					t.Fatal(err)
+				}
+				if open(t, s, name).UIDValidity == 0 {
+					t.Errorf("%s has no UIDVALIDITY", name)
+				}
+			}
+			left, err := filepath.Glob(filepath.Join(l.Root, "..*"))
+			if err != nil || len(left) > 0 {
+				t.Errorf("left over: %v, %v", left, err)
+			}
+		})
+	}
+}
