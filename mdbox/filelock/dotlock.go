@@ -23,6 +23,10 @@ type DotlockOptions struct {
 	Stale   time.Duration // override it when neither the lock nor the protected file has changed for so long; 0: never
 	PID     bool          // write who holds it; not for a lock that becomes the new file
 	Perm    vfs.Perm      // of the lock file; the zero value is vfs.Private
+
+	// Fill writes what is in a lock that becomes the new file, and makes that durable. The lock appears with it: whoever dies while it is
+	// written leaves no lock, which others could only override when it is old. nil: Dotlock.File is written by the caller.
+	Fill func(f vfs.WritableFile) error
 }
 
 // Dotlock is a lock that consists of a file's existence. It ends with Replace, or Release. Its methods are for one
@@ -84,7 +88,7 @@ func (c *Config) Dotlock(ctx context.Context, path string, o DotlockOptions) (*D
 // make makes the lock file. The error is fs.ErrExist if it is there.
 func (d *Dotlock) make(o DotlockOptions) error {
 	name := d.lockPath
-	if !d.c.DotlockExcl {
+	if !d.c.DotlockExcl || o.Fill != nil {
 		if _, err := d.c.fs().Stat(d.lockPath); err == nil {
 			return fs.ErrExist
 		}
@@ -98,6 +102,9 @@ func (d *Dotlock) make(o DotlockOptions) error {
 	if d.info, err = f.Stat(); err == nil {
 		ours.add(d.info) // before others can read that it is of this process
 		err = writeHolder(f, o.PID)
+	}
+	if err == nil && o.Fill != nil {
+		err = o.Fill(f)
 	}
 	if name != d.lockPath {
 		if err == nil {

@@ -287,3 +287,32 @@ func TestDotlockOneAtATime(t *testing.T) {
 		t.Errorf("held %d times, want %d", n, each*all)
 	}
 }
+
+// TestDotlockFilled: a lock that becomes the new file is there only with its content, and nothing is there if that can not be written.
+func TestDotlockFilled(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	full := errors.New("full")
+	var c filelock.Config
+	_, err := dotlock(t, &c, path, filelock.DotlockOptions{Fill: func(vfs.WritableFile) error { return full }})
+	if left, _ := os.ReadDir(dir); !errors.Is(err, full) || len(left) > 0 {
+		t.Errorf("err = %v, left over: %v", err, left)
+	}
+	d := mustDotlock(t, &c, path, filelock.DotlockOptions{Fill: func(f vfs.WritableFile) error {
+		if _, err := os.Stat(path + ".lock"); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the lock is there before its content: %v", err)
+		}
+		_, err := f.Write([]byte("new"))
+		return err
+	}})
+	if b, err := os.ReadFile(path + ".lock"); string(b) != "new" {
+		t.Errorf("the lock has %q, %v", b, err)
+	}
+	if err := d.Replace(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if left, _ := os.ReadDir(dir); string(b) != "new" || len(left) != 1 {
+		t.Errorf("the file has %q, %v; in the directory: %v", b, err, left)
+	}
+}

@@ -22,6 +22,9 @@ func (l *Locked) rotate() error {
 	s := l.x.state
 	h := l.nextHeader()
 	h.PrevFileSeq, h.PrevFileOffset = s.pos.FileSeq, s.pos.Offset
+	if err := l.syncLog(); err != nil {
+		return err
+	}
 	err := l.replaceLog(h.Append(nil), l.keepOldLog)
 	if errors.Is(err, filelock.ErrTimeout) {
 		return nil
@@ -50,12 +53,9 @@ func (l *Locked) nextHeader() translog.Header {
 // puts it in the place of .log. before is called when there is no way back.
 func (l *Locked) replaceLog(b []byte, before func() error) error {
 	x := l.x
-	dot, err := l.newLogLock()
+	dot, err := l.newLogLock(func(f vfs.WritableFile) error { return l.fillLog(f, b) })
 	if err != nil {
 		return err
-	}
-	if err := l.fillLog(dot, b); err != nil {
-		return errors.Join(err, dot.Release())
 	}
 	if err := before(); err != nil {
 		return errors.Join(err, dot.Release())
@@ -76,12 +76,13 @@ func (l *Locked) replaceLog(b []byte, before func() error) error {
 	return nil
 }
 
-// newLogLock takes the dotlock that becomes the new log, without waiting: deliveries wait
+// newLogLock takes the dotlock that becomes the new log, which fill writes, without waiting: deliveries wait
 // for the log that is locked. Whoever rotates a log holds it too, so the dotlock can only be of
 // somebody who crashed, or who makes a log where there was none and will notice that there is.
-func (l *Locked) newLogLock() (*filelock.Dotlock, error) {
+func (l *Locked) newLogLock(fill func(vfs.WritableFile) error) (*filelock.Dotlock, error) {
 	fsys, path := l.x.o.FS, l.x.logPath()+newLogSuffix
 	o := newLogDotlock(l.w)
+	o.Fill = fill
 	if l.repair { // one is often left by what made the repair necessary, or by an earlier repair
 		o.Timeout, o.Stale = repairTimeout, repairStale
 		return l.w.Lock.Dotlock(context.Background(), l.x.logPath(), o)
@@ -103,7 +104,7 @@ const (
 )
 
 // fillLog writes a new log, after a look whether it is still .log that is locked.
-func (l *Locked) fillLog(dot *filelock.Dotlock, b []byte) error {
+func (l *Locked) fillLog(f vfs.WritableFile, b []byte) error {
 	mine, err := l.out.Stat()
 	if err != nil {
 		return err
@@ -115,15 +116,12 @@ func (l *Locked) fillLog(dot *filelock.Dotlock, b []byte) error {
 	if !mine.SameFile(there) || mine.Size != there.Size {
 		return fmt.Errorf("%s was replaced while it was locked: another program locks it in another way", l.x.logPath())
 	}
-	return writeNewLog(dot.File, b, l.w)
+	return writeNewLog(f, b, l.w)
 }
 
-// keepOldLog gives .log the name .log.2 too.
+// keepOldLog gives .log, which is durable, the name .log.2 too.
 func (l *Locked) keepOldLog() error {
 	fsys, old := l.x.o.FS, l.x.logPath()+".2"
-	if err := l.syncLog(); err != nil {
-		return err
-	}
 	if err := fsys.Remove(old); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
