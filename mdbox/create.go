@@ -87,7 +87,7 @@ const buildName = "..roost-new"
 // createWhole makes a mailbox elsewhere and moves it to its place when it is complete: a Dovecot takes a mailbox to exist as soon as
 // it has its directory, opens it without the tree lock, and if it saves a message before the index has its header then it has to rebuild the store
 // (seen with 2.3.19: "uidvalidity=0, but next_uid=2"). It returns false, and has done nothing, where that can not be done: with index
-// files elsewhere, in another file system, or if something is in that place.
+// files elsewhere, in another file system, below a root that may not be changed, or if something is in that place.
 func (s *Store) createWhole(ctx context.Context, name, dir string, p mailboxlist.Permissions) (whole bool, err error) {
 	l, fsys := &s.location, s.options.FS
 	box, build := l.mailboxDir(dir), filepath.Join(l.Root, buildName)
@@ -103,7 +103,9 @@ func (s *Store) createWhole(ctx context.Context, name, dir string, p mailboxlist
 	if err := removeAll(fsys, build); err != nil { // of a process that died
 		return false, fmt.Errorf("mdbox: make mailbox %s: %w", name, err)
 	}
-	if _, err := p.Mkdir(fsys, build); err != nil {
+	if _, err := p.Mkdir(fsys, build); errors.Is(err, fs.ErrPermission) {
+		return false, nil // only mailboxes/ may be changed
+	} else if err != nil {
 		return false, fmt.Errorf("mdbox: make mailbox directory: %w", err)
 	}
 	if _, err = s.initialiseAt(ctx, dir, build, newMailbox{name: name}); err == nil {

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
@@ -47,18 +49,25 @@ func (w wholeFS) OpenWrite(name string, how vfs.How, perm fs.FileMode) (vfs.Writ
 	return w.FS.OpenWrite(name, how, perm)
 }
 
+// resolve returns a location with a home of its own.
+func resolve(t *testing.T, location string) mdbox.Location {
+	t.Helper()
+	template, err := mdbox.ParseLocation(location)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := template.Resolve(mdbox.Vars{User: "testuser", Home: t.TempDir()}, "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
 // TestMailboxAppearsWhole: a Dovecot that finds the directory of a mailbox while it is being made finds its index, too.
 func TestMailboxAppearsWhole(t *testing.T) {
 	for _, location := range []string{"mdbox:~/mdbox", "sdbox:~/sdbox"} {
 		t.Run(location, func(t *testing.T) {
-			template, err := mdbox.ParseLocation(location)
-			if err != nil {
-				t.Fatal(err)
-			}
-			l, err := template.Resolve(mdbox.Vars{User: "testuser", Home: t.TempDir()}, "/")
-			if err != nil {
-				t.Fatal(err)
-			}
+			l := resolve(t, location)
 			w := wholeFS{vfs.OS, t, filepath.Join(l.Root, "mailboxes")}
 			s := mdbox.New(l, mdbox.Options{FS: w, Write: &mdbox.Writing{}})
 			defer s.Close()
@@ -75,5 +84,45 @@ func TestMailboxAppearsWhole(t *testing.T) {
 				t.Errorf("left over: %v, %v", left, err)
 			}
 		})
+	}
+}
+
+// bentFS fails to make or to move a directory below the root.
+type bentFS struct {
+	vfs.FS
+	mkdir, rename error
+}
+
+func (b bentFS) Mkdir(name string, perm fs.FileMode) error {
+	if b.mkdir != nil && filepath.Base(name) == "..roost-new" {
+		return &fs.PathError{Op: "mkdir", Path: name, Err: b.mkdir}
+	}
+	return b.FS.Mkdir(name, perm)
+}
+
+func (b bentFS) Rename(from, to string) error {
+	if b.rename != nil && filepath.Base(to) == "dbox-Mails" {
+		return &fs.PathError{Op: "rename", Path: from, Err: b.rename}
+	}
+	return b.FS.Rename(from, to)
+}
+
+// TestMailboxIsMadeInPlace: a mailbox that can not be made elsewhere and moved is made all the same.
+func TestMailboxIsMadeInPlace(t *testing.T) {
+	for _, b := range []bentFS{{mkdir: unix.EACCES}, {rename: unix.EXDEV}} {
+		l := resolve(t, "mdbox:~/mdbox")
+		b.FS = vfs.OS
+		s := mdbox.New(l, mdbox.Options{FS: b, Write: &mdbox.Writing{}})
+		defer s.Close()
+		if err := s.CreateMailbox(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		if open(t, s, "a").UIDValidity == 0 {
+			t.Error("no UIDVALIDITY")
+		}
+		left, err := filepath.Glob(filepath.Join(l.Root, "..*"))
+		if err != nil || len(left) > 0 {
+			t.Errorf("left over: %v, %v", left, err)
+		}
 	}
 }
