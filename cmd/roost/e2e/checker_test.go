@@ -47,6 +47,7 @@ func (w *checked) check(t *testing.T, seed uint64, d time.Duration) {
 	var servers []checker.Server
 	if w.dovecot > 0 {
 		dovecot := startDovecot(t, rig.DovecotOptions{Home: home})
+		cmd(t, login(t, dovecot.Addr, storeUser), "SELECT INBOX") // processes that make it at the same time may panic
 		servers = append(servers, checker.Server{Name: "d", Addr: dovecot.Addr, Clients: w.dovecot})
 		defer quiet(t, dovecot)
 	}
