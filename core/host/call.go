@@ -51,7 +51,7 @@ func (p *Plugin) attempt(ctx context.Context, do func(backend.Plugin) error) err
 		return err
 	}
 	defer p.release(i)
-	err = p.guarded(i, do)
+	err = p.guarded(ctx, i, do)
 	if !errors.Is(err, pluginrpc.ErrGone) {
 		i.served.Store(true)
 	} else if !p.dead(ctx, i) {
@@ -66,11 +66,11 @@ func (p *Plugin) attempt(ctx context.Context, do func(backend.Plugin) error) err
 
 // guarded runs do, and makes an error of a panic in an in-process plugin; that
 // of a process is caught there.
-func (p *Plugin) guarded(i *instance, do func(backend.Plugin) error) (err error) {
+func (p *Plugin) guarded(ctx context.Context, i *instance, do func(backend.Plugin) error) (err error) {
 	if i.inproc() {
 		defer func() {
 			if v := recover(); v != nil {
-				p.log.Error("panic in a plugin call", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+				p.log.ErrorContext(ctx, "panic in a plugin call", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 				err = &backend.Error{Kind: backend.KindInternal, Detail: fmt.Sprintf("plugin %s: panic: %v", p.Name(), v)}
 			}
 		}()

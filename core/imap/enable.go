@@ -34,7 +34,7 @@ func runEnable(r *request) error {
 	}
 	if i := slices.Index(names, capabilityMetadata); i >= 0 {
 		if err := r.enableMetadata(); err != nil { // RFC 5161 §3.2: what was not enabled is not in the response
-			r.srv.log.Debug("annotations can not be followed", "user", r.user().Name, "error", err)
+			r.srv.log.DebugContext(r.context(), "annotations can not be followed", "user", r.user().Name, "error", err)
 			names = slices.Delete(names, i, i+1)
 		}
 	}

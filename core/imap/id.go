@@ -29,7 +29,7 @@ func quickID(r *request) (bool, error) {
 		return true, err
 	}
 	if len(pairs) > 0 {
-		r.srv.log.Debug("client id", "remote", r.s.Remote(), "id", strings.Join(pairs, ", "))
+		r.srv.log.DebugContext(r.context(), "client id", "remote", r.s.Remote(), "id", strings.Join(pairs, ", "))
 	}
 	b := r.s.Buffer()
 	*b = append(*b, `* ID ("name" `...)

@@ -76,7 +76,7 @@ func (r *request) idleUpdate() {
 	err := r.follow(false)
 	r.tellHighest()
 	if err != nil {
-		r.srv.log.Debug("idle ends", "error", err)
+		r.srv.log.DebugContext(r.context(), "idle ends", "error", err)
 	}
 }
 

@@ -95,7 +95,7 @@ func (r *request) admitted(id *backend.Identity) error {
 		attrs = append(attrs, "read_only", true)
 		r.st.Flags |= flagReader
 	}
-	r.srv.log.Info("login", attrs...)
+	r.srv.log.InfoContext(r.context(), "login", attrs...)
 	r.s.ForgetChannel()
 	r.st.User = number
 	r.st.Proto = stateAuthenticated
@@ -121,7 +121,7 @@ func (r *request) refuseLogin(user string, err error) error {
 		detail = e.Detail
 	}
 	delay := r.srv.penalty(r.s.Remote().Addr(), user)
-	r.srv.log.Info("login refused", "user", user, "remote", r.s.Remote(), "reason", backend.KindOf(err), "detail", detail, "delay", delay)
+	r.srv.log.InfoContext(r.context(), "login refused", "user", user, "remote", r.s.Remote(), "reason", backend.KindOf(err), "detail", detail, "delay", delay)
 	if delay <= 0 {
 		return err
 	}

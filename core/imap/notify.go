@@ -54,7 +54,7 @@ func runNotify(r *request) error {
 	// What has happened until now is told in any case: an implicit NOOP (§3.1).
 	r.st.Aux = 0
 	if err := r.refresh(); err != nil {
-		r.srv.log.Debug("mailbox could not be looked at", "user", r.user().Name, "error", err)
+		r.srv.log.DebugContext(r.context(), "mailbox could not be looked at", "user", r.user().Name, "error", err)
 	}
 	if r.st.Proto == stateLogout {
 		if b != nil {
@@ -206,7 +206,7 @@ func (r *request) notifyOthersNow() {
 		select {
 		case b.turn <- struct{}{}:
 			if _, err := h.refresh(r.ctx, r.s, b, false); err != nil {
-				r.srv.log.Debug("mailboxes could not be looked at", "user", r.user().Name, "error", err)
+				r.srv.log.DebugContext(r.context(), "mailboxes could not be looked at", "user", r.user().Name, "error", err)
 			}
 		default: // who asks signals this session
 		}

@@ -39,7 +39,7 @@ func (r *request) claim(m *mailbox.Mailbox, v *mailbox.View, from imap.UID) erro
 	}
 	claimed, err := m.Claim(r.ctx, r.srv.writer, owner(r.s), from)
 	if err != nil {
-		r.srv.log.Debug("recent messages could not be claimed", "user", r.user().Name, "error", err)
+		r.srv.log.DebugContext(r.context(), "recent messages could not be claimed", "user", r.user().Name, "error", err)
 		return err
 	}
 	if claimed {

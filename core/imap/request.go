@@ -56,6 +56,23 @@ func (srv *Server) free(r *request) {
 	srv.pool.Put(r)
 }
 
+// originate sets the context of a request that may make calls of plugins.
+func (r *request) originate(ctx context.Context) {
+	o := backend.Origin{Request: r.srv.requests.Add(1)}
+	if u := r.user(); u != nil {
+		o.User = u.Name
+	}
+	r.ctx = backend.WithOrigin(ctx, o)
+}
+
+// context returns that of the request, for logs.
+func (r *request) context() context.Context {
+	if r.ctx == nil {
+		return context.Background()
+	}
+	return r.ctx
+}
+
 // Quick implements session.Protocol.
 func (srv *Server) Quick(s *session.Session, cmd []byte) bool {
 	r := srv.request(s, cmd)
@@ -78,7 +95,7 @@ func (srv *Server) Quick(s *session.Session, cmd []byte) bool {
 func (srv *Server) Run(ctx context.Context, s *session.Session, cmd []byte) {
 	srv.quiet.Touch()
 	r := srv.request(s, cmd)
-	r.ctx = ctx
+	r.originate(ctx)
 	defer srv.free(r)
 	err := r.head()
 	if err == nil {
@@ -194,7 +211,7 @@ func (r *request) lost(err error) error {
 	default:
 		return err
 	}
-	r.srv.log.Info("session ends with its mailbox", "user", r.user().Name, "remote", r.s.Remote(), "reason", err)
+	r.srv.log.InfoContext(r.context(), "session ends with its mailbox", "user", r.user().Name, "remote", r.s.Remote(), "reason", err)
 	r.st.Proto = stateLogout
 	r.srv.refused.note(text)
 	r.s.WriteString(text)
@@ -232,6 +249,7 @@ func (r *request) finish(err error) {
 		if resp.text == "" {
 			resp.text = r.cmd.done
 		}
+		r.logDone()
 	}
 	r.write(resp)
 	if resp.status != "BAD" {
@@ -284,6 +302,13 @@ func (srv *Server) countBad(s *session.Session) {
 	}
 }
 
+// logDone tells who follows a command that it was executed, beside what the plugins log for it.
+func (r *request) logDone() {
+	if r.ctx != nil && r.srv.log.Enabled(r.ctx, slog.LevelDebug) {
+		r.srv.log.DebugContext(r.ctx, "command", "command", r.cmd.name, "remote", r.s.Remote())
+	}
+}
+
 // logError tells the administrator what a client is not told.
 func (r *request) logError(err error) {
 	var e *backend.Error
@@ -313,5 +338,5 @@ func (r *request) logError(err error) {
 	if errors.As(err, &e) && e.Detail != "" {
 		attrs = append(attrs, "detail", e.Detail)
 	}
-	r.srv.log.Log(context.Background(), level, "command failed", attrs...)
+	r.srv.log.Log(r.context(), level, "command failed", attrs...)
 }

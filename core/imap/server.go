@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,7 +35,8 @@ type Server struct {
 	doors    doors
 	signal   atomic.Pointer[func(id uint32)]
 	logins   atomic.Uint64
-	pool     sync.Pool // of *request
+	requests atomic.Uint64 // number of the last one, of backend.Origin
+	pool     sync.Pool     // of *request
 	quiet    *quiet.Watch
 	offers   offers // of storage
 
@@ -90,6 +92,7 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 	}
 	srv.users = srv.boxes.Users()
 	srv.hubs = newHubs(srv)
+	srv.requests.Store(rand.Uint64())
 	return srv, nil
 }
 
@@ -190,7 +193,7 @@ func (srv *Server) Event(ctx context.Context, s *session.Session) {
 		return
 	}
 	r := srv.request(s, nil)
-	r.ctx = ctx
+	r.originate(ctx)
 	defer srv.free(r)
 	if srv.wantsSelected(s) {
 		r.idleUpdate()

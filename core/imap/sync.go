@@ -20,7 +20,7 @@ func (r *request) follow(noExpunge bool) error {
 	}
 	if _, err := r.hold(); err != nil {
 		if !errors.Is(err, errNoReply) {
-			r.srv.log.Debug("mailbox could not be looked at", "user", r.user().Name, "error", err)
+			r.srv.log.DebugContext(r.context(), "mailbox could not be looked at", "user", r.user().Name, "error", err)
 			return nil
 		}
 		return err
@@ -36,7 +36,7 @@ func (r *request) follow(noExpunge bool) error {
 func (r *request) announced() {
 	if r.mbox.Stale() {
 		if err := r.mbox.Refresh(r.ctx); err != nil {
-			r.srv.log.Debug("mailbox could not be looked at", "user", r.user().Name, "error", err)
+			r.srv.log.DebugContext(r.context(), "mailbox could not be looked at", "user", r.user().Name, "error", err)
 		}
 	}
 }

@@ -16,7 +16,7 @@ func quickUnauthenticate(r *request) (bool, error) {
 	r.st.Proto, r.st.Enabled, r.st.Aux, *r.s.Bad() = stateNotAuthenticated, 0, 0, 0 // RFC 8437 §4.1
 	r.st.Flags &^= flagReader
 	r.s.SetDeadline(r.srv.cfg.LoginTimeout)
-	r.srv.log.Info("unauthenticated", "user", user, "remote", r.s.Remote())
+	r.srv.log.InfoContext(r.context(), "unauthenticated", "user", user, "remote", r.s.Remote())
 	r.ok.code = "CAPABILITY " + string(r.srv.appendCapabilities(nil, r.s))
 	return true, nil
 }

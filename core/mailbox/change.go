@@ -29,7 +29,7 @@ func (m *Mailbox) Change(ctx context.Context, call func(since []byte) (*backend.
 	}
 	m.Doubt()
 	if err := m.Refresh(ctx); err != nil {
-		m.r.log.Warn("change could not be looked at", "user", m.Ref().User.Name, "mailbox", m.Ref().Name, "error", err)
+		m.r.log.WarnContext(ctx, "change could not be looked at", "user", m.Ref().User.Name, "mailbox", m.Ref().Name, "error", err)
 	}
 	return before, nil
 }

@@ -102,6 +102,7 @@ func (s *Storage) fetchAlone(ctx context.Context, req *storagev1.FetchRequest, r
 // fetchOn makes a request on a kept stream, and keeps it for the next if all went well.
 func (s *Storage) fetchOn(ctx context.Context, f *fetchStream, req *storagev1.FetchRequest, recv *fetchReceiver) error {
 	stop := context.AfterFunc(ctx, f.cancel)
+	req.Request = backend.OriginOf(ctx).Request
 	err := f.stream.Send(req)
 	if err == nil || err == io.EOF { // EOF: Recv tells why
 		err = recv.all(f.stream, &f.frame, true)

@@ -108,8 +108,8 @@ func (s *Server) GRPCOptions() []grpc.ServerOption {
 		grpc.ReadBufferSize(ioBuffer),
 		grpc.WriteBufferSize(ioBuffer),
 		grpc.NumStreamWorkers(streamWorkers),
-		grpc.ChainUnaryInterceptor(s.unary),
-		grpc.ChainStreamInterceptor(s.stream),
+		grpc.ChainUnaryInterceptor(receiveOrigin, s.unary),
+		grpc.ChainStreamInterceptor(receiveOriginOfStream, s.stream),
 	}
 }
 
@@ -179,7 +179,7 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 		return next(ctx, req)
 	}
 	defer func() { err = toStatus(err) }()
-	defer recoverCall(s.opts.Log, info.FullMethod, &err)
+	defer recoverCall(ctx, s.opts.Log, info.FullMethod, &err)
 	if err := s.admit(info.FullMethod); err != nil {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 		return next(srv, ss)
 	}
 	defer func() { err = toStatus(err) }()
-	defer recoverCall(s.opts.Log, info.FullMethod, &err)
+	defer recoverCall(ss.Context(), s.opts.Log, info.FullMethod, &err)
 	if err := s.admit(info.FullMethod); err != nil {
 		return err
 	}
@@ -200,12 +200,12 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 
 // recoverCall is deferred around every call of a plugin: a panic becomes an error of
 // KindInternal, and a log record with its stack.
-func recoverCall(log *slog.Logger, method string, err *error) {
+func recoverCall(ctx context.Context, log *slog.Logger, method string, err *error) {
 	v := recover()
 	if v == nil {
 		return
 	}
-	log.Error("panic in a plugin call", "call", method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	log.ErrorContext(ctx, "panic in a plugin call", "call", method, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 	*err = &backend.Error{Kind: backend.KindInternal, Detail: fmt.Sprintf("panic in %s: %v", method, v)}
 }
 

@@ -1,6 +1,7 @@
 package pluginrpc
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -11,7 +12,7 @@ import (
 )
 
 func (s *storageServer) Fetch(r *storagev1.FetchRequest, stream grpc.ServerStreamingServer[storagev1.FetchResponse]) error {
-	return s.fetch(r, &fetchSender{stream: stream})
+	return s.fetch(stream.Context(), r, &fetchSender{stream: stream})
 }
 
 func (s *storageServer) FetchMany(stream grpc.BidiStreamingServer[storagev1.FetchRequest, storagev1.FetchResponse]) error {
@@ -24,13 +25,17 @@ func (s *storageServer) FetchMany(stream grpc.BidiStreamingServer[storagev1.Fetc
 		if err != nil {
 			return err
 		}
-		if err := s.fetch(r, sink); err != nil {
+		ctx := stream.Context()
+		if r.Request != 0 {
+			ctx = backend.WithOrigin(ctx, backend.Origin{Request: r.Request, User: r.GetMailbox().GetUser().GetName()})
+		}
+		if err := s.fetch(ctx, r, sink); err != nil {
 			return err
 		}
 	}
 }
 
-func (s *storageServer) fetch(r *storagev1.FetchRequest, sink *fetchSender) error {
+func (s *storageServer) fetch(ctx context.Context, r *storagev1.FetchRequest, sink *fetchSender) error {
 	if len(r.Uids)%4 != 0 {
 		return backend.Errorf(backend.KindInvalidArgument, "column uids has %d bytes", len(r.Uids))
 	}
@@ -46,7 +51,7 @@ func (s *storageServer) fetch(r *storagev1.FetchRequest, sink *fetchSender) erro
 	if req.MailboxID, err = optionalIDFromProto("mailbox_id", r.MailboxId); err != nil {
 		return err
 	}
-	err = s.storage.Fetch(sink.stream.Context(), req, sink)
+	err = s.storage.Fetch(ctx, req, sink)
 	if sink.err != nil {
 		return sink.err
 	}

@@ -29,5 +29,7 @@ func DialOptions() []grpc.DialOption {
 		grpc.WithReadBufferSize(ioBuffer),
 		grpc.WithWriteBufferSize(ioBuffer),
 		grpc.WithDisableServiceConfig(),
+		grpc.WithChainUnaryInterceptor(sendOrigin),
+		grpc.WithChainStreamInterceptor(sendOriginOfStream),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/config"
 )
 
@@ -13,7 +14,7 @@ func NewLogger(c config.Log, w io.Writer) (*slog.Logger, *slog.LevelVar) {
 	level.Set(c.Level)
 	o := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o)), level
+		return slog.New(backend.LogOrigin(slog.NewJSONHandler(w, o))), level
 	}
-	return slog.New(slog.NewTextHandler(w, o)), level
+	return slog.New(backend.LogOrigin(slog.NewTextHandler(w, o))), level
 }

@@ -11,6 +11,7 @@ A plugin is an object with these methods, and those of its kind's service:
 docs/plugin-protocol.md of roost describes the same for every language.
 """
 
+import contextvars
 import json
 import logging
 import os
@@ -26,6 +27,18 @@ from google.protobuf import any_pb2
 from roost.plugin.v1 import plugin_pb2, plugin_pb2_grpc
 
 log = logging.getLogger("plugin")
+
+# The metadata of the call that a thread is in, see origin().
+_metadata = contextvars.ContextVar("metadata", default={})
+
+
+def origin():
+    """The number of the mail client's command that the present call is for, as roost's log has it, and who is logged in; each may be empty.
+
+    Log records of the thread have both without further ado.
+    """
+    metadata = _metadata.get()
+    return metadata.get("roost-request", ""), metadata.get("roost-user-bin", b"").decode(errors="replace")
 
 
 class PluginError(Exception):
@@ -86,6 +99,7 @@ class _Guard(grpc.ServerInterceptor):
 
         def guarded(call):
             def run(request, context):
+                _metadata.set(dict(context.invocation_metadata()))
                 try:
                     if not base and not self.configured:
                         raise PluginError(plugin_pb2.ERROR_KIND_INVALID_ARGUMENT, detail="the plugin is not configured")
@@ -146,7 +160,9 @@ class _JSONLines(logging.Formatter):
 
     def format(self, record):
         level = {"WARNING": "WARN", "CRITICAL": "ERROR"}.get(record.levelname, record.levelname)
+        request, user = origin()
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + ".%03dZ" % record.msecs, "level": level, "msg": record.getMessage()}
+        line.update({k: v for k, v in (("request", request), ("user", user)) if v})
         if record.exc_info:
             line["stack"] = self.formatException(record.exc_info)
         return json.dumps(line)

@@ -110,11 +110,11 @@ func (e entry) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn)
 }
 
 // NewLogger returns a logger whose records core repeats in its own log, with
-// the plugin's name. It takes the standard error that the process was started with.
+// the plugin's name, and of a call's context (slog.InfoContext) whose call it was. It takes the standard error that the process was started with.
 func NewLogger() *slog.Logger {
 	var level slog.Level // stays LevelInfo if the variable is missing or wrong
 	_ = level.UnmarshalText([]byte(os.Getenv(pluginrpc.EnvLogLevel)))
-	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	return slog.New(backend.LogOrigin(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 }
 
 // watchParent ends the process as soon as core is gone, however it died. The

@@ -30,7 +30,7 @@ func Standalone(p backend.Plugin, address string, log io.Writer) error {
 	if !ok || !filepath.IsAbs(path) {
 		return fmt.Errorf("%s: the address must be of the form unix:///PATH", address)
 	}
-	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logger := slog.New(backend.LogOrigin(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	slog.SetDefault(logger)
 	server, err := pluginrpc.NewServer(p, pluginrpc.ServerOptions{Log: logger, Standalone: true})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/roostmail/roost/core/backend"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 )
 
@@ -79,12 +81,16 @@ func (c *Conn) newStream(ctx context.Context, desc *grpc.StreamDesc, method stri
 	if d, ok := ctx.Deadline(); ok {
 		timeout = max(1, time.Until(d))
 	}
+	origin := backend.OriginOf(ctx)
+	if len(origin.User) > math.MaxUint16 {
+		return nil, nil
+	}
 	l := c.lanes.get()
 	if l == nil {
 		return nil, nil
 	}
 	l.call++
-	l.out = appendRequestHead(l.out[:0], l.call, method, timeout)
+	l.out = appendRequestHead(l.out[:0], l.call, method, timeout, origin)
 	s := &stream{c: c, ctx: ctx, desc: desc, method: method, opts: opts, lane: l}
 	s.stop = context.AfterFunc(ctx, func() { l.conn.SetDeadline(time.Unix(1, 0)) })
 	return s, nil

@@ -25,8 +25,11 @@
 //	  0    4  length   bytes that follow
 //	  4    4  call     another number for each call of the lane
 //	  8    8  timeout  nanoseconds until the call's deadline; 0 = none
-//	 16    1  n        length of the method's name
-//	 17    n  method   such as /roost.storage.v1.Storage/Open
+//	 16    8  request  number of the mail client's command, 0 = none: what gRPC has in the metadata roost-request
+//	 24    1  n        length of the method's name
+//	 25    2  u        length of the user's name
+//	 27    n  method   such as /roost.storage.v1.Storage/Open
+//	...    u  user     who is logged in: what gRPC has in the metadata roost-user-bin
 //	...       messages, to the end of the frame; each 4 bytes length, and as many bytes of protobuf
 //
 // A unary call has one message. The frame is at most MaxRequest bytes long.

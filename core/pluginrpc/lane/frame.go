@@ -7,6 +7,8 @@ import (
 	"io"
 	"math"
 	"time"
+
+	"github.com/roostmail/roost/core/backend"
 )
 
 const (
@@ -15,7 +17,7 @@ const (
 	// MaxMessage is the most bytes of a message of an answer: gRPC's default limit.
 	MaxMessage = 4 << 20
 
-	requestHead = 4 + 4 + 8 + 1
+	requestHead = 4 + 4 + 8 + 8 + 1 + 2
 	answerHead  = 4 + 4 + 1
 )
 
@@ -33,12 +35,15 @@ func broken(format string, args ...any) error {
 }
 
 // appendRequestHead begins the frame of a request; its messages follow, and then setLength.
-func appendRequestHead(b []byte, call uint32, method string, timeout time.Duration) []byte {
+func appendRequestHead(b []byte, call uint32, method string, timeout time.Duration, o backend.Origin) []byte {
 	b = append(b, 0, 0, 0, 0)
 	b = binary.LittleEndian.AppendUint32(b, call)
 	b = binary.LittleEndian.AppendUint64(b, uint64(timeout))
+	b = binary.LittleEndian.AppendUint64(b, o.Request)
 	b = append(b, byte(len(method)))
-	return append(b, method...)
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(o.User)))
+	b = append(b, method...)
+	return append(b, o.User...)
 }
 
 // setLength completes the frame of a request that b is.
@@ -49,7 +54,9 @@ type request struct {
 	call     uint32
 	method   []byte
 	timeout  time.Duration // 0 = none
-	messages []byte        // checked
+	number   uint64        // of the command, 0 = none
+	user     []byte
+	messages []byte // checked
 }
 
 // decodeRequest decodes what follows the length.
@@ -58,14 +65,15 @@ func decodeRequest(b []byte) (r request, err error) {
 	if len(b) < head {
 		return r, broken("request of %d bytes", len(b))
 	}
-	timeout, n := binary.LittleEndian.Uint64(b[4:]), int(b[head-1])
+	timeout, n, u := binary.LittleEndian.Uint64(b[4:]), int(b[head-3]), int(binary.LittleEndian.Uint16(b[head-2:]))
 	if timeout > math.MaxInt64 {
 		return r, broken("timeout %d", timeout)
 	}
-	if n > len(b)-head {
-		return r, broken("method of %d bytes in a request of %d", n, len(b))
+	if n+u > len(b)-head {
+		return r, broken("method of %d bytes and user of %d in a request of %d", n, u, len(b))
 	}
-	r = request{call: binary.LittleEndian.Uint32(b), method: b[head:][:n], timeout: time.Duration(timeout), messages: b[head+n:]}
+	r = request{call: binary.LittleEndian.Uint32(b), method: b[head:][:n], timeout: time.Duration(timeout),
+		number: binary.LittleEndian.Uint64(b[12:]), user: b[head+n:][:u], messages: b[head+n+u:]}
 	for rest := r.messages; len(rest) > 0; {
 		if _, rest, err = cutMessage(rest); err != nil {
 			return request{}, err

@@ -5,14 +5,17 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/roostmail/roost/core/backend"
 )
 
 // requestFrame returns a request as core sends it.
 func requestFrame(call uint32, method string, timeout time.Duration, messages ...string) []byte {
-	b := appendRequestHead(nil, call, method, timeout)
+	b := appendRequestHead(nil, call, method, timeout, backend.Origin{Request: 6, User: "j"})
 	for _, m := range messages {
 		b = append(binary.LittleEndian.AppendUint32(b, uint32(len(m))), m...)
 	}
@@ -22,12 +25,12 @@ func requestFrame(call uint32, method string, timeout time.Duration, messages ..
 
 func TestRequestOnTheWire(t *testing.T) {
 	got := requestFrame(7, "/a/B", 5, "xy", "")
-	want := []byte{27, 0, 0, 0, 7, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 4, '/', 'a', '/', 'B', 2, 0, 0, 0, 'x', 'y', 0, 0, 0, 0}
+	want := []byte{38, 0, 0, 0, 7, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, '/', 'a', '/', 'B', 'j', 2, 0, 0, 0, 'x', 'y', 0, 0, 0, 0}
 	if !bytes.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
 	r, err := decodeRequest(got[4:])
-	if err != nil || r.call != 7 || r.timeout != 5 || string(r.method) != "/a/B" {
+	if err != nil || r.call != 7 || r.timeout != 5 || string(r.method) != "/a/B" || r.number != 6 || string(r.user) != "j" {
 		t.Errorf("decoded %+v, %v", r, err)
 	}
 }
@@ -37,9 +40,10 @@ func TestDecodeRequestRefuses(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"empty":                {},
 		"short head":           ok[:12],
-		"method cut off":       ok[:15],
+		"method cut off":       ok[:25],
+		"user cut off":         ok[:27],
 		"timeout negative":     append(append(bytes.Clone(ok[:11]), 0x80), ok[12:]...),
-		"length cut off":       ok[:19],
+		"length cut off":       ok[:30],
 		"message cut off":      ok[:len(ok)-1],
 		"bytes behind message": append(bytes.Clone(ok), 1, 2, 3),
 	} {
@@ -98,13 +102,14 @@ func TestReaderPutsFramesTogether(t *testing.T) {
 func FuzzDecodeRequest(f *testing.F) {
 	f.Add(requestFrame(1, "/roost.storage.v1.Storage/Open", time.Second, "one", "two")[4:])
 	f.Add(requestFrame(0, "", 0)[4:])
+	f.Add(appendRequestHead(nil, 1, "/a/B", 0, backend.Origin{User: strings.Repeat("ü", 200)})[4:])
 	f.Add([]byte{1, 2, 3})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := decodeRequest(b)
 		if err != nil {
 			return
 		}
-		again := append(appendRequestHead(nil, r.call, string(r.method), r.timeout), r.messages...)
+		again := append(appendRequestHead(nil, r.call, string(r.method), r.timeout, backend.Origin{Request: r.number, User: string(r.user)}), r.messages...)
 		if !bytes.Equal(again[4:], b) {
 			t.Errorf("decoded %+v of %v, encoded %v", r, b, again[4:])
 		}

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/roostmail/roost/core/backend"
 )
 
 func TestCallsOfEachForm(t *testing.T) {
@@ -61,6 +63,17 @@ func TestCallsOfEachForm(t *testing.T) {
 	}
 	if err := c.Invoke(ctx, "/toy.Toy/Other", new(text), new(text)); status.Code(err) != codes.Unimplemented {
 		t.Errorf("a method that is not there: %v", err)
+	}
+}
+
+// The plugin is told for whom each call is made, and not for whom the one before was.
+func TestOriginReachesThePlugin(t *testing.T) {
+	c := serveToy(t, newToy(), noGRPC{t})
+	for _, o := range []backend.Origin{{Request: 1<<64 - 1, User: "jane"}, {}, {User: strings.Repeat("ü", 1000)}, {Request: 2}} {
+		ctx := backend.WithOrigin(t.Context(), o)
+		if out, err := echo(ctx, c, "origin"); out != fmt.Sprint(o.Request, " ", o.User) || err != nil {
+			t.Errorf("%+v: %q, %v", o, out, err)
+		}
 	}
 }
 
@@ -381,8 +394,9 @@ func TestServerEnds(t *testing.T) {
 func BenchmarkCall(b *testing.B) {
 	c := serveToy(b, newToy(), noGRPC{b})
 	b.ReportAllocs()
+	ctx := backend.WithOrigin(context.Background(), backend.Origin{Request: 1, User: "jane@example.org"})
 	for b.Loop() {
-		if _, err := echo(context.Background(), c, "hello"); err != nil {
+		if _, err := echo(ctx, c, "hello"); err != nil {
 			b.Fatal(err)
 		}
 	}

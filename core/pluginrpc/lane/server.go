@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/roostmail/roost/core/backend"
 )
 
 // Server answers calls that come over lanes. It implements grpc.ServiceRegistrar.
@@ -178,7 +180,8 @@ type serverLane struct {
 	s    *Server
 	conn *net.UnixConn
 	reader
-	out []byte // what of the answer was not written yet
+	out  []byte // what of the answer was not written yet
+	user string // of the last call
 
 	mu      sync.Mutex
 	cancel  context.CancelFunc // of the call under way; nil: there is none
@@ -217,10 +220,17 @@ func (l *serverLane) giveUp() {
 
 // begin returns the context of a call; end must follow.
 func (l *serverLane) begin(r request) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
+	of := context.Background()
+	if r.number != 0 || len(r.user) != 0 {
+		if string(r.user) != l.user {
+			l.user = string(r.user)
+		}
+		of = backend.WithOrigin(of, backend.Origin{Request: r.number, User: l.user})
+	}
+	ctx, cancel := context.WithCancel(of)
 	if r.timeout > 0 {
 		cancel()
-		ctx, cancel = context.WithTimeout(context.Background(), r.timeout)
+		ctx, cancel = context.WithTimeout(of, r.timeout)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -16,6 +17,8 @@ import (
 	_ "google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/roostmail/roost/core/backend"
 )
 
 type text = wrapperspb.StringValue
@@ -48,7 +51,7 @@ var toyService = grpc.ServiceDesc{
 	},
 }
 
-// echo returns what it gets; "wait" waits for the end of the call, "fail" and "panic" do.
+// echo returns what it gets; "wait" waits for the end of the call, "fail" fails, "origin" tells for whom.
 func (y *toy) echo(ctx context.Context, in *text) (*text, error) {
 	switch in.Value {
 	case "wait":
@@ -56,6 +59,9 @@ func (y *toy) echo(ctx context.Context, in *text) (*text, error) {
 		<-ctx.Done()
 		y.ended <- ctx.Err()
 		return nil, ctx.Err()
+	case "origin":
+		o := backend.OriginOf(ctx)
+		return &text{Value: fmt.Sprint(o.Request, " ", o.User)}, nil
 	case "fail":
 		return nil, status.Error(codes.DataLoss, "as asked for")
 	case "plain":

@@ -141,7 +141,7 @@ func (p *Plugin) ask(ctx context.Context, name string, q query, v authdb.Vars) (
 	defer rows.Close()
 	fields, err := first(rows)
 	if err == nil && rows.Next() {
-		p.log.Error("query finds more than one row: nobody is let in", "query", name, "user", v.User)
+		p.log.ErrorContext(ctx, "query finds more than one row: nobody is let in", "query", name, "user", v.User)
 		err = errors.New("more than one row")
 	}
 	if err == nil {

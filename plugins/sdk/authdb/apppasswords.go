@@ -68,7 +68,7 @@ func (db *DB) appPassword(ctx context.Context, a *account, tried password.Attemp
 		return nil, err
 	}
 	if len(list) > MaxAppPasswords {
-		db.log.Warn("user has too many app passwords, the last are not tried", "user", a.name, "count", len(list), "most", MaxAppPasswords)
+		db.log.WarnContext(ctx, "user has too many app passwords, the last are not tried", "user", a.name, "count", len(list), "most", MaxAppPasswords)
 		list = list[:MaxAppPasswords]
 	}
 	for i := range list {

@@ -23,7 +23,7 @@ func (db *DB) delay(ctx context.Context, d passdb) error {
 	}
 	until, spread, err := parseDelay(text)
 	if err != nil {
-		db.log.Error("delay_until does not parse", "user", d.name, "value", text)
+		db.log.ErrorContext(ctx, "delay_until does not parse", "user", d.name, "value", text)
 		return failed("delay_until does not parse")
 	}
 	wait := until.Sub(db.now())

@@ -44,7 +44,7 @@ func (db *DB) stepCRAM(ctx context.Context, r backend.SASLRequest) (*backend.SAS
 	case refused != nil:
 		return nil, refused
 	case err != nil:
-		db.log.Info("stored password does not serve the mechanism", "where", a.Where, "user", a.name, "mechanism", r.Mechanism, "error", err)
+		db.log.InfoContext(ctx, "stored password does not serve the mechanism", "where", a.Where, "user", a.name, "mechanism", r.Mechanism, "error", err)
 		return nil, failed(err.Error())
 	case subtle.ConstantTimeCompare(proof, want) != 1:
 		return nil, failed("wrong password")

@@ -177,7 +177,7 @@ func (db *DB) check(ctx context.Context, a *account, d passdb, tried password.At
 	case err != nil && ctx.Err() != nil:
 		return backend.Errorf(backend.KindCancelled, "cancelled")
 	case err != nil:
-		db.log.Error("stored password can not be checked", "where", a.Where, "user", a.name, "error", err)
+		db.log.ErrorContext(ctx, "stored password can not be checked", "where", a.Where, "user", a.name, "error", err)
 		return failed(err.Error())
 	case !match:
 		return failed("wrong password")

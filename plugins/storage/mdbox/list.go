@@ -26,7 +26,7 @@ func (s *Storage) ListMailboxes(ctx context.Context, u *backend.User, namespace 
 		}
 		has, err := l.rights(m.Name)
 		if err != nil {
-			s.log.Warn("left out of the list of mailboxes", "user", u.Name, "namespace", namespace, "mailbox", m.Name, "err", err)
+			s.log.WarnContext(ctx, "left out of the list of mailboxes", "user", u.Name, "namespace", namespace, "mailbox", m.Name, "err", err)
 		}
 		return has&acl.Lookup == 0
 	}), nil
@@ -51,7 +51,7 @@ func (s *Storage) listMailboxes(ctx context.Context, u *backend.User, namespace 
 		return nil, toBackend(err)
 	}
 	for _, d := range damage {
-		s.log.Warn("left out of the list of mailboxes", "user", u.Name, "namespace", namespace, "damage", d)
+		s.log.WarnContext(ctx, "left out of the list of mailboxes", "user", u.Name, "namespace", namespace, "damage", d)
 	}
 	infos := make([]backend.MailboxInfo, len(list))
 	for i, m := range list {

@@ -198,7 +198,7 @@ func (s *Storage) addUsage(ctx context.Context, p place, name string, sum *usage
 	case backend.KindNotFound: // deleted meanwhile, or to be made when it is first used
 		return nil
 	case backend.KindCorrupted:
-		s.log.Warn("a mailbox is left out of the quota", "mailbox", name, "err", err)
+		s.log.WarnContext(ctx, "a mailbox is left out of the quota", "mailbox", name, "err", err)
 		return nil
 	default:
 		return e

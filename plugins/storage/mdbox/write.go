@@ -40,7 +40,7 @@ func (s *Storage) changed(ctx context.Context, ref backend.MailboxRef, since []b
 	}
 	c, err := s.Changes(ctx, ref, since)
 	if err != nil {
-		s.log.Debug("a change was made, but not what it changed could be told", "mailbox", ref.Name, "err", err)
+		s.log.DebugContext(ctx, "a change was made, but not what it changed could be told", "mailbox", ref.Name, "err", err)
 		return nil
 	}
 	return c

@@ -20,6 +20,10 @@
 //
 //  - Calls may block. Each carries a gRPC deadline and may be cancelled; what
 //    has not been sent by then is not wanted any more.
+//  - Calls that are made for a mail client's command carry metadata, for logs only: roost-request, a number of 16
+//    hexadecimal digits that all calls for the command have, and roost's own log records about it (attribute
+//    request); and roost-user-bin, the name under which the client is logged in (missing before that). What a call is about
+//    stands in its request, and only there. Calls that roost makes by itself, such as Health, have neither.
 //  - No message is larger than 4 MiB, gRPC's default limit, so no
 //    implementation needs a setting. What has no bound is streamed.
 //  - A failure is a gRPC status whose details hold one roost.plugin.v1.Error.

@@ -1375,7 +1375,9 @@ type FetchRequest struct {
 	Length uint64 `protobuf:"varint,6,opt,name=length,proto3" json:"length,omitempty"`
 	// GUID (16 bytes) of the mailbox that the UIDs are from. If the name is now that of another
 	// mailbox, nothing is sent and the call fails with NOT_FOUND. Empty: whatever has the name.
-	MailboxId     []byte `protobuf:"bytes,7,opt,name=mailbox_id,json=mailboxId,proto3" json:"mailbox_id,omitempty"`
+	MailboxId []byte `protobuf:"bytes,7,opt,name=mailbox_id,json=mailboxId,proto3" json:"mailbox_id,omitempty"`
+	// FetchMany only: what the metadata roost-request is for other calls, as a number; 0 = none.
+	Request       uint64 `protobuf:"fixed64,8,opt,name=request,proto3" json:"request,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1457,6 +1459,13 @@ func (x *FetchRequest) GetMailboxId() []byte {
 		return x.MailboxId
 	}
 	return nil
+}
+
+func (x *FetchRequest) GetRequest() uint64 {
+	if x != nil {
+		return x.Request
+	}
+	return 0
 }
 
 // FetchResponse carries many small messages, or a piece of a large one.
@@ -3708,7 +3717,7 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\bposition\x18\x05 \x01(\fR\bposition\x12%\n" +
 	"\x0eexpunged_count\x18\x06 \x01(\rR\rexpungedCount\x12#\n" +
 	"\rupdated_count\x18\a \x01(\rR\fupdatedCount\x12%\n" +
-	"\x0eappended_count\x18\b \x01(\rR\rappendedCount\"\xe4\x01\n" +
+	"\x0eappended_count\x18\b \x01(\rR\rappendedCount\"\xfe\x01\n" +
 	"\fFetchRequest\x126\n" +
 	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x12\n" +
 	"\x04uids\x18\x02 \x01(\fR\x04uids\x12\x14\n" +
@@ -3717,7 +3726,8 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x06offset\x18\x05 \x01(\x04R\x06offset\x12\x16\n" +
 	"\x06length\x18\x06 \x01(\x04R\x06length\x12\x1d\n" +
 	"\n" +
-	"mailbox_id\x18\a \x01(\fR\tmailboxId\"\xfb\x02\n" +
+	"mailbox_id\x18\a \x01(\fR\tmailboxId\x12\x18\n" +
+	"\arequest\x18\b \x01(\x06R\arequest\"\xfb\x02\n" +
 	"\rFetchResponse\x12\x12\n" +
 	"\x04body\x18\x01 \x01(\fR\x04body\x12\x12\n" +
 	"\x04uids\x18\x02 \x01(\fR\x04uids\x12\x18\n" +
