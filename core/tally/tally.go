@@ -1,9 +1,10 @@
 // Package tally counts by key, in memory that is in proportion to the keys whose count is not 0: 8 bytes for each, at a
-// load between a half and 7/8, and nothing that the garbage collector looks into.
+// load between 7/10 and 7/8, and nothing that the garbage collector looks into.
 package tally
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"sync"
 )
 
@@ -11,11 +12,11 @@ import (
 const Max = 1<<countBits - 1
 
 // A cell is 0, or the count in the low bits and a part of the key's hash above: the rest of the hash is the shard. Keys
-// are told apart by these 50 bits only. Two that agree in them are counted together, which makes a limit of either a little
+// are told apart by these 48 bits only. Two that agree in them are counted together, which makes a limit of either a little
 // stricter; nobody can bring that about, since the hash has a secret seed.
 const (
 	countBits  = 20
-	shardCount = 64
+	shardCount = 16
 	firstCells = 8
 )
 
@@ -27,7 +28,7 @@ type Table struct {
 
 type shard struct {
 	mu    sync.Mutex
-	cells []uint64 // length 0 or a power of two
+	cells []uint64
 	used  int
 }
 
@@ -50,8 +51,8 @@ func (t *Table) Add(key Key, max int) bool {
 	sh, id := t.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.used >= len(sh.cells)/8*7 {
-		sh.resize(2 * len(sh.cells))
+	if sh.used >= len(sh.cells)*7/8 {
+		sh.resize(len(sh.cells) + len(sh.cells)/4) // by little: most of the time a table is between two sizes
 	}
 	i := sh.find(id)
 	n := sh.cells[i] & Max
@@ -117,23 +118,41 @@ func (t *Table) Bytes() (bytes int64) {
 }
 
 // home is where the cell of id would be if all were empty.
-func (sh *shard) home(id uint64) int { return int(id>>countBits) & (len(sh.cells) - 1) }
+func (sh *shard) home(id uint64) int {
+	i, _ := bits.Mul64(id, uint64(len(sh.cells)))
+	return int(i)
+}
+
+// next returns the cell after cell i.
+func (sh *shard) next(i int) int {
+	if i++; i < len(sh.cells) {
+		return i
+	}
+	return 0
+}
+
+// distance returns how many cells after cell i cell j is.
+func (sh *shard) distance(i, j int) int {
+	if j >= i {
+		return j - i
+	}
+	return j - i + len(sh.cells)
+}
 
 // find returns the cell of id, or the empty one where it belongs. There is one.
 func (sh *shard) find(id uint64) int {
 	i := sh.home(id)
 	for sh.cells[i] != 0 && sh.cells[i]&^Max != id {
-		i = (i + 1) & (len(sh.cells) - 1)
+		i = sh.next(i)
 	}
 	return i
 }
 
 // remove empties cell i, and moves those behind it that would not be found any more.
 func (sh *shard) remove(i int) {
-	mask := len(sh.cells) - 1
 	sh.used--
-	for j := (i + 1) & mask; sh.cells[j] != 0; j = (j + 1) & mask {
-		if (j-sh.home(sh.cells[j]&^Max))&mask >= (j-i)&mask {
+	for j := sh.next(i); sh.cells[j] != 0; j = sh.next(j) {
+		if sh.distance(sh.home(sh.cells[j]&^Max), j) >= sh.distance(i, j) {
 			sh.cells[i] = sh.cells[j]
 			i = j
 		}

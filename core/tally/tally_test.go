@@ -48,7 +48,7 @@ func TestBytesForAKey(t *testing.T) {
 	for i := range keys {
 		table.Add(Key{Address: uint64(i), User: 7}, Max)
 	}
-	if per := float64(table.Bytes()) / keys; per > 16.5 {
+	if per := float64(table.Bytes()) / keys; per > 11.5 {
 		t.Errorf("%.1f bytes for a key", per)
 	}
 	if table.Len() != keys {
