@@ -150,25 +150,55 @@ func (s *State) decodeRecords(b []byte, base int64, offsets []uint16, flagMask u
 	if len(s.uids) > 0 {
 		prev = s.uids[len(s.uids)-1]
 	}
+	uids, flags := s.uids, s.flags
 	for off := 0; off < len(b); off += size {
-		uid := binary.LittleEndian.Uint32(b[off:])
+		rec := b[off : off+recordDataOffset : off+recordDataOffset]
+		uid := binary.LittleEndian.Uint32(rec)
 		if uid <= prev || uid >= next {
-			return vfs.Corrupt(base+int64(off), "record %d: UID %d after %d, next_uid is %d", len(s.uids), uid, prev, next)
+			return vfs.Corrupt(base+int64(off), "record %d: UID %d after %d, next_uid is %d", len(uids), uid, prev, next)
 		}
 		prev = uid
-		s.uids = append(s.uids, uid)
-		s.flags = append(s.flags, b[off+4]&flagMask)
+		uids = append(uids, uid)
+		flags = append(flags, rec[4]&flagMask)
 	}
+	s.uids, s.flags = uids, flags
 	for k, e := range s.exts {
-		rec := int(e.RecordSize)
-		if rec == 0 {
-			continue
-		}
-		for off := int(offsets[k]); off < len(b); off += size {
-			e.column = append(e.column, b[off:off+rec]...)
+		if e.RecordSize > 0 {
+			e.column = appendColumn(e.column, b[offsets[k]:], size, int(e.RecordSize))
 		}
 	}
 	return nil
+}
+
+// appendColumn appends the first n bytes of every record of size bytes in b. The last record may be cut off behind them.
+func appendColumn(dst, b []byte, size, n int) []byte {
+	old := len(dst)
+	dst = slices.Grow(dst, (len(b)+size-1)/size*n)
+	dst = dst[:old+(len(b)+size-1)/size*n]
+	out := dst[old:]
+	switch n { // the usual sizes are worth a copy without a call
+	case 4:
+		for ; len(out) >= 4; out = out[4:] {
+			*(*[4]byte)(out) = [4]byte(b)
+			b = b[min(size, len(b)):]
+		}
+	case 8:
+		for ; len(out) >= 8; out = out[8:] {
+			*(*[8]byte)(out) = [8]byte(b)
+			b = b[min(size, len(b)):]
+		}
+	case 16:
+		for ; len(out) >= 16; out = out[16:] {
+			*(*[16]byte)(out) = [16]byte(b)
+			b = b[min(size, len(b)):]
+		}
+	default:
+		for ; len(out) > 0; out = out[n:] {
+			copy(out, b[:n])
+			b = b[min(size, len(b)):]
+		}
+	}
+	return dst
 }
 
 // recount sets a counter of the header to what the records say. A wrong counter
