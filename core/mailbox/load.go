@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/roostmail/roost/core/backend"
 )
@@ -44,10 +45,17 @@ type columns struct {
 	kwmap   []int
 	highest uint64 // of a message without modseq
 
-	// the last message with keywords: neighbours are often alike
-	lastRow []uint64
-	lastSys uint8
-	lastID  FlagSetID
+	met *[metSlots]metSet // sets with keywords that were met, each in the slot of its hash; nil: none yet
+}
+
+// metSlots is how many sets columns remembers: a mailbox has few, however many messages.
+const metSlots = 64
+
+// metSet is a set as storage has it, and its id. row is nil in an empty slot.
+type metSet struct {
+	row []uint64
+	sys uint8
+	id  FlagSetID
 }
 
 func newColumns(c *backend.Columns, t *flagTable, kwmap []int, highest uint64) *columns {
@@ -70,15 +78,28 @@ func (c *columns) flags(i int) FlagSetID {
 	if allZero(row) {
 		return c.t.intern(c.Flags[i], nil)
 	}
-	if c.lastRow != nil && c.lastSys == c.Flags[i] && equalWords(c.lastRow, row) {
-		return c.lastID
+	sys := c.Flags[i]
+	if c.met == nil {
+		c.met = new([metSlots]metSet)
 	}
-	c.lastRow, c.lastSys = row, c.Flags[i]
-	if c.kwmap != nil {
-		row = translate(row, c.kwmap)
+	set := &c.met[slotOf(sys, row)]
+	if set.row == nil || set.sys != sys || !equalWords(set.row, row) {
+		*set = metSet{row: row, sys: sys}
+		if c.kwmap != nil {
+			row = translate(row, c.kwmap)
+		}
+		set.id = c.t.intern(sys, row)
 	}
-	c.lastID = c.t.intern(c.lastSys, row)
-	return c.lastID
+	return set.id
+}
+
+// slotOf returns where columns.met has a set.
+func slotOf(sys uint8, row []uint64) int {
+	h := uint64(sys)
+	for _, w := range row {
+		h = (h ^ w) * 0x9e3779b97f4a7c15
+	}
+	return int(h>>58) % metSlots
 }
 
 func allZero(row []uint64) bool {
@@ -109,19 +130,25 @@ func fromSnapshot(s *backend.Snapshot, t *flagTable, version uint64) (*View, err
 	}
 	cols := newColumns(&s.Messages, t, t.keywordMap(s.Keywords), s.HighestModSeq)
 	n := len(cols.UIDs)
-	modseqs := cols.ModSeqs
-	if modseqs == nil {
-		modseqs = make([]uint64, n)
-	}
 	flags := make([]FlagSetID, n)
+	for i := range flags {
+		flags[i] = cols.flags(i)
+	}
+	var alike []uint64 // of all chunks, if no message has a modseq of its own
+	if cols.ModSeqs == nil {
+		alike = slices.Repeat([]uint64{s.HighestModSeq}, min(n, chunkSize))
+	}
 	var chunks []*chunk
 	for from := 0; from < n; from += chunkSize {
 		to := min(from+chunkSize, n)
-		for i := from; i < to; i++ {
-			flags[i], modseqs[i] = cols.flags(i), cols.modseq(i)
+		c := &chunk{uids: cols.UIDs[from:to:to], flags: flags[from:to:to]}
+		if alike != nil {
+			c.modseqs = alike[: to-from : to-from]
+		} else {
+			c.modseqs = cols.ModSeqs[from:to:to]
 		}
-		all := chunk{uids: cols.UIDs, flags: flags, modseqs: modseqs}
-		chunks = append(chunks, all.slice(from, to, t))
+		c.count(t)
+		chunks = append(chunks, c)
 	}
 	t.publish()
 	v := &View{
