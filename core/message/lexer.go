@@ -97,6 +97,12 @@ func (l *lexer) skipComment() bool {
 				continue
 			}
 		case '\\':
+			if l.beforeLineEnd() {
+				if l.b[l.i+1] == '\n' {
+					kept = len(l.comment)
+				}
+				break
+			}
 			kept = len(l.comment)
 			l.i++
 			if l.i == len(l.b) {
@@ -191,6 +197,13 @@ func (l *lexer) quoted(dst []byte) ([]byte, status) {
 			}
 			kept = len(dst)
 		case '\\':
+			if l.beforeLineEnd() {
+				if l.b[l.i+1] == '\n' {
+					kept = len(dst)
+				}
+				dst = append(dst, c)
+				break
+			}
 			l.i++
 			if l.i == len(l.b) {
 				return dst[:kept], bad
@@ -252,6 +265,9 @@ func (l *lexer) domain(dst []byte) ([]byte, status) {
 				continue
 			}
 		case '\\':
+			if l.beforeLineEnd() {
+				break
+			}
 			dst = append(dst, c)
 			l.i++
 			if l.i == len(l.b) {
@@ -264,6 +280,11 @@ func (l *lexer) domain(dst []byte) ([]byte, status) {
 		dst = append(dst, l.b[l.i])
 	}
 	return dst[:n], bad
+}
+
+// beforeLineEnd reports whether the next character is CR or LF, which no backslash quotes (RFC 5322 §3.2.1): it stands for itself.
+func (l *lexer) beforeLineEnd() bool {
+	return l.i+1 < len(l.b) && (l.b[l.i+1] == '\n' || l.b[l.i+1] == '\r')
 }
 
 // atFold reports whether the LF here folds a line that goes on, so that it is dropped. Before a line of one blank it is not.
