@@ -103,11 +103,12 @@ func (l *lexer) skipComment() bool {
 				}
 				break
 			}
-			kept = len(l.comment)
 			l.i++
 			if l.i == len(l.b) {
+				l.comment = l.comment[:kept]
 				return false
 			}
+			kept = len(l.comment)
 			c = l.b[l.i]
 		}
 		if l.keepComment {

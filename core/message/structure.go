@@ -10,6 +10,9 @@ func (m *Message) AppendBodyStructure(dst []byte, extended bool) []byte {
 
 func (m *Message) appendStructure(dst []byte, i int32, extended bool) []byte {
 	c := m.content(i)
+	if i == 0 && m.IsPlain() { // so it is made from the cache, however the message spells it
+		c = content{}
+	}
 	if m.parts[i].flags&flagMultipart != 0 {
 		return m.appendMultipart(dst, i, &c, extended)
 	}

@@ -38,6 +38,8 @@ var nasty = []struct{ name, text string }{
 	{"encoded words", "Subject: =?utf-8?q?a?= =?utf-8?b?Yg==?=\nFrom: =?iso-8859-1?q?J=F6rg?= <j@example.org>\n\nx\n"},
 	{"backslash before a line end", "Subject: x\nTo: \"a\\\n\tb\" <c@d>, e@[f\\\n g], h (i\\\n j)\nCc: .. \"[\\\n\t ,\nBcc: .. \"[\\\n\t\nFrom: k (l\\\n m\nReply-To: n (o\\\n\t\n" +
 		"Sender: \"p\\\rq\" <r@s>\nContent-Disposition: x; name=\"y\\\n\tz\"\n\nx\n"},
+	{"backslash at the end of a comment", "To: x@y(\n  (,, @r:\\\nCc: .x@y(@\n \\\"q s\"\\\nFrom: x@y (a\\\n\nx\n"},
+	{"plain in capitals", "Content-Type: TEXT/Plain ; Charset = US-ASCII\nContent-Transfer-Encoding: 7BIT\n\nx\n"},
 	{"duplicate headers", "Subject: a\nSubject: b\nFrom: a@a\nFrom: b@b\nTo: c@c\nTo: d@d\nDate: 1\nDate: 2\n\nx\n"},
 	{"group", "To: friends: a@b, \"C D\" <c@d>, e ; , f@g\nCc: undisclosed-recipients:;\nBcc: g:a@b\n\nx\n"},
 	{"group nested", "To: a: b: c@d;, e@f;\nCc: \"q s\" x: y@z;\nBcc: :;\n\nx\n"},
