@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +52,7 @@ func (b *Mailbox) Append(ctx context.Context, messages []NewMessage) (*Saved, er
 	if _, err := b.writing(); err != nil {
 		return nil, err
 	}
-	a := &appending{b: b, saver: b.store.format.newSaver(ctx, b), now: b.store.now()}
+	a := b.appending(ctx)
 	saved, err := a.run(ctx, messages)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("mdbox: save in %s: %w", b.name, err), a.saver.abort())
@@ -67,7 +66,8 @@ func (b *Mailbox) Replace(ctx context.Context, guid [16]byte, uid uint32, m NewM
 	if _, err := b.writing(); err != nil {
 		return nil, err
 	}
-	a := &appending{b: b, saver: b.store.format.newSaver(ctx, b), now: b.store.now(), guid: guid, replaces: uid}
+	a := b.appending(ctx)
+	a.guid, a.replaces = guid, uid
 	saved, err := a.run(ctx, []NewMessage{m})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("mdbox: replace UID %d of %s: %w", uid, b.name, err), a.saver.abort())
@@ -84,6 +84,16 @@ type appending struct {
 	saver saver
 	now   time.Time
 	mails []appendedMail
+
+	// Of commits.
+	turn  chan struct{} // says that it is done, or that it leads
+	leads bool          // it commits for all that wait; guarded by commits.mu
+	saved *Saved
+	err   error
+}
+
+func (b *Mailbox) appending(ctx context.Context) *appending {
+	return &appending{b: b, saver: b.store.format.newSaver(ctx, b), now: b.store.now()}
 }
 
 // appendedMail is a message whose body was written.
@@ -95,10 +105,18 @@ type appendedMail struct {
 }
 
 func (a *appending) run(ctx context.Context, messages []NewMessage) (*Saved, error) {
+	if err := a.write(ctx, messages); err != nil {
+		return nil, err
+	}
+	return a.b.commits.commit(ctx, a)
+}
+
+// write writes the messages, durably, where nobody knows them yet.
+func (a *appending) write(ctx context.Context, messages []NewMessage) error {
 	describe := a.b.describer(a.now)
 	for _, m := range messages {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		if m.Received == 0 {
 			m.Received = a.now.Unix()
@@ -110,51 +128,12 @@ func (a *appending) run(ctx context.Context, messages []NewMessage) (*Saved, err
 		var err error
 		mail.stored, err = a.saver.save(dbox.NewMessage{Received: m.Received, GUID: guid, RawGUID: raw, Copied: m.GUID != "", Mailbox: a.b.dir, SizeHint: m.Size}, body)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		mail.cached = describe.values() // now, while nobody waits for a lock
 		a.mails = append(a.mails, mail)
 	}
-	if err := a.saver.sync(); err != nil {
-		return nil, err
-	}
-	return a.commit(ctx)
-}
-
-// commit makes the written messages part of the store and of the mailbox. In mdbox that is: MAP, BOX, map, cache, mailbox
-// (dovecot mdbox-save.c).
-func (a *appending) commit(ctx context.Context) (saved *Saved, err error) {
-	err = a.b.store.format.change(ctx, a.b.store, func(c change) error {
-		var gone []uint32
-		if a.replaces != 0 {
-			gone = []uint32{a.replaces}
-		}
-		box, err := a.b.lockSized(ctx, a.guid, gone)
-		if err != nil {
-			return err
-		}
-		defer box.unlock()
-		if a.replaces != 0 {
-			requested, err := box.requested()
-			if err != nil {
-				return err
-			}
-			if _, there := box.x.State().Find(a.replaces); !there || slices.Contains(requested, a.replaces) {
-				return fmt.Errorf("%w: UID %d", ErrExpunged, a.replaces)
-			}
-			l := c.leave(box, a.replaces)
-			box.replaces = &l
-		}
-		if saved, err = box.receive(ctx, c, a.saver, a.records()); err != nil {
-			return err
-		}
-		if box.replaces != nil {
-			a.b.store.report("expunge a message that was replaced", box.replaces.done(box))
-		}
-		a.b.store.report("close mail files", a.saver.release())
-		return nil
-	})
-	return saved, err
+	return a.saver.sync()
 }
 
 // records returns the messages that were written, for the mailbox.

@@ -68,6 +68,15 @@ var crashScenarios = []scenario{
 		steps: []step{func(s *mdbox.Store, want contents) error { return save(s, "INBOX", want, "one") }, expungeOne(2)}},
 }
 
+// togetherScenarios are Appends that are committed together, which only this format does.
+var togetherScenarios = []scenario{
+	{name: "save together", steps: []step{func(s *mdbox.Store, want contents) error {
+		return saveTogether(s, "INBOX", want, "one", "two", "three")
+	}}},
+	{name: "save to new files together", write: func(w *mdbox.Writing) { w.RotateSize = 1000 },
+		steps: []step{func(s *mdbox.Store, want contents) error { return saveTogether(s, "Sent", want, "one", "two") }}},
+}
+
 func expungeOne(uid uint32) step {
 	return func(s *mdbox.Store, want contents) error { return expunge(s, "INBOX", want, uid) }
 }
@@ -87,6 +96,26 @@ func save(s *mdbox.Store, box string, want contents, tokens ...string) error {
 	}
 	for i, uid := range saved.UIDs {
 		want[box][uid] = row(index.FlagSeen, []string{"$Kw"}, message(tokens[i], 600))
+	}
+	return nil
+}
+
+// saveTogether makes an Append of each message, which are committed together.
+func saveTogether(s *mdbox.Store, box string, want contents, tokens ...string) error {
+	b, err := s.OpenMailbox(box)
+	if err != nil {
+		return err
+	}
+	var mails []mdbox.NewMessage
+	for _, token := range tokens {
+		mails = append(mails, newMail(token, 600, index.FlagSeen, "$Kw"))
+	}
+	saved, err := mdbox.AppendTogether(context.Background(), b, mails...)
+	if err != nil {
+		return err
+	}
+	for i, s := range saved {
+		want[box][s.UIDs[0]] = row(index.FlagSeen, []string{"$Kw"}, message(tokens[i], 600))
 	}
 	return nil
 }
@@ -197,7 +226,9 @@ func crashStore(t *testing.T, fsys *crashfs.FS, fsync index.Fsync, write func(*m
 
 // TestCrash ends the process, or cuts the power, at every operation of every scenario. What was acknowledged before is there, what was
 // not is there as a whole or not at all, the store can be read and written, and all references are right.
-func TestCrash(t *testing.T) { testCrash(t, crashBase(t), crashScenarios) }
+func TestCrash(t *testing.T) {
+	testCrash(t, crashBase(t), slices.Concat(crashScenarios, togetherScenarios))
+}
 
 func testCrash(t *testing.T, base *crashfs.FS, scenarios []scenario) {
 	for _, sc := range scenarios {

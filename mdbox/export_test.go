@@ -2,6 +2,7 @@ package mdbox
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/roostmail/roost/mdbox/index"
@@ -62,4 +63,30 @@ func SizeSum(b *Mailbox) (sum uint64, kept bool) {
 // TouchMap takes the lock MAP, and does what whoever takes it first does.
 func TouchMap(s *Store) error {
 	return s.withMap(context.Background(), func(*lockedMap) error { return nil })
+}
+
+// AppendTogether makes an Append of each message that is committed with the others, or none if one can not be written.
+func AppendTogether(ctx context.Context, b *Mailbox, messages ...NewMessage) (saved []*Saved, err error) {
+	var group []*appending
+	for _, m := range messages {
+		a := b.appending(ctx)
+		group = append(group, a)
+		if err = a.write(ctx, []NewMessage{m}); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		commitGroup(ctx, group)
+	}
+	for _, a := range group {
+		if err = errors.Join(err, a.err); err == nil {
+			saved = append(saved, a.saved)
+		}
+	}
+	if err != nil {
+		for _, a := range group {
+			err = errors.Join(err, a.saver.abort()) // does nothing to those that were saved
+		}
+	}
+	return saved, err
 }

@@ -15,7 +15,9 @@ import (
 
 // TestFault lets every operation of every scenario fail once, in every way, or fill the disk. A change that is acknowledged is there, one that fails
 // is not, or where the disk did not say whether it has the data, is there as a whole; the same store goes on afterwards.
-func TestFault(t *testing.T) { testFault(t, crashBase(t), crashScenarios) }
+func TestFault(t *testing.T) {
+	testFault(t, crashBase(t), slices.Concat(crashScenarios, togetherScenarios))
+}
 
 func testFault(t *testing.T, base *crashfs.FS, scenarios []scenario) {
 	for _, sc := range scenarios {

@@ -105,36 +105,75 @@ func (a *mdboxSaver) abort() error {
 	return a.Abort()
 }
 
-// place makes the messages known to the map.
+// place implements placer.
 func (a *mdboxSaver) place(c change, l *lockedBox, messages []newRecord) (first uint32, err error) {
+	alone := new(mdboxSavers)
+	alone.add(a, len(messages))
+	return alone.place(c, l, messages)
+}
+
+// takeBack implements placer.
+func (a *mdboxSaver) takeBack(c change, l *lockedBox, messages []newRecord, first uint32) {
+	references{}.takeBack(c, l, messages, first)
+}
+
+// mdboxSavers place the messages of several mdboxSaver together.
+type mdboxSavers struct {
+	references
+	savers []*mdboxSaver
+	counts []int // of messages
+	// refused: the files of one of them can not be used, and nothing was done.
+	refused bool
+}
+
+func (all *mdboxSavers) add(a *mdboxSaver, messages int) {
+	all.savers, all.counts = append(all.savers, a), append(all.counts, messages)
+}
+
+// place makes the messages known to the map.
+func (all *mdboxSavers) place(c change, l *lockedBox, messages []newRecord) (first uint32, err error) {
 	m := c.(*lockedMap)
-	if m.Map().Header().RebuildCount != a.rebuilt {
-		a.named = true // whoever rebuilt it has found the messages, and may have made records of them
-		return 0, ErrRebuilt
+	all.refused = true
+	for _, a := range all.savers {
+		if m.Map().Header().RebuildCount != a.rebuilt {
+			a.named = true // whoever rebuilt it has found the messages, and may have made records of them
+			err = ErrRebuilt
+		}
 	}
-	if err := a.store.nameFiles(m, a.Appender); err != nil {
+	if err != nil {
 		return 0, err
 	}
-	locations := make([]mapindex.Location, len(messages))
-	for i, r := range messages {
-		locations[i] = mapindex.Location{FileID: uint32(a.FileID(r.stored)), Offset: r.stored.Offset, Size: r.stored.Size}
+	appenders := make([]*dbox.Appender, len(all.savers))
+	for i, a := range all.savers {
+		appenders[i] = a.Appender
+	}
+	if err := l.b.store.nameFiles(m, appenders...); err != nil {
+		return 0, err
+	}
+	locations := make([]mapindex.Location, 0, len(messages))
+	for i, a := range all.savers {
+		for _, r := range messages[len(locations):][:all.counts[i]] {
+			locations = append(locations, mapindex.Location{FileID: uint32(a.FileID(r.stored)), Offset: r.stored.Offset, Size: r.stored.Size})
+		}
 	}
 	next := mapindex.UID(m.Map().Index().State().NextUID())
-	mapUID, err := m.Append(a.store.now(), locations)
+	all.refused = false
+	mapUID, err := m.Append(l.b.store.now(), locations)
+	named := true
 	if err != nil {
 		// What was not synced may be in the map all the same: then the messages stay for the next purge.
-		_, a.named, _ = m.Map().Lookup(next)
+		_, named, _ = m.Map().Lookup(next)
+	}
+	for _, a := range all.savers {
+		a.named = named
+	}
+	if err != nil {
 		return 0, err
 	}
-	a.named = true
 	for i := range messages {
 		messages[i].mapUID = mapUID + mapindex.UID(i)
 	}
 	return l.x.State().NextUID(), nil
-}
-
-func (a *mdboxSaver) takeBack(c change, l *lockedBox, messages []newRecord, first uint32) {
-	references{}.takeBack(c, l, messages, first)
 }
 
 // references places copies: they are one reference more to messages that the map has already.

@@ -25,6 +25,8 @@ type Mailbox struct {
 	// maildir is the directories of the mailbox; nil in other formats.
 	maildir *maildir.Mailbox
 
+	commits commits // of Appends
+
 	mu    sync.Mutex
 	index *index.Index
 	// cacheChecked is the cache file that has been seen to have all records that the index refers to.

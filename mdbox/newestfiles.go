@@ -67,10 +67,13 @@ func (s *Store) newestFile(below mapindex.UID, seen map[uint32]bool) (c dbox.Can
 	return c, uid, ok
 }
 
-// nameFiles gives the new files of an appender their names. The map says first that these are in use: whenever this process
+// nameFiles gives the new files of appenders their names. The map says first that these are in use: whenever this process
 // ends, no name is in the way of somebody else.
-func (s *Store) nameFiles(m *lockedMap, a *dbox.Appender) error {
-	n := a.NewFiles()
+func (s *Store) nameFiles(m *lockedMap, appenders ...*dbox.Appender) error {
+	n := 0
+	for _, a := range appenders {
+		n += a.NewFiles()
+	}
 	if n == 0 {
 		return nil
 	}
@@ -81,7 +84,17 @@ func (s *Store) nameFiles(m *lockedMap, a *dbox.Appender) error {
 	if err := m.Reserve(newest + uint32(n)); err != nil {
 		return err
 	}
-	return a.Name(dbox.FileID(newest) + 1)
+	next := dbox.FileID(newest) + 1
+	for _, a := range appenders {
+		if a.NewFiles() == 0 {
+			continue
+		}
+		if err := a.Name(next); err != nil {
+			return err
+		}
+		next += dbox.FileID(a.NewFiles())
+	}
+	return nil
 }
 
 // freeFileIDs returns a file_id after which n are free. That is highest_file_id, unless a process ended between giving a

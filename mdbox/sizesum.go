@@ -49,7 +49,7 @@ func (b *Mailbox) lockSizes(ctx context.Context, expunge []uint32) *sizeSum {
 		}
 	}
 	if err != nil {
-		if !errors.Is(err, filelock.ErrTimeout) {
+		if !errors.Is(err, filelock.ErrTimeout) && ctx.Err() == nil {
 			b.store.report("lock the sum of sizes of "+b.name, err)
 		}
 		return nil
