@@ -44,8 +44,45 @@ func (p *Plugin) call(ctx context.Context, repeat repetition, do func(backend.Pl
 	return err
 }
 
+// errReplaced is the cause with which a call ends that follow makes.
+var errReplaced = errors.New("the plugin's process is replaced")
+
+// follow runs a call that lasts until it fails or ctx ends. When its instance is replaced it is ended there, since no process that is
+// to end could wait for it, and made on the next one, after between.
+func (p *Plugin) follow(ctx context.Context, between func() error, do func(context.Context, backend.Plugin) error) error {
+	for again := false; ; again = true {
+		replaced := false
+		p.stats.begin()
+		begun := time.Now()
+		err := p.attemptOn(ctx, func(i *instance) error {
+			ctx, cancel := context.WithCancelCause(ctx)
+			defer cancel(nil)
+			defer context.AfterFunc(i.life, func() { cancel(errReplaced) })()
+			if again {
+				if err := between(); err != nil {
+					return err
+				}
+			}
+			err := do(ctx, i.plugin)
+			if replaced = context.Cause(ctx) == errReplaced; replaced {
+				err = nil
+			}
+			return err
+		})
+		p.stats.end(err, time.Since(begun))
+		if err != nil || !replaced {
+			return err
+		}
+	}
+}
+
 // attempt runs do once. An error with ErrGone means that the instance is dead for certain.
 func (p *Plugin) attempt(ctx context.Context, do func(backend.Plugin) error) error {
+	return p.attemptOn(ctx, func(i *instance) error { return do(i.plugin) })
+}
+
+// attemptOn is attempt for who has to know the instance.
+func (p *Plugin) attemptOn(ctx context.Context, do func(*instance) error) error {
 	i, err := p.acquire(ctx)
 	if err != nil {
 		return err
@@ -66,7 +103,7 @@ func (p *Plugin) attempt(ctx context.Context, do func(backend.Plugin) error) err
 
 // guarded runs do, and makes an error of a panic in an in-process plugin; that
 // of a process is caught there.
-func (p *Plugin) guarded(ctx context.Context, i *instance, do func(backend.Plugin) error) (err error) {
+func (p *Plugin) guarded(ctx context.Context, i *instance, do func(*instance) error) (err error) {
 	if i.inproc() {
 		defer func() {
 			if v := recover(); v != nil {
@@ -75,7 +112,7 @@ func (p *Plugin) guarded(ctx context.Context, i *instance, do func(backend.Plugi
 			}
 		}()
 	}
-	return do(i.plugin)
+	return do(i)
 }
 
 // base is the part of the interfaces that all kinds share.

@@ -98,6 +98,9 @@ func (p *testPlugin) Info() backend.Info {
 	if os.Getenv("TEST_PLUGIN") == "does not write" {
 		i.Capabilities = nil
 	}
+	if p.kind == backend.KindNotify {
+		i.Capabilities = []string{backend.CapListen}
+	}
 	return i
 }
 

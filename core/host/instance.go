@@ -25,6 +25,9 @@ type instance struct {
 	started time.Time
 	served  atomic.Bool // it has answered a call
 
+	life context.Context // ends when others are called in its place
+	end  context.CancelFunc
+
 	// Of Plugin, whose mutex guards them.
 	calls int           // under way
 	idle  chan struct{} // non-nil while somebody waits for calls to become 0; then closed
@@ -40,11 +43,13 @@ type instance struct {
 
 // newInstance starts the plugin and asks for its Info. It does not configure it.
 func (h *Host) newInstance(ctx context.Context, c Config, log *slog.Logger) (*instance, error) {
-	if c.Inproc != nil {
-		p := c.Inproc()
-		return &instance{plugin: p, info: p.Info(), started: time.Now(), exited: make(chan struct{})}, nil
-	}
 	i := &instance{}
+	i.life, i.end = context.WithCancel(context.Background())
+	if c.Inproc != nil {
+		i.plugin = c.Inproc()
+		i.info, i.started, i.exited = i.plugin.Info(), time.Now(), make(chan struct{})
+		return i, nil
+	}
 	start := i.launch
 	if c.Address != "" {
 		start = i.connect

@@ -112,6 +112,7 @@ func (p *Plugin) obey(o *order) *instance {
 // has ended, or after drain_timeout.
 func (p *Plugin) retire(i *instance) {
 	c := p.config()
+	i.end()
 	p.mu.Lock()
 	p.retiring = append(p.retiring, i)
 	p.mu.Unlock()

@@ -53,9 +53,10 @@ func (s state) List(ctx context.Context, r backend.StateList) (page *backend.Sta
 	return page, err
 }
 
-// Watch implements backend.StateWatcher. When the process dies it fails: what changed meanwhile is lost.
+// Watch implements backend.StateWatcher. When the process dies it fails: what changed meanwhile is lost. When the process is replaced it
+// goes on with the next one, whose first news say that something may be lost.
 func (s state) Watch(ctx context.Context, r backend.StateWatch, tell func(*backend.StateNews) error) error {
-	return s.p.call(ctx, once, func(p backend.Plugin) error {
+	return s.p.follow(ctx, func() error { return nil }, func(ctx context.Context, p backend.Plugin) error {
 		w, ok := p.(backend.StateWatcher)
 		if !ok || !p.Info().Has(backend.CapWatch) {
 			return backend.Errorf(backend.KindUnsupported, "the plugin does not tell of changes")
