@@ -16,9 +16,6 @@ func askCore(file string, r keeper.Request, f func(server.ControlReply) error) e
 	if err != nil {
 		return err
 	}
-	if !c.Keeper.Enabled {
-		return fmt.Errorf("[keeper] enabled is false in %s", file)
-	}
 	done := false
 	err = keeper.Follow(c.Keeper.Control, r, func(line []byte) error {
 		var reply server.ControlReply

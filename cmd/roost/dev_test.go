@@ -2,6 +2,7 @@ package main
 
 import (
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -82,5 +83,38 @@ func TestPluginsEndWithCore(t *testing.T) {
 	}
 	for _, pid := range plugins {
 		gone(t, pid)
+	}
+}
+
+// TestDevAnswersOperators: the operator's commands work without a keeper, but for the one that needs it.
+func TestDevAnswersOperators(t *testing.T) {
+	r := startDev(t)
+	ok(t, r.login(), "NOOP")
+	config := filepath.Join(r.dir, "roost.toml")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"sessions"}, "demo"},
+		{[]string{"plugin", "list"}, `storage/mdbox .*running`},
+		{[]string{"plugin", "reload", "storage/mdbox"}, ""},
+		{[]string{"plugin", "logs", "storage/mdbox"}, "plugin started"},
+		{[]string{"reload", "--binary"}, "no keeper holds this server's sessions"},
+	} {
+		out, errs, code := roost(t, append(c.args, "--config", config)...)
+		if !regexp.MustCompile(c.want).MatchString(out+errs) || (code != 0) != (c.args[0] == "reload") {
+			t.Errorf("roost %s: exit code %d\n%s%s", c.args, code, out, errs)
+		}
+	}
+	from := len(r.lines())
+	if _, errs, code := roost(t, "reload", "--config", config); code != 0 {
+		t.Errorf("reload: %s", errs)
+	}
+	r.waitLog(from, "msg=reloaded")
+	if _, errs, code := roost(t, "drain", "--config", config); code != 0 {
+		t.Errorf("drain: %s", errs)
+	}
+	if err := r.cmd.Wait(); err != nil {
+		t.Errorf("exit: %v", err)
 	}
 }

@@ -32,9 +32,6 @@ The command asks at the socket [keeper] control, as the user that the server run
 			if err != nil {
 				return err
 			}
-			if !c.Keeper.Enabled {
-				return fmt.Errorf("[keeper] enabled is false in %s", file)
-			}
 			if !binary {
 				_, err := keeper.Ask(c.Keeper.Control, keeper.OpReload)
 				return err

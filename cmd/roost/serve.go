@@ -119,6 +119,14 @@ func run(ctx context.Context, c *config.Config, ready func(*server.Server) error
 	var asked <-chan keeper.Asked
 	if client != nil {
 		freeze, asked = client.Freeze, client.Asked
+	} else {
+		control, err := keeper.ListenLocal(c.Keeper.Control, log)
+		if err != nil { // a server that serves is worth more than one that can be asked
+			log.Warn("the server can not be asked by roost sessions, plugin, top and drain", "error", err)
+		} else {
+			defer control.Close()
+			asked = control.Asked
+		}
 	}
 	startCtx, started := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	s, err := server.Start(startCtx, server.Options{Config: c, Bundle: bundle, Version: version, Log: log, Level: level, Keeper: client})

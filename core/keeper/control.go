@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Operations of the control socket. The keeper answers the first two itself, with an Answer; core the others, with lines of its own.
+// Operations of the control socket. The keeper, or Local, answers the first two itself, with an Answer; core the others, with lines of its own.
 const (
 	OpReload   = "reload"        // as SIGHUP
 	OpBinary   = "reload-binary" // a new core takes the sessions over
