@@ -38,7 +38,7 @@ func TestOperatorSeesSessions(t *testing.T) {
 	for line := range strings.Lines(out) {
 		var s server.SessionReport
 		must(t, json.Unmarshal([]byte(line), &s))
-		if s.Busy || !strings.HasPrefix(s.Address, "127.") || s.Since.IsZero() || s.Bytes < 128 || s.TLS && s.Bytes < 128+208 {
+		if s.Busy || !strings.HasPrefix(s.Address, "127.") || s.Since.IsZero() || s.Bytes < 112 || s.TLS && s.Bytes < 112+208 {
 			t.Errorf("%s", line)
 		}
 		counts[fmt.Sprintf("%s %s %s %t", s.User, s.State, s.Mailbox, s.TLS)]++
