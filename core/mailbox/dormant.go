@@ -105,28 +105,46 @@ func (r *Registry) unqueue(m *Mailbox) {
 	}
 }
 
+// brief is how long a mailbox stays awake of which it is not known that it is used again soon.
+const brief = time.Second
+
+// rest returns for how long m stays awake after its last use: for Config.Warm if nobody refers to it, since it is gone then, or if
+// it was used again so soon the last time. All others are most of those that clients select after a burst of logins, to be told of changes.
+func (r *Registry) rest(m *Mailbox) time.Duration {
+	if soon := m.e.gap != 0 && time.Duration(m.e.gap)*time.Second <= r.cfg.Warm; soon || m.e.refs == 0 {
+		return r.cfg.Warm
+	}
+	return min(brief, r.cfg.Warm)
+}
+
+// due returns when the next mailbox falls asleep: the one that was not used for the longest time, also if that is one that stays awake for
+// longer than others. The caller holds r.mu; there is one.
+func (r *Registry) due() time.Time {
+	m := r.warm.Back().Value.(*Mailbox)
+	return m.used.Add(r.rest(m))
+}
+
 // arm starts the registry's only timer for the mailbox that falls asleep next, if it does not run. The caller holds r.mu.
 func (r *Registry) arm() {
 	if r.armed || r.closed || r.governed || r.warm.Len() == 0 {
 		return
 	}
 	r.armed = true
-	due := time.Until(r.warm.Back().Value.(*Mailbox).used.Add(r.cfg.Warm))
-	r.timer = time.AfterFunc(due, r.sweep)
+	r.timer = time.AfterFunc(time.Until(r.due()), r.sweep)
 }
 
 // sweepStep is how many mailboxes are put to sleep at once.
 const sweepStep = 64
 
-// sweep puts those to sleep that were not used for Config.Warm.
+// sweep puts those to sleep that have rested.
 func (r *Registry) sweep() {
 	for more := true; more; {
 		r.mu.Lock()
 		more = false
-		before := time.Now().Add(-r.cfg.Warm)
+		now := time.Now()
 		for n := 0; r.warm.Len() > 0; n++ {
 			m := r.warm.Back().Value.(*Mailbox)
-			if m.used.After(before) || r.closed || r.governed {
+			if r.due().After(now) || r.closed || r.governed {
 				break
 			}
 			if n == sweepStep {

@@ -121,7 +121,17 @@ func TestMailboxFallsAsleepAfterItsWarmTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, true, mailbox.Config{JournalBytes: 1 << 20, Warm: 5 * time.Second})
 		id, v := f.select_()
-		time.Sleep(4 * time.Second)
+		time.Sleep(999 * time.Millisecond)
+		synctest.Wait()
+		if f.r.Get(id) == nil {
+			t.Fatal("asleep before it has rested for a second")
+		}
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		if f.r.Get(id) != nil {
+			t.Fatal("awake, but it is not known that it is used again soon")
+		}
+		time.Sleep(3 * time.Second)
 		f.wake(id).Release()
 		time.Sleep(4 * time.Second)
 		synctest.Wait()
@@ -133,7 +143,7 @@ func TestMailboxFallsAsleepAfterItsWarmTime(t *testing.T) {
 		if f.r.Get(id) != nil {
 			t.Fatal("awake 6 s after its last use")
 		}
-		if s := f.r.Stats(); s.Mailboxes != 1 || s.Open != 0 || s.ViewBytes != 0 || s.Parked != 1 || s.Watched != 1 {
+		if s := f.r.Stats(); s.Mailboxes != 1 || s.Open != 0 || s.ViewBytes != 0 || s.Parked != 2 || s.Woken != 1 || s.Watched != 1 {
 			t.Errorf("stats %+v", s)
 		}
 		f.r.Leave(id, v.Version, 0)
@@ -141,7 +151,7 @@ func TestMailboxFallsAsleepAfterItsWarmTime(t *testing.T) {
 		if s := f.r.Stats(); s.Mailboxes != 0 || s.Watched != 0 || f.r.Users().Len() != 0 {
 			t.Errorf("stats %+v, %d users", s, f.r.Users().Len())
 		}
-		f.wantCalls("Unwatch", 1)
+		f.wantCalls("Unwatch", 2) // one for the watch of the second Open, which is the same
 		f.r.Close()
 	})
 }

@@ -17,7 +17,7 @@ import (
 // Config holds the settings of a Registry.
 type Config struct {
 	// Warm is how long a mailbox stays open after its last use, [limits] mailbox_warm. Then it sleeps, or is
-	// forgotten if no session refers to it.
+	// forgotten if no session refers to it. One that was not used again so soon the last time may sleep after a second (Registry.rest).
 	Warm time.Duration
 	// ViewCache bounds the sum of all views and journals in bytes, [limits] view_cache: beyond it the least recently used
 	// mailboxes sleep at once. Those in use may exceed it. 0 = no bound.
