@@ -98,11 +98,11 @@ func (run *idleRun) roostCase(version string) (err error) {
 	if err := run.warmUp(o); err != nil {
 		return err
 	}
-	before, err := atRest(server.pid, run.f.settle)
-	if err != nil {
+	if c.Before, err = goroutines(r); err != nil { // the first look at the metrics makes things that stay
 		return err
 	}
-	if c.Before, err = goroutines(r); err != nil {
+	before, err := atRest(server.pid, run.f.settle)
+	if err != nil {
 		return err
 	}
 	progress("roost, TLS %s: opening %d sessions", version, o.N)
