@@ -11,24 +11,28 @@ import (
 	"github.com/roostmail/roost/cmd/internal/rig"
 )
 
+// standalone starts a bundled plugin as an operator does.
+func standalone(t *testing.T, dir, plugin string) (address string, kill func()) {
+	t.Helper()
+	path := filepath.Join(dir, filepath.Base(plugin))
+	cmd := exec.Command(roostBinary, "plugin", plugin, "--standalone", "--address", "unix://"+path)
+	must(t, cmd.Start())
+	kill = func() {
+		if cmd.ProcessState == nil {
+			cmd.Process.Signal(syscall.SIGKILL)
+			cmd.Wait()
+		}
+	}
+	t.Cleanup(kill)
+	waitFor(t, plugin+" to listen", func() bool { _, err := os.Stat(path); return err == nil })
+	return "unix://" + path, kill
+}
+
 // TestPluginsAtAddresses: bundled plugins that the operator has started serve roost, and a session outlives the death of one: its next command
 // waits until the operator has started it again.
 func TestPluginsAtAddresses(t *testing.T) {
 	dir := t.TempDir()
-	start := func(plugin string) (address string, kill func()) {
-		path := filepath.Join(dir, filepath.Base(plugin))
-		cmd := exec.Command(roostBinary, "plugin", plugin, "--standalone", "--address", "unix://"+path)
-		must(t, cmd.Start())
-		kill = func() {
-			if cmd.ProcessState == nil {
-				cmd.Process.Signal(syscall.SIGKILL)
-				cmd.Wait()
-			}
-		}
-		t.Cleanup(kill)
-		waitFor(t, plugin+" to listen", func() bool { _, err := os.Stat(path); return err == nil })
-		return "unix://" + path, kill
-	}
+	start := func(plugin string) (address string, kill func()) { return standalone(t, dir, plugin) }
 	auth, _ := start("auth/passwd-file")
 	storage, kill := start("storage/mdbox")
 	home := mailHome(t)
