@@ -181,6 +181,16 @@ func (l *lockedBox) removeRecords(gone translog.ExpungeGUIDs) error {
 	return nil
 }
 
+// commitDone commits records of what is no request, not durably, and notes in the same write that everything in the log was carried out, if it is so.
+func (l *lockedBox) commitDone(records []translog.NewRecord) error {
+	if l.outer == nil {
+		if err := l.x.CommitDone(false, records...); !errors.Is(err, index.ErrRequests) {
+			return err
+		}
+	}
+	return l.x.Commit(false, records...)
+}
+
 // finish notes that everything in the log was carried out, and lets the index be rewritten if it is time for that.
 // A mailbox with requests that are still waiting is left as it is: whoever syncs it next does it, as he does when this fails.
 func (l *lockedBox) finish() {

@@ -64,7 +64,7 @@ func (b *Mailbox) ChangeFlags(ctx context.Context, c FlagChange) (modified []uin
 	if len(records) == 0 {
 		return modified, nil
 	}
-	if err := l.x.Commit(false, records...); err != nil {
+	if err := l.commitDone(records); err != nil {
 		return nil, fmt.Errorf("mdbox: change flags in %s: %w", b.name, err)
 	}
 	l.finish()

@@ -45,6 +45,12 @@ func (x *Index) Changes(since Position) (*Changes, error) {
 	if since.IndexID != to.IndexID || since.UIDValidity != to.UIDValidity || to.Log.Before(since.Log) {
 		return nil, ErrHistoryGone
 	}
+	if b, ok := x.state.own.between(since.Log, to.Log); ok {
+		w := newWalk(x.state)
+		if err := w.walkBytes(b, since.Log); err == nil {
+			return w.changes(to), nil
+		}
+	}
 	chain, err := x.openChainFrom(since.Log)
 	var corrupt *vfs.CorruptError
 	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &corrupt) {
@@ -112,6 +118,27 @@ func (w *walk) walk(segments []translog.Segment, to translog.Pos) error {
 	}
 	if end != to {
 		return vfs.Corrupt(int64(end.Offset), "no record ends at %v", to)
+	}
+	return nil
+}
+
+// walkBytes reads b, which begins at pos in a log and ends where a record does.
+func (w *walk) walkBytes(b []byte, pos translog.Pos) error {
+	s := translog.NewScanner(b, pos)
+	for {
+		r, ok := s.Next()
+		if !ok {
+			break
+		}
+		if err := w.record(&r); err != nil {
+			return err
+		}
+	}
+	if err := s.Err(); err != nil {
+		return err
+	}
+	if end := s.Pos(); int(end.Offset-pos.Offset) != len(b) {
+		return vfs.Corrupt(int64(end.Offset), "no record ends at %d", int(pos.Offset)+len(b))
 	}
 	return nil
 }

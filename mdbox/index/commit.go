@@ -76,6 +76,7 @@ func (l *Locked) append(b []byte, durable bool) error {
 	if n, err := l.out.Write(b); err != nil || n < len(b) {
 		return errors.Join(shortWrite(err), l.takeBack(int64(pos.Offset), n), l.reload())
 	}
+	x.state.own.add(pos, b)
 	if l.w.Fsync == FsyncAlways || durable && l.w.Fsync != FsyncNever {
 		return l.out.Sync()
 	}

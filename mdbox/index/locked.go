@@ -175,13 +175,16 @@ func (l *Locked) Unlock() error {
 
 // note remembers the log as this process leaves it, so that the next Refresh finds nothing new.
 func (l *Locked) note() error {
-	file, err := translog.NewFile(l.out, l.x.logPath(), l.x.o.MaxFileBytes)
-	if err != nil {
+	if l.file == nil { // its header could not be read
+		l.x.forget()
+		return nil
+	}
+	if err := l.file.Update(); err != nil {
 		l.x.forget()
 		return err
 	}
-	if file.Info != l.x.log {
-		l.x.noteLog(file)
+	if l.file.Info != l.x.log {
+		l.x.noteLog(l.file)
 	}
 	return nil
 }

@@ -28,6 +28,7 @@ type State struct {
 	pending     []uint32 // offsets of the requests after the recorded tail
 	intro       introduced
 	doomed      doomed
+	own         ownLog
 	wrong       []*vfs.CorruptError // what DecodeSnapshot put right
 	deleted     bool
 	unsound     bool // the header breaks a rule, which was reported

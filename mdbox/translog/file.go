@@ -80,6 +80,18 @@ func (l *File) readHeader() error {
 	return vfs.At(err, l.Path, 0)
 }
 
+// Update brings Info and Start up to date with what was written to the file since.
+func (l *File) Update() error {
+	if len(l.Start) < startSize {
+		return l.readHeader()
+	}
+	info, err := l.f.Stat()
+	if err == nil {
+		l.Info = info
+	}
+	return err
+}
+
 // read returns the bytes [from, end) of the file, or fewer, if it ends earlier:
 // a file may shrink at any time, and what is left is judged by the decoder.
 func (l *File) read(from, end int64) ([]byte, error) {
