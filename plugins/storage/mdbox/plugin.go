@@ -121,6 +121,8 @@ func (s *Storage) Configure(_ context.Context, c backend.Config) error {
 		s.purger = newPurger(set.purgeInterval, s.stores, s.log)
 	}
 	s.watches = newWatches(s.log)
+	// The first question loads the libraries of /etc/nsswitch.conf, and may wait for a server. It ends by itself.
+	go systemGroups(owner{uid: os.Getuid(), gid: os.Getgid()})
 	s.configured = true
 	return nil
 }
