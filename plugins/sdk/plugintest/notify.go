@@ -3,6 +3,7 @@ package plugintest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,8 +38,16 @@ func Notify[S goTest[S]](test S, f NotifyFixture) {
 		t.Run("ToldTwice", s.twice)
 		t.Run("WrongBatches", s.wrong)
 		t.Run("Cancelled", s.cancelled)
+		t.Run("NoTime", s.late)
+		t.Run("OnBehalfOf", s.onBehalf)
+		t.Run("Concurrent", s.concurrent)
 		t.Run("Listen", s.listen)
+		t.Run("ListenAgain", s.listenAgain)
+		t.Run("ListenTwice", s.listenTwice)
+		t.Run("KilledWhileListening", s.killedListening)
 		t.Run("Restart", s.restarted)
+		t.Run("KilledInMidCall", s.killed)
+		t.Run("Speed", s.speed)
 	})
 }
 
@@ -136,6 +145,118 @@ func (s *notifySuite) listen(t T) {
 	cancel()
 	wg.Wait()
 	wantKind(t, "Listen", err, backend.KindCancelled)
+}
+
+// late: a batch that there is no time for is taken or not, and given again.
+func (s *notifySuite) late(t T) {
+	for _, d := range []time.Duration{time.Nanosecond, 100 * time.Microsecond, time.Millisecond} {
+		ctx, cancel := context.WithTimeout(t.Context(), d)
+		err := s.notify().Publish(ctx, &backend.ChangeBatch{Changes: []backend.MailboxChange{change("late", backend.ChangeFlags)}})
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			t.Errorf("Publish within %v: %v", d, err)
+		}
+		s.publish(t, change("late", backend.ChangeFlags))
+	}
+}
+
+// onBehalf: for whom a call is made is for logs, and changes nothing.
+func (s *notifySuite) onBehalf(t T) {
+	for _, o := range []backend.Origin{{Request: 1<<64 - 1}, {User: "Jürgen \n \x00 日本"}, {Request: 1, User: strings.Repeat("u", 5000)}} {
+		ctx := backend.WithOrigin(t.Context(), o)
+		if err := s.notify().Publish(ctx, &backend.ChangeBatch{Changes: []backend.MailboxChange{change("INBOX", backend.ChangeAppended)}}); err != nil {
+			t.Errorf("Publish for request %x of %.10q: %v", o.Request, o.User, err)
+		}
+	}
+}
+
+// concurrent: two servers may use one plugin that the operator runs.
+func (s *notifySuite) concurrent(t T) {
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() { s.publish(t, change(fmt.Sprint("box", i), backend.ChangeFlags)) })
+	}
+	wg.Wait()
+}
+
+// listening calls Listen, and returns what ends it and waits for its error.
+func (s *notifySuite) listening(t T) (end func() error) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { // ends with end, or the test
+		ended <- s.notify().(backend.Listener).Listen(ctx, backend.ListenRequest{Node: "plugintest"}, func(*backend.Heard) error { return nil })
+	}()
+	return func() error { cancel(); return <-ended }
+}
+
+// needsListen skips a case without the capability.
+func (s *notifySuite) needsListen(t T) {
+	t.Helper()
+	if !s.plugin.Info().Has(backend.CapListen) {
+		t.Skip("the plugin does not announce listen")
+	}
+}
+
+// listenAgain: core calls Listen again after it has ended.
+func (s *notifySuite) listenAgain(t T) {
+	s.needsListen(t)
+	for range 5 {
+		end := s.listening(t)
+		s.one(t)
+		wantKind(t, "Listen", end(), backend.KindCancelled)
+	}
+}
+
+// listenTwice: while a plugin that the operator runs is reloaded, the old connection still listens when the new one begins.
+func (s *notifySuite) listenTwice(t T) {
+	s.needsListen(t)
+	first, second := s.listening(t), s.listening(t)
+	s.one(t)
+	wantKind(t, "the first Listen", first(), backend.KindCancelled)
+	s.one(t)
+	wantKind(t, "the second Listen", second(), backend.KindCancelled)
+}
+
+// killedListening: Listen ends with the process, with an error that says so, and is called again on the next one.
+func (s *notifySuite) killedListening(t T) {
+	s.needsListen(t)
+	end := s.listening(t)
+	s.one(t)
+	s.restart(t)
+	if err := end(); backend.KindOf(err) != backend.KindUnavailable && backend.KindOf(err) != backend.KindCancelled {
+		t.Errorf("Listen ended with %v", err)
+	}
+	s.one(t) // on the next process
+	end = s.listening(t)
+	s.one(t)
+	wantKind(t, "Listen", end(), backend.KindCancelled)
+}
+
+// killed kills the plugin while calls are under way: each is answered, on the next process if need be.
+func (s *notifySuite) killed(t T) {
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for k := range 5 {
+				s.publish(t, change(fmt.Sprint("box", i, "/", k), backend.ChangeFlags))
+			}
+		})
+	}
+	if s.process {
+		s.restart(t)
+	}
+	wg.Wait()
+	s.one(t)
+}
+
+func (s *notifySuite) speed(t T) {
+	one := &backend.ChangeBatch{Changes: []backend.MailboxChange{change("INBOX", backend.ChangeAppended)}}
+	mark(t, "publish one", 1, func(ctx context.Context) error { return s.notify().Publish(ctx, one) })
+	many := &backend.ChangeBatch{}
+	for i := range backend.MaxChanges {
+		many.Changes = append(many.Changes, change(fmt.Sprint("box", i), backend.ChangeFlags))
+	}
+	mark(t, fmt.Sprint("publish ", backend.MaxChanges), 1, func(ctx context.Context) error { return s.notify().Publish(ctx, many) })
 }
 
 // restarted: Publish is repeated on the new process, since it does no harm.

@@ -124,6 +124,17 @@ func (s subject) testWire(t T, config backend.Config) {
 				t.Errorf("a call with a header that the plugin does not know: %v", err)
 			}
 		})
+		for _, o := range []struct{ name, key, value string }{
+			{"Request", "roost-request", "00000000000000ff"}, {"NoUser", "roost-user-bin", ""}, {"User", "roost-user-bin", "Jürgen \n\x00\xff"},
+			{"NoNumber", "roost-request", "x"}, {"NegativeNumber", "roost-request", "-1"}, {"LongNumber", "roost-request", strings.Repeat("f", 100)},
+			{"OfALaterVersion", "roost-later", "1"},
+		} {
+			t.Run("Origin/"+o.name, func(t T) { // metadata is for logs: whatever it says, the call is answered
+				if _, err := pluginv1.NewPluginClient(conn).Health(t.Context(), &pluginv1.HealthRequest{}, grpc.PerRPCCredentials(callHeader{o.key: o.value})); err != nil {
+					t.Errorf("Health with %s: %v", o.key, err)
+				}
+			})
+		}
 		t.Run("InfoIsTheSame", func(t T) { // after all of it
 			p, err := pluginrpc.New(t.Context(), conn, pluginrpc.ClientOptions{})
 			if err != nil || p.Info().Kind != s.kind {
