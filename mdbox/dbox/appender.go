@@ -304,7 +304,10 @@ func (a *Appender) Release() error {
 	for _, t := range a.targets {
 		err = errors.Join(err, t.close())
 	}
-	return errors.Join(err, a.endNote())
+	if a.note != nil {
+		err = errors.Join(err, a.note.end(a.files))
+	}
+	return err
 }
 
 // Abort ends the transaction: files get their old ends, new ones are removed, the locks are released. It does nothing
@@ -318,15 +321,12 @@ func (a *Appender) Abort() error {
 	for _, t := range a.targets {
 		err = errors.Join(err, t.undo(a.files.cfg.FS))
 	}
-	if err != nil && a.note != nil { // it says what is still to be done
-		return errors.Join(err, a.note.f.Close())
+	switch {
+	case a.note == nil:
+	case err != nil: // the note says what is still to be done
+		err = errors.Join(err, a.note.f.Close())
+	default:
+		err = a.note.remove(a.files)
 	}
-	return errors.Join(err, a.endNote())
-}
-
-func (a *Appender) endNote() error {
-	if a.note == nil {
-		return nil
-	}
-	return a.note.remove(a.files)
+	return err
 }

@@ -40,6 +40,7 @@ type Files struct {
 	open    map[FileID]*file
 	recent  list.List // of *file, most recently used first; those in open
 	closed  bool
+	notes   []*note            // kept, see note.go
 	skipped map[Candidate]bool // files that could not be appended to, reported
 
 	points checkpoints
@@ -82,7 +83,7 @@ func (s *Files) Close() error {
 	for s.recent.Len() > 0 {
 		s.evict(s.recent.Back().Value.(*file))
 	}
-	return nil
+	return s.removeNotes()
 }
 
 // CloseIdle closes the files that no message uses. They are opened again when they are needed.
@@ -94,6 +95,7 @@ func (s *Files) CloseIdle() {
 			s.evict(f)
 		}
 	}
+	_ = s.removeNotes() // who finds one that is left, removes it
 }
 
 // acquire returns the open file m.<id>, primary storage before ALT. The caller releases it.

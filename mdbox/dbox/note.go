@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/roostmail/roost/mdbox/vfs"
@@ -18,6 +19,9 @@ import (
 // killed, the next one finds what it has left: messages that no map knows, which a repair would bring to light as new
 // ones, or a part of one, which is damage to Dovecot. To Dovecot the note is one of the temporary files, which it
 // removes when they are old. A note is never synced: after a power cut it may be missing.
+//
+// To make and remove a file for each transaction takes longer than all else that a note is for, and makes the syncs of the mail files
+// wait for the directory as well. So an empty note is kept for the next transaction, until Files.CloseIdle or Close.
 const noteSuffix = ".appends"
 
 // maxNote bounds a note, in bytes: many thousands of files.
@@ -28,8 +32,14 @@ type note struct {
 	size int64
 }
 
-// newNote makes an empty note in dir.
+// newNote returns an empty note in dir: one that was kept, or a new one.
 func (s *Files) newNote(dir string) (*note, error) {
+	for n := s.keptNote(dir); n != nil; n = s.keptNote(dir) {
+		if st, err := n.f.Stat(); err == nil && st.Links > 0 && st.Size == 0 {
+			return n, nil
+		}
+		_ = n.f.Close() // Dovecot has removed it
+	}
 	for range noteTries {
 		path := filepath.Join(dir, s.tempName()+noteSuffix)
 		f, err := s.cfg.Perm.Create(s.cfg.FS, path, 0)
@@ -62,7 +72,48 @@ func (n *note) add(c Candidate) error {
 	return nil
 }
 
-// remove ends the note.
+// keptNote returns a note in dir that was kept, which is the caller's then; nil if there is none.
+func (s *Files) keptNote(dir string) *note {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.notes, func(n *note) bool { return filepath.Dir(n.f.Name()) == dir })
+	if i < 0 {
+		return nil
+	}
+	n := s.notes[i]
+	s.notes = slices.Delete(s.notes, i, i+1)
+	return n
+}
+
+// end ends the note of a transaction that is done, which is kept for another transaction if there are not enough of them.
+func (n *note) end(s *Files) error {
+	s.mu.Lock()
+	kept := !s.closed && len(s.notes) < maxKeptNotes
+	if kept {
+		if n.size, kept = 0, n.f.Truncate(0) == nil; kept {
+			s.notes = append(s.notes, n)
+		}
+	}
+	s.mu.Unlock()
+	if kept {
+		return nil
+	}
+	return n.remove(s)
+}
+
+// maxKeptNotes is how many notes a store keeps.
+const maxKeptNotes = 4
+
+// removeNotes removes the notes that were kept. s.mu is held.
+func (s *Files) removeNotes() (err error) {
+	for _, n := range s.notes {
+		err = errors.Join(err, n.remove(s))
+	}
+	s.notes = nil
+	return err
+}
+
+// remove removes the note.
 func (n *note) remove(s *Files) error {
 	return errors.Join(s.remove(n.f.Name()), n.f.Close())
 }

@@ -78,19 +78,49 @@ func TestInterruptedTransactionsAreFound(t *testing.T) {
 	}
 }
 
+// TestFinishedTransactionsLeaveNoNote: what they leave is an empty note, which the next one uses, and which goes with CloseIdle or Close.
 func TestFinishedTransactionsLeaveNoNote(t *testing.T) {
 	for _, finish := range []func(*Appender) error{(*Appender).Release, (*Appender).Abort} {
-		s := newFiles(t, nil)
-		old := writeMails(t, s.Path(1), 1, stored{body: "one\n"})[0]
-		a := s.NewAppender(candidatesOf(end(old)))
-		if _, err := a.Save(NewMessage{}, strings.NewReader("x")); err != nil {
-			t.Fatal(err)
-		}
-		if err := finish(a); err != nil {
-			t.Fatal(err)
-		}
-		if names, err := os.ReadDir(s.cfg.StorageDir); err != nil || len(names) != 1 {
-			t.Errorf("files %v, %v", names, err)
+		for _, rest := range []func(*Files){func(s *Files) { s.CloseIdle() }, func(s *Files) { s.Close() }} {
+			s := newFiles(t, nil)
+			old := writeMails(t, s.Path(1), 1, stored{body: "one\n"})[0]
+			var notes []string
+			for range 3 {
+				a := s.NewAppender(candidatesOf(end(old)))
+				if _, err := a.Save(NewMessage{}, strings.NewReader("x")); err != nil {
+					t.Fatal(err)
+				}
+				notes = append(notes, a.note.f.Name())
+				if err := a.Release(); err != nil {
+					t.Fatal(err)
+				}
+				if found, err := s.Interrupted(); err != nil || len(found) != 0 {
+					t.Errorf("after a transaction: %v, %v", found, err)
+				}
+				if b, err := os.ReadFile(notes[0]); err != nil || len(b) != 0 {
+					t.Errorf("note %q, %v", b, err)
+				}
+			}
+			if notes[1] != notes[0] || notes[2] != notes[0] {
+				t.Errorf("notes %v", notes)
+			}
+			if err := os.Remove(notes[0]); err != nil { // as Dovecot may
+				t.Fatal(err)
+			}
+			a := s.NewAppender(candidatesOf(end(old)))
+			if _, err := a.Save(NewMessage{}, strings.NewReader("x")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(a.note.f.Name()); err != nil || a.note.f.Name() == notes[0] {
+				t.Errorf("note %s, %v", a.note.f.Name(), err)
+			}
+			if err := finish(a); err != nil {
+				t.Fatal(err)
+			}
+			rest(s)
+			if names, err := os.ReadDir(s.cfg.StorageDir); err != nil || len(names) != 1 {
+				t.Errorf("files %v, %v", names, err)
+			}
 		}
 	}
 }

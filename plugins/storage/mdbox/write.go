@@ -79,6 +79,7 @@ func (s *Storage) Append(ctx context.Context, r *backend.AppendRequest) (*backen
 	if err := s.checkQuota(ctx, r.Mailbox, size, len(messages)); err != nil {
 		return nil, err
 	}
+	defer s.stores.useFiles(p, m.store)()
 	saved, err := m.Append(ctx, messages)
 	if err != nil {
 		for _, b := range bodies {
