@@ -232,6 +232,8 @@ func TestMistakes(t *testing.T) {
 		{"fail of storage", "[plugins.x]\nkind = 'storage'\ncommand = ['/a']\nfail = 'open'", 4, `plugins.x.fail: of a plugin of kind storage must be "closed", not "open"`},
 		{"fail of hibernation", "[plugins.x]\nkind = 'hibernation'\ncommand = ['/a']\nfail = 'closed'", 4, `must be "open", not "closed"`},
 		{"sandbox paths without sandbox", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nsandbox_read = ['/x']", 4, "plugins.x.sandbox_read: needs sandbox = true"},
+		{"cgroup", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nlimits.cgroup = 'a'", 4, "plugins.x.limits.cgroup: must be an absolute path"},
+		{"cgroup limit without cgroup", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nlimits.cgroup_cpu = 5", 4, "plugins.x.limits.cgroup_cpu: needs cgroup"},
 		{"limits", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nlimits.memory = 'much'", 4, `plugins.x.limits.memory: "much"`},
 		{"env", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nenv = ['A', '=x']", 4, `plugins.x.env[1]: must be NAME or NAME=value`},
 		{"address", "[plugins.x]\nkind = 'auth'\naddress = 'tcp://1.2.3.4'", 3, `plugins.x.address: must be "unix://" and an absolute path`},

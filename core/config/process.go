@@ -40,6 +40,10 @@ type ProcessLimits struct {
 	Memory    int64 // bytes
 	Files     int
 	Processes int
+
+	CGroup       string // absolute, "" = none
+	CGroupMemory int64  // bytes
+	CGroupCPU    int    // percent of one processor
 }
 
 // fails says what may happen to core without a plugin, by kind, the default first: "closed": what needs the
@@ -95,6 +99,18 @@ func (p *Process) readConfinement(t *table) {
 		Memory:    limits.size("memory", 0, 0, 1<<62),
 		Files:     limits.integer("files", 0, 0, 1<<30),
 		Processes: limits.integer("processes", 0, 0, 1<<30),
+
+		CGroup:       limits.text("cgroup", ""),
+		CGroupMemory: limits.size("cgroup_memory", 0, 0, 1<<62),
+		CGroupCPU:    limits.integer("cgroup_cpu", 0, 0, 1_000_000),
+	}
+	if p.Limits.CGroup != "" && !strings.HasPrefix(p.Limits.CGroup, "/") {
+		limits.fail("cgroup", "must be an absolute path")
+	}
+	for key, value := range map[string]int64{"cgroup_memory": p.Limits.CGroupMemory, "cgroup_cpu": int64(p.Limits.CGroupCPU)} {
+		if value != 0 && p.Limits.CGroup == "" {
+			limits.fail(key, "needs cgroup")
+		}
 	}
 	limits.done()
 	p.NoNewPrivs = t.yes("no_new_privs", true)
@@ -165,6 +181,9 @@ func (p *printer) process(x Process) {
 	p.set("limits.memory", x.Limits.Memory)
 	p.set("limits.files", x.Limits.Files)
 	p.set("limits.processes", x.Limits.Processes)
+	p.set("limits.cgroup", quote(x.Limits.CGroup))
+	p.set("limits.cgroup_memory", x.Limits.CGroupMemory)
+	p.set("limits.cgroup_cpu", x.Limits.CGroupCPU)
 	p.set("no_new_privs", x.NoNewPrivs)
 	p.set("sandbox", x.Sandbox)
 	if x.Sandbox {

@@ -35,6 +35,7 @@ type Config struct {
 	// Group alone keeps the user. Both need core to run as root.
 	User, Group string
 	Confinement
+	CGroup CGroup
 	// NewPrivileges lets the process gain privileges by executing a set-uid program; by default it can not (PR_SET_NO_NEW_PRIVS).
 	NewPrivileges bool
 	// Env is added to the environment, KEY=VALUE. Otherwise the plugin gets only the
@@ -103,7 +104,7 @@ func (c Config) check() error {
 		return fmt.Errorf("host: a plugin without name")
 	case c.ways() != 1:
 		return fmt.Errorf("host: plugin %s: exactly one of command, address and in-process plugin must be given", c.Name)
-	case len(c.Command) == 0 && c.Confinement.needed():
+	case len(c.Command) == 0 && (c.Confinement.needed() || c.CGroup != CGroup{}):
 		return fmt.Errorf("host: plugin %s: limits and sandbox need a process that roost starts", c.Name)
 	case c.Address != "" && (c.SHA256 != "" || c.Group != ""):
 		return fmt.Errorf("host: plugin %s: sha256 and group need a process that roost starts", c.Name)

@@ -41,6 +41,7 @@ type process struct {
 	stderr     *os.File
 
 	confined *confinedProgram // nil: nothing confines it
+	group    *group           // control group, nil = core's
 	report   *os.File         // of a confined one: why it did not come to the plugin's program
 
 	handshake *io.PipeReader // the first line of stdout, for go-plugin
@@ -73,6 +74,12 @@ func newProcess(c Config, l *launcher, log *slog.Logger) (_ *process, err error)
 	p.cmd = &exec.Cmd{Path: c.Command[0], Args: c.Command, Dir: "/", Env: c.environment(log), SysProcAttr: attr}
 	if err := p.openPipes(); err != nil {
 		return nil, err
+	}
+	if c.CGroup.Dir != "" {
+		if p.group, err = c.CGroup.make(c.Name); err != nil {
+			return nil, err
+		}
+		attr.UseCgroupFD, attr.CgroupFD = true, int(p.group.dir.Fd())
 	}
 	program := c.Command[0]
 	if c.SHA256 != "" {
@@ -155,6 +162,9 @@ func (p *process) adopt(env []string, socketDir string) error {
 func (p *process) Start(context.Context) error {
 	err := p.launcher.run(p.cmd.Start)
 	p.closeChildFiles()
+	if p.group != nil {
+		p.group.started()
+	}
 	if err != nil {
 		p.status = err.Error()
 		close(p.exited)
@@ -214,6 +224,9 @@ func (p *process) kill() {
 // discard closes everything. The child, if it was started, must have exited.
 func (p *process) discard() {
 	p.closeChildFiles()
+	if p.group != nil {
+		p.group.remove()
+	}
 	if p.parentPipe != nil {
 		p.parentPipe.Close()
 	}

@@ -106,6 +106,7 @@ func supervise(h *host.Config, p config.Process) {
 	h.NewPrivileges = !p.NoNewPrivs
 	h.Confinement = host.Confinement{Memory: uint64(p.Limits.Memory), Files: uint64(p.Limits.Files), Processes: uint64(p.Limits.Processes),
 		Sandbox: p.Sandbox, Read: p.SandboxRead, Write: p.SandboxWrite}
+	h.CGroup = host.CGroup{Dir: p.Limits.CGroup, Memory: uint64(p.Limits.CGroupMemory), CPU: uint64(p.Limits.CGroupCPU)}
 	h.EnvAllow = slices.Clone(host.DefaultEnvAllow)
 	for _, v := range p.Env {
 		if strings.Contains(v, "=") {
