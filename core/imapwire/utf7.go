@@ -1,6 +1,7 @@
 package imapwire
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"unicode/utf16"
@@ -69,6 +70,9 @@ func decodeUTF7(name []byte, mixed bool) (string, error) {
 
 // decodeRun appends the UTF-8 form of the base64 text of one run.
 func decodeRun(out, run []byte) ([]byte, bool) {
+	if bytes.ContainsAny(run, "\r\n") { // which package base64 passes over
+		return out, false
+	}
 	units := make([]byte, utf7Base64.DecodedLen(len(run)))
 	n, err := utf7Base64.Strict().Decode(units, run)
 	if err != nil || n == 0 || n%2 != 0 {

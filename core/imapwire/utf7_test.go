@@ -30,6 +30,8 @@ func TestUTF7Refuses(t *testing.T) {
 		"8-bit":                         "\xc3\xa4",
 		"control character":             "a\tb",
 		"wrong base64 character":        "&AO/-",
+		"CR in base64":                  "&\r000-",
+		"LF in base64":                  "&AO\nQ-",
 		"padding":                       "&AOQ=-",
 		"padding bits":                  "&AOR-",
 		"half a unit":                   "&AA-",
