@@ -81,7 +81,7 @@ func pluginInfoCommand() *cobra.Command {
 		Long: `Start PLUGIN, without configuring it, and print what it says of itself.
 
 ` + pluginTarget + `
-With --config it is the NAME of a [plugins.NAME] of that file.`,
+With --config it is the NAME of a [plugins.NAME] of that file; one with an address is asked there.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			info, err := describe(cmd, file, args)
@@ -109,7 +109,10 @@ func describe(cmd *cobra.Command, file string, args []string) (info backend.Info
 		}
 		external, ok := c.External(args[0])
 		if !ok {
-			return info, fmt.Errorf("%s has no [plugins.%s] with a command", file, args[0])
+			return info, fmt.Errorf("%s has no [plugins.%s] with a command or an address", file, args[0])
+		}
+		if external.Address != "" {
+			return plugintest.DescribeAt(cmd.Context(), external.Address, external.User)
 		}
 		p.Command = external.Command
 	} else {

@@ -92,9 +92,9 @@ func checkAddress(t *table, e External) {
 	}
 }
 
-// External returns the [plugins.NAME] of a name, if it has a command.
+// External returns the [plugins.NAME] of a name, if it has a command or an address.
 func (c *Config) External(name string) (External, bool) {
-	i := slices.IndexFunc(c.external, func(e External) bool { return e.Name == name && len(e.Command) > 0 })
+	i := slices.IndexFunc(c.external, func(e External) bool { return e.Name == name && (len(e.Command) > 0 || e.Address != "") })
 	if i < 0 {
 		return External{}, false
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -38,6 +39,11 @@ func TestPluginsAtAddresses(t *testing.T) {
 	home := mailHome(t)
 	r := startRoost(t, rig.RoostOptions{Home: home, Users: []string{storeUser},
 		Over: fmt.Sprintf("[auth]\nplugin = \"a\"\n[storage]\nplugin = \"s\"\n[plugins.a]\nkind = \"auth\"\naddress = %q\n[plugins.s]\nkind = \"storage\"\naddress = %q\n", auth, storage)})
+	for name, want := range map[string]string{"a": "auth/passwd-file", "s": "storage/mdbox"} {
+		if out, err := exec.Command(roostBinary, "plugin", "info", "--config", r.Config, name).CombinedOutput(); err != nil || !strings.HasPrefix(string(out), want) {
+			t.Errorf("plugin info %s: %v\n%s", name, err, out)
+		}
+	}
 	c := login(t, r.Addr, storeUser)
 	ok := func(cmd string) {
 		t.Helper()

@@ -156,6 +156,16 @@ func (p *Program) Describe(ctx context.Context, log *slog.Logger) (info backend.
 	return h.Describe(ctx, host.Config{Name: filepath.Base(p.Command[0]), Command: p.Command})
 }
 
+// DescribeAt asks a plugin that somebody runs for its Info. address and user are those of [plugins.NAME].
+func DescribeAt(ctx context.Context, address, user string) (info backend.Info, err error) {
+	h, err := host.New(host.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return info, err
+	}
+	defer h.Close()
+	return h.Describe(ctx, host.Config{Name: address, Address: address, User: user})
+}
+
 // Test runs the conformance suite of the plugin's kind. Kind must be set.
 func (p *Program) Test(t T) {
 	config := backend.Config{Options: texts(p.Options), BaseDir: p.BaseDir}
