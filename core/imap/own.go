@@ -24,6 +24,7 @@ type ownStory struct {
 	to       *mailbox.View
 	external []uint32 // UIDs of messages whose flags somebody else changed before, of which the client knows nothing
 	unsure   bool     // anybody may have changed any of them
+	at       int      // in uids: of the message that mine is asked about next, if it is asked in order
 }
 
 func (o *ownChange) story(m *mailbox.Mailbox, u *mailbox.Update) *ownStory {
@@ -38,28 +39,49 @@ func (o *ownChange) story(m *mailbox.Mailbox, u *mailbox.Update) *ownStory {
 // command did may lie behind an EXPUNGE that can not be told yet, or may have changed nothing; its
 // messages are told nevertheless.
 func (s *ownStory) merge(u *mailbox.Update) []mailbox.Changed {
-	all := slices.Clone(u.Changed)
-	known := func(uid imap.UID) bool {
-		_, ok := slices.BinarySearchFunc(u.Changed, uid, func(c mailbox.Changed, uid imap.UID) int { return int(int64(c.UID) - int64(uid)) })
-		return ok
-	}
+	changed := u.Changed // of UIDs that may still come
+	var others []mailbox.Changed
+	was, is := u.From.Finder(), u.To.Finder()
 	for _, uid := range s.uids {
-		seq, now := u.From.Seq(imap.UID(uid)), u.To.Seq(imap.UID(uid))
-		if seq == 0 || now == 0 || known(imap.UID(uid)) {
+		for len(changed) > 0 && uint32(changed[0].UID) < uid {
+			changed = changed[1:]
+		}
+		if len(changed) > 0 && uint32(changed[0].UID) == uid {
+			continue
+		}
+		seq, now := was.Seq(imap.UID(uid)), is.Seq(imap.UID(uid))
+		if seq == 0 || now == 0 {
 			continue
 		}
 		m, _ := u.To.Message(now)
 		m.Seq = seq
-		all = append(all, mailbox.Changed{Message: m})
+		others = append(others, mailbox.Changed{Message: m})
 	}
+	if len(others) == 0 {
+		return u.Changed
+	}
+	all := slices.Concat(u.Changed, others)
 	slices.SortFunc(all, func(a, b mailbox.Changed) int { return int(int64(a.Seq) - int64(b.Seq)) })
 	return all
+}
+
+// mine reports whether the command has changed a message.
+func (s *ownStory) mine(uid uint32) bool {
+	if s.at == len(s.uids) || s.uids[s.at] != uid {
+		i, there := slices.BinarySearch(s.uids, uid)
+		if !there {
+			return false
+		}
+		s.at = i
+	}
+	s.at++
+	return true
 }
 
 // say decides what is told of a message that merge has returned. modseq is of interest with CONDSTORE only.
 func (s *ownStory) say(c mailbox.Changed) (flags, modseq bool) {
 	uid := uint32(c.UID)
-	if _, mine := slices.BinarySearch(s.uids, uid); !mine {
+	if !s.mine(uid) {
 		return !c.FlagsSame, true
 	}
 	if !s.silent {

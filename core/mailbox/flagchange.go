@@ -101,8 +101,9 @@ func (v *View) UIDsOf(ranges []SeqRange) []uint32 {
 // Existing returns those of some UIDs, ascending, that a view has.
 func (v *View) Existing(uids []uint32) []uint32 {
 	out := make([]uint32, 0, len(uids))
+	f := v.Finder()
 	for _, uid := range uids {
-		if v.Seq(imap.UID(uid)) != 0 {
+		if f.Seq(imap.UID(uid)) != 0 {
 			out = append(out, uid)
 		}
 	}

@@ -49,15 +49,20 @@ func makeUpdate(from, to *View, steps []*delta) *Update {
 	uids := append(append([]uint32(nil), flagged...), touched...)
 	slices.Sort(flagged)
 	slices.Sort(uids)
-	for _, uid := range slices.Compact(uids) {
-		seq, now := from.Seq(imap.UID(uid)), to.Seq(imap.UID(uid))
+	uids = slices.Compact(uids)
+	u.Changed = slices.Grow(u.Changed, len(uids))
+	was, is := from.Finder(), to.Finder()
+	for _, uid := range uids {
+		for len(flagged) > 0 && flagged[0] < uid {
+			flagged = flagged[1:]
+		}
+		seq, now := was.Seq(imap.UID(uid)), is.Seq(imap.UID(uid))
 		if seq == 0 || now == 0 {
 			continue
 		}
 		m, _ := to.Message(now)
 		m.Seq = seq
-		_, f := slices.BinarySearch(flagged, uid)
-		u.Changed = append(u.Changed, Changed{Message: m, FlagsSame: !f})
+		u.Changed = append(u.Changed, Changed{Message: m, FlagsSame: len(flagged) == 0 || flagged[0] != uid})
 	}
 	return u
 }

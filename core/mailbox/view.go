@@ -117,6 +117,27 @@ func (v *View) Seq(uid imap.UID) SeqNum {
 	return 0
 }
 
+// Finder finds messages of a view by their UIDs: in one step if each is the next one of the view.
+type Finder struct {
+	v    *View
+	next SeqNum
+}
+
+// Finder returns a Finder that expects the first message first.
+func (v *View) Finder() Finder { return Finder{v, 1} }
+
+// Seq is View.Seq.
+func (f *Finder) Seq(uid imap.UID) SeqNum {
+	seq := f.next
+	if m, ok := f.v.Message(seq); !ok || m.UID != uid {
+		if seq = f.v.Seq(uid); seq == 0 {
+			return 0
+		}
+	}
+	f.next = seq + 1
+	return seq
+}
+
 // LastUID returns the largest UID, or 0 if the mailbox is empty.
 func (v *View) LastUID() imap.UID {
 	if len(v.chunks) == 0 {
