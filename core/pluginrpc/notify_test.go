@@ -8,8 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/roostmail/roost/core/backend"
 	notifyv1 "github.com/roostmail/roost/proto/roost/notify/v1"
+	pluginv1 "github.com/roostmail/roost/proto/roost/plugin/v1"
 )
 
 // fakeNotify keeps what was published, and tells what its field says.
@@ -109,6 +112,62 @@ func TestHeardIsChecked(t *testing.T) {
 	h, err := heardFromProto(&notifyv1.ListenResponse{Changes: []*notifyv1.Change{newer}})
 	if err != nil || h.Changes[0].Kinds != backend.ChangeFlags {
 		t.Errorf("kinds that are not known: %+v, %v", h, err)
+	}
+}
+
+// lyingNotify does not use this package's server side. It tells of one change, then of what its field says.
+type lyingNotify struct {
+	pluginv1.UnimplementedPluginServer
+	notifyv1.UnimplementedNotifyServer
+	lie *notifyv1.ListenResponse // nil: the stream ends
+}
+
+func (*lyingNotify) Info(context.Context, *pluginv1.InfoRequest) (*pluginv1.InfoResponse, error) {
+	return &pluginv1.InfoResponse{Kind: "notify", Name: "liar", Capabilities: []string{backend.CapListen}}, nil
+}
+
+func (l *lyingNotify) Listen(stream grpc.BidiStreamingServer[notifyv1.ListenRequest, notifyv1.ListenResponse]) error {
+	if err := stream.Send(&notifyv1.ListenResponse{Changes: []*notifyv1.Change{{User: "u", Mailbox: "m"}}}); err != nil || l.lie == nil {
+		return err
+	}
+	if err := stream.Send(l.lie); err != nil {
+		return err
+	}
+	<-stream.Context().Done()
+	return nil
+}
+
+// TestLiesOfListeners: what came before a lie was heard, the lie and what follows it is not, and Listen ends with the plugin's name, also if the plugin goes on.
+func TestLiesOfListeners(t *testing.T) {
+	listen := func(lie *notifyv1.ListenResponse) (heard int, err error) {
+		l := &lyingNotify{lie: lie}
+		conn := serve(t, nil, func(r grpc.ServiceRegistrar) {
+			pluginv1.RegisterPluginServer(r, l)
+			notifyv1.RegisterNotifyServer(r, l)
+		})
+		p, err := New(t.Context(), conn, ClientOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = p.(*Notify).Listen(t.Context(), backend.ListenRequest{}, func(*backend.Heard) error { heard++; return nil })
+		return heard, err
+	}
+	long := strings.Repeat("x", 3<<20)
+	for rule, lie := range map[string]*notifyv1.ListenResponse{
+		"Listen: ":                  {Changes: []*notifyv1.Change{{User: "u"}}},
+		"is longer than 4096 bytes": {Changes: []*notifyv1.Change{{User: "u", Mailbox: long}}},
+	} {
+		heard, err := listen(lie)
+		checkLie(t, err, rule)
+		if heard != 1 {
+			t.Errorf("%s: heard %d times, want once", rule, heard)
+		}
+	}
+	if heard, err := listen(nil); heard != 1 || backend.KindOf(err) != backend.KindUnavailable {
+		t.Errorf("a stream that ends: heard %d times, %v", heard, err)
+	}
+	if heard, err := listen(&notifyv1.ListenResponse{Changes: []*notifyv1.Change{{User: long, Mailbox: long}}}); heard != 1 || err == nil {
+		t.Errorf("a response beyond the limit: heard %d times, %v", heard, err)
 	}
 }
 
