@@ -56,6 +56,9 @@ func (s *Store) create(ctx context.Context, name, dir string) error {
 	if s.location.Layout == LayoutIndex {
 		return s.createNode(ctx, name, dir)
 	}
+	if err := s.fits(name, dir); err != nil {
+		return err
+	}
 	if s.location.Format == FormatMaildir && s.isMaildir(dir) {
 		return fmt.Errorf("%w: %s", ErrExists, name)
 	}
@@ -76,6 +79,17 @@ func (s *Store) create(ctx context.Context, name, dir string) error {
 	}
 	if made == "" && b.found && s.location.Format != FormatMaildir {
 		return fmt.Errorf("%w: %s", ErrExists, name)
+	}
+	return nil
+}
+
+// fits refuses a mailbox below whose directory a file could not be named, before anything is made of it. Its own error is unix.ENAMETOOLONG.
+func (s *Store) fits(name, dir string) error {
+	const longest = 200 // a file's name, or those that are moved or made on the way to it
+	for _, path := range []string{s.location.mailboxDir(dir), s.location.indexDir(dir), s.location.controlDir(dir)} {
+		if len(path)+longest >= unix.PathMax {
+			return fmt.Errorf("mdbox: mailbox %.40s…: %w", name, unix.ENAMETOOLONG)
+		}
 	}
 	return nil
 }

@@ -1,9 +1,15 @@
 package mdbox_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/roostmail/roost/mdbox"
 )
 
 // TestDeepNames: Dovecot makes mailboxes of any number of levels. They are listed and opened here, and so are ours there.
@@ -49,5 +55,23 @@ func TestDeepNames(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestNamesLongerThanPaths: nothing is made of a mailbox whose files could not be named.
+func TestNamesLongerThanPaths(t *testing.T) {
+	l := resolve(t, "mdbox:~/mdbox")
+	s := mdbox.New(l, mdbox.Options{Write: &mdbox.Writing{}})
+	defer s.Close()
+	mustChange(t, s, change{"CREATE", "a", ""})
+	long := "long" + strings.Repeat("/x", (unix.PathMax-len(l.Root)-60)/2) // its directory can be named
+	if err := s.CreateMailbox(t.Context(), long); !errors.Is(err, unix.ENAMETOOLONG) {
+		t.Errorf("CREATE: %v", err)
+	}
+	if err := s.RenameMailbox(t.Context(), "a", long); !errors.Is(err, unix.ENAMETOOLONG) {
+		t.Errorf("RENAME: %v", err)
+	}
+	if diff := cmp.Diff(map[string]bool{"a": true}, names(t, s)); diff != "" {
+		t.Error(diff)
 	}
 }

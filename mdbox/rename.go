@@ -49,6 +49,9 @@ func (s *Store) RenameMailbox(ctx context.Context, from, to string) error {
 
 // rename is RenameMailbox under the tree lock.
 func (s *Store) rename(ctx context.Context, from, to, fromDir, toDir string) error {
+	if err := s.fits(to, toDir); err != nil {
+		return err
+	}
 	moves, err := s.planRename(ctx, from, to, fromDir, toDir)
 	if err != nil {
 		return fmt.Errorf("mdbox: rename %s: %w", from, err)
