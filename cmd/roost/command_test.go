@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,6 +50,20 @@ func TestConfigCheck(t *testing.T) {
 			if code != 1 || !strings.Contains(stderr, want) {
 				t.Errorf("%v: %d, no %q in %q", command, code, want, stderr)
 			}
+		}
+	}
+
+	// The options of a program are known when it was started.
+	external := fmt.Sprintf("[keeper]\nenabled = false\n[plugins.x]\nkind = \"auth\"\ncommand = [%q, \"plugin\", \"auth/passwd-file\"]\n", binary)
+	valid = strings.Replace(valid, `"passwd-file"`, `"x"`, 1)
+	for text, want := range map[string]string{
+		strings.Replace(valid, "options.path", "options.path = \"users\"\noptions.colour", 1): file + ":6: plugin auth/x: unknown option colour",
+		strings.Replace(valid, `= "users"`, `= 5`, 1):                                         file + ":5: plugin auth/x: option path must be of type string",
+		strings.Replace(valid, `options.path = "users"`, ``, 1):                               file + ":3: plugin auth/x: option path is required",
+	} {
+		write(strings.Replace(text, ":1143", ":0", 1) + external)
+		if _, stderr, code := roost(t, "serve", "--config", file); code != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%d, no %q in %q", code, want, stderr)
 		}
 	}
 }

@@ -109,9 +109,10 @@ type Plugin struct {
 	Kind      backend.Kind
 	Name      string
 	Isolation string
-	ReadOnly  bool           // of storage: nothing is changed on disk
-	Options   map[string]any // as backend.Config.Options; without defaults
-	External  External       // of a bundled plugin without a table of its own only Process is set
+	ReadOnly  bool              // of storage: nothing is changed on disk
+	Options   map[string]any    // as backend.Config.Options; without defaults
+	At        map[string]string // of an external plugin: FILE:LINE of each option, and of all as ""
+	External  External          // of a bundled plugin without a table of its own only Process is set
 	Bundled   bool
 
 	schema []backend.Option // of a bundled plugin

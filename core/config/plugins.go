@@ -137,7 +137,10 @@ func (r pluginReader) read(t *table, kind backend.Kind, required bool) Plugin {
 		if p.Isolation == IsolationInProcess {
 			t.fail("isolation", "only bundled plugins run inside of roost")
 		}
-		p.Options = untyped(options)
+		p.Options, p.At = untyped(options), map[string]string{"": options.at("")}
+		for name := range p.Options {
+			p.At[name] = options.at(name)
+		}
 		return p
 	case bundled:
 		p.Bundled, p.schema = true, info.Options

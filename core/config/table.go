@@ -34,6 +34,11 @@ func (d *document) line(path string) int {
 	return 0
 }
 
+// at returns FILE:LINE of a key, "" = of the table.
+func (t *table) at(key string) string {
+	return fmt.Sprint(t.doc.file, ":", t.doc.line(strings.TrimSuffix(t.path+"."+key, ".")))
+}
+
 // absolute returns a path of the file's as an absolute one.
 func (d *document) absolute(path string) string {
 	if path == "" || filepath.IsAbs(path) {

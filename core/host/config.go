@@ -65,6 +65,9 @@ type Config struct {
 	LogLines int
 
 	Limits pluginrpc.Limits
+
+	// At says where in the operator's configuration each of Plugin.Options stands, and as "" where all of them do; for errors. May be nil.
+	At map[string]string
 }
 
 // DefaultEnvAllow are the variables that every plugin gets: nothing that could hold a secret.

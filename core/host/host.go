@@ -96,7 +96,7 @@ func (h *Host) Check(ctx context.Context, c Config) (backend.Info, error) {
 	if info.Kind != c.Kind {
 		return info, backend.Errorf(backend.KindInvalidArgument, "plugin %s is of kind %q, not %q", c.Name, info.Kind, c.Kind)
 	}
-	return info, checkOptions(c.Name, info, c.Plugin.Options)
+	return info, c.checkOptions(info)
 }
 
 // Plugins returns the plugins in the order of their start.

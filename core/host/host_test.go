@@ -169,6 +169,7 @@ func TestStartFails(t *testing.T) {
 		{"another kind", func(c *Config) { c.Env = []string{"TEST_PLUGIN_KIND=auth"} }, `of kind "auth", not "storage"`},
 		{"unknown kind", func(c *Config) { c.Env = []string{"TEST_PLUGIN_KIND=coffee"} }, "exit status 1"},
 		{"refuses its configuration", func(c *Config) { c.Plugin.Options["refuse"] = true }, "refused as asked"},
+		{"unknown option of a file", func(c *Config) { c.Plugin.Options["colour"], c.At = "red", map[string]string{"colour": "roost.toml:4"} }, "roost.toml:4: plugin test: unknown option colour"},
 		{"unknown option", func(c *Config) { c.Plugin.Options["colour"] = "red" }, "unknown option colour (known: crash, limit, marker, refuse, unwell)"},
 		{"option of another type", func(c *Config) { c.Plugin.Options["refuse"] = "yes" }, "option refuse must be of type bool"},
 		{"no command", func(c *Config) { c.Command = nil }, "exactly one"},

@@ -158,7 +158,7 @@ func (i *instance) configure(ctx context.Context, c Config) error {
 	if i.info.Kind != c.Kind {
 		return backend.Errorf(backend.KindInvalidArgument, "plugin %s is of kind %q, not %q", c.Name, i.info.Kind, c.Kind)
 	}
-	if err := checkOptions(c.Name, i.info, c.Plugin.Options); err != nil {
+	if err := c.checkOptions(i.info); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.ConfigureTimeout, fmt.Errorf("configure_timeout of %v is over", c.ConfigureTimeout))

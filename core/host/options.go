@@ -10,16 +10,21 @@ import (
 )
 
 // checkOptions holds the configured values against what the plugin announces.
-// The error is of KindInvalidArgument and names the option.
-func checkOptions(plugin string, info backend.Info, values map[string]any) error {
-	wrong := func(format string, args ...any) error {
-		return backend.Errorf(backend.KindInvalidArgument, "plugin %s: %s", plugin, fmt.Sprintf(format, args...))
+// The error is of KindInvalidArgument and names the option, and where it stands.
+func (c Config) checkOptions(info backend.Info) error {
+	values := c.Plugin.Options
+	wrong := func(name, format string, args ...any) error {
+		at := c.At[name]
+		if at != "" {
+			at += ": "
+		}
+		return backend.Errorf(backend.KindInvalidArgument, "%splugin %s: %s", at, c.Name, fmt.Sprintf(format, args...))
 	}
 	known := map[string]backend.Option{}
 	for _, o := range info.Options {
 		known[o.Name] = o
 		if _, ok := values[o.Name]; o.Required && !ok {
-			return wrong("option %s is required", o.Name)
+			return wrong("", "option %s is required", o.Name)
 		}
 	}
 	names := make([]string, 0, len(values))
@@ -30,10 +35,10 @@ func checkOptions(plugin string, info backend.Info, values map[string]any) error
 	for _, name := range names {
 		o, ok := known[name]
 		if !ok {
-			return wrong("unknown option %s (%s)", name, knownNames(info.Options))
+			return wrong(name, "unknown option %s (%s)", name, knownNames(info.Options))
 		}
 		if !typeMatches(o.Type, values[name]) {
-			return wrong("option %s must be of type %s", name, o.Type)
+			return wrong(name, "option %s must be of type %s", name, o.Type)
 		}
 	}
 	return nil

@@ -79,6 +79,7 @@ func (s *Server) hostConfig(p config.Plugin) host.Config {
 		User:    p.External.User,
 		Group:   p.External.Group,
 		Plugin:  c.Config(p),
+		At:      p.At,
 		Limits:  pluginrpc.Limits{MaxMessages: c.Limits.PluginMaxMessages, MaxMailboxes: c.Limits.PluginMaxMailboxes, AnswerTimeout: c.Limits.PluginAnswerTimeout},
 	}
 	supervise(&h, p.External.Process)
