@@ -279,7 +279,7 @@ func (d *Description) Learn() (structure, preview []byte) {
 	}
 	d.m.ms.learner.add(d.m.rec.uid, values)
 	parsed := d.d.Parsed()
-	return parsed.BodyStructure, parsed.Snippet
+	return parsed.AnsweredStructure(), parsed.Snippet
 }
 
 // flush adds what was learned to the cache.

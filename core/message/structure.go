@@ -3,16 +3,22 @@ package message
 import "strconv"
 
 // AppendBodyStructure appends the BODYSTRUCTURE of the message without the
-// parentheses around it (RFC 3501 §7.4.2), or with extended = false the BODY.
+// parentheses around it (RFC 3501 §7.4.2), or with extended = false the BODY. That of a plain message (IsPlain) is always
+// the same, as Dovecot makes it from size and lines, however the message spells it.
 func (m *Message) AppendBodyStructure(dst []byte, extended bool) []byte {
+	if m.IsPlain() {
+		return m.appendSingle(dst, 0, &content{}, extended)
+	}
+	return m.AppendSpelledStructure(dst, extended)
+}
+
+// AppendSpelledStructure is AppendBodyStructure as the message spells it, which is what Dovecot caches where it may cache no sizes and lines.
+func (m *Message) AppendSpelledStructure(dst []byte, extended bool) []byte {
 	return m.appendStructure(dst, 0, extended)
 }
 
 func (m *Message) appendStructure(dst []byte, i int32, extended bool) []byte {
 	c := m.content(i)
-	if i == 0 && m.IsPlain() { // so it is made from the cache, however the message spells it
-		c = content{}
-	}
 	if m.parts[i].flags&flagMultipart != 0 {
 		return m.appendMultipart(dst, i, &c, extended)
 	}

@@ -34,7 +34,7 @@ type HeaderValues struct {
 type MessageValues struct {
 	Parts         []Part // depth-first, the message itself first; nil = it could not be parsed
 	Plain         bool   // BODYSTRUCTURE is the one that PlainBody stands for
-	Body          []byte
+	Body          []byte // Body and BodyStructure are as the message spells them
 	BodyStructure []byte
 	Snippet       []byte // UTF-8, without the version in front; nil = not computed, empty = there is no text
 }

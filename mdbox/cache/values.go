@@ -90,9 +90,21 @@ func (r *Reader) AppendBodyStructure(dst []byte) (out []byte, ok bool) {
 		return append(dst, v...), true
 	}
 	if out, ok = r.appendPlainBody(dst); ok {
-		return append(out, " NIL NIL NIL NIL"...), true
+		return append(out, noExtension...), true
 	}
 	return dst, false
+}
+
+// noExtension is what BODYSTRUCTURE of a plain message has and BODY has not.
+const noExtension = " NIL NIL NIL NIL"
+
+// AnsweredStructure returns BODYSTRUCTURE as clients get it: of a plain message it is that which PlainBody stands for, also
+// where the message spells it in another way. Nil: it was not computed.
+func (v *MessageValues) AnsweredStructure() []byte {
+	if v.BodyStructure == nil || !v.Plain || len(v.Parts) == 0 {
+		return v.BodyStructure
+	}
+	return append(v.Parts[0].appendPlainBody(nil), noExtension...)
 }
 
 // AppendBody appends the text of BODY (the item without section) without its outer parentheses.
@@ -112,10 +124,15 @@ func (r *Reader) appendPlainBody(dst []byte) (out []byte, ok bool) {
 	if !ok || err != nil {
 		return dst, false
 	}
+	return parts[0].appendPlainBody(dst), true
+}
+
+// appendPlainBody appends BODY of a plain message whose only part is p.
+func (p *Part) appendPlainBody(dst []byte) []byte {
 	dst = append(dst, `"text" "plain" ("charset" "us-ascii") NIL NIL "7bit" `...)
-	dst = strconv.AppendUint(dst, parts[0].BodyVirtual, 10)
+	dst = strconv.AppendUint(dst, p.BodyVirtual, 10)
 	dst = append(dst, ' ')
-	return strconv.AppendUint(dst, uint64(parts[0].Lines), 10), true
+	return strconv.AppendUint(dst, uint64(p.Lines), 10)
 }
 
 // Parts returns the MIME parts, depth-first; never empty if ok.

@@ -34,10 +34,10 @@ func (p parser) ParseMessage(data []byte, want cache.Want) cache.MessageValues {
 		v.Parts[i] = cachePart(&parts[i])
 	}
 	if want&cache.WantBody != 0 {
-		v.Body = m.AppendBodyStructure(nil, false)
+		v.Body = m.AppendSpelledStructure(nil, false)
 	}
 	if want&cache.WantBodyStructure != 0 {
-		v.BodyStructure = m.AppendBodyStructure(nil, true)
+		v.BodyStructure = m.AppendSpelledStructure(nil, true)
 	}
 	if want&cache.WantSnippet != 0 {
 		v.Snippet = m.AppendSnippet([]byte{})
