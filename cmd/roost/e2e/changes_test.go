@@ -2,16 +2,15 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/roostmail/roost/cmd/internal/rig"
 )
@@ -30,7 +29,8 @@ func TestRandomChanges(t *testing.T) {
 	cmd(t, first, "SELECT INBOX")
 	r := startRoost(t, rig.RoostOptions{Home: filepath.Join(filepath.Dir(d.Conf), "mail", "%u"), Users: []string{storeUser}})
 
-	var changed atomic.Bool // all changes are made
+	changed, all := context.WithCancel(context.Background()) // ends when all changes are made
+	defer all()
 	var writers, followers sync.WaitGroup
 	for w := range 3 {
 		c := login(t, d.Addr, storeUser)
@@ -48,11 +48,11 @@ func TestRandomChanges(t *testing.T) {
 		followers.Add(1)
 		go func() {
 			defer followers.Done()
-			f.follow(&changed, i)
+			f.follow(changed, i)
 		}()
 	}
 	writers.Wait()
-	changed.Store(true)
+	all()
 	followers.Wait()
 	if t.Failed() {
 		return
@@ -138,12 +138,12 @@ type knownMessage struct {
 }
 
 // follow runs commands until everything has changed. Session 0 sleeps all the time, session 1 is mostly in IDLE.
-func (f *follower) follow(changed *atomic.Bool, nth int) {
+func (f *follower) follow(changed context.Context, nth int) {
 	f.cmd("SELECT INBOX")
-	for !changed.Load() && !f.t.Failed() {
+	for changed.Err() == nil && !f.t.Failed() {
 		switch k := f.rng.IntN(10); {
 		case nth == 0:
-			time.Sleep(10 * time.Millisecond)
+			<-changed.Done()
 		case nth == 1 && k < 8 || k < 1:
 			f.idle()
 		case k < 3:
