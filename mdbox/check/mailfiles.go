@@ -72,7 +72,11 @@ func (v *verifier) listFiles() (files []mailFile, err error) {
 		}
 		for _, e := range entries {
 			path := dir + "/" + e.Name()
-			if strings.HasPrefix(e.Name(), ".temp.") {
+			if dbox.IsNote(e.Name()) {
+				if st, err := v.o.FS.Stat(path); err == nil && st.Size > 0 { // an empty one is kept for the next save
+					v.report.add(Finding{Kind: Leftover, File: path, Offset: -1, Rule: "the note of a save that goes on, or was interrupted"})
+				}
+			} else if strings.HasPrefix(e.Name(), ".temp.") {
 				v.report.add(Finding{Kind: Leftover, File: path, Offset: -1, Rule: "a new mail file that has no number yet"})
 			}
 			id, ok := fileID(e.Name())

@@ -107,3 +107,27 @@ func TestVerifyFinds(t *testing.T) {
 		})
 	}
 }
+
+// TestVerifyNotes: the empty note that a process keeps for its next save is nothing to report, one that says something is.
+func TestVerifyNotes(t *testing.T) {
+	s := mdboxtest.Golden(t, "dovecot-2.3/"+goldenName(t))
+	for name, note := range map[string]string{".temp.1.P1Q1M000001.host.appends": "", ".temp.1.P1Q2M000001.host.appends": "1 0\n"} {
+		if err := os.WriteFile(filepath.Join(s.Storage(), name), []byte(note), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := verify(t, s)
+	if len(r.Findings) != 1 || r.Findings[0].Kind != check.Leftover || !strings.Contains(r.Findings[0].File, "P1Q2") {
+		t.Errorf("findings: %v", r.Findings)
+	}
+}
+
+// goldenName returns the name of a store that Dovecot 2.3 has written.
+func goldenName(t *testing.T) string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(mdboxtest.TestData(t), "dovecot-2.3"))
+	if err != nil || len(entries) == 0 {
+		t.Fatalf("%v, %v", entries, err)
+	}
+	return entries[0].Name()
+}

@@ -24,6 +24,11 @@ import (
 // wait for the directory as well. So an empty note is kept for the next transaction, until Files.CloseIdle or Close.
 const noteSuffix = ".appends"
 
+// IsNote reports whether a file beside mail files is the note of a transaction. An empty one says nothing.
+func IsNote(name string) bool {
+	return strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, noteSuffix)
+}
+
 // maxNote bounds a note, in bytes: many thousands of files.
 const maxNote = 1 << 20
 
@@ -131,7 +136,7 @@ type Interrupted struct {
 // Each of them is ended with Done, or with Close to be found again.
 func (s *Files) Interrupted() (all []*Interrupted, err error) {
 	err = s.eachName(func(dir, name string) error {
-		if !strings.HasPrefix(name, tempPrefix) || !strings.HasSuffix(name, noteSuffix) {
+		if !IsNote(name) {
 			return nil
 		}
 		i, err := s.readNote(filepath.Join(dir, name))
