@@ -23,7 +23,7 @@ func (p *plugin) Configure(_ context.Context, c backend.Config) (err error) {
 	p.idle = 30 * time.Second
 	if text, ok := c.Options["idle"].(string); ok {
 		if p.idle, err = time.ParseDuration(text); err != nil || p.idle < 0 {
-			return backend.Errorf(backend.KindInvalidArgument, "option idle is not a duration such as 30s")
+			return backend.OptionErrorf("idle", "is not a duration such as 30s")
 		}
 	}
 	return nil

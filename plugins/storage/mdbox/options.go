@@ -152,7 +152,7 @@ type optionParser struct {
 
 func (p *optionParser) fail(name, format string, args ...any) {
 	if p.err == nil {
-		p.err = backend.Errorf(backend.KindInvalidArgument, "options.%s: %s", name, fmt.Sprintf(format, args...))
+		p.err = backend.OptionErrorf(name, format, args...)
 	}
 }
 

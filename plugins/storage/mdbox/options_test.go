@@ -57,7 +57,7 @@ func TestOptionErrorsNameTheOption(t *testing.T) {
 		p := New(slog.New(slog.DiscardHandler))
 		err := p.Configure(context.Background(), backend.Config{Options: map[string]any{c.name: c.value}})
 		if err == nil || backend.KindOf(err) != backend.KindInvalidArgument ||
-			!strings.Contains(err.Error(), "options."+c.name+":") || !strings.Contains(err.Error(), c.want) {
+			!strings.Contains(err.Error(), "option "+c.name+":") || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s = %v: %v; want an error with %q", c.name, c.value, err, c.want)
 		}
 	}
