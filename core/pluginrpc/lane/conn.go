@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -92,7 +93,10 @@ func (c *Conn) newStream(ctx context.Context, desc *grpc.StreamDesc, method stri
 	l.call++
 	l.out = appendRequestHead(l.out[:0], l.call, method, timeout, origin)
 	s := &stream{c: c, ctx: ctx, desc: desc, method: method, opts: opts, lane: l}
-	s.stop = context.AfterFunc(ctx, func() { l.conn.SetDeadline(time.Unix(1, 0)) })
+	s.stop = context.AfterFunc(ctx, func() {
+		l.conn.SetDeadline(time.Unix(1, 0))
+		s.abandon()
+	})
 	return s, nil
 }
 
@@ -104,6 +108,7 @@ type stream struct {
 	method string
 	opts   []grpc.CallOption
 
+	mu   sync.Mutex  // held by whoever uses the rest
 	lane *lane       // nil after the end
 	stop func() bool // ends the watch over ctx
 	sent bool
@@ -113,6 +118,8 @@ type stream struct {
 
 // SendMsg implements grpc.ClientStream.
 func (s *stream) SendMsg(m any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch {
 	case s.over != nil:
 		return s.over.SendMsg(m)
@@ -178,6 +185,8 @@ func unsent(ctx context.Context, err error) error {
 
 // CloseSend implements grpc.ClientStream: it sends the request.
 func (s *stream) CloseSend() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.over != nil {
 		return s.over.CloseSend()
 	}
@@ -206,6 +215,8 @@ func (s *stream) send() error {
 
 // RecvMsg implements grpc.ClientStream. What m refers to is valid until the next call, if it refers to what was received.
 func (s *stream) RecvMsg(m any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.over != nil {
 		return s.over.RecvMsg(m)
 	}
@@ -296,6 +307,16 @@ func (s *stream) finish(clean bool) {
 }
 
 func (s *stream) giveUp() { s.finish(false) }
+
+// abandon gives the call up when its context has ended and nobody waits for its answer.
+func (s *stream) abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lane != nil {
+		s.giveUp()
+		s.err = status.FromContextError(s.ctx.Err()).Err()
+	}
+}
 
 // Context implements grpc.ClientStream.
 func (s *stream) Context() context.Context { return s.ctx }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -151,6 +152,36 @@ func TestAnswerThatIsNotRead(t *testing.T) {
 	}
 	if status.Code(err) != codes.Canceled {
 		t.Errorf("err = %v, want Canceled", err)
+	}
+	if out, err := echo(t.Context(), c, "next"); out != "next" || err != nil {
+		t.Errorf("the next call: %q, %v", out, err)
+	}
+}
+
+// Nor does one that does not even look again: the plugin is told, and the lane is gone.
+func TestAnswerThatIsAbandoned(t *testing.T) {
+	y := newToy()
+	c := serveToy(t, y, noGRPC{t})
+	for _, in := range []string{"x", strings.Repeat("x", 10_000)} {
+		ctx, cancel := context.WithCancel(t.Context())
+		s, err := c.NewStream(ctx, &toyService.Streams[0], "/toy.Toy/Repeat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(s.SendMsg(&text{Value: in}), s.CloseSend(), s.RecvMsg(new(text))); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		for c.lanes.Len() > 0 {
+			runtime.Gosched()
+		}
+		if err := s.RecvMsg(new(text)); status.Code(err) != codes.Canceled {
+			t.Errorf("after that: %v, want Canceled", err)
+		}
+		if err := s.SendMsg(new(text)); err != io.EOF {
+			t.Errorf("after that: %v, want EOF", err)
+		}
+		<-y.repeated
 	}
 	if out, err := echo(t.Context(), c, "next"); out != "next" || err != nil {
 		t.Errorf("the next call: %q, %v", out, err)

@@ -29,9 +29,13 @@ var toyCodec = encoding.GetCodecV2("proto")
 type toy struct {
 	waiting chan struct{} // gets one for each call of Wait that has begun
 	ended   chan error    // and how its context ended
+
+	repeated chan struct{} // gets one for each call of Repeat that has ended
 }
 
-func newToy() *toy { return &toy{make(chan struct{}, 100), make(chan error, 100)} }
+func newToy() *toy {
+	return &toy{make(chan struct{}, 100), make(chan error, 100), make(chan struct{}, 100)}
+}
 
 var toyService = grpc.ServiceDesc{
 	ServiceName: "toy.Toy",
@@ -72,6 +76,7 @@ func (y *toy) echo(ctx context.Context, in *text) (*text, error) {
 
 // repeat sends each of the request's bytes 1000 times, as one message.
 func (y *toy) repeat(s grpc.ServerStream) error {
+	defer func() { y.repeated <- struct{}{} }()
 	in := new(text)
 	if err := s.RecvMsg(in); err != nil {
 		return err
