@@ -190,5 +190,5 @@ func (f *fetch) raw(p []byte) {
 		return
 	}
 	f.out.Commit()
-	f.out.Write(p)
+	f.out.WritePart(p) // the end of the response follows
 }

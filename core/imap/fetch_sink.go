@@ -17,7 +17,7 @@ import (
 type output interface {
 	Buffer() *[]byte
 	Commit() error
-	Write(p []byte)
+	WritePart(p []byte)
 	Err() error
 	Breathe()
 }
