@@ -29,6 +29,9 @@ var ErrUnsent = errors.New("lane: the call was not sent")
 // Raw is a message that is encoded already. The codec of the gRPC connection has to send it as it is.
 type Raw []byte
 
+// PartsTaker is a message that the codec decodes from a Part as it is. All others get a copy.
+type PartsTaker interface{ TakesParts() }
+
 // Conn makes calls over lanes. Those that find no lane, or have a request that is too large for one, it makes over gRPC. It ignores
 // call options; over gRPC they count.
 type Conn struct {
@@ -108,12 +111,13 @@ type stream struct {
 	method string
 	opts   []grpc.CallOption
 
-	mu   sync.Mutex  // held by whoever uses the rest
-	lane *lane       // nil after the end
-	stop func() bool // ends the watch over ctx
-	sent bool
-	err  error             // how it ended, io.EOF if well
-	over grpc.ClientStream // not nil: it goes over gRPC
+	mu          sync.Mutex  // held by whoever uses the rest
+	lane        *lane       // nil after the end
+	acknowledge bool        // that the last message is done with
+	stop        func() bool // ends the watch over ctx
+	sent        bool
+	err         error             // how it ended, io.EOF if well
+	over        grpc.ClientStream // not nil: it goes over gRPC
 }
 
 // SendMsg implements grpc.ClientStream.
@@ -229,14 +233,19 @@ func (s *stream) RecvMsg(m any) error {
 	if s.lane == nil {
 		return s.err
 	}
-	payload, err := s.receive()
+	data, err := s.receive()
 	if err != nil {
 		if err == io.EOF && !s.desc.ServerStreams {
 			err = status.Error(codes.Internal, "lane: an answer without a message")
 		}
 		return err
 	}
-	if err := s.c.codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(payload)}, m); err != nil {
+	if parts, _ := countParts(data); parts > 0 {
+		if _, ok := m.(PartsTaker); !ok {
+			data = mem.BufferSlice{mem.SliceBuffer(data.Materialize())}
+		}
+	}
+	if err := s.c.codec.Unmarshal(data, m); err != nil {
 		s.giveUp()
 		s.err = status.Errorf(codes.Internal, "lane: decode an answer: %v", err)
 		return s.err
@@ -256,9 +265,16 @@ func (s *stream) RecvMsg(m any) error {
 	}
 }
 
-// receive returns the next message of the answer, io.EOF after the last.
-func (s *stream) receive() ([]byte, error) {
+// receive returns the next message of the answer, io.EOF after the last. The one before is done with.
+func (s *stream) receive() (data mem.BufferSlice, err error) {
+	if s.acknowledge {
+		s.acknowledge = false
+		_, _ = s.lane.conn.Write(acknowledgement[:]) // what went wrong is seen below
+	}
 	kind, payload, err := s.lane.answer(s.lane.call)
+	if err == nil && kind == kindParts {
+		data, s.acknowledge, err = s.lane.memory.parts(payload, nil)
+	}
 	switch {
 	case err != nil && s.ctx.Err() != nil:
 		s.giveUp()
@@ -277,8 +293,10 @@ func (s *stream) receive() ([]byte, error) {
 		var ok bool
 		ok, s.err = endOf(payload)
 		s.finish(ok && s.lane.r == s.lane.w) // more behind the end is nobody's answer
+	case kind == kindParts:
+		return data, nil
 	default:
-		return payload, nil
+		return mem.BufferSlice{mem.SliceBuffer(payload)}, nil
 	}
 	return nil, s.err
 }

@@ -25,7 +25,11 @@ const (
 const (
 	kindMessage = 0
 	kindEnd     = 1
+	kindParts   = 2
 )
+
+// acknowledgement is what core sends in the midst of an answer: the frame of a request without anything.
+var acknowledgement [4]byte
 
 // errFrame says that the other side broke the rules of the package's comment.
 var errFrame = errors.New("lane: broken frame")
@@ -114,7 +118,7 @@ func (d *reader) answer(call uint32) (kind byte, payload []byte, err error) {
 		return 0, nil, err
 	}
 	n, of, kind := binary.LittleEndian.Uint32(head), binary.LittleEndian.Uint32(head[4:]), head[answerHead-1]
-	if kind > kindEnd || n > MaxMessage || of != call {
+	if kind > kindParts || n > MaxMessage || of != call {
 		return 0, nil, broken("answer of kind %d and %d bytes to call %d, in call %d", kind, n, of, call)
 	}
 	payload, err = d.next(int(n), answerHead)

@@ -64,7 +64,7 @@ func TestAnswerRefuses(t *testing.T) {
 		{"head cut off", ok[:5], io.ErrUnexpectedEOF},
 		{"nothing after the head", ok[:answerHead], io.ErrUnexpectedEOF},
 		{"payload cut off", ok[:len(ok)-1], io.ErrUnexpectedEOF},
-		{"kind", appendAnswerHead(nil, 3, 2, 0), errFrame},
+		{"kind", appendAnswerHead(nil, 3, kindParts+1, 0), errFrame},
 		{"length", appendAnswerHead(nil, 3, kindMessage, MaxMessage+1), errFrame},
 		{"another call", appendAnswerHead(nil, 2, kindEnd, 0), errFrame},
 	} {

@@ -265,7 +265,7 @@ func TestCallToTheDying(t *testing.T) {
 	p := newFakePlugin(t)
 	c := NewConn(noGRPC{t}, p.lanes, toyCodec)
 	p.open.Go(func() {
-		_, conn, err := receiveLane(p.child)
+		_, conn, _, err := receiveLane(p.child)
 		if err != nil {
 			t.Error(err)
 			return
@@ -336,7 +336,7 @@ func TestLargeRequestGoesOverGRPC(t *testing.T) {
 func TestLaneThatIsNotTaken(t *testing.T) {
 	p := newFakePlugin(t)
 	l := p.lanes.get()
-	if _, conn, err := receiveLane(p.child); err != nil {
+	if _, conn, _, err := receiveLane(p.child); err != nil {
 		t.Fatal(err)
 	} else {
 		conn.Close()

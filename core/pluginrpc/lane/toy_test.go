@@ -163,6 +163,8 @@ type fakePlugin struct {
 	lanes *Lanes
 	child *os.File
 	open  sync.WaitGroup
+
+	memory *memory // of the last lane, if it has any
 }
 
 func newFakePlugin(t testing.TB) *fakePlugin {
@@ -180,13 +182,19 @@ func newFakePlugin(t testing.TB) *fakePlugin {
 func (p *fakePlugin) answers(n int, do func(number uint64, w io.WriteCloser, call uint32)) {
 	p.open.Go(func() {
 		for range n {
-			number, conn, err := receiveLane(p.child)
+			number, conn, fd, err := receiveLane(p.child)
 			for err == nil && conn == nil { // one that was given up
-				number, conn, err = receiveLane(p.child)
+				number, conn, fd, err = receiveLane(p.child)
 			}
 			if err != nil || conn == nil {
 				p.t.Errorf("lane %d: %v", number, err)
 				return
+			}
+			if fd >= 0 {
+				if p.memory, err = takeMemory(fd); err != nil {
+					p.t.Error(err)
+					return
+				}
 			}
 			d := reader{src: conn}
 			b, err := d.request()

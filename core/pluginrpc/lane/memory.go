@@ -1,0 +1,97 @@
+package lane
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// memorySize is how large the memory of a lane is, in bytes. Only what is used of it takes memory.
+	memorySize = slots * slotSize
+	// slots is how many messages of an answer can be in it at once: while core passes one on, the plugin makes the next.
+	slots = 2
+	// slotSize holds a message of usual size (256 KiB of mail).
+	slotSize = 256 << 10
+	// largestMemory is what a plugin maps at most.
+	largestMemory = 64 << 20
+
+	// seals keep the memory from being made smaller, which would end whoever reads it (SIGBUS).
+	seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+)
+
+// memory is what both ends of a lane have mapped. The plugin writes to it and core reads, and may read something else each time.
+type memory struct {
+	b    []byte
+	file *os.File // core's: to give memory back
+	used int      // core's: how much of it, from its start, messages were in since it was given back last
+}
+
+// makeMemory makes the memory of a lane, on core's side. It is unmapped when nothing refers to it any more.
+func makeMemory() (*memory, error) {
+	fd, err := unix.MemfdCreate("roost-lane", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL { // Linux before 6.3
+		fd, err = unix.MemfdCreate("roost-lane", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	m := &memory{file: os.NewFile(uintptr(fd), "lane memory")}
+	if err := m.file.Truncate(memorySize); err != nil {
+		m.file.Close()
+		return nil, err
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+		m.file.Close()
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	if m.b, err = unix.Mmap(fd, 0, memorySize, unix.PROT_READ, unix.MAP_SHARED); err != nil {
+		m.file.Close()
+		return nil, os.NewSyscallError("mmap", err)
+	}
+	runtime.AddCleanup(m, unmap, m.b)
+	return m, nil
+}
+
+// takeMemory maps the memory of a lane, on the plugin's side. It takes fd over; unmap is the caller's.
+func takeMemory(fd int) (*memory, error) {
+	defer unix.Close(fd)
+	has, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, os.NewSyscallError("fstat", err)
+	}
+	if has&unix.F_SEAL_SHRINK == 0 || st.Size < slotSize || st.Size > largestMemory {
+		return nil, fmt.Errorf("lane: memory of %d bytes, seals %#x", st.Size, has)
+	}
+	b, err := unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, os.NewSyscallError("mmap", err)
+	}
+	return &memory{b: b}, nil
+}
+
+func unmap(b []byte) { _ = unix.Munmap(b) }
+
+// size returns how much of it is in use, as far as core knows. m may be nil.
+func (m *memory) size() int {
+	if m == nil {
+		return 0
+	}
+	return m.used
+}
+
+// giveBack gives all of it back to the system, on core's side, also what no message was in. The plugin must not be in a call. m may be nil.
+func (m *memory) giveBack() {
+	if m == nil {
+		return
+	}
+	// An error leaves the pages in use, and changes nothing else.
+	_ = unix.Fallocate(int(m.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, int64(len(m.b)))
+	m.used = 0
+}
