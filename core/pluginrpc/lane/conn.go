@@ -144,7 +144,7 @@ func (s *stream) SendMsg(m any) error {
 		}
 		return s.over.SendMsg(Raw(data.Materialize()))
 	}
-	s.lane.out = binary.LittleEndian.AppendUint32(s.lane.out, uint32(n))
+	s.lane.out = binary.LittleEndian.AppendUint32(extend(s.lane.out, 4+n), uint32(n))
 	s.lane.out = appendData(s.lane.out, data)
 	return nil
 }

@@ -162,9 +162,7 @@ func (p *Lanes) tell(number uint64, rights []byte) error {
 // put takes a lane back whose call has been answered.
 func (p *Lanes) put(l *lane) {
 	l.rest()
-	if cap(l.out) > smallBuffer {
-		l.out = nil
-	}
+	l.out = shrink(l.out)
 	if p.full(l.memory.size()) {
 		l.memory.giveBack()
 	}

@@ -219,9 +219,7 @@ func (l *serverLane) serve() {
 			return
 		}
 		l.rest()
-		if cap(l.out) > smallBuffer {
-			l.out = nil
-		}
+		l.out = shrink(l.out)
 	}
 }
 

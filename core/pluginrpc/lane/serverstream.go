@@ -67,13 +67,14 @@ func (s *serverStream) SendMsg(m any) error {
 	if parts, rest := countParts(data); n > copied && parts > 0 && parts <= maxParts && rest <= MaxMessage/2 {
 		return s.sendParts(data)
 	}
-	l.out = appendAnswerHead(l.out, s.call, kindMessage, n)
 	if n <= copied {
-		if l.out = appendData(l.out, data); len(l.out) < flushed {
+		l.out = appendData(appendAnswerHead(extend(l.out, answerHead+n), s.call, kindMessage, n), data)
+		if len(l.out) < flushed {
 			return nil
 		}
 		return s.write(net.Buffers{l.out})
 	}
+	l.out = appendAnswerHead(l.out, s.call, kindMessage, n)
 	bufs := net.Buffers{l.out}
 	for _, p := range data {
 		bufs = append(bufs, p.ReadOnlyData())
@@ -90,7 +91,8 @@ func (s *serverStream) sendParts(data mem.BufferSlice) error {
 			return err
 		}
 	}
-	l.out, l.flags = appendParts(l.out, s.call, data)
+	_, rest := countParts(data)
+	l.out, l.flags = appendParts(extend(l.out, answerHead+partsHead+maxParts*partSize+rest), s.call, data)
 	s.inMemory++
 	if len(l.out) < flushed {
 		return nil
