@@ -98,7 +98,7 @@ func (o Options) hostConfig(p config.Plugin) host.Config {
 		Plugin:  c.Config(p),
 		Where:   p.Where,
 		At:      p.At,
-		Limits:  pluginrpc.Limits{MaxMessages: c.Limits.PluginMaxMessages, MaxMailboxes: c.Limits.PluginMaxMailboxes, AnswerTimeout: c.Limits.PluginAnswerTimeout},
+		Limits:  pluginrpc.Limits{MaxMessages: c.Limits.PluginMaxMessages, MaxMailboxes: c.Limits.PluginMaxMailboxes, MaxAnswer: c.Limits.PluginMaxAnswer, AnswerTimeout: c.Limits.PluginAnswerTimeout},
 	}
 	supervise(&h, p.External.Process)
 	switch {
