@@ -19,7 +19,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := settings{maxAttributes: 1000, listIndex: true, maxMailboxes: 1000, maxStores: 1000, maxFiles: 256, maxTree: 100000, cacheBytes: 256 << 20, maxMessage: 1 << 30, purgeInterval: 24 * time.Hour, closeIdle: 5 * time.Second}
+	want := settings{maxAttributes: 1000, listIndex: true, maxMailboxes: 1000, maxStores: 1000, maxFiles: 256, maxTree: 100000, cacheBytes: 256 << 20, maxMessage: 1 << 30, purgeInterval: 24 * time.Hour, closeIdle: 5 * time.Second, groupsTTL: 10 * time.Minute}
 	if s.write.Fsync != index.FsyncOptimized || s.write.LockMethod != filelock.MethodFcntl || s.write.RotateSize != 10<<20 {
 		t.Errorf("defaults of writing are %+v", s.write)
 	}
