@@ -41,12 +41,12 @@ func (p *plugin) Decide(_ context.Context, b *backend.HibernationBatch) (*backen
 		return nil, backend.Errorf(backend.KindInvalidArgument, "%v", err)
 	}
 	a := &backend.HibernationAnswer{}
-	if b.Load.MemoryUsed > b.Load.MemoryMark {
+	if b.Load.MemoryMark > 0 && b.Load.MemoryUsed > b.Load.MemoryMark { // 0: no mark
 		return a, nil
 	}
 	idle := uint32(min(p.idle.Milliseconds(), 1<<31))
 	for i, id := range b.IDs {
-		if b.Idle[i] >= idle || b.States[i] != backend.StateWarm {
+		if b.Idle[i] >= idle || b.States[i] == backend.StateLeft {
 			continue
 		}
 		a.IDs = append(a.IDs, id)
