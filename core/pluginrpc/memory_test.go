@@ -3,6 +3,7 @@ package pluginrpc
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/mem"
@@ -341,5 +343,44 @@ func TestFetchThatIsGivenUpLeavesNoLane(t *testing.T) {
 			}
 			<-ended
 		}
+	}
+}
+
+// Messages that are appended reach the plugin as they are, whether they are in the memory of a lane, in its request, or too large for both; also after
+// calls that left something else there.
+func TestAppendOverLanes(t *testing.T) {
+	w, plugin := newFakeWriter(), &saver{}
+	w.append = plugin.append
+	many := make([]int, 1500)
+	for i := range many {
+		many[i] = i * 7 % 800
+	}
+	for _, memory := range []bool{true, false} {
+		s := overLanes(t, w, memory)
+		for _, sizes := range [][]int{{3}, {0}, {100_000}, {appendBytes}, {appendBytes + 1, 0, 5}, {4 * appendBytes}, {4*appendBytes + 5000}, {700_000}, {740_000, 20_000}, {3 << 20, 7}, many, {10}} {
+			messages, want := messagesOf(sizes...)
+			got, err := s.Append(t.Context(), &backend.AppendRequest{Mailbox: testRef, Messages: messages})
+			wantResult(t, &backend.AppendResult{UIDValidity: 9, UIDs: everyUID(100, len(messages))}, got, err)
+			checkSaved(t, want, plugin.saved)
+		}
+	}
+}
+
+// A body that fails leaves nothing of it to the next call.
+func TestAppendOverLanesWhoseBodyFails(t *testing.T) {
+	w, plugin := newFakeWriter(), &saver{}
+	w.append = plugin.append
+	s := overLanes(t, w, true)
+	bad := io.MultiReader(bytes.NewReader(make([]byte, 60_000)), iotest.ErrReader(io.ErrNoProgress))
+	for range 3 {
+		if _, err := s.Append(t.Context(), &backend.AppendRequest{Mailbox: testRef, Messages: []backend.AppendMessage{{Size: 100_000, Body: bad}}}); !errors.Is(err, io.ErrNoProgress) {
+			t.Errorf("err = %v, want that of the body", err)
+		}
+		messages, want := messagesOf(90_000, 80_000)
+		_, err := s.Append(t.Context(), &backend.AppendRequest{Mailbox: testRef, Messages: messages})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkSaved(t, want, plugin.saved)
 	}
 }

@@ -79,7 +79,7 @@ type outFrame struct {
 	errors []*storagev1.FetchError
 }
 
-// slotter is a stream over a lane.
+// slotter is a stream over a lane, which may have room for the next message.
 type slotter interface{ Slot() (lane.Slot, bool) }
 
 // messages returns the number of messages in the frame.

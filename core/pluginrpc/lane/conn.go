@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -114,6 +115,7 @@ type stream struct {
 	mu          sync.Mutex  // held by whoever uses the rest
 	lane        *lane       // nil after the end
 	acknowledge bool        // that the last message is done with
+	filled      int         // bytes of the lane's memory that the request has
 	stop        func() bool // ends the watch over ctx
 	sent        bool
 	err         error             // how it ended, io.EOF if well
@@ -138,15 +140,50 @@ func (s *stream) SendMsg(m any) error {
 	}
 	defer data.Free()
 	n := data.Len()
+	if p, ok := s.inMemory(data); ok {
+		s.lane.out = binary.LittleEndian.AppendUint32(extend(s.lane.out, 4+4), uint32(n)|messageInMemory)
+		s.lane.out = binary.LittleEndian.AppendUint32(s.lane.out, uint32(p.offset))
+		s.filled = p.offset + n
+		p.memory.used = max(p.memory.used, s.filled)
+		return nil
+	}
 	if n > MaxRequest-len(s.lane.out) {
+		all := Raw(data.Materialize())
 		if err := s.overGRPC(); err != nil {
 			return err
 		}
-		return s.over.SendMsg(Raw(data.Materialize()))
+		return s.over.SendMsg(all)
 	}
 	s.lane.out = binary.LittleEndian.AppendUint32(extend(s.lane.out, 4+n), uint32(n))
 	s.lane.out = appendData(s.lane.out, data)
 	return nil
+}
+
+// inMemory returns the part that a message is, if it is in the last slot.
+func (s *stream) inMemory(data mem.BufferSlice) (Part, bool) {
+	if len(data) != 1 || len(s.lane.out) > MaxRequest-(4+4) {
+		return Part{}, false
+	}
+	p, ok := data[0].(Part)
+	return p, ok && p.memory == s.lane.memory && p.offset >= s.filled
+}
+
+// leastSlot is how much of the lane's memory is worth a slot of a request, in bytes.
+const leastSlot = 16 << 10
+
+// Slot returns room for the next message of the request, which is as large as what is left of the lane's memory. Until a message in it is sent, the next one is the same.
+// false: there is none. It may be written to until the request is complete, and must not be read.
+func (s *stream) Slot() (Slot, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lane == nil || s.sent || s.lane.memory == nil {
+		return Slot{}, false
+	}
+	m := s.lane.memory
+	if len(m.b)-s.filled < leastSlot {
+		return Slot{}, false
+	}
+	return Slot{m.b[s.filled:], m, s.filled}, true
 }
 
 func appendData(b []byte, data mem.BufferSlice) []byte {
@@ -158,7 +195,17 @@ func appendData(b []byte, data mem.BufferSlice) []byte {
 
 // overGRPC makes the call, of which nothing was sent, over gRPC, with the messages so far.
 func (s *stream) overGRPC() error {
-	r, err := decodeRequest(s.lane.out[4:])
+	memory := s.lane.memory
+	r, err := decodeRequest(s.lane.out[4:], memory)
+	var messages []Raw
+	for rest := r.messages; len(rest) > 0; {
+		var m []byte
+		var inMemory bool
+		if m, rest, inMemory, _ = cutMessage(rest, memory); inMemory {
+			m = bytes.Clone(m) // the memory is that of another call, soon
+		}
+		messages = append(messages, m)
+	}
 	s.lane.out = nil  // gRPC may still have the messages when the lane has its next call
 	s.finish(!s.sent) // one that could not be written to is of no use
 	if err != nil {
@@ -169,10 +216,8 @@ func (s *stream) overGRPC() error {
 		s.err = unsent(s.ctx, err)
 		return s.err
 	}
-	for rest := r.messages; len(rest) > 0; {
-		var m []byte
-		m, rest, _ = cutMessage(rest)
-		if err := s.over.SendMsg(Raw(m)); err != nil {
+	for _, m := range messages {
+		if err := s.over.SendMsg(m); err != nil {
 			return err
 		}
 	}

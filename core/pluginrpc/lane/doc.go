@@ -30,7 +30,8 @@
 //	 25    2  u        length of the user's name
 //	 27    n  method   such as /roost.storage.v1.Storage/Open
 //	...    u  user     who is logged in: what gRPC has in the metadata roost-user-bin
-//	...       messages, to the end of the frame; each 4 bytes length, and as many bytes of protobuf
+//	...       messages, to the end of the frame; each 4 bytes length, and as many bytes of protobuf. If the highest bit of the length is set, 4 bytes of
+//	          offset are there instead, and the bytes are in the memory of the lane from there on
 //
 // A unary call has one message. The frame is at most MaxRequest bytes long.
 //
@@ -45,7 +46,8 @@
 // # Memory
 //
 // What goes over a socket is copied into the kernel and out again. The memory of a lane saves that: a memfd, 512 KiB of it, sealed against being made smaller,
-// which both sides map, core only to read. The plugin may put parts of a message anywhere into it, and send of them only where they are:
+// which both sides map. Core may put messages of a request into it. It belongs to them until the end of the answer, and otherwise to the answer: then
+// the plugin may put parts of a message anywhere into it, and send of them only where they are:
 //
 //	off  len  field of a message in parts
 //	  9    1  flags    1 = core acknowledges the message

@@ -22,11 +22,12 @@ const (
 	seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 )
 
-// memory is what both ends of a lane have mapped. The plugin writes to it and core reads, and may read something else each time.
+// memory is what both ends of a lane have mapped. Core puts requests into it, and the plugin the answers to those that have nothing there. What core reads may be
+// something else each time.
 type memory struct {
 	b    []byte
 	file *os.File // core's: to give memory back
-	used int      // core's: how much of it, from its start, messages were in since it was given back last
+	used int      // core's: how much of it, from its start, had messages since it was given back last
 }
 
 // makeMemory makes the memory of a lane, on core's side. It is unmapped when nothing refers to it any more.
@@ -47,7 +48,7 @@ func makeMemory() (*memory, error) {
 		m.file.Close()
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	if m.b, err = unix.Mmap(fd, 0, memorySize, unix.PROT_READ, unix.MAP_SHARED); err != nil {
+	if m.b, err = unix.Mmap(fd, 0, memorySize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		m.file.Close()
 		return nil, os.NewSyscallError("mmap", err)
 	}

@@ -420,3 +420,87 @@ func TestCoreBreaksTheRulesOfMemory(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// fill puts what into a slot of a request.
+func fill(t *testing.T, s grpc.ClientStream, what string) mem.BufferSlice {
+	t.Helper()
+	slot, ok := s.(*stream).Slot()
+	if !ok {
+		t.Fatal("no slot")
+	}
+	return mem.BufferSlice{slot.Part(0, copy(slot.Room, what))}
+}
+
+func marshaled(t *testing.T, v string) string {
+	t.Helper()
+	b, err := toyCodec.Marshal(&text{Value: v})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b.Materialize())
+}
+
+// Messages of a request come in order, wherever they are; and the answer to a request that is in the memory is not.
+func TestRequestsInMemory(t *testing.T) {
+	c := serveSlots(t)
+	for range 2 {
+		j, err := c.NewStream(t.Context(), &toyService.Streams[1], "/toy.Toy/Join")
+		if err != nil {
+			t.Fatal(err)
+		}
+		long := string(bytes.Repeat([]byte("ab"), 100_000))
+		for i, v := range []string{long, "c", long, "d"} {
+			if i%2 == 0 {
+				err = j.SendMsg(fill(t, j, marshaled(t, v)))
+			} else {
+				err = j.SendMsg(&text{Value: v})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		var out text
+		if err := errors.Join(j.CloseSend(), j.RecvMsg(&out)); err != nil || out.Value != long+"c"+long+"d" {
+			t.Fatalf("%d bytes, %v", len(out.Value), err)
+		}
+		if _, ok := j.(*stream).Slot(); ok {
+			t.Error("a slot after the request")
+		}
+	}
+	s, err := c.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, "/toy.Slots/Slots")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.SendMsg(fill(t, s, marshaled(t, "x"))), s.RecvMsg(new(gathered))); status.Code(err) != codes.Internal { // as it says without a slot
+		t.Errorf("err = %v, want Internal", err)
+	}
+}
+
+// otherCall is a connection on which another call takes the lane at once.
+type otherCall struct {
+	*overGRPC
+	lanes *Lanes
+}
+
+func (o otherCall) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	clear(o.lanes.idle[0].memory.b)
+	return o.overGRPC.NewStream(ctx, desc, method, opts...)
+}
+
+// A request that grows too large goes over gRPC with what was in the memory, which is another call's then.
+func TestRequestInMemoryOverGRPC(t *testing.T) {
+	c := serveSlots(t)
+	o := &overGRPC{noGRPC: noGRPC{t}}
+	c.grpc = otherCall{o, c.lanes}
+	j, err := c.NewStream(t.Context(), &toyService.Streams[1], "/toy.Toy/Join")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(j.SendMsg(fill(t, j, "one")), j.SendMsg(&text{Value: string(make([]byte, MaxRequest-100))}), j.SendMsg(fill(t, j, "two")), j.SendMsg(&text{Value: string(make([]byte, 100))}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(o.got) != 4 || o.got[0] != `3 bytes, ends in "ne"` || o.got[2] != `3 bytes, ends in "wo"` {
+		t.Errorf("over gRPC: %.100v", o.got)
+	}
+}

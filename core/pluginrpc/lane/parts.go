@@ -31,7 +31,7 @@ func (p Part) Slice(from, to int) mem.Buffer {
 	return Part{p.SliceBuffer[from:to], p.memory, p.offset + from}
 }
 
-// Slot is room for a message, or parts of one, in the memory of a lane. It is valid until the message is sent, or the call ends.
+// Slot is room for a message of a request, or for parts of one of an answer, in the memory of a lane. It is valid until the message is sent, or the call ends.
 type Slot struct {
 	Room   []byte // as large as the slot; there may be anything in it
 	memory *memory

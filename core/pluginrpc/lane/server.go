@@ -143,8 +143,10 @@ func (s *Server) take(number uint64, conn *net.UnixConn, memory int) {
 	l := &serverLane{s: s, conn: conn, reader: reader{src: conn}}
 	if memory >= 0 {
 		var err error
-		if l.memory, err = takeMemory(memory); err != nil { // then all goes over the socket
-			s.o.Log.Warn("the memory of a lane is of no use", "err", err)
+		if l.memory, err = takeMemory(memory); err != nil { // core makes its call over gRPC then
+			s.o.Log.Warn("a lane is not taken", "err", err)
+			conn.Close()
+			return
 		}
 	}
 	s.mu.Lock()
@@ -290,13 +292,13 @@ func (l *serverLane) begin(r request) (context.Context, context.CancelFunc) {
 
 // execute answers a request. An error means that the lane can not be used any more.
 func (l *serverLane) execute(b []byte) error {
-	r, err := decodeRequest(b)
+	r, err := decodeRequest(b, l.memory)
 	if err != nil {
 		return err
 	}
 	ctx, end := l.begin(r)
 	defer end()
-	ss := &serverStream{lane: l, ctx: ctx, call: r.call, rest: r.messages}
+	ss := &serverStream{lane: l, ctx: ctx, call: r.call, rest: r.messages, noSlots: r.inMemory || l.memory == nil}
 	err = l.s.call(ctx, ss, r)
 	if ss.err != nil {
 		return ss.err // of writing

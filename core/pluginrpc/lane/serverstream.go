@@ -26,8 +26,9 @@ type serverStream struct {
 	rest []byte // of the request
 	err  error  // of writing
 
-	inMemory     int // messages that were sent in parts
-	acknowledged int // of these, how many core is done with
+	noSlots      bool // the lane has no memory, or the request is in it
+	inMemory     int  // messages that were sent in parts
+	acknowledged int  // of these, how many core is done with
 }
 
 // Context implements grpc.ServerStream. It ends with the deadline, or when core has given up the call.
@@ -38,7 +39,7 @@ func (s *serverStream) RecvMsg(m any) error {
 	if len(s.rest) == 0 {
 		return io.EOF
 	}
-	message, rest, err := cutMessage(s.rest)
+	message, rest, _, err := cutMessage(s.rest, s.lane.memory)
 	if err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func (s *serverStream) sendParts(data mem.BufferSlice) error {
 // at its end, which SendMsg tells.
 func (s *serverStream) Slot() (Slot, bool) {
 	l := s.lane
-	if l.memory == nil || s.err != nil {
+	if s.noSlots || s.err != nil {
 		return Slot{}, false
 	}
 	if l.flags > 0 && s.write(net.Buffers{l.out}) != nil {

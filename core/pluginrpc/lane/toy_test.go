@@ -202,7 +202,7 @@ func (p *fakePlugin) answers(n int, do func(number uint64, w io.WriteCloser, cal
 				p.t.Error(err)
 				return
 			}
-			r, err := decodeRequest(b)
+			r, err := decodeRequest(b, p.memory)
 			if err != nil {
 				p.t.Error(err)
 				return
