@@ -101,13 +101,15 @@ func (p *Lanes) make() (*lane, error) {
 	l := &lane{number: p.last + 1, conn: conn, reader: reader{src: conn}}
 	rights := []int{pair[1]}
 	if p.share {
-		if l.memory, err = makeMemory(); err == nil { // otherwise all goes over the socket
-			rights = append(rights, int(l.memory.file.Fd()))
+		var file *os.File
+		if l.memory, file, err = makeMemory(); err == nil { // otherwise all goes over the socket
+			defer file.Close()
+			rights = append(rights, int(file.Fd()))
 		}
 	}
 	p.last++
 	if err := p.tell(p.last, unix.UnixRights(rights...)); err != nil {
-		l.close()
+		l.conn.Close()
 		return nil, err
 	}
 	return l, nil
@@ -118,14 +120,6 @@ func (p *Lanes) ShareMemory() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.share = true
-}
-
-// close is called by whoever has the lane.
-func (l *lane) close() {
-	l.conn.Close()
-	if l.memory != nil {
-		l.memory.file.Close()
-	}
 }
 
 // unixConn takes over a socket.
@@ -201,7 +195,7 @@ func (p *Lanes) drop(l *lane) {
 	delete(p.all, l)
 	p.mu.Unlock()
 	_ = p.tell(l.number, nil) // the plugin may do more than it has to
-	l.close()
+	l.conn.Close()
 }
 
 // Close closes all lanes. Calls under way fail.

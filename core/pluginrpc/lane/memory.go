@@ -26,33 +26,41 @@ const (
 // something else each time.
 type memory struct {
 	b    []byte
-	file *os.File // core's: to give memory back
-	used int      // core's: how much of it, from its start, had messages since it was given back last
+	used int // core's: how much of it, from its start, had messages since it was given back last
 }
 
-// makeMemory makes the memory of a lane, on core's side. It is unmapped when nothing refers to it any more.
-func makeMemory() (*memory, error) {
+// makeMemory makes the memory of a lane, on core's side. It is unmapped when nothing refers to it any more. The file is for the plugin, and the caller's.
+func makeMemory() (*memory, *os.File, error) {
 	fd, err := unix.MemfdCreate("roost-lane", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_NOEXEC_SEAL)
 	if err == unix.EINVAL { // Linux before 6.3
 		fd, err = unix.MemfdCreate("roost-lane", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	}
 	if err != nil {
-		return nil, os.NewSyscallError("memfd_create", err)
+		return nil, nil, os.NewSyscallError("memfd_create", err)
 	}
-	m := &memory{file: os.NewFile(uintptr(fd), "lane memory")}
-	if err := m.file.Truncate(memorySize); err != nil {
-		m.file.Close()
+	file := os.NewFile(uintptr(fd), "lane memory")
+	m, err := sealAndMap(file)
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return m, file, nil
+}
+
+func sealAndMap(file *os.File) (*memory, error) {
+	if err := file.Truncate(memorySize); err != nil {
 		return nil, err
 	}
+	fd := int(file.Fd())
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
-		m.file.Close()
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	if m.b, err = unix.Mmap(fd, 0, memorySize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
-		m.file.Close()
+	b, err := unix.Mmap(fd, 0, memorySize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
 		return nil, os.NewSyscallError("mmap", err)
 	}
-	runtime.AddCleanup(m, unmap, m.b)
+	m := &memory{b: b}
+	runtime.AddCleanup(m, unmap, b)
 	return m, nil
 }
 
@@ -92,7 +100,6 @@ func (m *memory) giveBack() {
 	if m == nil {
 		return
 	}
-	// An error leaves the pages in use, and changes nothing else.
-	_ = unix.Fallocate(int(m.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, int64(len(m.b)))
+	_ = unix.Madvise(m.b, unix.MADV_REMOVE) // an error leaves the pages in use, and changes nothing else
 	m.used = 0
 }
