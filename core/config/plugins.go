@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"encoding/hex"
 	"maps"
 	"slices"
@@ -70,7 +69,6 @@ func readExternal(t *table, name string) External {
 	}
 	checkAddress(t, e)
 	e.Process = readProcess(t, e.Kind)
-	e.where = t.at("")
 	t.done()
 	return e
 }
@@ -132,11 +130,6 @@ func (r pluginReader) read(t *table, kind backend.Kind, required bool) Plugin {
 	if i >= 0 {
 		p.External = r.external[i]
 	}
-	p.Where = cmp.Or(p.External.where, t.at(""))
-	p.At = map[string]string{"": options.at("")}
-	for name := range options.raw {
-		p.At[name] = options.at(name)
-	}
 	switch {
 	case i >= 0 && p.External.Kind != kind && p.External.Kind != "":
 		t.fail("plugin", "%q is a plugin of kind %s, not %s", p.Name, p.External.Kind, kind)
@@ -144,7 +137,10 @@ func (r pluginReader) read(t *table, kind backend.Kind, required bool) Plugin {
 		if p.Isolation == IsolationInProcess {
 			t.fail("isolation", "only bundled plugins run inside of roost")
 		}
-		p.Options = untyped(options)
+		p.Options, p.At = untyped(options), map[string]string{"": options.at("")}
+		for name := range p.Options {
+			p.At[name] = options.at(name)
+		}
 		return p
 	case bundled:
 		p.Bundled, p.schema = true, info.Options

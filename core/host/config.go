@@ -66,9 +66,7 @@ type Config struct {
 
 	Limits pluginrpc.Limits
 
-	// Where says where in the operator's configuration the plugin stands; for errors. May be "".
-	Where string
-	// At says where each of Plugin.Options stands, and as "" where all of them do; for errors. May be nil.
+	// At says where in the operator's configuration each of Plugin.Options stands, and as "" where all of them do; for errors. May be nil.
 	At map[string]string
 }
 

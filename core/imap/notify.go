@@ -25,6 +25,7 @@ func runNotify(r *request) error {
 		return err
 	}
 	if a.none {
+		r.moveRun()
 		r.dropNotify()
 		r.st.Aux = notifyOn
 		return nil
@@ -50,6 +51,7 @@ func runNotify(r *request) error {
 			return err
 		}
 	}
+	r.moveRun()
 	r.dropNotify()
 	// What has happened until now is told in any case: an implicit NOOP (§3.1).
 	r.st.Aux = 0
@@ -68,6 +70,7 @@ func runNotify(r *request) error {
 	if modseq {
 		r.enableCondstore()
 	}
+	r.moveRun() // what sync has claimed
 	r.st.Aux = notifyBits(a.set)
 	change(r.s, func(x *extra) { x.notify = raw })
 	if b != nil {
@@ -114,7 +117,9 @@ func (srv *Server) dropNotify(s *session.Session) {
 	if raw != "" && s.State().Aux&notifyOthers != 0 {
 		srv.hubs.leave(s, raw)
 	}
-	s.State().Aux &= notifyOn
+	if st := s.State(); st.Aux&notifyBitsOf != 0 {
+		st.Aux &= notifyOn
+	}
 }
 
 // notifyRaw returns the byte form of the session's set, "" for none.
@@ -131,7 +136,7 @@ func (r *request) beginHub(b *hub, set notifySet, status bool) {
 	h := r.srv.hubs
 	var text []byte
 	h.mu.Lock()
-	r.st.Aux = r.st.Aux&(1<<notifyShift-1) | b.version<<notifyShift
+	r.st.Aux = r.st.Aux&notifyBitsOf | b.version<<notifyShift
 	if b.names != nil {
 		for _, m := range b.names.all {
 			x := b.boxes[boxName{m.ns.Name, m.info.Name}]
@@ -251,7 +256,7 @@ func (r *request) news(b *hub) (text []byte, overflow string) {
 			text = append(text, r.statusText(x, want, condstore)...)
 		}
 	}
-	r.st.Aux = r.st.Aux&(1<<notifyShift-1) | b.version<<notifyShift
+	r.st.Aux = r.st.Aux&notifyBitsOf | b.version<<notifyShift
 	return text, ""
 }
 
@@ -267,7 +272,7 @@ func savedSet(s *session.Session) (raw string, set notifySet, err error) {
 // notifySound reports whether the extra and the record of such a session fit each other.
 func (srv *Server) notifySound(s *session.Session) bool {
 	raw, set, err := savedSet(s)
-	bits := s.State().Aux & (1<<notifyShift - 1)
+	bits := s.State().Aux & notifyBitsOf
 	switch {
 	case err != nil:
 		return false
@@ -281,8 +286,12 @@ func (srv *Server) notifySound(s *session.Session) bool {
 
 // resumeNotify lists such a session at its user's hub. What has happened meanwhile is not known: all mailboxes are told once more.
 func (srv *Server) resumeNotify(s *session.Session) {
-	s.State().Aux &= 1<<notifyShift - 1
-	if raw, set, err := savedSet(s); err == nil && s.State().Aux&notifyOthers != 0 {
+	st := s.State()
+	if st.Aux&notifyOthers == 0 {
+		return
+	}
+	st.Aux &= notifyBitsOf
+	if raw, set, err := savedSet(s); err == nil {
 		srv.hubs.resume(s, raw, set)
 	}
 }

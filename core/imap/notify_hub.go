@@ -90,7 +90,7 @@ type hubBox struct {
 	texts                    map[uint8][]byte // STATUS responses, by statusKind
 }
 
-// Aux bits of a session's State, below the version of the hub that its client knows.
+// Aux bits of a session's State, below the version of the hub that its client knows. With none of them it is something else (recentRun).
 const (
 	notifyOn       uint64 = 1 << iota // there was a NOTIFY: what is not asked for is not told
 	notifyNow                         // SELECTED: the selected mailbox is told of at any time
@@ -99,6 +99,8 @@ const (
 	notifyFetch                       // the selected mailbox: FETCH of new messages
 	notifyOthers                      // other mailboxes: the session is listed at its user's hub
 	notifyShift    = 8
+
+	notifyBitsOf = 1<<notifyShift - 1 // all of these
 )
 
 func newHubs(srv *Server) *hubs {

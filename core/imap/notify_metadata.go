@@ -45,6 +45,7 @@ func (r *request) enableMetadata() error {
 	if old != "" && r.st.Aux&notifyOthers != 0 {
 		r.notifyOthersNow()
 	}
+	r.moveRun()
 	on := r.st.Aux & notifyOn
 	r.dropNotify()
 	r.st.Aux = notifyBits(set) | on

@@ -176,6 +176,7 @@ func (srv *Server) closeMailbox(s *session.Session) {
 	srv.setContexts(s, nil) // RFC 5267 §4.3
 	srv.boxes.Leave(id, st.View, owner(s))
 	st.View = 0
+	forgetRun(st)
 	st.Flags &^= flagReadWrite | flagRecent
 	if st.Proto == stateSelected {
 		st.Proto = stateAuthenticated

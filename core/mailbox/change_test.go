@@ -161,6 +161,15 @@ func TestChangesAtOnce(t *testing.T) {
 	}
 }
 
+// claim claims for an owner, and has the mailbox keep it.
+func (w *writable) claim(owner uint64) (mailbox.Run, error) {
+	run, err := w.m.Claim(context.Background(), w.store, 0)
+	if !run.Empty() {
+		w.m.KeepRun(owner, run)
+	}
+	return run, err
+}
+
 // A message is \Recent in one session, and many sessions that are told of it make one call.
 func TestClaim(t *testing.T) {
 	w := newWritable(t)
@@ -170,7 +179,7 @@ func TestClaim(t *testing.T) {
 			wg.Add(1)
 			go func() {
 				defer wg.Done()
-				if _, err := w.m.Claim(context.Background(), w.store, owner, 0); err != nil {
+				if _, err := w.claim(owner); err != nil {
 					t.Error(err)
 				}
 			}()
@@ -205,8 +214,8 @@ func TestClaim(t *testing.T) {
 
 func TestClaimEnds(t *testing.T) {
 	w := newWritable(t)
-	if claimed, err := w.m.Claim(context.Background(), w.store, 7, 0); err != nil || !claimed {
-		t.Fatal(claimed, err)
+	if run, err := w.claim(7); err != nil || run.Empty() {
+		t.Fatal(run, err)
 	}
 	if n := w.m.Claimed(7).Count(w.m.Current()); n != 10 {
 		t.Errorf("%d claimed", n)
@@ -220,6 +229,33 @@ func TestClaimEnds(t *testing.T) {
 	}
 }
 
+// What a session has remembered by itself for a while may be older than what the mailbox keeps already.
+func TestRunsThatAreKeptLate(t *testing.T) {
+	w := newWritable(t)
+	late, err := w.m.Claim(context.Background(), w.store, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for owner := uint64(7); owner < 9; owner++ {
+		w.inbox.Append("x", 0)
+		if err := w.m.Refresh(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.claim(owner); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.m.KeepRun(8, late)
+	v := w.m.Current()
+	if seven, eight := w.m.Claimed(7), w.m.Claimed(8); seven.Count(v) != 1 || !seven.Has(11) || eight.Count(v) != 11 || eight.Has(11) || !eight.Has(1) || !eight.Has(12) {
+		t.Errorf("%v and %v", seven, eight)
+	}
+	with := mailbox.Recent{}.With(mailbox.Run{First: 3, Next: 5}).With(mailbox.Run{First: 9, Next: 9})
+	if with.Count(v) != 2 || !with.Has(4) || with.Has(5) || with.Has(9) {
+		t.Errorf("%v", with)
+	}
+}
+
 // Sessions that take turns make a claim for each message. Their number is bounded: the oldest ends.
 func TestClaimsAreBounded(t *testing.T) {
 	w := newWritable(t)
@@ -228,7 +264,7 @@ func TestClaimsAreBounded(t *testing.T) {
 		if err := w.m.Refresh(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.m.Claim(context.Background(), w.store, i%2, 0); err != nil {
+		if _, err := w.claim(i % 2); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -24,7 +24,7 @@
 // It is checked against the saved number of messages; a history that does not fit, or that storage has lost while something
 // changed, costs the sessions that stand there: ErrHistoryGone. (Flags of what was expunged meanwhile are not known: it has none.)
 //
-// Sessions that stand at older versions, and \Recent claims, go into a blob beside the entry (saved.go). So does a position that is longer than an entry has room for.
+// Sessions that stand at older versions, and \Recent claims that sessions do not remember by themselves, go into a blob beside the entry (saved.go). So does a position that is longer than an entry has room for.
 //
 // The entry is written whenever a mailbox is let go, so that another process could go on from it: it says which version it describes, and
 // how many the newest one is ahead of that.

@@ -260,14 +260,14 @@ func TestErrorsOfStorageLeaveTheMailboxAsleep(t *testing.T) {
 func TestClaimsSurviveSleep(t *testing.T) {
 	w := newWritable(t)
 	w.inbox.Append("x", 0)
-	if _, err := w.m.Claim(context.Background(), w.store, 7, 0); err != nil {
+	if _, err := w.claim(7); err != nil {
 		t.Fatal(err)
 	}
 	w.inbox.Append("y", 0)
 	if err := w.m.Refresh(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.m.Claim(context.Background(), w.store, 8, 0); err != nil {
+	if _, err := w.claim(8); err != nil {
 		t.Fatal(err)
 	}
 	id := w.m.ID()

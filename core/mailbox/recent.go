@@ -1,8 +1,10 @@
 package mailbox
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"slices"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -11,8 +13,8 @@ import (
 
 // A message is \Recent in the first session that is told of it, and in no other if that session
 // may change the mailbox (RFC 3501 §2.3.2). Storage keeps the UID up to which messages were
-// claimed by a session of any server; which of this server's sessions has claimed which of them is kept here, since a session
-// that has none, as most, is to cost nothing.
+// claimed by a session of any server. Which of this server's sessions has claimed which of them, sessions remember by themselves as long as it is one run
+// of UIDs; what is more is kept here.
 
 // claim is a run of UIDs, first <= uid < next, that are \Recent for one session.
 type claim struct {
@@ -25,7 +27,7 @@ const maxClaims = 1024
 
 // Recent is the set of UIDs that are \Recent for one session. The zero value is empty.
 type Recent struct {
-	claims []claim // ascending
+	claims []claim // without common UIDs
 }
 
 // Unclaimed returns what is \Recent for a session that claims nothing, as EXAMINE's.
@@ -36,7 +38,7 @@ func (v *View) Unclaimed() Recent {
 	return Recent{[]claim{{first: v.FirstRecent, next: math.MaxUint32}}}
 }
 
-// Claimed returns what an owner has claimed.
+// Claimed returns what was kept for an owner.
 func (m *Mailbox) Claimed(owner uint64) Recent {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -47,6 +49,20 @@ func (m *Mailbox) Claimed(owner uint64) Recent {
 		}
 	}
 	return s
+}
+
+// Run is a run of UIDs, First <= uid < Next.
+type Run struct{ First, Next imap.UID }
+
+// Empty reports whether there is no UID in the run.
+func (r Run) Empty() bool { return r.First >= r.Next }
+
+// With returns the set with a run that is not in it.
+func (s Recent) With(run Run) Recent {
+	if run.Empty() {
+		return s
+	}
+	return Recent{append(s.claims[:len(s.claims):len(s.claims)], claim{first: run.First, next: run.Next})}
 }
 
 // Empty reports whether the set is empty.
@@ -76,19 +92,18 @@ func (m *Mailbox) HasUnclaimed(v *View) bool {
 	return max(m.cur.Load().FirstRecent, 1) < v.UIDNext
 }
 
-// Claim makes all messages that are \Recent for nobody yet those of owner, a session, until
-// Unclaim, but for those with a UID below from: a session that knows them already was told that they are not \Recent. It holds the
-// turn meanwhile, so that of many sessions that are told of a new message one
-// calls storage. claimed is false if another session was faster.
-func (m *Mailbox) Claim(ctx context.Context, w backend.Writer, owner uint64, from imap.UID) (claimed bool, err error) {
+// Claim claims all messages that are \Recent for nobody yet, for the session that calls it, but for those with a UID below from: a session that knows them
+// already was told that they are not \Recent. It holds the turn meanwhile, so that of many sessions that are told of a new message one
+// calls storage. The run is empty if another session was faster. It is the session's to remember: by itself, or with KeepRun.
+func (m *Mailbox) Claim(ctx context.Context, w backend.Writer, from imap.UID) (Run, error) {
 	select {
 	case m.turn <- struct{}{}:
 	case <-ctx.Done():
-		return false, &backend.Error{Kind: backend.KindCancelled, Cause: ctx.Err()}
+		return Run{}, &backend.Error{Kind: backend.KindCancelled, Cause: ctx.Err()}
 	}
 	defer func() { <-m.turn }()
 	if !m.HasUnclaimed(m.cur.Load()) || m.gone() != nil {
-		return false, nil
+		return Run{}, nil
 	}
 	c, err := w.ClaimRecent(ctx, *m.Ref(), m.Current().MailboxID, m.position)
 	if err == nil && c == nil {
@@ -96,15 +111,10 @@ func (m *Mailbox) Claim(ctx context.Context, w backend.Writer, owner uint64, fro
 	}
 	if err != nil {
 		m.Doubt()
-		return false, err
-	}
-	first, next := max(imap.UID(c.First), from), imap.UID(c.Next)
-	claimed = first < next
-	if claimed {
-		m.addClaim(claim{first, next, owner})
+		return Run{}, err
 	}
 	m.installClaim(c.Changed)
-	return claimed, nil
+	return Run{max(imap.UID(c.First), from), imap.UID(c.Next)}, nil
 }
 
 // installClaim installs what a claim has told. That messages are not \Recent any more is no news for which
@@ -124,20 +134,21 @@ func (m *Mailbox) installClaim(c *backend.Changes) {
 	}
 }
 
-// addClaim adds a claim, which is of newer messages than all others.
-func (m *Mailbox) addClaim(c claim) {
+// KeepRun remembers what an owner has claimed, which is not empty, until the owner leaves the mailbox.
+func (m *Mailbox) KeepRun(owner uint64, run Run) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.changed = true
-	n := len(m.claims)
-	if n > 0 && m.claims[n-1].owner == c.owner && m.claims[n-1].next == c.first {
-		m.claims[n-1].next = c.next
+	// At the end, but for a run that its owner has remembered for a while.
+	at, _ := slices.BinarySearchFunc(m.claims, run.First, func(c claim, first imap.UID) int { return cmp.Compare(c.first, first) })
+	if at > 0 && m.claims[at-1].owner == owner && m.claims[at-1].next == run.First {
+		m.claims[at-1].next = run.Next
 		return
 	}
-	if n == maxClaims {
-		m.claims = append(m.claims[:0], m.claims[1:]...)
+	m.claims = slices.Insert(m.claims, at, claim{run.First, run.Next, owner})
+	if len(m.claims) > maxClaims {
+		m.claims = slices.Delete(m.claims, 0, 1)
 	}
-	m.claims = append(m.claims, c)
 }
 
 // unclaim ends what an owner has claimed: its messages are \Recent for nobody. The caller holds mu.

@@ -188,9 +188,9 @@ func TestErrorsCross(t *testing.T) {
 		if kinds[k].kind != kind {
 			t.Errorf("element %d of kinds is %v", k, kinds[k].kind)
 		}
-		sent := &backend.Error{Kind: kind, Message: "to the client", Detail: "path", Cause: errors.New("cause"), Option: "path"}
+		sent := &backend.Error{Kind: kind, Message: "to the client", Detail: "path", Cause: errors.New("cause")}
 		got := fromStatus(t.Context(), "p", toStatus(sent))
-		want := &backend.Error{Kind: kind, Message: "to the client", Detail: "path: cause", Option: "path"}
+		want := &backend.Error{Kind: kind, Message: "to the client", Detail: "path: cause"}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%v differs: %s", kind, d)
 		}

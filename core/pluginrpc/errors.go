@@ -98,7 +98,6 @@ func errorToProto(err error) *pluginv1.Error {
 	}
 	p.Detail = text(detail)
 	p.Referral = text(e.Referral)
-	p.Option = text(e.Option)
 	return p
 }
 
@@ -107,7 +106,7 @@ func errorFromProto(p *pluginv1.Error) *backend.Error {
 	if p == nil {
 		return nil
 	}
-	e := &backend.Error{Message: p.Message, Detail: p.Detail, Referral: p.Referral, Option: p.Option}
+	e := &backend.Error{Message: p.Message, Detail: p.Detail, Referral: p.Referral}
 	if p.Kind >= 0 && int(p.Kind) < len(kinds) {
 		e.Kind = kinds[p.Kind].kind
 	}

@@ -106,7 +106,7 @@ func (s *Server) reloadPlugin(p *host.Plugin, enable bool) error {
 		return err
 	}
 	for _, x := range pluginsOf(c) {
-		h := s.opts.hostConfig(x)
+		h := s.hostConfig(x)
 		if h.Name != p.Name() {
 			continue
 		}

@@ -1,6 +1,7 @@
 package adaptive
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
@@ -32,7 +33,7 @@ func parseOptions(given map[string]any) (options, error) {
 	var err error
 	fail := func(name, format string, args ...any) {
 		if err == nil {
-			err = backend.OptionErrorf(name, format, args...)
+			err = backend.Errorf(backend.KindInvalidArgument, "option %s: %s", name, fmt.Sprintf(format, args...))
 		}
 	}
 	duration := func(name string, to *time.Duration) (set bool) {

@@ -15,7 +15,6 @@ func (s *writerSuite) killCases(t T) {
 	if s.process {
 		t.Run("KilledInMidAppend", s.killedInAppend)
 		t.Run("KilledWhileWriting", s.killedWhileWriting)
-		t.Run("KilledInEachCall", func(t T) { killedInEachCall(t, s.f) })
 	}
 }
 
