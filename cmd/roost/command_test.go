@@ -53,17 +53,50 @@ func TestConfigCheck(t *testing.T) {
 		}
 	}
 
-	// The options of a program are known when it was started.
+	// The options of a program are known when it was started, and some mistakes only to the plugin.
 	external := fmt.Sprintf("[keeper]\nenabled = false\n[plugins.x]\nkind = \"auth\"\ncommand = [%q, \"plugin\", \"auth/passwd-file\"]\n", binary)
-	valid = strings.Replace(valid, `"passwd-file"`, `"x"`, 1)
-	for text, want := range map[string]string{
-		strings.Replace(valid, "options.path", "options.path = \"users\"\noptions.colour", 1): file + ":6: plugin auth/x: unknown option colour",
-		strings.Replace(valid, `= "users"`, `= 5`, 1):                                         file + ":5: plugin auth/x: option path must be of type string",
-		strings.Replace(valid, `options.path = "users"`, ``, 1):                               file + ":3: plugin auth/x: option path is required",
+	users := filepath.Join(filepath.Dir(file), "users")
+	if err := os.WriteFile(users, []byte("jane:{PLAIN}secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	foreign := strings.Replace(valid, `"passwd-file"`, `"x"`, 1) + external
+	for _, c := range []struct {
+		text string
+		want []string // each ends the line but for an explanation
+	}{
+		{strings.Replace(foreign, "options.path", "options.path = \"users\"\noptions.colour", 1), []string{":6: plugin auth/x: unknown option colour"}},
+		{strings.Replace(foreign, `= "users"`, `= 5`, 1), []string{":5: plugin auth/x: option path must be of type string"}},
+		{strings.Replace(foreign, `options.path = "users"`, `options.scheme = 1`, 1),
+			[]string{":5: plugin auth/x: option path is required", ":5: plugin auth/x: option scheme must be of type string"}},
+		{strings.Replace(foreign, `options.path = "users"`, "options.path = \"users\"\noptions.scheme = \"ROT13\"", 1), []string{":6: plugin auth/x: option scheme: \"ROT13\""}},
+		{strings.Replace(valid, `options.path`, "options.scheme = \"ROT13\"\noptions.path", 1), []string{":5: plugin auth/passwd-file: option scheme: \"ROT13\""}},
+		{strings.Replace(foreign, `= "users"`, `= "nobody-is-here"`, 1), []string{":5: plugin auth/x: the password file can not be read"}},
+		{strings.Replace(foreign, `options.path = "users"`, "", 1), []string{":3: plugin auth/x: option path is required"}},
+		{valid + "[notify]\nplugin = \"x\"\n" + strings.Replace(external, `"auth"`, `"notify"`, 1), []string{":13: plugin notify/x is of kind \"auth\", not \"notify\""}},
+		{strings.Replace(foreign, binary, binary+"-gone", 1), []string{":11: host: start plugin auth/x: "}},
 	} {
-		write(strings.Replace(text, ":1143", ":0", 1) + external)
-		if _, stderr, code := roost(t, "serve", "--config", file); code != 1 || !strings.Contains(stderr, want) {
-			t.Errorf("%d, no %q in %q", code, want, stderr)
+		write(strings.Replace(c.text, ":1143", ":0", 1))
+		for _, command := range [][]string{{"serve"}, {"config", "check", "--plugins"}} {
+			_, stderr, code := roost(t, append(command, "--config", file)...)
+			for _, want := range c.want {
+				if command[0] == "serve" {
+					want = strings.TrimPrefix(want, ":11: host: ") // it is not about the file
+				}
+				if code != 1 || !strings.Contains(stderr, want) || !strings.HasPrefix(want, "start") && !strings.Contains(stderr, file+want) {
+					t.Errorf("%v: %d, no %q in %q", command, code, want, stderr)
+				}
+			}
+		}
+		if out, stderr, code := roost(t, "config", "check", "--config", file); code != 0 {
+			t.Errorf("without --plugins: %d %q %q", code, out, stderr)
+		}
+	}
+
+	// All is well, with one plugin of each way to run it.
+	for _, text := range []string{valid, foreign, strings.Replace(valid, "plugin = \"mdbox\"", "plugin = \"mdbox\"\nisolation = \"inproc\"", 1)} {
+		write(text)
+		if out, stderr, code := roost(t, "config", "check", "--plugins", "--config", file); code != 0 || out != file+": ok\n" || stderr != "" {
+			t.Errorf("%d %q %q", code, out, stderr)
 		}
 	}
 }

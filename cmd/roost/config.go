@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
 	"github.com/roostmail/roost/core/config"
+	"github.com/roostmail/roost/core/server"
 )
 
 func configCommand() *cobra.Command {
@@ -14,23 +16,37 @@ func configCommand() *cobra.Command {
 
 func configCheckCommand() *cobra.Command {
 	var file string
+	var plugins bool
 	c := &cobra.Command{
-		Use:   "check --config FILE",
+		Use:   "check [--plugins] --config FILE",
 		Short: "check a configuration",
 		Long: `Check FILE without opening anything else: no certificate, no socket, no plugin.
 
 Every mistake is reported with file and line, an unknown key also with the
-nearest known one. The exit code is 0, or 1 if there is any.`,
+nearest known one. The exit code is 0, or 1 if there is any.
+
+With --plugins each plugin that FILE uses is then started as the server would, with its user, limits and
+sandbox, configured, and ended: what it refuses is reported, and the options of external plugins, of which
+nothing is known otherwise, are checked. A server that runs notices nothing. A plugin with an
+address is asked for its options, and not configured, since it may be serving.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := config.Load(file, bundle.Catalog()); err != nil {
+			c, err := config.Load(file, bundle.Catalog())
+			if err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: ok\n", file)
+			if plugins {
+				log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+				if err := server.CheckPlugins(cmd.Context(), server.Options{Config: c, Bundle: bundle, Log: log}); err != nil {
+					return err
+				}
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: ok\n", file)
 			return err
 		},
 	}
 	configFlag(c, &file)
+	c.Flags().BoolVar(&plugins, "plugins", false, "start the plugins, and report what they refuse")
 	return c
 }
 

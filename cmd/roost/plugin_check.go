@@ -127,7 +127,7 @@ func describe(cmd *cobra.Command, file string, args []string) (info backend.Info
 	if info, err = p.Describe(cmd.Context(), log); err != nil {
 		return info, fmt.Errorf("%w\nroost plugin check %s says more", err, strings.Join(p.Command, " "))
 	}
-	return info.Without(backend.CapLanes), nil
+	return info.Without(backend.CapLanes).Without(backend.CapLaneMemory), nil
 }
 
 func printInfo(out io.Writer, i backend.Info) error {

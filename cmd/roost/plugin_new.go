@@ -16,7 +16,7 @@ func pluginNewCommand() *cobra.Command {
 		Long: `Make the directory DIR (./NAME) with a plugin that builds and passes the conformance
 kit, its tests, a Makefile and a README: an example, for you to make yours of it.
 
-There are examples of kind auth in go and python, of hibernation and storage in go, and of notify in python.`,
+There are examples of kind auth and hibernation in go and python, of state and storage in go, and of notify in python.`,
 		Example: `  roost plugin new --kind auth my-auth && cd my-auth && make test
   roost plugin new --kind auth --lang python --dir plugins/my-auth my-auth`,
 		Args: cobra.ExactArgs(1),
@@ -33,7 +33,7 @@ There are examples of kind auth in go and python, of hibernation and storage in 
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.Kind, "kind", "", "`KIND` of the plugin: auth, hibernation, notify or storage")
+	f.StringVar(&o.Kind, "kind", "", "`KIND` of the plugin: auth, hibernation, notify, state or storage")
 	f.StringVar(&o.Lang, "lang", "go", "`LANG` that it is written in: go or python")
 	f.StringVar(&o.Dir, "dir", "", "the `DIR` to make")
 	f.StringVar(&o.Checkout, "checkout", "", "build a Go plugin with the roost in `DIR`, by go.work, in the place of the released module")

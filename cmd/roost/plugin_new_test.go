@@ -22,6 +22,8 @@ func TestPluginNew(t *testing.T) {
 		{"auth", "go", "my-plugin", []string{"--option", "url=http://127.0.0.1:1/", "--run", "Life|Wire"}},
 		{"storage", "go", "my-plugin", []string{"--option", "path=/nonexistent/%u"}},
 		{"hibernation", "go", "my-plugin", nil},
+		{"hibernation", "python", "plugin.py", nil},
+		{"state", "go", "my-plugin", []string{"--run", "Life|Wire|process"}},
 		{"auth", "python", "plugin.py", nil},
 		{"notify", "python", "plugin.py", nil},
 	} {

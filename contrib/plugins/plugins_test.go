@@ -146,14 +146,21 @@ func TestNotifyPython(t *testing.T) {
 	}
 }
 
+// TestHibernationPython runs the suite of hibernation plugins.
+func TestHibernationPython(t *testing.T) {
+	plugintest.Hibernation(t, plugintest.HibernationFixture{Command: []string{python(t, "hibernation-python")}, Config: backend.Config{Options: map[string]any{"idle": "1m30s"}}})
+}
+
 // TestPythonPartsAreTheSame: the part around a plugin is copied from example to example.
 func TestPythonPartsAreTheSame(t *testing.T) {
 	a, err := os.ReadFile("auth-python/roost_plugin.py")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.ReadFile("notify-python/roost_plugin.py")
-	if err != nil || !bytes.Equal(a, b) {
-		t.Errorf("roost_plugin.py of auth-python and notify-python differ (%v)", err)
+	for _, other := range []string{"hibernation-python", "notify-python"} {
+		b, err := os.ReadFile(other + "/roost_plugin.py")
+		if err != nil || !bytes.Equal(a, b) {
+			t.Errorf("roost_plugin.py of auth-python and %s differ (%v)", other, err)
+		}
 	}
 }

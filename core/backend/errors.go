@@ -53,6 +53,8 @@ type Error struct {
 	Cause   error
 	// Referral, of KindAuthDenied, is the IMAP URL (RFC 5092) of the server on which the user is to log in (RFC 2221); "" = none.
 	Referral string
+	// Option, of an error of Configure, is the name of the option that is wrong; "" = none in particular. core adds where it stands.
+	Option string
 }
 
 func (e *Error) Error() string {
@@ -74,6 +76,11 @@ func (e *Error) Unwrap() error { return e.Cause }
 // Errorf makes an *Error whose message is for the client.
 func Errorf(kind ErrorKind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
+
+// OptionErrorf makes the error of a Configure that does not like the value of an option. The text need not name the option.
+func OptionErrorf(option, format string, args ...any) *Error {
+	return &Error{Kind: KindInvalidArgument, Option: option, Message: "option " + option + ": " + fmt.Sprintf(format, args...)}
 }
 
 // KindOf returns the kind of err: that of the *Error in its chain,

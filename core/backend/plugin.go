@@ -36,6 +36,8 @@ const (
 	CapUserLookup = "user-lookup"
 	// CapLanes: calls can be made over lanes (package core/pluginrpc/lane). Of plugins of any kind; not of the implementation, but of the process around it.
 	CapLanes = "lanes"
+	// CapLaneMemory: the process takes the memory that comes with a lane. Only with CapLanes, and like it.
+	CapLaneMemory = "lane-memory"
 )
 
 // Info describes a plugin. It is constant for the life of the process, but for Capabilities, from which Configure may take some.

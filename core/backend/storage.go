@@ -234,6 +234,22 @@ type FetchSink interface {
 	Body(p []byte) error
 }
 
+// VolatileSink is a FetchSink that takes bodies from where they came to: memory that another process may change at any time. A sink
+// that is none gets copies.
+type VolatileSink interface {
+	FetchSink
+	// VolatileBody is Body, with a p that may be something else each time it is looked at.
+	VolatileBody(p []byte) error
+}
+
+// RoomySink is a FetchSink with room for bodies. What is put there is not copied again.
+type RoomySink interface {
+	FetchSink
+	// Room returns n bytes of room for what Body gets next, nil if there are not as many. m is the message that is sent before it: Message gets it next, as it is
+	// but for BodySize, or one with an Err. Nil: the body of the last message goes on.
+	Room(m *FetchedMessage, n int) []byte
+}
+
 // FetchedMessage is the answer for one message. All text has CRLF line ends,
 // and sizes are those of the CRLF form.
 type FetchedMessage struct {

@@ -111,7 +111,8 @@ type Plugin struct {
 	Isolation string
 	ReadOnly  bool              // of storage: nothing is changed on disk
 	Options   map[string]any    // as backend.Config.Options; without defaults
-	At        map[string]string // of an external plugin: FILE:LINE of each option, and of all as ""
+	At        map[string]string // FILE:LINE of each option that is given, and of all as ""
+	Where     string            // FILE:LINE of what says how it is run: its table in [plugins], else its section
 	External  External          // of a bundled plugin without a table of its own only Process is set
 	Bundled   bool
 
@@ -128,6 +129,8 @@ type External struct {
 	User, Group string   // "" = those of roost
 	Isolation   string   // "process"
 	Process     Process
+
+	where string // FILE:LINE of the table
 }
 
 // Catalog lists the bundled plugins.

@@ -63,6 +63,7 @@ type Limits struct {
 	StatusCache         int           // mailboxes whose STATUS values are remembered
 	PluginMaxMessages   int           // of one mailbox
 	PluginMaxMailboxes  int           // of one listing
+	PluginMaxAnswer     int           // bytes of its names, or of annotations
 	PluginAnswerTimeout time.Duration // until the next message of an answer
 }
 
@@ -131,6 +132,7 @@ func (l *Limits) list() []limit {
 		{key: "status_cache", number: &l.StatusCache, def: 8192, high: 1 << 24},
 		{key: "plugin_max_messages", number: &l.PluginMaxMessages, def: 20_000_000, low: 1, high: math.MaxInt32},
 		{key: "plugin_max_mailboxes", number: &l.PluginMaxMailboxes, def: 1_000_000, low: 1, high: math.MaxInt32},
+		{key: "plugin_max_answer", number: &l.PluginMaxAnswer, bytes: true, def: 256 * mib, low: mib, high: math.MaxInt},
 		{key: "plugin_answer_timeout", time: &l.PluginAnswerTimeout, def: int64(5 * time.Minute)},
 	}
 }

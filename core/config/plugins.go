@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/hex"
 	"maps"
 	"slices"
@@ -69,6 +70,7 @@ func readExternal(t *table, name string) External {
 	}
 	checkAddress(t, e)
 	e.Process = readProcess(t, e.Kind)
+	e.where = t.at("")
 	t.done()
 	return e
 }
@@ -130,6 +132,11 @@ func (r pluginReader) read(t *table, kind backend.Kind, required bool) Plugin {
 	if i >= 0 {
 		p.External = r.external[i]
 	}
+	p.Where = cmp.Or(p.External.where, t.at(""))
+	p.At = map[string]string{"": options.at("")}
+	for name := range options.raw {
+		p.At[name] = options.at(name)
+	}
 	switch {
 	case i >= 0 && p.External.Kind != kind && p.External.Kind != "":
 		t.fail("plugin", "%q is a plugin of kind %s, not %s", p.Name, p.External.Kind, kind)
@@ -137,10 +144,7 @@ func (r pluginReader) read(t *table, kind backend.Kind, required bool) Plugin {
 		if p.Isolation == IsolationInProcess {
 			t.fail("isolation", "only bundled plugins run inside of roost")
 		}
-		p.Options, p.At = untyped(options), map[string]string{"": options.at("")}
-		for name := range p.Options {
-			p.At[name] = options.at(name)
-		}
+		p.Options = untyped(options)
 		return p
 	case bundled:
 		p.Bundled, p.schema = true, info.Options

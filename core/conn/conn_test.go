@@ -239,3 +239,33 @@ func TestWaitTellsEverything(t *testing.T) {
 		}
 	}
 }
+
+// What WriteMore holds back goes with the next Write, and both of its pieces come in order, also when the socket takes only some of them.
+func TestWriteMore(t *testing.T) {
+	fd, client := accepted(t)
+	a, b := bytes.Repeat([]byte("head "), 1000), bytes.Repeat([]byte("body "), 2<<20)
+	n, err := WriteMore(fd, a, b)
+	if err != ErrAgain || n <= len(a) || n >= len(a)+len(b) {
+		t.Fatalf("WriteMore: %d, %v; want a part, and ErrAgain", n, err)
+	}
+	want := append(bytes.Clone(a), b...)[:n]
+	got := make([]byte, n)
+	if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("what was written first: %v", err)
+	}
+	for _, c := range [][2]string{{"a", "b"}, {"", "c"}, {"d", ""}, {"", ""}} {
+		if n, err := WriteMore(fd, []byte(c[0]), []byte(c[1])); n != len(c[0]+c[1]) || err != nil {
+			t.Errorf("WriteMore of %q: %d, %v", c, n, err)
+		}
+	}
+	if _, err := Write(fd, []byte("e")); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadFull(client, got[:5]); err != nil || string(got[:5]) != "abcde" {
+		t.Errorf("got %q, %v", got[:5], err)
+	}
+	unix.Shutdown(fd, unix.SHUT_WR)
+	if n, err := WriteMore(fd, []byte("a"), []byte("b")); n != 0 || err != unix.EPIPE {
+		t.Errorf("after the end: %d, %v; want EPIPE", n, err)
+	}
+}

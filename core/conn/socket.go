@@ -53,6 +53,26 @@ func Write(fd int, p []byte) (int, error) {
 	return done, nil
 }
 
+// WriteMore writes as much of a, and then of b, as the socket takes, as one. More is to be written soon: until then, or for up to 0.2 s, the kernel may keep
+// what does not fill a packet. Errors are those of Write.
+func WriteMore(fd int, a, b []byte) (int, error) {
+	done := 0
+	for done < len(a)+len(b) {
+		bufs := [2][]byte{a[min(done, len(a)):], b[max(done, len(a))-len(a):]}
+		n, err := unix.SendmsgBuffers(fd, bufs[:], nil, nil, unix.MSG_MORE|unix.MSG_NOSIGNAL)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return done, ErrAgain
+		case err != nil:
+			return done, err
+		}
+		done += n
+	}
+	return done, nil
+}
+
 // lingerBytes is how much unread input Close takes from the kernel.
 const lingerBytes = 256 << 10
 

@@ -46,6 +46,11 @@ func (c CGroup) make(plugin string) (g *group, err error) {
 	if st.Type != unix.CGROUP2_SUPER_MAGIC {
 		return nil, fmt.Errorf("%s is no directory of control groups, version 2", c.Dir)
 	}
+	return c.create(plugin)
+}
+
+// create makes the group in Dir, and gives it its limits.
+func (c CGroup) create(plugin string) (g *group, err error) {
 	for controller, wanted := range map[string]bool{"memory": c.Memory > 0, "cpu": c.CPU > 0} {
 		if wanted {
 			if err := c.enable(controller); err != nil {

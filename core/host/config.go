@@ -66,7 +66,9 @@ type Config struct {
 
 	Limits pluginrpc.Limits
 
-	// At says where in the operator's configuration each of Plugin.Options stands, and as "" where all of them do; for errors. May be nil.
+	// Where says where in the operator's configuration the plugin stands; for errors. May be "".
+	Where string
+	// At says where each of Plugin.Options stands, and as "" where all of them do; for errors. May be nil.
 	At map[string]string
 }
 

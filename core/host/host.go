@@ -87,16 +87,26 @@ func (h *Host) Describe(ctx context.Context, c Config) (backend.Info, error) {
 	return i.info, i.close(c.CloseTimeout)
 }
 
-// Check is Describe, and checks kind and options as Start does.
-func (h *Host) Check(ctx context.Context, c Config) (backend.Info, error) {
-	info, err := h.Describe(ctx, c)
+// Check starts a plugin and configures it as Start does, and ends it again. One that the operator runs may be serving another core:
+// it is not configured, but what it says of itself is held against kind and options.
+func (h *Host) Check(ctx context.Context, c Config) error {
+	c = c.withDefaults()
+	if err := c.check(); err != nil {
+		return err
+	}
+	i, err := h.newInstance(ctx, c, h.log.With("plugin", c.Name))
 	if err != nil {
-		return info, err
+		return fmt.Errorf("%s%w", prefix(c.Where), err)
 	}
-	if info.Kind != c.Kind {
-		return info, backend.Errorf(backend.KindInvalidArgument, "plugin %s is of kind %q, not %q", c.Name, info.Kind, c.Kind)
+	if c.Address != "" {
+		defer i.abandon()
+		return i.suits(c)
 	}
-	return info, c.checkOptions(info)
+	if err := i.configure(ctx, c); err != nil {
+		i.abandon()
+		return err
+	}
+	return i.close(c.CloseTimeout)
 }
 
 // Plugins returns the plugins in the order of their start.

@@ -153,12 +153,17 @@ func (i *instance) explain(ctx context.Context, err error) error {
 	return fmt.Errorf("%w (%s)", err, i.proc.status)
 }
 
+// suits checks what the plugin says of itself against its configuration.
+func (i *instance) suits(c Config) error {
+	if i.info.Kind != c.Kind {
+		return backend.Errorf(backend.KindInvalidArgument, "%splugin %s is of kind %q, not %q", prefix(c.Where), c.Name, i.info.Kind, c.Kind)
+	}
+	return c.checkOptions(i.info)
+}
+
 // configure checks the plugin against its configuration and hands that over.
 func (i *instance) configure(ctx context.Context, c Config) error {
-	if i.info.Kind != c.Kind {
-		return backend.Errorf(backend.KindInvalidArgument, "plugin %s is of kind %q, not %q", c.Name, i.info.Kind, c.Kind)
-	}
-	if err := c.checkOptions(i.info); err != nil {
+	if err := i.suits(c); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.ConfigureTimeout, fmt.Errorf("configure_timeout of %v is over", c.ConfigureTimeout))
@@ -169,7 +174,7 @@ func (i *instance) configure(ctx context.Context, c Config) error {
 			<-i.exited
 			err = fmt.Errorf("%w (%s)", err, i.ending())
 		}
-		return fmt.Errorf("host: configure plugin %s: %w", c.Name, err)
+		return c.located(err)
 	}
 	i.info.Capabilities = i.plugin.Info().Capabilities
 	if c.Plugin.ReadOnly {

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -10,21 +12,18 @@ import (
 )
 
 // checkOptions holds the configured values against what the plugin announces.
-// The error is of KindInvalidArgument and names the option, and where it stands.
+// The error has one of KindInvalidArgument for each that is wrong, which names the option, and where it stands.
 func (c Config) checkOptions(info backend.Info) error {
 	values := c.Plugin.Options
-	wrong := func(name, format string, args ...any) error {
-		at := c.At[name]
-		if at != "" {
-			at += ": "
-		}
-		return backend.Errorf(backend.KindInvalidArgument, "%splugin %s: %s", at, c.Name, fmt.Sprintf(format, args...))
+	var errs []error
+	wrong := func(name, format string, args ...any) {
+		errs = append(errs, backend.Errorf(backend.KindInvalidArgument, "%splugin %s: %s", c.at(name), c.Name, fmt.Sprintf(format, args...)))
 	}
 	known := map[string]backend.Option{}
 	for _, o := range info.Options {
 		known[o.Name] = o
 		if _, ok := values[o.Name]; o.Required && !ok {
-			return wrong("", "option %s is required", o.Name)
+			wrong("", "option %s is required", o.Name)
 		}
 	}
 	names := make([]string, 0, len(values))
@@ -35,13 +34,35 @@ func (c Config) checkOptions(info backend.Info) error {
 	for _, name := range names {
 		o, ok := known[name]
 		if !ok {
-			return wrong(name, "unknown option %s (%s)", name, knownNames(info.Options))
-		}
-		if !typeMatches(o.Type, values[name]) {
-			return wrong(name, "option %s must be of type %s", name, o.Type)
+			wrong(name, "unknown option %s (%s)", name, knownNames(info.Options))
+		} else if !typeMatches(o.Type, values[name]) {
+			wrong(name, "option %s must be of type %s", name, o.Type)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// at returns "FILE:LINE: " of an option, or of all of them if that is not known or the option was left out; "" without At.
+func (c Config) at(option string) string {
+	return prefix(cmp.Or(c.At[option], c.At[""]))
+}
+
+// prefix returns "WHERE: ", "" for nowhere.
+func prefix(where string) string {
+	if where == "" {
+		return ""
+	}
+	return where + ": "
+}
+
+// located adds to what Configure said where the option is that it complains of.
+func (c Config) located(err error) error {
+	var e *backend.Error
+	option := ""
+	if errors.As(err, &e) {
+		option = e.Option
+	}
+	return fmt.Errorf("%splugin %s: %w", c.at(option), c.Name, err)
 }
 
 func knownNames(options []backend.Option) string {

@@ -177,7 +177,12 @@ func (f *fetch) pass(p []byte, at uint64) {
 // bytes writes the content of a literal, in which NUL is not allowed and becomes 0x80, as in Dovecot.
 func (f *fetch) bytes(p []byte) {
 	if bytes.IndexByte(p, 0) >= 0 {
-		p = bytes.ReplaceAll(p, []byte{0}, []byte{0x80})
+		p = bytes.Clone(p) // also since p may change (VolatileBody)
+		for i := range p {
+			if p[i] == 0 {
+				p[i] = 0x80
+			}
+		}
 	}
 	f.raw(p)
 }
@@ -190,5 +195,5 @@ func (f *fetch) raw(p []byte) {
 		return
 	}
 	f.out.Commit()
-	f.out.Write(p)
+	f.out.WritePart(p) // the end of the response follows
 }

@@ -29,9 +29,9 @@ func (b *buffer) Commit() error {
 	b.out = b.out[:0]
 	return b.err
 }
-func (b *buffer) Write(p []byte) { b.Commit(); b.all = append(b.all, p...) }
-func (b *buffer) Err() error     { return b.err }
-func (b *buffer) Breathe()       {}
+func (b *buffer) WritePart(p []byte) { b.Commit(); b.all = append(b.all, p...) }
+func (b *buffer) Err() error         { return b.err }
+func (b *buffer) Breathe()           {}
 
 // flaky is a storage that sends bodies in small pieces, answers BODYSTRUCTURE from
 // a cache for every second message, and goes down after some calls of the sink.
@@ -426,11 +426,11 @@ func BenchmarkFetchFlags(b *testing.B) {
 // discard is an output that forgets.
 type discard struct{ out []byte }
 
-func (d *discard) Buffer() *[]byte { return &d.out }
-func (d *discard) Commit() error   { d.out = d.out[:0]; return nil }
-func (d *discard) Write([]byte)    {}
-func (d *discard) Err() error      { return nil }
-func (d *discard) Breathe()        {}
+func (d *discard) Buffer() *[]byte  { return &d.out }
+func (d *discard) Commit() error    { d.out = d.out[:0]; return nil }
+func (d *discard) WritePart([]byte) {}
+func (d *discard) Err() error       { return nil }
+func (d *discard) Breathe()         {}
 
 // columnStore sends the same message again and again.
 type columnStore struct {

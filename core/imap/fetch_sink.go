@@ -17,7 +17,7 @@ import (
 type output interface {
 	Buffer() *[]byte
 	Commit() error
-	Write(p []byte)
+	WritePart(p []byte)
 	Err() error
 	Breathe()
 }
@@ -163,6 +163,10 @@ func (f *fetch) Body(p []byte) error {
 	}
 	return f.step()
 }
+
+// VolatileBody implements backend.VolatileSink: what is looked at is copied by hold and collect, and what is passed on is not looked at, but for NUL
+// (see bytes), which a plugin that lies could send its users so.
+func (f *fetch) VolatileBody(p []byte) error { return f.Body(p) }
 
 // step writes what can be written by now.
 func (f *fetch) step() error {

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/roostmail/roost/core/pluginrpc/lane"
 	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
 )
 
@@ -16,18 +17,35 @@ const fieldAppendBody protowire.Number = 3
 // bodies holds the buffers of outBody.
 var bodies = newBufferPool(appendBytes)
 
-// outBody is an AppendRequest with a piece of the bodies, which is not copied on its way to gRPC.
+// bodyHead is at least what an AppendRequest has before the piece of a body, in bytes.
+const bodyHead = 8
+
+// outBody is an AppendRequest with a piece of the bodies, which is not copied on its way to gRPC. Over a lane it is put where the plugin reads it,
+// if there is room.
 type outBody struct {
-	piece *[]byte // from bodies, nil while empty
+	slots slotter   // where to get slots; nil: there are none
+	slot  lane.Slot // the piece is in it, if it has Room, behind bodyHead bytes
+	piece *[]byte   // from bodies, or in slot; nil while empty
 }
 
 // room returns the part of the buffer that is not filled yet.
 func (f *outBody) room() []byte {
 	if f.piece == nil {
-		f.piece = bodies.Get(0)
+		f.begin()
 	}
 	b := *f.piece
 	return b[len(b):cap(b)]
+}
+
+func (f *outBody) begin() {
+	if f.slots != nil {
+		if slot, ok := f.slots.Slot(); ok {
+			b := slot.Room[bodyHead:bodyHead:min(len(slot.Room), bodyHead+appendBytes)]
+			f.slot, f.piece = slot, &b
+			return
+		}
+	}
+	f.piece = bodies.Get(0)
 }
 
 // filled says that the first n bytes of room were filled, and returns whether the buffer is full.
@@ -39,21 +57,26 @@ func (f *outBody) filled(n int) bool {
 
 func (f *outBody) empty() bool { return f.piece == nil || len(*f.piece) == 0 }
 
-// marshal encodes the request. The buffer goes over to gRPC, which gives it back to the pool when it is written.
+// marshal encodes the request. The buffer goes over to gRPC, which gives it back to the pool when it is written, or to the lane.
 func (f *outBody) marshal() (mem.BufferSlice, error) {
-	head := protowire.AppendTag(nil, fieldAppendBody, protowire.BytesType)
+	head := protowire.AppendTag(make([]byte, 0, bodyHead), fieldAppendBody, protowire.BytesType)
 	head = protowire.AppendVarint(head, uint64(len(*f.piece)))
-	piece := mem.NewBuffer(f.piece, bodies)
-	f.piece = nil
-	return mem.BufferSlice{mem.SliceBuffer(head), piece}, nil
+	piece, slot := f.piece, f.slot
+	f.piece, f.slot = nil, lane.Slot{}
+	if slot.Room != nil {
+		from := bodyHead - len(head)
+		copy(slot.Room[from:], head)
+		return mem.BufferSlice{slot.Part(from, bodyHead+len(*piece))}, nil
+	}
+	return mem.BufferSlice{mem.SliceBuffer(head), mem.NewBuffer(piece, bodies)}, nil
 }
 
 // reset gives the buffer back.
 func (f *outBody) reset() {
-	if f.piece != nil {
+	if f.piece != nil && f.slot.Room == nil {
 		bodies.Put(f.piece)
-		f.piece = nil
 	}
+	f.piece, f.slot = nil, lane.Slot{}
 }
 
 // inAppend is a received AppendRequest. Pieces of bodies stay in the buffers in which they came.

@@ -188,9 +188,9 @@ func TestErrorsCross(t *testing.T) {
 		if kinds[k].kind != kind {
 			t.Errorf("element %d of kinds is %v", k, kinds[k].kind)
 		}
-		sent := &backend.Error{Kind: kind, Message: "to the client", Detail: "path", Cause: errors.New("cause")}
+		sent := &backend.Error{Kind: kind, Message: "to the client", Detail: "path", Cause: errors.New("cause"), Option: "path"}
 		got := fromStatus(t.Context(), "p", toStatus(sent))
-		want := &backend.Error{Kind: kind, Message: "to the client", Detail: "path: cause"}
+		want := &backend.Error{Kind: kind, Message: "to the client", Detail: "path: cause", Option: "path"}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%v differs: %s", kind, d)
 		}

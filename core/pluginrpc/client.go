@@ -45,6 +45,9 @@ func New(ctx context.Context, conn grpc.ClientConnInterface, o ClientOptions) (b
 	}
 	direct := conn
 	if o.Lanes != nil && c.info.Has(backend.CapLanes) {
+		if c.info.Has(backend.CapLaneMemory) {
+			o.Lanes.ShareMemory()
+		}
 		conn, c.lanes = lane.NewConn(conn, o.Lanes, newCodec()), true
 	}
 	conn = patient(conn, c.name, c.limits.AnswerTimeout)

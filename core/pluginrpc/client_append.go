@@ -107,6 +107,9 @@ func sendAppend(stream grpc.ClientStream, reqs []*storagev1.AppendRequest, messa
 		}
 	}
 	var out outBody
+	if g, ok := stream.(*grpc.GenericClientStream[storagev1.AppendRequest, storagev1.AppendResponse]); ok {
+		out.slots, _ = g.ClientStream.(slotter)
+	}
 	defer out.reset()
 	for i := range messages {
 		if err := sendBody(stream, &out, i, &messages[i]); err != nil {

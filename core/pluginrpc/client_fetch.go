@@ -142,6 +142,7 @@ func ruleBroken(format string, args ...any) error { return brokenRule{fmt.Errorf
 // fetchReceiver gives frames to a sink, message by message.
 type fetchReceiver struct {
 	sink   backend.FetchSink
+	copied []byte   // the last piece that was copied for sink
 	wanted []uint32 // UIDs that may still come
 	m      backend.FetchedMessage
 	left   uint64 // bytes of m's body that are still to come
@@ -232,8 +233,30 @@ func (r *fetchReceiver) pieces(s *span, n int) error {
 			return ruleBroken("truncated data")
 		}
 		n -= len(p)
-		if err := r.sink.Body(p); err != nil {
+		if err := r.piece(p, s.volatile()); err != nil {
 			return sinkError{err}
+		}
+	}
+	return nil
+}
+
+// copyBytes is how much of a body is copied at once for a sink that does not take it as it is.
+const copyBytes = 32 << 10
+
+// piece delivers a piece of a body.
+func (r *fetchReceiver) piece(p []byte, volatile bool) error {
+	if !volatile {
+		return r.sink.Body(p)
+	}
+	if sink, ok := r.sink.(backend.VolatileSink); ok {
+		return sink.VolatileBody(p)
+	}
+	for len(p) > 0 {
+		n := min(len(p), copyBytes)
+		r.copied = append(r.copied[:0], p[:n]...)
+		p = p[n:]
+		if err := r.sink.Body(r.copied); err != nil {
+			return err
 		}
 	}
 	return nil

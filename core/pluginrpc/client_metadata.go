@@ -34,11 +34,11 @@ func (s *Storage) GetMetadata(ctx context.Context, u *backend.User, namespace st
 		}
 	}
 	req := &storagev1.GetMetadataRequest{User: userToProto(u), Namespace: namespace, Entries: q.Entries, Depth: storagev1.MetadataDepth(q.Depth)}
-	out := make([]backend.MailboxMetadata, 0, len(names))
+	out, kept := make([]backend.MailboxMetadata, 0, len(names)), 0
 	for len(names) > 0 {
 		n := statusBatch(names)
 		req.Names = names[:n]
-		part, err := s.getMetadata(ctx, req, &q)
+		part, err := s.getMetadata(ctx, req, &q, &kept)
 		if err != nil {
 			return nil, err
 		}
@@ -47,7 +47,7 @@ func (s *Storage) GetMetadata(ctx context.Context, u *backend.User, namespace st
 	return out, nil
 }
 
-func (s *Storage) getMetadata(ctx context.Context, req *storagev1.GetMetadataRequest, q *backend.MetadataQuery) ([]backend.MailboxMetadata, error) {
+func (s *Storage) getMetadata(ctx context.Context, req *storagev1.GetMetadataRequest, q *backend.MetadataQuery, kept *int) ([]backend.MailboxMetadata, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := s.metadata.GetMetadata(ctx, req)
@@ -77,6 +77,9 @@ func (s *Storage) getMetadata(ctx context.Context, req *storagev1.GetMetadataReq
 			n := len(m.Entries)
 			if !q.Wants(e.GetName()) || n > 0 && e.GetName() <= m.Entries[n-1].Name {
 				return nil, s.lie("GetMetadata", fmt.Errorf("entry %q was not asked for, or is out of order", e.GetName()))
+			}
+			if err := s.keep(kept, len(e.GetName())+len(e.GetValue())); err != nil {
+				return nil, err
 			}
 			m.Entries = append(m.Entries, metadataFromProto(e))
 		}

@@ -95,6 +95,14 @@ func (j *snapshotJoiner) done() (*backend.Snapshot, error) {
 	return j.snap, nil
 }
 
+// keep adds an element of n bytes to what an answer has in core's memory. kept counts it, from 0.
+func (c *client) keep(kept *int, n int) error {
+	if *kept += n + answerItem; *kept > c.limits.MaxAnswer {
+		return c.tooMany(fmt.Sprintf("an answer of more bytes than [limits] plugin_max_answer = %d", c.limits.MaxAnswer))
+	}
+	return nil
+}
+
 // tooMany makes the error of an answer that exceeds a limit.
 func (c *client) tooMany(what string) error {
 	return &backend.Error{Kind: backend.KindLimit, Detail: "plugin " + c.name + ": " + what}

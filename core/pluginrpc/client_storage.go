@@ -49,7 +49,7 @@ func (s *Storage) ListMailboxes(ctx context.Context, u *backend.User, namespace 
 		return nil, s.err(ctx, err)
 	}
 	var list []backend.MailboxInfo
-	begun := false // there was a response
+	begun, kept := false, 0 // begun: there was a response
 	for {
 		resp, err := stream.Recv()
 		if err == io.EOF {
@@ -62,13 +62,13 @@ func (s *Storage) ListMailboxes(ctx context.Context, u *backend.User, namespace 
 			return nil, s.lie("ListMailboxes", errors.New("response without mailboxes"))
 		}
 		begun = true
-		if list, err = s.appendMailboxes(list, resp.Mailboxes); err != nil {
+		if list, err = s.appendMailboxes(list, resp.Mailboxes, &kept); err != nil {
 			return nil, err
 		}
 	}
 }
 
-func (s *Storage) appendMailboxes(list []backend.MailboxInfo, got []*storagev1.MailboxInfo) ([]backend.MailboxInfo, error) {
+func (s *Storage) appendMailboxes(list []backend.MailboxInfo, got []*storagev1.MailboxInfo, kept *int) ([]backend.MailboxInfo, error) {
 	for _, m := range got {
 		if n := len(list); n > 0 && m.GetName() <= list[n-1].Name {
 			return nil, s.lie("ListMailboxes", fmt.Errorf("name %q after %q", m.GetName(), list[n-1].Name))
@@ -78,6 +78,9 @@ func (s *Storage) appendMailboxes(list []backend.MailboxInfo, got []*storagev1.M
 		}
 		if len(list) == s.limits.MaxMailboxes {
 			return nil, s.tooMany(fmt.Sprintf("more mailboxes than [limits] plugin_max_mailboxes = %d", s.limits.MaxMailboxes))
+		}
+		if err := s.keep(kept, len(m.GetName())+len(m.GetSpecialUse())); err != nil {
+			return nil, err
 		}
 		list = append(list, backend.MailboxInfo{
 			Name:        m.GetName(),

@@ -5,9 +5,11 @@ import (
 
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/roostmail/roost/core/pluginrpc/lane"
 )
 
-// cursor reads a message that gRPC received in several buffers (16 KiB each)
+// cursor reads a message that gRPC received in several buffers (16 KiB each), or that lies in the memory of a lane in part,
 // without putting them together. It does not own the buffers. A copy of a
 // cursor is an independent position.
 type cursor struct {
@@ -19,6 +21,9 @@ type cursor struct {
 
 // span is a part of a message that is read later.
 type span = cursor
+
+// scratchBytes is up to which size the copies of a message are made in one piece.
+const scratchBytes = 64 << 10
 
 var errTruncated = errors.New("truncated protobuf message")
 
@@ -41,15 +46,27 @@ func (c *cursor) chunk(n int) []byte {
 	return nil
 }
 
-// take returns the next n bytes in one piece. They are the received bytes
-// if these lie together, else a copy at the end of scratch.
+// volatile reports whether the last chunk lies in the memory of a lane.
+func (c *cursor) volatile() bool {
+	if c.i == len(c.bufs) {
+		return false
+	}
+	_, ok := c.bufs[c.i].(lane.Part)
+	return ok
+}
+
+// take returns the next n bytes in one piece, which nobody changes. They are the received bytes
+// if these lie together in memory of this process, else a copy at the end of scratch.
 func (c *cursor) take(n int, scratch *[]byte) ([]byte, error) {
 	if n < 0 || n > c.left {
 		return nil, errTruncated
 	}
 	b := c.chunk(n)
-	if len(b) == n {
+	if len(b) == n && (n == 0 || !c.volatile()) {
 		return b, nil
+	}
+	if cap(*scratch)-len(*scratch) < n { // what was taken before stays where it is
+		*scratch = make([]byte, 0, max(n, min(2*cap(*scratch), scratchBytes)))
 	}
 	from := len(*scratch)
 	*scratch = append(*scratch, b...)

@@ -98,6 +98,7 @@ func errorToProto(err error) *pluginv1.Error {
 	}
 	p.Detail = text(detail)
 	p.Referral = text(e.Referral)
+	p.Option = text(e.Option)
 	return p
 }
 
@@ -106,7 +107,7 @@ func errorFromProto(p *pluginv1.Error) *backend.Error {
 	if p == nil {
 		return nil
 	}
-	e := &backend.Error{Message: p.Message, Detail: p.Detail, Referral: p.Referral}
+	e := &backend.Error{Message: p.Message, Detail: p.Detail, Referral: p.Referral, Option: p.Option}
 	if p.Kind >= 0 && int(p.Kind) < len(kinds) {
 		e.Kind = kinds[p.Kind].kind
 	}

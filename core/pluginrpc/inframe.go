@@ -13,7 +13,7 @@ import (
 )
 
 // inFrame is a received FetchResponse. Bodies stay in the buffers in which they
-// came; the columns are put together where they cross a buffer's end.
+// came; the columns are put together where they cross a buffer's end. What lies in the memory of a lane is copied, but for bodies.
 type inFrame struct {
 	bufs    mem.BufferSlice
 	scratch []byte
@@ -43,6 +43,9 @@ func (f *inFrame) unmarshal(data mem.BufferSlice) error {
 	}
 	return nil
 }
+
+// TakesParts implements lane.PartsTaker.
+func (f *inFrame) TakesParts() {}
 
 // column returns where the bytes of a field go, nil if it is not a column.
 func (f *inFrame) column(num protowire.Number) *[]byte {

@@ -48,6 +48,9 @@ const (
 	// MaxCandidates is the most mailboxes of one DecideRequest, about 50 bytes each.
 	MaxCandidates = 50_000
 
+	// answerItem is what a name or an annotation takes beside its bytes, about.
+	answerItem = 64
+
 	// maxPosition is the most bytes of a position.
 	maxPosition = 64
 )
@@ -59,6 +62,8 @@ type Limits struct {
 	MaxMessages int
 	// MaxMailboxes is the most names of a listing (plugin_max_mailboxes), default 1,000,000.
 	MaxMailboxes int
+	// MaxAnswer is the most bytes of mailbox names or annotations in one answer (plugin_max_answer), each counted with answerItem more; default 256 MiB.
+	MaxAnswer int
 	// AnswerTimeout is how long the next message of an answer may take to come (plugin_answer_timeout), 0 = for ever.
 	AnswerTimeout time.Duration
 }
@@ -69,6 +74,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.MaxMailboxes == 0 {
 		l.MaxMailboxes = 1_000_000
+	}
+	if l.MaxAnswer == 0 {
+		l.MaxAnswer = 256 << 20
 	}
 	return l
 }

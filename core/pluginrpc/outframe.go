@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/pluginrpc/lane"
 	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
 )
 
@@ -63,23 +64,30 @@ func (p *bufferPool) Put(b *[]byte) {
 
 // outFrame collects one FetchResponse.
 //
-// All payload stands in one pooled buffer: first the continuation of the
-// previous frame's last body, then data. It is handed to gRPC as it is; the columns are
+// All payload stands in one buffer, pooled or in the memory of a lane: first the continuation of the
+// previous frame's last body, then data. It is handed to gRPC, or the lane, as it is; the columns are
 // copied at marshal, being small.
 type outFrame struct {
-	payload *[]byte // from frames, nil while empty
-	cont    int     // bytes of payload that are the continuation
-	last    bool    // see FetchMany
+	slots   slotter   // where to get slots; nil: there are none
+	slot    lane.Slot // payload was begun in it, if it has Room
+	payload *[]byte   // from frames, or in slot unless it did not fit; nil while empty
+	cont    int       // bytes of payload that are the continuation
+	last    bool      // see FetchMany
 
 	uids, lengths, sizes, internalDates, saveDates, bodySizes, bodyIsMessage, previews []byte
 
 	errors []*storagev1.FetchError
 }
 
+// slotter is a stream over a lane, which may have room for the next message.
+type slotter interface{ Slot() (lane.Slot, bool) }
+
 // messages returns the number of messages in the frame.
 func (f *outFrame) messages() int { return len(f.uids) / 4 }
 
-func (f *outFrame) empty() bool { return f.messages() == 0 && f.payload == nil }
+func (f *outFrame) empty() bool {
+	return f.messages() == 0 && (f.payload == nil || len(*f.payload) == 0)
+}
 
 // room returns how many payload bytes still fit.
 func (f *outFrame) room() int {
@@ -89,18 +97,39 @@ func (f *outFrame) room() int {
 	return frameBytes - len(*f.payload)
 }
 
-func (f *outFrame) append(p []byte) {
-	if f.payload == nil {
-		f.payload = frames.Get(0)
+// begin sees to it that there is a buffer.
+func (f *outFrame) begin() {
+	if f.payload != nil {
+		return
 	}
+	if f.slots != nil {
+		if slot, ok := f.slots.Slot(); ok {
+			b := slot.Room[:0:min(frameBytes, len(slot.Room))]
+			f.slot, f.payload = slot, &b
+			return
+		}
+	}
+	f.payload = frames.Get(0)
+}
+
+func (f *outFrame) append(p []byte) {
+	f.begin()
 	*f.payload = append(*f.payload, p...)
 }
 
 func (f *outFrame) appendString(s string) {
-	if f.payload == nil {
-		f.payload = frames.Get(0)
-	}
+	f.begin()
 	*f.payload = append(*f.payload, s...)
+}
+
+// tail returns n bytes of the buffer behind the next skip ones, nil if there are not as many.
+func (f *outFrame) tail(skip, n int) []byte {
+	f.begin()
+	b := *f.payload
+	if n > cap(b)-len(b)-skip {
+		return nil
+	}
+	return b[:cap(b)][len(b)+skip:][:n:n]
 }
 
 // add starts a message. Its text must fit, or the frame be empty.
@@ -137,7 +166,11 @@ func (f *outFrame) add(m *backend.FetchedMessage) {
 
 // addBody appends a piece of the body of the last message, of this frame or of the one before.
 func (f *outFrame) addBody(p []byte) {
-	f.append(p)
+	if next := f.tail(0, len(p)); len(next) > 0 && &next[0] == &p[0] {
+		*f.payload = (*f.payload)[:len(*f.payload)+len(p)] // it was put there
+	} else {
+		f.append(p)
+	}
 	if f.messages() == 0 {
 		f.cont += len(p)
 		return
@@ -146,16 +179,26 @@ func (f *outFrame) addBody(p []byte) {
 	binary.LittleEndian.PutUint32(at, binary.LittleEndian.Uint32(at)+uint32(len(p)))
 }
 
+// take returns the payload, which is not f's any more. A pooled buffer goes back to the pool when it is freed.
+func (f *outFrame) take() mem.Buffer {
+	p, slot := f.payload, f.slot
+	f.payload, f.slot = nil, lane.Slot{}
+	switch {
+	case p == nil || len(*p) == 0 && slot.Room != nil:
+		return mem.SliceBuffer(nil)
+	case slot.Room == nil:
+		return mem.NewBuffer(p, frames)
+	case &(*p)[0] == &slot.Room[0]:
+		return slot.Part(0, len(*p))
+	}
+	return mem.SliceBuffer(*p) // it has grown out of the slot
+}
+
 // marshal encodes the frame. The payload buffer goes over to gRPC, which
 // gives it back to the pool when it is written; reset must follow.
 func (f *outFrame) marshal() (mem.BufferSlice, error) {
-	payload := mem.Buffer(mem.SliceBuffer(nil))
-	size := 0
-	if f.payload != nil {
-		size = len(*f.payload)
-		payload = mem.NewBuffer(f.payload, frames)
-		f.payload = nil
-	}
+	payload := f.take()
+	size := payload.Len()
 	defer payload.Free()
 
 	var out mem.BufferSlice
@@ -228,11 +271,10 @@ func allZero(b []byte) bool {
 
 // reset empties the frame for the next response and keeps its columns' room.
 func (f *outFrame) reset() {
-	if f.payload != nil {
-		frames.Put(f.payload)
-	}
+	f.take().Free()
 	*f = outFrame{
-		uids: f.uids[:0], lengths: f.lengths[:0], sizes: f.sizes[:0], internalDates: f.internalDates[:0],
+		slots: f.slots,
+		uids:  f.uids[:0], lengths: f.lengths[:0], sizes: f.sizes[:0], internalDates: f.internalDates[:0],
 		saveDates: f.saveDates[:0], bodySizes: f.bodySizes[:0], bodyIsMessage: f.bodyIsMessage[:0], previews: f.previews[:0],
 	}
 }

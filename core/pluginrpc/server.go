@@ -140,9 +140,9 @@ func (s *Server) registerKind(r grpc.ServiceRegistrar) {
 
 // info returns what the plugin announces, less what can not be served here.
 func (s *Server) info() backend.Info {
-	i := s.plugin.Info().Without(backend.CapLanes)
+	i := s.plugin.Info().Without(backend.CapLanes).Without(backend.CapLaneMemory)
 	if s.opts.Lanes != nil {
-		i.Capabilities = append(i.Capabilities, backend.CapLanes)
+		i.Capabilities = append(i.Capabilities, backend.CapLanes, backend.CapLaneMemory)
 	}
 	if s.opts.FDs != nil {
 		return i

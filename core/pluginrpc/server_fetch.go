@@ -12,11 +12,16 @@ import (
 )
 
 func (s *storageServer) Fetch(r *storagev1.FetchRequest, stream grpc.ServerStreamingServer[storagev1.FetchResponse]) error {
-	return s.fetch(stream.Context(), r, &fetchSender{stream: stream})
+	sink := &fetchSender{stream: stream, text: -1}
+	if g, ok := stream.(*grpc.GenericServerStream[storagev1.FetchRequest, storagev1.FetchResponse]); ok {
+		sink.frame.slots, _ = g.ServerStream.(slotter)
+	}
+	defer sink.frame.reset()
+	return s.fetch(stream.Context(), r, sink)
 }
 
 func (s *storageServer) FetchMany(stream grpc.BidiStreamingServer[storagev1.FetchRequest, storagev1.FetchResponse]) error {
-	sink := &fetchSender{stream: stream, many: true}
+	sink := &fetchSender{stream: stream, many: true, text: -1}
 	for {
 		r, err := stream.Recv()
 		if err == io.EOF {
@@ -76,7 +81,33 @@ type fetchSender struct {
 	frame  outFrame
 	uid    uint32 // of the message whose body is being sent
 	left   uint64 // bytes of it that are still to come
+	text   int    // what the text of the next message must have, since there was given room behind it; -1: anything
 	err    error  // the first failure; nothing is sent after it
+}
+
+// textSize returns how many bytes of a message are not of its body.
+func textSize(m *backend.FetchedMessage) int {
+	return len(m.GUID) + len(m.HeaderFields) + len(m.BodyStructure) + len(m.Preview)
+}
+
+// Room implements backend.RoomySink.
+func (s *fetchSender) Room(m *backend.FetchedMessage, n int) []byte {
+	text := 0
+	if m != nil {
+		text = textSize(m)
+	}
+	if s.err != nil || n <= 0 || n > frameBytes || text > frameBytes-n {
+		return nil
+	}
+	if text+n > s.frame.room() || m != nil && s.frame.messages() == frameMessages {
+		if s.flush() != nil {
+			return nil
+		}
+	}
+	if m != nil {
+		s.text = text
+	}
+	return s.frame.tail(text, n)
 }
 
 // Message implements backend.FetchSink.
@@ -87,7 +118,11 @@ func (s *fetchSender) Message(m *backend.FetchedMessage) error {
 	if err := s.bodyComplete(); err != nil {
 		return s.fail(err)
 	}
-	size := len(m.GUID) + len(m.HeaderFields) + len(m.BodyStructure) + len(m.Preview)
+	size := textSize(m)
+	if s.text >= 0 && s.text != size && m.Err == nil {
+		return s.fail(&backend.Error{Kind: backend.KindInternal, Detail: fmt.Sprintf("UID %d: not the message that there was room for", m.UID)})
+	}
+	s.text = -1
 	if size > maxFrameItem {
 		m = &backend.FetchedMessage{UID: m.UID, Err: backend.Errorf(backend.KindLimit,
 			"header fields, body structure and preview of %d bytes are more than the %d that one answer can hold", size, maxFrameItem)}

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/pluginrpc/lane"
 )
 
 // patientConn ends calls that the plugin does not answer: one whose next message does not come within a time. How long the caller takes for what has
@@ -63,6 +64,14 @@ type patientStream struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	method string
+}
+
+// Slot implements slotter.
+func (s *patientStream) Slot() (lane.Slot, bool) {
+	if l, ok := s.ClientStream.(slotter); ok {
+		return l.Slot()
+	}
+	return lane.Slot{}, false
 }
 
 // RecvMsg implements grpc.ClientStream.

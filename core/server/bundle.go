@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -55,11 +56,27 @@ func (s *Server) startPlugins(ctx context.Context) (ps plugins, err error) {
 		if p.config.Name == "" {
 			continue
 		}
-		if *p.to, err = s.host.Start(ctx, s.hostConfig(p.config)); err != nil {
+		if *p.to, err = s.host.Start(ctx, s.opts.hostConfig(p.config)); err != nil {
 			return ps, fmt.Errorf("server: [%s] plugin %s: %w", p.config.Kind, p.config.Name, err)
 		}
 	}
 	return ps, nil
+}
+
+// CheckPlugins starts each plugin that o.Config uses as Start would, configures it, and ends it. Those that the operator runs are not configured,
+// since they may be serving another core. The error tells all that Start would refuse.
+func CheckPlugins(ctx context.Context, o Options) error {
+	h, err := host.New(host.Options{Log: o.Log})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, p := range pluginsOf(o.Config) {
+		if p.Name != "" {
+			errs = append(errs, h.Check(ctx, o.hostConfig(p)))
+		}
+	}
+	return errors.Join(append(errs, h.Close())...)
 }
 
 // pluginsOf returns the plugins that a configuration uses.
@@ -68,8 +85,8 @@ func pluginsOf(c *config.Config) []config.Plugin {
 }
 
 // hostConfig says how a plugin is started.
-func (s *Server) hostConfig(p config.Plugin) host.Config {
-	c := s.opts.Config
+func (o Options) hostConfig(p config.Plugin) host.Config {
+	c := o.Config
 	h := host.Config{
 		Name:    string(p.Kind) + "/" + p.Name,
 		Kind:    p.Kind,
@@ -79,16 +96,17 @@ func (s *Server) hostConfig(p config.Plugin) host.Config {
 		User:    p.External.User,
 		Group:   p.External.Group,
 		Plugin:  c.Config(p),
+		Where:   p.Where,
 		At:      p.At,
-		Limits:  pluginrpc.Limits{MaxMessages: c.Limits.PluginMaxMessages, MaxMailboxes: c.Limits.PluginMaxMailboxes, AnswerTimeout: c.Limits.PluginAnswerTimeout},
+		Limits:  pluginrpc.Limits{MaxMessages: c.Limits.PluginMaxMessages, MaxMailboxes: c.Limits.PluginMaxMailboxes, MaxAnswer: c.Limits.PluginMaxAnswer, AnswerTimeout: c.Limits.PluginAnswerTimeout},
 	}
 	supervise(&h, p.External.Process)
 	switch {
 	case len(h.Command) > 0 || h.Address != "":
 	case p.Isolation == config.IsolationInProcess:
-		h.Inproc = func() backend.Plugin { return s.opts.Bundle.New(p.Kind, p.Name, s.log.With("plugin", p.Name)) }
+		h.Inproc = func() backend.Plugin { return o.Bundle.New(p.Kind, p.Name, o.Log.With("plugin", p.Name)) }
 	default:
-		program := s.opts.Executable
+		program := o.Executable
 		if program == "" {
 			program = self
 		}

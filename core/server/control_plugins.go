@@ -106,7 +106,7 @@ func (s *Server) reloadPlugin(p *host.Plugin, enable bool) error {
 		return err
 	}
 	for _, x := range pluginsOf(c) {
-		h := s.hostConfig(x)
+		h := s.opts.hostConfig(x)
 		if h.Name != p.Name() {
 			continue
 		}

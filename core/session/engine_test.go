@@ -182,10 +182,16 @@ func TestSlowReaderHoldsNoWorker(t *testing.T) {
 }
 
 func TestLargeWrite(t *testing.T) {
+	for _, cmd := range []string{"BULK", "PARTS"} {
+		t.Run(cmd, func(t *testing.T) { testLargeWrite(t, cmd) })
+	}
+}
+
+func testLargeWrite(t *testing.T, cmd string) {
 	s := startServer(t, Config{Workers: 1}, nil)
 	c, other := s.dial(t), s.dial(t)
 	const n = 20 << 20
-	c.send(fmt.Sprintf("a BULK %d\r\nb ECHO next\r\n", n))
+	c.send(fmt.Sprintf("a %s %d\r\nb ECHO next\r\n", cmd, n))
 	c.want("bulk")
 	eventually(t, "the command waits for its client", func() bool { return s.Stats().Waiting == 1 })
 	other.send("x RUN 1\r\n")
@@ -201,7 +207,7 @@ func TestLargeWrite(t *testing.T) {
 }
 
 func TestClientThatDoesNotReadIsDropped(t *testing.T) {
-	for _, cmd := range []string{"SPEW", "BULK"} {
+	for _, cmd := range []string{"SPEW", "BULK", "PARTS"} {
 		t.Run(cmd, func(t *testing.T) { testClientThatDoesNotRead(t, cmd) })
 	}
 }

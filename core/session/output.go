@@ -4,10 +4,38 @@ import (
 	"github.com/roostmail/roost/core/conn"
 )
 
+// WritePart is Write, of a part of a response: more is written at once.
+func (s *Session) WritePart(p []byte) {
+	if s.through(p) && s.writable() && len(s.out) > 0 && !s.blocked() {
+		p = s.writeWith(p)
+	}
+	s.Write(p)
+}
+
+// writeWith offers what is queued, and p behind it, to the socket, and returns what is left of p.
+func (s *Session) writeWith(p []byte) []byte {
+	n, err := conn.WriteMore(int(s.r.fd), s.out, p)
+	queued := min(n, len(s.out))
+	if err != nil {
+		s.keepOutput(s.out[queued:])
+		s.stalled(err, n > 0)
+		s.giveUpCommand()
+	} else {
+		s.r.giveUp = 0
+	}
+	s.out = s.out[:0]
+	return p[n-queued:]
+}
+
+// through reports whether p is to be sent from where it is: it is large, and neither encrypted nor compressed.
+func (s *Session) through(p []byte) bool {
+	return s.w != nil && !s.TLS() && !s.deflating() && len(p) >= s.e.cfg.OutputHighWater
+}
+
 // Write queues p. On a worker it flushes at the high-water mark, and waits, without its slot, while the socket is full;
 // on a loop what the socket does not take is bounded by MaxOutput. Errors show in Err.
 func (s *Session) Write(p []byte) {
-	if s.w != nil && !s.TLS() && !s.deflating() && len(p) >= s.e.cfg.OutputHighWater && s.writable() {
+	if s.through(p) && s.writable() {
 		s.writeThrough(p)
 		return
 	}

@@ -239,6 +239,17 @@ func (t *toy) Run(ctx context.Context, s *Session, cmd []byte) {
 		n, _ := strconv.Atoi(arg)
 		s.WriteString("bulk\r\n")
 		s.Write(bulk()[:n])
+	case "PARTS":
+		n, _ := strconv.Atoi(arg)
+		s.WriteString("bulk\r\n")
+		for size := 1600; n > 0 && s.Err() == nil; size = size%300_000 + 16_000 {
+			m := min(n, 1600)
+			s.WriteString(string(bulk()[:m]))
+			n -= m
+			m = min(n, size)
+			s.WritePart(bulk()[:m])
+			n -= m
+		}
 	case "LONG":
 		t.long(s)
 	case "DAMAGE":

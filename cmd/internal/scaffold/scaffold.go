@@ -30,11 +30,13 @@ type Options struct {
 
 // examples are the plugins that copies are made of, by kind and language.
 var examples = map[string]string{
-	"auth go":        "auth-http",
-	"auth python":    "auth-python",
-	"hibernation go": "hibernation-idle",
-	"notify python":  "notify-python",
-	"storage go":     "storage-mbox",
+	"auth go":            "auth-http",
+	"auth python":        "auth-python",
+	"hibernation go":     "hibernation-idle",
+	"hibernation python": "hibernation-python",
+	"notify python":      "notify-python",
+	"state go":           "state-map",
+	"storage go":         "storage-mbox",
 }
 
 //go:embed templates

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -91,6 +92,55 @@ func TestOperatorReloadsPlugins(t *testing.T) {
 		!strings.Contains(body, `roost_plugin_call_seconds_bucket{plugin="storage/mdbox",le="+Inf"}`) {
 		t.Errorf("/metrics lacks figures of plugins")
 	}
+}
+
+// TestPluginFigures: what /metrics says of a plugin follows from what it did.
+func TestPluginFigures(t *testing.T) {
+	c := startCrowd(t, 1)
+	const plugin = "storage/mdbox"
+	w := login(t, c.r.Addr, "user0")
+	if _, err := w.Cmd("SELECT nowhere"); err == nil {
+		t.Error("a mailbox that is not there was selected")
+	}
+	first := c.plugins()[plugin].PID
+	must(t, syscall.Kill(first, syscall.SIGKILL))
+	waitFor(t, "the next process", func() bool { p := c.plugins()[plugin]; return p.PID != first && p.State == "running" })
+	cmd(t, w, "SELECT INBOX")
+	cmd(t, w, "FETCH 1:* BODY.PEEK[]")
+	body, _ := c.page("/metrics")
+	figure := func(name string) float64 {
+		t.Helper()
+		for line := range strings.Lines(body) {
+			if value, ok := strings.CutPrefix(line, "roost_plugin_"+name+" "); ok {
+				n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+				must(t, err)
+				return n
+			}
+		}
+		t.Errorf("no roost_plugin_%s", name)
+		return -1
+	}
+	of := func(name string) float64 { t.Helper(); return figure(name + `{plugin="` + plugin + `"}`) }
+	if n := of("restarts_total"); n != 1 {
+		t.Errorf("%v restarts", n)
+	}
+	if up, healthy, draining, flight := of("up"), of("healthy"), of("draining"), of("calls_in_flight"); up != 1 || healthy != 1 || draining != 0 || flight < 0 {
+		t.Errorf("up %v, healthy %v, draining %v, in flight %v", up, healthy, draining, flight)
+	}
+	if calls, timed := of("calls_total"), of("call_seconds_count"); calls < 3 || timed < 3 || of("call_seconds_sum") <= 0 {
+		t.Errorf("%v calls, of which %v have ended", calls, timed)
+	}
+	if n := figure(`errors_total{kind="not found",plugin="` + plugin + `"}`); n < 1 {
+		t.Errorf("%v errors of kind not found", n)
+	}
+	if memory := of("resident_memory_bytes"); memory < 1<<20 || memory > 1<<30 {
+		t.Errorf("%v bytes of memory", memory)
+	}
+	waitFor(t, "CPU time, which the kernel counts in hundredths of a second", func() bool {
+		cmd(t, w, "FETCH 1:* BODY.PEEK[]")
+		body, _ = c.page("/metrics")
+		return of("cpu_seconds_total") > 0
+	})
 }
 
 // TestOperatorReloadRefused: what the file says is wrong, so the old process goes on.

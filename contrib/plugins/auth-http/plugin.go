@@ -51,12 +51,12 @@ func (p *plugin) Configure(_ context.Context, c backend.Config) error {
 	text, _ := c.Options["url"].(string)
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return backend.Errorf(backend.KindInvalidArgument, "option url is not the URL of a web service")
+		return backend.OptionErrorf("url", "is not the URL of a web service")
 	}
 	timeout := 5 * time.Second
 	if text, ok := c.Options["timeout"].(string); ok {
 		if timeout, err = time.ParseDuration(text); err != nil || timeout <= 0 {
-			return backend.Errorf(backend.KindInvalidArgument, "option timeout is not a duration such as 5s")
+			return backend.OptionErrorf("timeout", "is not a duration such as 5s")
 		}
 	}
 	p.url = u.String()

@@ -52,7 +52,7 @@ class Plugin(auth_pb2_grpc.AuthServicer):
             with open(self.path, encoding="utf-8") as f:
                 return json.load(f)
         except (OSError, ValueError) as error:
-            raise PluginError(plugin_pb2.ERROR_KIND_UNAVAILABLE, "the user database is not available", "%s: %s" % (self.path, error))
+            raise PluginError(plugin_pb2.ERROR_KIND_UNAVAILABLE, "the user database is not available", "%s: %s" % (self.path, error), option="path")
 
     def find(self, name):
         """Returns the entry of a user, None if there is none. name is bytes of the client."""

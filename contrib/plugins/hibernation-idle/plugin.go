@@ -23,7 +23,7 @@ func (p *plugin) Configure(_ context.Context, c backend.Config) (err error) {
 	p.idle = 30 * time.Second
 	if text, ok := c.Options["idle"].(string); ok {
 		if p.idle, err = time.ParseDuration(text); err != nil || p.idle < 0 {
-			return backend.Errorf(backend.KindInvalidArgument, "option idle is not a duration such as 30s")
+			return backend.OptionErrorf("idle", "is not a duration such as 30s")
 		}
 	}
 	return nil
@@ -41,12 +41,12 @@ func (p *plugin) Decide(_ context.Context, b *backend.HibernationBatch) (*backen
 		return nil, backend.Errorf(backend.KindInvalidArgument, "%v", err)
 	}
 	a := &backend.HibernationAnswer{}
-	if b.Load.MemoryUsed > b.Load.MemoryMark {
+	if b.Load.MemoryMark > 0 && b.Load.MemoryUsed > b.Load.MemoryMark { // 0: no mark
 		return a, nil
 	}
 	idle := uint32(min(p.idle.Milliseconds(), 1<<31))
 	for i, id := range b.IDs {
-		if b.Idle[i] >= idle || b.States[i] != backend.StateWarm {
+		if b.Idle[i] >= idle || b.States[i] == backend.StateLeft {
 			continue
 		}
 		a.IDs = append(a.IDs, id)

@@ -46,7 +46,7 @@ class Plugin(notify_pb2_grpc.NotifyServicer):
     def configure(self, options, request):
         self.url, self.token = options.get("url", ""), options.get("token", "")
         if urllib.parse.urlsplit(self.url).scheme not in ("http", "https"):
-            raise PluginError(plugin_pb2.ERROR_KIND_INVALID_ARGUMENT, "option url is not the URL of a web service")
+            raise PluginError(plugin_pb2.ERROR_KIND_INVALID_ARGUMENT, "option url is not the URL of a web service", option="url")
 
     def close(self):
         pass

@@ -46,11 +46,13 @@ class PluginError(Exception):
 
     kind is one of plugin_pb2.ERROR_KIND_*. message may be shown to the mail
     client: no paths and no secrets; detail is for the administrator's log.
+    option, of an error of configure, is the name of the option that is wrong: roost
+    tells the operator where it stands.
     """
 
-    def __init__(self, kind, message="", detail=""):
+    def __init__(self, kind, message="", detail="", option=""):
         super().__init__(message or detail or plugin_pb2.ErrorKind.Name(kind))
-        self.kind, self.message, self.detail = kind, message, detail
+        self.kind, self.message, self.detail, self.option = kind, message, detail, option
 
 
 # The gRPC codes of error kinds, for peers that do not read the details.
@@ -78,7 +80,7 @@ def _abort(context, error):
     """Ends a call with an error: a gRPC status whose details hold a roost.plugin.v1.Error."""
     code = _CODES.get(error.kind, grpc.StatusCode.UNKNOWN)
     details = any_pb2.Any()
-    details.Pack(plugin_pb2.Error(kind=error.kind, message=error.message, detail=error.detail))
+    details.Pack(plugin_pb2.Error(kind=error.kind, message=error.message, detail=error.detail, option=error.option))
     # google.rpc.Status: code = 1, message = 2, details = 3
     status = bytes([8, code.value[0]]) + _bytes_field(2, error.message.encode()) + _bytes_field(3, details.SerializeToString())
     context.set_trailing_metadata((("grpc-status-details-bin", status),))

@@ -30,7 +30,7 @@ func (p *plugin) Info() backend.Info {
 func (p *plugin) Configure(_ context.Context, c backend.Config) error {
 	p.path, _ = c.Options["path"].(string)
 	if p.path == "" {
-		return backend.Errorf(backend.KindInvalidArgument, "option path is empty")
+		return backend.OptionErrorf("path", "is empty")
 	}
 	if !filepath.IsAbs(p.path) {
 		p.path = filepath.Join(c.BaseDir, p.path)

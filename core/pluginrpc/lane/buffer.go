@@ -28,3 +28,23 @@ func putBuffer(b []byte) {
 		large.Put(&b)
 	}
 }
+
+// extend returns b with room for n bytes more. What it does not return is in the pool.
+func extend(b []byte, n int) []byte {
+	if n <= cap(b)-len(b) {
+		return b
+	}
+	bigger := getBuffer(len(b) + n)
+	n = copy(bigger, b)
+	putBuffer(b[:cap(b)])
+	return bigger[:n]
+}
+
+// shrink is extend's inverse, for a buffer with nothing in it: it returns one that a lane may keep.
+func shrink(b []byte) []byte {
+	if cap(b) <= smallBuffer {
+		return b[:0]
+	}
+	putBuffer(b[:cap(b)])
+	return nil
+}

@@ -1,12 +1,14 @@
 package lane
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +29,9 @@ var ErrUnsent = errors.New("lane: the call was not sent")
 
 // Raw is a message that is encoded already. The codec of the gRPC connection has to send it as it is.
 type Raw []byte
+
+// PartsTaker is a message that the codec decodes from a Part as it is. All others get a copy.
+type PartsTaker interface{ TakesParts() }
 
 // Conn makes calls over lanes. Those that find no lane, or have a request that is too large for one, it makes over gRPC. It ignores
 // call options; over gRPC they count.
@@ -92,7 +97,10 @@ func (c *Conn) newStream(ctx context.Context, desc *grpc.StreamDesc, method stri
 	l.call++
 	l.out = appendRequestHead(l.out[:0], l.call, method, timeout, origin)
 	s := &stream{c: c, ctx: ctx, desc: desc, method: method, opts: opts, lane: l}
-	s.stop = context.AfterFunc(ctx, func() { l.conn.SetDeadline(time.Unix(1, 0)) })
+	s.stop = context.AfterFunc(ctx, func() {
+		l.conn.SetDeadline(time.Unix(1, 0))
+		s.abandon()
+	})
 	return s, nil
 }
 
@@ -104,15 +112,20 @@ type stream struct {
 	method string
 	opts   []grpc.CallOption
 
-	lane *lane       // nil after the end
-	stop func() bool // ends the watch over ctx
-	sent bool
-	err  error             // how it ended, io.EOF if well
-	over grpc.ClientStream // not nil: it goes over gRPC
+	mu          sync.Mutex  // held by whoever uses the rest
+	lane        *lane       // nil after the end
+	acknowledge bool        // that the last message is done with
+	filled      int         // bytes of the lane's memory that the request has
+	stop        func() bool // ends the watch over ctx
+	sent        bool
+	err         error             // how it ended, io.EOF if well
+	over        grpc.ClientStream // not nil: it goes over gRPC
 }
 
 // SendMsg implements grpc.ClientStream.
 func (s *stream) SendMsg(m any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch {
 	case s.over != nil:
 		return s.over.SendMsg(m)
@@ -127,15 +140,50 @@ func (s *stream) SendMsg(m any) error {
 	}
 	defer data.Free()
 	n := data.Len()
+	if p, ok := s.inMemory(data); ok {
+		s.lane.out = binary.LittleEndian.AppendUint32(extend(s.lane.out, 4+4), uint32(n)|messageInMemory)
+		s.lane.out = binary.LittleEndian.AppendUint32(s.lane.out, uint32(p.offset))
+		s.filled = p.offset + n
+		p.memory.used = max(p.memory.used, s.filled)
+		return nil
+	}
 	if n > MaxRequest-len(s.lane.out) {
+		all := Raw(data.Materialize())
 		if err := s.overGRPC(); err != nil {
 			return err
 		}
-		return s.over.SendMsg(Raw(data.Materialize()))
+		return s.over.SendMsg(all)
 	}
-	s.lane.out = binary.LittleEndian.AppendUint32(s.lane.out, uint32(n))
+	s.lane.out = binary.LittleEndian.AppendUint32(extend(s.lane.out, 4+n), uint32(n))
 	s.lane.out = appendData(s.lane.out, data)
 	return nil
+}
+
+// inMemory returns the part that a message is, if it is in the last slot.
+func (s *stream) inMemory(data mem.BufferSlice) (Part, bool) {
+	if len(data) != 1 || len(s.lane.out) > MaxRequest-(4+4) {
+		return Part{}, false
+	}
+	p, ok := data[0].(Part)
+	return p, ok && p.memory == s.lane.memory && p.offset >= s.filled
+}
+
+// leastSlot is how much of the lane's memory is worth a slot of a request, in bytes.
+const leastSlot = 16 << 10
+
+// Slot returns room for the next message of the request, which is as large as what is left of the lane's memory. Until a message in it is sent, the next one is the same.
+// false: there is none. It may be written to until the request is complete, and must not be read.
+func (s *stream) Slot() (Slot, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lane == nil || s.sent || s.lane.memory == nil {
+		return Slot{}, false
+	}
+	m := s.lane.memory
+	if len(m.b)-s.filled < leastSlot {
+		return Slot{}, false
+	}
+	return Slot{m.b[s.filled:], m, s.filled}, true
 }
 
 func appendData(b []byte, data mem.BufferSlice) []byte {
@@ -147,7 +195,17 @@ func appendData(b []byte, data mem.BufferSlice) []byte {
 
 // overGRPC makes the call, of which nothing was sent, over gRPC, with the messages so far.
 func (s *stream) overGRPC() error {
-	r, err := decodeRequest(s.lane.out[4:])
+	memory := s.lane.memory
+	r, err := decodeRequest(s.lane.out[4:], memory)
+	var messages []Raw
+	for rest := r.messages; len(rest) > 0; {
+		var m []byte
+		var inMemory bool
+		if m, rest, inMemory, _ = cutMessage(rest, memory); inMemory {
+			m = bytes.Clone(m) // the memory is that of another call, soon
+		}
+		messages = append(messages, m)
+	}
 	s.lane.out = nil  // gRPC may still have the messages when the lane has its next call
 	s.finish(!s.sent) // one that could not be written to is of no use
 	if err != nil {
@@ -158,10 +216,8 @@ func (s *stream) overGRPC() error {
 		s.err = unsent(s.ctx, err)
 		return s.err
 	}
-	for rest := r.messages; len(rest) > 0; {
-		var m []byte
-		m, rest, _ = cutMessage(rest)
-		if err := s.over.SendMsg(Raw(m)); err != nil {
+	for _, m := range messages {
+		if err := s.over.SendMsg(m); err != nil {
 			return err
 		}
 	}
@@ -178,6 +234,8 @@ func unsent(ctx context.Context, err error) error {
 
 // CloseSend implements grpc.ClientStream: it sends the request.
 func (s *stream) CloseSend() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.over != nil {
 		return s.over.CloseSend()
 	}
@@ -206,6 +264,8 @@ func (s *stream) send() error {
 
 // RecvMsg implements grpc.ClientStream. What m refers to is valid until the next call, if it refers to what was received.
 func (s *stream) RecvMsg(m any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.over != nil {
 		return s.over.RecvMsg(m)
 	}
@@ -218,14 +278,19 @@ func (s *stream) RecvMsg(m any) error {
 	if s.lane == nil {
 		return s.err
 	}
-	payload, err := s.receive()
+	data, err := s.receive()
 	if err != nil {
 		if err == io.EOF && !s.desc.ServerStreams {
 			err = status.Error(codes.Internal, "lane: an answer without a message")
 		}
 		return err
 	}
-	if err := s.c.codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(payload)}, m); err != nil {
+	if parts, _ := countParts(data); parts > 0 {
+		if _, ok := m.(PartsTaker); !ok {
+			data = mem.BufferSlice{mem.SliceBuffer(data.Materialize())}
+		}
+	}
+	if err := s.c.codec.Unmarshal(data, m); err != nil {
 		s.giveUp()
 		s.err = status.Errorf(codes.Internal, "lane: decode an answer: %v", err)
 		return s.err
@@ -245,9 +310,16 @@ func (s *stream) RecvMsg(m any) error {
 	}
 }
 
-// receive returns the next message of the answer, io.EOF after the last.
-func (s *stream) receive() ([]byte, error) {
+// receive returns the next message of the answer, io.EOF after the last. The one before is done with.
+func (s *stream) receive() (data mem.BufferSlice, err error) {
+	if s.acknowledge {
+		s.acknowledge = false
+		_, _ = s.lane.conn.Write(acknowledgement[:]) // what went wrong is seen below
+	}
 	kind, payload, err := s.lane.answer(s.lane.call)
+	if err == nil && kind == kindParts {
+		data, s.acknowledge, err = s.lane.memory.parts(payload, nil)
+	}
 	switch {
 	case err != nil && s.ctx.Err() != nil:
 		s.giveUp()
@@ -266,8 +338,10 @@ func (s *stream) receive() ([]byte, error) {
 		var ok bool
 		ok, s.err = endOf(payload)
 		s.finish(ok && s.lane.r == s.lane.w) // more behind the end is nobody's answer
+	case kind == kindParts:
+		return data, nil
 	default:
-		return payload, nil
+		return mem.BufferSlice{mem.SliceBuffer(payload)}, nil
 	}
 	return nil, s.err
 }
@@ -296,6 +370,16 @@ func (s *stream) finish(clean bool) {
 }
 
 func (s *stream) giveUp() { s.finish(false) }
+
+// abandon gives the call up when its context has ended and nobody waits for its answer.
+func (s *stream) abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lane != nil {
+		s.giveUp()
+		s.err = status.FromContextError(s.ctx.Err()).Err()
+	}
+}
 
 // Context implements grpc.ClientStream.
 func (s *stream) Context() context.Context { return s.ctx }

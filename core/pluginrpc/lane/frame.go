@@ -25,7 +25,11 @@ const (
 const (
 	kindMessage = 0
 	kindEnd     = 1
+	kindParts   = 2
 )
+
+// acknowledgement is what core sends in the midst of an answer: the frame of a request without anything.
+var acknowledgement [4]byte
 
 // errFrame says that the other side broke the rules of the package's comment.
 var errFrame = errors.New("lane: broken frame")
@@ -57,10 +61,11 @@ type request struct {
 	number   uint64        // of the command, 0 = none
 	user     []byte
 	messages []byte // checked
+	inMemory bool   // a message is in the memory of the lane
 }
 
-// decodeRequest decodes what follows the length.
-func decodeRequest(b []byte) (r request, err error) {
+// decodeRequest decodes what follows the length. m is the memory of the lane, nil if it has none.
+func decodeRequest(b []byte, m *memory) (r request, err error) {
 	const head = requestHead - 4
 	if len(b) < head {
 		return r, broken("request of %d bytes", len(b))
@@ -75,23 +80,38 @@ func decodeRequest(b []byte) (r request, err error) {
 	r = request{call: binary.LittleEndian.Uint32(b), method: b[head:][:n], timeout: time.Duration(timeout),
 		number: binary.LittleEndian.Uint64(b[12:]), user: b[head+n:][:u], messages: b[head+n+u:]}
 	for rest := r.messages; len(rest) > 0; {
-		if _, rest, err = cutMessage(rest); err != nil {
+		var inMemory bool
+		if _, rest, inMemory, err = cutMessage(rest, m); err != nil {
 			return request{}, err
 		}
+		r.inMemory = r.inMemory || inMemory
 	}
 	return r, nil
 }
 
-// cutMessage returns the first message of a request and what follows it.
-func cutMessage(b []byte) (message, rest []byte, err error) {
+// messageInMemory is set in the length of a message of a request that is in the memory of the lane.
+const messageInMemory = 1 << 31
+
+// cutMessage returns the first message of a request, whether it is in m, the memory of the lane, and what follows it.
+func cutMessage(b []byte, m *memory) (message, rest []byte, inMemory bool, err error) {
 	if len(b) < 4 {
-		return nil, nil, broken("%d bytes where a message begins", len(b))
+		return nil, nil, false, broken("%d bytes where a message begins", len(b))
 	}
 	n := binary.LittleEndian.Uint32(b)
-	if b = b[4:]; uint64(n) > uint64(len(b)) {
-		return nil, nil, broken("message of %d bytes where %d are left", n, len(b))
+	if b = b[4:]; n >= messageInMemory {
+		if m == nil || len(b) < 4 {
+			return nil, nil, false, broken("a message in memory that is not there")
+		}
+		offset, n := uint64(binary.LittleEndian.Uint32(b)), uint64(n-messageInMemory)
+		if offset > uint64(len(m.b)) || n > uint64(len(m.b))-offset {
+			return nil, nil, false, broken("message of %d bytes in memory from %d on", n, offset)
+		}
+		return m.b[offset:][:n:n], b[4:], true, nil
 	}
-	return b[:n], b[n:], nil
+	if uint64(n) > uint64(len(b)) {
+		return nil, nil, false, broken("message of %d bytes where %d are left", n, len(b))
+	}
+	return b[:n], b[n:], false, nil
 }
 
 // appendAnswerHead appends the head of an answer's frame.
@@ -114,7 +134,7 @@ func (d *reader) answer(call uint32) (kind byte, payload []byte, err error) {
 		return 0, nil, err
 	}
 	n, of, kind := binary.LittleEndian.Uint32(head), binary.LittleEndian.Uint32(head[4:]), head[answerHead-1]
-	if kind > kindEnd || n > MaxMessage || of != call {
+	if kind > kindParts || n > MaxMessage || of != call {
 		return 0, nil, broken("answer of kind %d and %d bytes to call %d, in call %d", kind, n, of, call)
 	}
 	payload, err = d.next(int(n), answerHead)

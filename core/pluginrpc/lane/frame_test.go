@@ -29,7 +29,7 @@ func TestRequestOnTheWire(t *testing.T) {
 	if !bytes.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
-	r, err := decodeRequest(got[4:])
+	r, err := decodeRequest(got[4:], nil)
 	if err != nil || r.call != 7 || r.timeout != 5 || string(r.method) != "/a/B" || r.number != 6 || string(r.user) != "j" {
 		t.Errorf("decoded %+v, %v", r, err)
 	}
@@ -47,7 +47,7 @@ func TestDecodeRequestRefuses(t *testing.T) {
 		"message cut off":      ok[:len(ok)-1],
 		"bytes behind message": append(bytes.Clone(ok), 1, 2, 3),
 	} {
-		if r, err := decodeRequest(b); !errors.Is(err, errFrame) {
+		if r, err := decodeRequest(b, nil); !errors.Is(err, errFrame) {
 			t.Errorf("%s: %+v, %v; want errFrame", name, r, err)
 		}
 	}
@@ -64,7 +64,7 @@ func TestAnswerRefuses(t *testing.T) {
 		{"head cut off", ok[:5], io.ErrUnexpectedEOF},
 		{"nothing after the head", ok[:answerHead], io.ErrUnexpectedEOF},
 		{"payload cut off", ok[:len(ok)-1], io.ErrUnexpectedEOF},
-		{"kind", appendAnswerHead(nil, 3, 2, 0), errFrame},
+		{"kind", appendAnswerHead(nil, 3, kindParts+1, 0), errFrame},
 		{"length", appendAnswerHead(nil, 3, kindMessage, MaxMessage+1), errFrame},
 		{"another call", appendAnswerHead(nil, 2, kindEnd, 0), errFrame},
 	} {
@@ -99,13 +99,47 @@ func TestReaderPutsFramesTogether(t *testing.T) {
 	}
 }
 
+// inMemoryFrame returns what follows the length of a request with a message in memory.
+func inMemoryFrame(offset, n uint32) []byte {
+	b := binary.LittleEndian.AppendUint32(requestFrame(1, "/a/B", 0, "m")[4:], n|messageInMemory)
+	return binary.LittleEndian.AppendUint32(b, offset)
+}
+
+func TestRequestInMemory(t *testing.T) {
+	m := testMemory()
+	r, err := decodeRequest(inMemoryFrame(2, 3), m)
+	if err != nil || !r.inMemory {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	_, rest, inMemory, err := cutMessage(r.messages, m)
+	if inMemory || err != nil {
+		t.Errorf("the first message: in memory %v, %v", inMemory, err)
+	}
+	got, rest, inMemory, err := cutMessage(rest, m)
+	if string(got) != "234" || !inMemory || len(rest) != 0 || err != nil {
+		t.Errorf("the second message: %q, in memory %v, %d bytes behind it, %v", got, inMemory, len(rest), err)
+	}
+	for name, b := range map[string][]byte{
+		"begins outside": inMemoryFrame(5<<20+1, 0), "ends outside": inMemoryFrame(5<<20-1, 2), "wraps": inMemoryFrame(1<<32-1, 1<<31-1), "cut off": inMemoryFrame(0, 1)[:36],
+	} {
+		if r, err := decodeRequest(b, m); !errors.Is(err, errFrame) {
+			t.Errorf("%s: %+v, %v; want errFrame", name, r, err)
+		}
+	}
+	if _, err := decodeRequest(inMemoryFrame(0, 1), nil); !errors.Is(err, errFrame) {
+		t.Errorf("without memory: %v; want errFrame", err)
+	}
+}
+
 func FuzzDecodeRequest(f *testing.F) {
 	f.Add(requestFrame(1, "/roost.storage.v1.Storage/Open", time.Second, "one", "two")[4:])
 	f.Add(requestFrame(0, "", 0)[4:])
 	f.Add(appendRequestHead(nil, 1, "/a/B", 0, backend.Origin{User: strings.Repeat("ü", 200)})[4:])
 	f.Add([]byte{1, 2, 3})
+	f.Add(inMemoryFrame(5<<20-3, 3))
+	m := testMemory()
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := decodeRequest(b)
+		r, err := decodeRequest(b, m)
 		if err != nil {
 			return
 		}
@@ -114,8 +148,13 @@ func FuzzDecodeRequest(f *testing.F) {
 			t.Errorf("decoded %+v of %v, encoded %v", r, b, again[4:])
 		}
 		for rest := r.messages; len(rest) > 0; {
-			if _, rest, err = cutMessage(rest); err != nil {
+			var message []byte
+			var inMemory bool
+			if message, rest, inMemory, err = cutMessage(rest, m); err != nil {
 				t.Fatal(err)
+			}
+			if inMemory && !r.inMemory || len(message) > max(len(b), len(m.b)) {
+				t.Fatalf("%d bytes, in memory %v", len(message), inMemory)
 			}
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -157,6 +158,36 @@ func TestAnswerThatIsNotRead(t *testing.T) {
 	}
 }
 
+// Nor does one that does not even look again: the plugin is told, and the lane is gone.
+func TestAnswerThatIsAbandoned(t *testing.T) {
+	y := newToy()
+	c := serveToy(t, y, noGRPC{t})
+	for _, in := range []string{"x", strings.Repeat("x", 10_000)} {
+		ctx, cancel := context.WithCancel(t.Context())
+		s, err := c.NewStream(ctx, &toyService.Streams[0], "/toy.Toy/Repeat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(s.SendMsg(&text{Value: in}), s.CloseSend(), s.RecvMsg(new(text))); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		for c.lanes.Len() > 0 {
+			runtime.Gosched()
+		}
+		if err := s.RecvMsg(new(text)); status.Code(err) != codes.Canceled {
+			t.Errorf("after that: %v, want Canceled", err)
+		}
+		if err := s.SendMsg(new(text)); err != io.EOF {
+			t.Errorf("after that: %v, want EOF", err)
+		}
+		<-y.repeated
+	}
+	if out, err := echo(t.Context(), c, "next"); out != "next" || err != nil {
+		t.Errorf("the next call: %q, %v", out, err)
+	}
+}
+
 func TestPluginBreaksTheRules(t *testing.T) {
 	good := func(call uint32) []byte { return endFrame(appendAnswerHead(nil, call, kindMessage, 0), call, nil) }
 	for _, c := range []struct {
@@ -234,7 +265,7 @@ func TestCallToTheDying(t *testing.T) {
 	p := newFakePlugin(t)
 	c := NewConn(noGRPC{t}, p.lanes, toyCodec)
 	p.open.Go(func() {
-		_, conn, err := receiveLane(p.child)
+		_, conn, _, err := receiveLane(p.child)
 		if err != nil {
 			t.Error(err)
 			return
@@ -305,7 +336,7 @@ func TestLargeRequestGoesOverGRPC(t *testing.T) {
 func TestLaneThatIsNotTaken(t *testing.T) {
 	p := newFakePlugin(t)
 	l := p.lanes.get()
-	if _, conn, err := receiveLane(p.child); err != nil {
+	if _, conn, _, err := receiveLane(p.child); err != nil {
 		t.Fatal(err)
 	} else {
 		conn.Close()

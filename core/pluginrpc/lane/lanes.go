@@ -7,22 +7,35 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/roostmail/roost/core/quiet"
 )
 
 // maxLanes is how many calls can be under way over lanes; those beyond go over gRPC. A lane that nobody uses costs a socket, and a goroutine of the plugin.
 const maxLanes = 64
 
+const (
+	// keptMemory is how much memory of lanes that are not in use is kept for the next calls, in bytes. More is given back to the system at once.
+	keptMemory = 4 << 20
+	// keptFor is how long after the last call it is kept, or up to twice as long.
+	keptFor = 5 * time.Second
+)
+
 // Lanes is core's end of the lane socket, and the lanes to one process. They are made when there is a call for them.
 type Lanes struct {
 	socket *os.File
+	quiet  *quiet.Watch // over calls that leave memory
 
 	mu     sync.Mutex
 	idle   []*lane // the last one used last
 	all    map[*lane]struct{}
 	last   uint64 // number
 	closed bool
+	share  bool // new lanes have memory
+	kept   int  // bytes of memory that idle lanes have
 }
 
 // lane is core's end of a lane.
@@ -30,8 +43,9 @@ type lane struct {
 	number uint64
 	conn   *net.UnixConn
 	reader
-	call uint32
-	out  []byte // the request
+	call   uint32
+	out    []byte  // the request
+	memory *memory // nil: it has none
 }
 
 // New makes a lane socket: core's end, and the file that the plugin's process inherits.
@@ -40,8 +54,9 @@ func New() (*Lanes, *os.File, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("lane: socket: %w", err)
 	}
-	return &Lanes{socket: os.NewFile(uintptr(pair[0]), "lanes"), all: map[*lane]struct{}{}},
-		os.NewFile(uintptr(pair[1]), "lanes"), nil
+	p := &Lanes{socket: os.NewFile(uintptr(pair[0]), "lanes"), all: map[*lane]struct{}{}}
+	p.quiet = quiet.NewWatch(keptFor, p.rest)
+	return p, os.NewFile(uintptr(pair[1]), "lanes"), nil
 }
 
 // Len returns how many lanes there are.
@@ -58,6 +73,7 @@ func (p *Lanes) get() *lane {
 	if n := len(p.idle); n > 0 {
 		l := p.idle[n-1]
 		p.idle = p.idle[:n-1]
+		p.kept -= l.memory.size()
 		return l
 	}
 	if p.closed || len(p.all) >= maxLanes {
@@ -82,12 +98,28 @@ func (p *Lanes) make() (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
+	l := &lane{number: p.last + 1, conn: conn, reader: reader{src: conn}}
+	rights := []int{pair[1]}
+	if p.share {
+		var file *os.File
+		if l.memory, file, err = makeMemory(); err == nil { // otherwise all goes over the socket
+			defer file.Close()
+			rights = append(rights, int(file.Fd()))
+		}
+	}
 	p.last++
-	if err := p.tell(p.last, unix.UnixRights(pair[1])); err != nil {
-		conn.Close()
+	if err := p.tell(p.last, unix.UnixRights(rights...)); err != nil {
+		l.conn.Close()
 		return nil, err
 	}
-	return &lane{number: p.last, conn: conn, reader: reader{src: conn}}, nil
+	return l, nil
+}
+
+// ShareMemory gives the lanes that are made from now on memory, which the plugin must have announced to take.
+func (p *Lanes) ShareMemory() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.share = true
 }
 
 // unixConn takes over a socket.
@@ -124,14 +156,37 @@ func (p *Lanes) tell(number uint64, rights []byte) error {
 // put takes a lane back whose call has been answered.
 func (p *Lanes) put(l *lane) {
 	l.rest()
-	if cap(l.out) > smallBuffer {
-		l.out = nil
+	l.out = shrink(l.out)
+	if p.full(l.memory.size()) {
+		l.memory.giveBack()
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.closed {
-		p.idle = append(p.idle, l)
+	if p.closed {
+		return
 	}
+	p.idle = append(p.idle, l)
+	if l.memory != nil {
+		p.kept += l.memory.used
+		p.quiet.Touch()
+	}
+}
+
+// full reports whether idle lanes have too much memory to keep n bytes more. Lanes that are put back at once may keep a little more than that.
+func (p *Lanes) full(n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return n > keptMemory-p.kept
+}
+
+// rest gives the memory of all idle lanes back.
+func (p *Lanes) rest() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.idle {
+		l.memory.giveBack()
+	}
+	p.kept = 0
 }
 
 // drop closes a lane whose call is not to be, or can not be, answered.

@@ -70,7 +70,7 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 func (s *Server) Serve(socket *os.File) error {
 	defer s.end()
 	for {
-		number, conn, err := receiveLane(socket)
+		number, conn, memory, err := receiveLane(socket)
 		switch {
 		case err == io.EOF:
 			return nil
@@ -79,44 +79,49 @@ func (s *Server) Serve(socket *os.File) error {
 		case conn == nil:
 			s.cancel(number)
 		default:
-			s.take(number, conn)
+			s.take(number, conn, memory)
 		}
 	}
 }
 
-// receiveLane reads one packet: a new lane, or (nil) the number of one that was given up.
-func receiveLane(socket *os.File) (number uint64, conn *net.UnixConn, err error) {
+// receiveLane reads one packet: a new lane, perhaps with a descriptor of its memory (otherwise -1), or (nil) the number of one that was given up.
+func receiveLane(socket *os.File) (number uint64, conn *net.UnixConn, memory int, err error) {
 	var b [8]byte
 	oob := make([]byte, unix.CmsgSpace(4*4))
 	var n, oobn int
 	var inner error
 	c, err := socket.SyscallConn()
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, -1, err
 	}
 	err = c.Read(func(fd uintptr) bool {
 		n, oobn, _, _, inner = unix.Recvmsg(int(fd), b[:], oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		return inner != unix.EAGAIN && inner != unix.EINTR
 	})
 	if err = errors.Join(err, inner); err != nil {
-		return 0, nil, fmt.Errorf("lane: socket: %w", err)
+		return 0, nil, -1, fmt.Errorf("lane: socket: %w", err)
 	}
 	fds := rights(oob[:oobn])
 	if n == 0 && len(fds) == 0 {
-		return 0, nil, io.EOF
+		return 0, nil, -1, io.EOF
 	}
-	if n != len(b) || len(fds) > 1 {
+	if n != len(b) || len(fds) > 2 {
 		for _, fd := range fds {
 			unix.Close(fd)
 		}
-		return 0, nil, fmt.Errorf("lane: packet of %d bytes with %d descriptors", n, len(fds))
+		return 0, nil, -1, fmt.Errorf("lane: packet of %d bytes with %d descriptors", n, len(fds))
 	}
-	if len(fds) == 1 {
+	memory = -1
+	if len(fds) == 2 {
+		memory = fds[1]
+	}
+	if len(fds) > 0 {
 		if conn, err = unixConn(fds[0]); err != nil {
-			return 0, nil, err
+			unix.Close(memory)
+			return 0, nil, -1, err
 		}
 	}
-	return binary.LittleEndian.Uint64(b[:]), conn, nil
+	return binary.LittleEndian.Uint64(b[:]), conn, memory, nil
 }
 
 // rights returns all descriptors in control messages.
@@ -133,9 +138,17 @@ func rights(oob []byte) (fds []int) {
 	return fds
 }
 
-// take starts to answer the calls of a lane.
-func (s *Server) take(number uint64, conn *net.UnixConn) {
+// take starts to answer the calls of a lane. memory is -1 if it has none.
+func (s *Server) take(number uint64, conn *net.UnixConn, memory int) {
 	l := &serverLane{s: s, conn: conn, reader: reader{src: conn}}
+	if memory >= 0 {
+		var err error
+		if l.memory, err = takeMemory(memory); err != nil { // core makes its call over gRPC then
+			s.o.Log.Warn("a lane is not taken", "err", err)
+			conn.Close()
+			return
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lanes[number] = l
@@ -144,6 +157,9 @@ func (s *Server) take(number uint64, conn *net.UnixConn) {
 		defer s.wg.Done()
 		l.serve()
 		conn.Close()
+		if l.memory != nil {
+			unmap(l.memory.b)
+		}
 		s.mu.Lock()
 		delete(s.lanes, number)
 		s.mu.Unlock()
@@ -180,8 +196,11 @@ type serverLane struct {
 	s    *Server
 	conn *net.UnixConn
 	reader
-	out  []byte // what of the answer was not written yet
-	user string // of the last call
+	memory *memory // nil: it has none
+	out    []byte  // what of the answer was not written yet
+	flags  int     // where in out those of a message in parts are, 0 = there is none
+	owed   int     // how many acknowledgements are to come
+	user   string  // of the last call
 
 	mu      sync.Mutex
 	cancel  context.CancelFunc // of the call under way; nil: there is none
@@ -191,7 +210,7 @@ type serverLane struct {
 // serve answers one call after the other.
 func (l *serverLane) serve() {
 	for {
-		b, err := l.request()
+		b, err := l.next()
 		if err == nil {
 			err = l.execute(b)
 		}
@@ -202,10 +221,35 @@ func (l *serverLane) serve() {
 			return
 		}
 		l.rest()
-		if cap(l.out) > smallBuffer {
-			l.out = nil
-		}
+		l.out = shrink(l.out)
 	}
+}
+
+// next returns the next request. Acknowledgements in the call before that nobody has waited for come first.
+func (l *serverLane) next() ([]byte, error) {
+	for {
+		b, err := l.request()
+		if err != nil || len(b) > 0 || l.owed == 0 {
+			return b, err
+		}
+		l.owed--
+	}
+}
+
+// awaitAcknowledgement waits until core is done with one more message. The request stays where it was read to.
+func (l *serverLane) awaitAcknowledgement() error {
+	var b [len(acknowledgement)]byte
+	if l.r < l.w {
+		return broken("%d bytes behind a request", l.w-l.r)
+	}
+	if _, err := io.ReadFull(l.src, b[:]); err != nil {
+		return err
+	}
+	if b != acknowledgement {
+		return broken("a request before the answer to the last one has ended")
+	}
+	l.owed--
+	return nil
 }
 
 // giveUp cancels the call under way, and any later one.
@@ -248,13 +292,13 @@ func (l *serverLane) begin(r request) (context.Context, context.CancelFunc) {
 
 // execute answers a request. An error means that the lane can not be used any more.
 func (l *serverLane) execute(b []byte) error {
-	r, err := decodeRequest(b)
+	r, err := decodeRequest(b, l.memory)
 	if err != nil {
 		return err
 	}
 	ctx, end := l.begin(r)
 	defer end()
-	ss := &serverStream{lane: l, ctx: ctx, call: r.call, rest: r.messages}
+	ss := &serverStream{lane: l, ctx: ctx, call: r.call, rest: r.messages, noSlots: r.inMemory || l.memory == nil}
 	err = l.s.call(ctx, ss, r)
 	if ss.err != nil {
 		return ss.err // of writing

@@ -25,6 +25,10 @@ type serverStream struct {
 	call uint32
 	rest []byte // of the request
 	err  error  // of writing
+
+	noSlots      bool // the lane has no memory, or the request is in it
+	inMemory     int  // messages that were sent in parts
+	acknowledged int  // of these, how many core is done with
 }
 
 // Context implements grpc.ServerStream. It ends with the deadline, or when core has given up the call.
@@ -35,7 +39,7 @@ func (s *serverStream) RecvMsg(m any) error {
 	if len(s.rest) == 0 {
 		return io.EOF
 	}
-	message, rest, err := cutMessage(s.rest)
+	message, rest, _, err := cutMessage(s.rest, s.lane.memory)
 	if err != nil {
 		return err
 	}
@@ -61,13 +65,17 @@ func (s *serverStream) SendMsg(m any) error {
 		return status.Errorf(codes.ResourceExhausted, "lane: a message of %d bytes, the limit is %d", n, MaxMessage)
 	}
 	l := s.lane
-	l.out = appendAnswerHead(l.out, s.call, kindMessage, n)
+	if parts, rest := countParts(data); n > copied && parts > 0 && parts <= maxParts && rest <= MaxMessage/2 {
+		return s.sendParts(data)
+	}
 	if n <= copied {
-		if l.out = appendData(l.out, data); len(l.out) < flushed {
+		l.out = appendData(appendAnswerHead(extend(l.out, answerHead+n), s.call, kindMessage, n), data)
+		if len(l.out) < flushed {
 			return nil
 		}
 		return s.write(net.Buffers{l.out})
 	}
+	l.out = appendAnswerHead(l.out, s.call, kindMessage, n)
 	bufs := net.Buffers{l.out}
 	for _, p := range data {
 		bufs = append(bufs, p.ReadOnlyData())
@@ -75,13 +83,59 @@ func (s *serverStream) SendMsg(m any) error {
 	return s.write(bufs)
 }
 
+// sendParts sends a message of which a part lies in the lane's memory: with the end of the answer, or before the next one. Only in the latter case
+// core has to say when it is done with it: after the answer it is.
+func (s *serverStream) sendParts(data mem.BufferSlice) error {
+	l := s.lane
+	if l.flags > 0 {
+		if err := s.write(net.Buffers{l.out}); err != nil {
+			return err
+		}
+	}
+	_, rest := countParts(data)
+	l.out, l.flags = appendParts(extend(l.out, answerHead+partsHead+maxParts*partSize+rest), s.call, data)
+	s.inMemory++
+	if len(l.out) < flushed {
+		return nil
+	}
+	return s.write(net.Buffers{l.out})
+}
+
+// Slot returns room for the next message. It waits until core is done with what was there. false: there is none, or the call is
+// at its end, which SendMsg tells.
+func (s *serverStream) Slot() (Slot, bool) {
+	l := s.lane
+	if s.noSlots || s.err != nil {
+		return Slot{}, false
+	}
+	if l.flags > 0 && s.write(net.Buffers{l.out}) != nil {
+		return Slot{}, false
+	}
+	for s.inMemory-s.acknowledged >= slots {
+		if s.err = l.awaitAcknowledgement(); s.err != nil {
+			return Slot{}, false
+		}
+		s.acknowledged++
+	}
+	size := len(l.memory.b) / slots
+	offset := s.inMemory % slots * size
+	return Slot{l.memory.b[offset:][:size:size], l.memory, offset}, true
+}
+
 // end sends the end of the answer, and what was collected before.
 func (s *serverStream) end(err error) error {
+	s.lane.flags = 0
 	s.lane.out = endFrame(s.lane.out, s.call, err)
 	return s.write(net.Buffers{s.lane.out})
 }
 
+// write sends bufs, of which the first is out.
 func (s *serverStream) write(bufs net.Buffers) error {
+	if l := s.lane; l.flags > 0 {
+		l.out[l.flags] |= flagAcknowledge
+		l.flags = 0
+		l.owed++
+	}
 	if len(bufs) == 1 {
 		_, s.err = s.lane.conn.Write(bufs[0])
 	} else {

@@ -29,9 +29,13 @@ var toyCodec = encoding.GetCodecV2("proto")
 type toy struct {
 	waiting chan struct{} // gets one for each call of Wait that has begun
 	ended   chan error    // and how its context ended
+
+	repeated chan struct{} // gets one for each call of Repeat that has ended
 }
 
-func newToy() *toy { return &toy{make(chan struct{}, 100), make(chan error, 100)} }
+func newToy() *toy {
+	return &toy{make(chan struct{}, 100), make(chan error, 100), make(chan struct{}, 100)}
+}
 
 var toyService = grpc.ServiceDesc{
 	ServiceName: "toy.Toy",
@@ -72,6 +76,7 @@ func (y *toy) echo(ctx context.Context, in *text) (*text, error) {
 
 // repeat sends each of the request's bytes 1000 times, as one message.
 func (y *toy) repeat(s grpc.ServerStream) error {
+	defer func() { y.repeated <- struct{}{} }()
 	in := new(text)
 	if err := s.RecvMsg(in); err != nil {
 		return err
@@ -158,6 +163,8 @@ type fakePlugin struct {
 	lanes *Lanes
 	child *os.File
 	open  sync.WaitGroup
+
+	memory *memory // of the last lane, if it has any
 }
 
 func newFakePlugin(t testing.TB) *fakePlugin {
@@ -175,13 +182,19 @@ func newFakePlugin(t testing.TB) *fakePlugin {
 func (p *fakePlugin) answers(n int, do func(number uint64, w io.WriteCloser, call uint32)) {
 	p.open.Go(func() {
 		for range n {
-			number, conn, err := receiveLane(p.child)
+			number, conn, fd, err := receiveLane(p.child)
 			for err == nil && conn == nil { // one that was given up
-				number, conn, err = receiveLane(p.child)
+				number, conn, fd, err = receiveLane(p.child)
 			}
 			if err != nil || conn == nil {
 				p.t.Errorf("lane %d: %v", number, err)
 				return
+			}
+			if fd >= 0 {
+				if p.memory, err = takeMemory(fd); err != nil {
+					p.t.Error(err)
+					return
+				}
 			}
 			d := reader{src: conn}
 			b, err := d.request()
@@ -189,7 +202,7 @@ func (p *fakePlugin) answers(n int, do func(number uint64, w io.WriteCloser, cal
 				p.t.Error(err)
 				return
 			}
-			r, err := decodeRequest(b)
+			r, err := decodeRequest(b, p.memory)
 			if err != nil {
 				p.t.Error(err)
 				return

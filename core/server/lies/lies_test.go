@@ -34,15 +34,18 @@ const answerTimeout = 300 * time.Millisecond
 // story is one lie: what the plugin answers wrongly while the client does something.
 type story struct {
 	name    string
-	method  string // that is lied about
-	command string // of a session that has INBOX selected, with messages 1:3
+	method  string   // that is lied about
+	before  []string // commands of the same session before it, to the truth
+	command string   // of a session that has INBOX selected, with messages 1:3
 	lie     lie
 	// log is what the log says, beside the plugin's name; "" = the lie can not be told from the truth, but must not do harm.
 	log string
-	// harmless: what is wrong is left out, so the answer may be OK.
+	// harmless: what is wrong is left out, or was not needed, so the answer may be OK.
 	harmless bool
 	// bye: the session ends instead of a NO.
 	bye bool
+	// never is what the client must not be told; "" = anything.
+	never string
 }
 
 func uids(v ...uint32) (col []byte) {
@@ -340,48 +343,70 @@ func fill(m *mailboxtest.Mailbox, who string) {
 	}
 }
 
+// serve serves IMAP until the test ends, and returns the address and the log.
+func serve(t *testing.T, c imap.Config, a backend.Auth, storage backend.Storage) (string, *buffer) {
+	t.Helper()
+	log := &buffer{}
+	srv, err := imap.New(c, a, storage, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := session.New(session.Config{MaxSessions: 100}, srv, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Attach(engine.SignalMailbox)
+	srv.AttachSessions(engine.SignalSession)
+	t.Cleanup(func() {
+		engine.Close()
+		srv.Close()
+	})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := engine.Serve(ln, session.Listener{Addr: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	return ln.Addr().String(), log
+}
+
 func TestLies(t *testing.T) {
 	for _, lanes := range []bool{false, true} {
 		t.Run(map[bool]string{false: "gRPC", true: "lanes"}[lanes], func(t *testing.T) {
 			store := mailboxtest.New(false)
 			store.AllowWrites()
+			store.AllowMetadata(10)
+			store.AllowACL()
+			store.SetQuota(backend.QuotaRoot{Name: "mail", Namespaces: []string{""}, Resources: []backend.QuotaResource{{Kind: backend.QuotaStorage, Usage: 1, Limit: 1 << 20}}})
+			store.Announce(backend.CapSaveDate, backend.CapPreview, backend.CapObjectID, backend.CapReplace)
 			for _, user := range []string{"jane", "joe"} {
 				fill(store.Create(user, "", "INBOX"), user)
 				fill(store.Create(user, "", "Other"), user)
+				bin := store.Create(user, "", "Bin")
+				for _, name := range []string{"Old", "Older"} {
+					old := store.Create(user, "", name)
+					fill(old, user)
+					old.DisableModSeqs()
+				}
+				for range 4 {
+					fill(bin, user)
+				}
 			}
-			storage, p := liar(t, store, lanes, pluginrpc.Limits{AnswerTimeout: answerTimeout})
-			log := &buffer{}
-			srv, err := imap.New(imap.DefaultConfig(), auth{}, storage, slog.New(slog.NewTextHandler(log, nil)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			engine, err := session.New(session.Config{MaxSessions: 100}, srv, slog.New(slog.NewTextHandler(log, nil)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			srv.Attach(engine.SignalMailbox)
-			srv.AttachSessions(engine.SignalSession)
-			t.Cleanup(func() {
-				engine.Close()
-				srv.Close()
-			})
-			ln, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := engine.Serve(ln, session.Listener{Addr: "test"}); err != nil {
-				t.Fatal(err)
-			}
-			addr := ln.Addr().String()
+			storage, p := liar(t, store, lanes, pluginrpc.Limits{AnswerTimeout: answerTimeout, MaxAnswer: 1 << 20})
+			addr, log := serve(t, imap.DefaultConfig(), auth{}, storage.(backend.Storage))
 			joe := dial(t, addr, "joe")
 			const ask = "FETCH 1:* (UID FLAGS BODY.PEEK[])"
 			want := joe.must(ask)
 			if strings.Count(want, "mail of joe") != 3 {
 				t.Fatalf("joe has %q", want)
 			}
-			for _, s := range stories {
+			for _, s := range slices.Concat(stories, extensions) {
 				t.Run(s.name, func(t *testing.T) {
 					jane := dial(t, addr, "jane")
+					for _, command := range s.before {
+						jane.must(command)
+					}
 					log.take()
 					method := s.method
 					if method == "Fetch" && !lanes {
@@ -403,6 +428,9 @@ func TestLies(t *testing.T) {
 					}
 					if text := log.take(); s.log != "" && (!strings.Contains(text, s.log) || !strings.Contains(text, "liar")) {
 						t.Errorf("the log does not say liar and %q: %s", s.log, text)
+					}
+					if s.never != "" && strings.Contains(untagged, s.never) {
+						t.Errorf("the client is told %q", untagged)
 					}
 					if strings.Contains(untagged, "joe") {
 						t.Errorf("mail of another user: %q", untagged)

@@ -181,9 +181,10 @@ func serveInMemory(t *testing.T, opts []grpc.ServerOption, register func(grpc.Se
 	return conn
 }
 
-// liar is a storage plugin that tells the truth until its proxy is armed, as core sees it.
-func liar(t *testing.T, truth backend.Plugin, lanes bool, limits pluginrpc.Limits) (backend.Storage, *proxy) {
+// liar is a plugin that tells the truth until its proxy is armed, as core sees it.
+func liar(t *testing.T, truth backend.Plugin, lanes bool, limits pluginrpc.Limits) (backend.Plugin, *proxy) {
 	t.Helper()
+	service := protoreflect.FullName("roost." + truth.Info().Kind + ".v1")
 	s, err := pluginrpc.NewServer(truth, pluginrpc.ServerOptions{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -208,7 +209,7 @@ func liar(t *testing.T, truth backend.Plugin, lanes bool, limits pluginrpc.Limit
 			Stream: func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 				return next(srv, ss)
 			}})
-		p.register(srv, "roost.storage.v1")
+		p.register(srv, service)
 		done := make(chan error)
 		go func() { done <- srv.Serve(socket) }() // ends with l
 		t.Cleanup(func() {
@@ -219,8 +220,8 @@ func liar(t *testing.T, truth backend.Plugin, lanes bool, limits pluginrpc.Limit
 			socket.Close()
 		})
 	}
-	conn := serveInMemory(t, []grpc.ServerOption{grpc.ForceServerCodecV2(rawCodec{})}, func(r grpc.ServiceRegistrar) { p.register(r, "roost.plugin.v1", "roost.storage.v1") })
-	c, err := pluginrpc.NewStorage(t.Context(), conn, o)
+	conn := serveInMemory(t, []grpc.ServerOption{grpc.ForceServerCodecV2(rawCodec{})}, func(r grpc.ServiceRegistrar) { p.register(r, "roost.plugin.v1", service) })
+	c, err := pluginrpc.New(t.Context(), conn, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,6 +230,15 @@ func liar(t *testing.T, truth backend.Plugin, lanes bool, limits pluginrpc.Limit
 	}
 	p.arm("", nil)
 	return c, p
+}
+
+// marshal returns the bytes of a message that a lie sends.
+func marshal(m proto.Message) []byte {
+	b, err := proto.Marshal(m)
+	if err != nil {
+		panic(err) // a mistake in the test
+	}
+	return b
 }
 
 // edit is a lie that changes the message of a response, and sends it.
@@ -242,10 +252,6 @@ func edit[T any, M interface {
 			return err
 		}
 		change(n, m)
-		b, err := proto.Marshal(m)
-		if err != nil {
-			return err
-		}
-		return send(b)
+		return send(marshal(m))
 	}
 }

@@ -27,10 +27,17 @@ default_internal_user = nobody
 default_internal_group = nogroup
 default_login_user = nobody
 auth_failure_delay = 0
-auth_mechanisms = plain scram-sha-256 cram-md5
+auth_mechanisms = plain scram-sha-256 cram-md5 external
+auth_ssl_username_from_cert = yes
+passdb {
+  driver = passwd-file
+  args = DIR/certified
+  mechanisms = external
+}
 passdb {
   driver = passwd-file
   args = DIR/users
+  mechanisms = plain scram-sha-256 cram-md5
 }
 userdb {
   driver = passwd-file
@@ -44,6 +51,9 @@ service auth {
 }
 `
 
+// certified are the users who may log in with a certificate.
+const certified = "alice:::::::nopassword\ndave:::::::nopassword nologin\n"
+
 // startDovecot runs Dovecot with the given passwd-file until the test ends.
 func startDovecot(t *testing.T, users string) *server {
 	t.Helper()
@@ -56,7 +66,7 @@ func startDovecot(t *testing.T, users string) *server {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"users": users, "dovecot.conf": strings.ReplaceAll(conf, "DIR", dir)} {
+	for name, text := range map[string]string{"users": users, "certified": certified, "dovecot.conf": strings.ReplaceAll(conf, "DIR", dir)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -40,7 +40,9 @@ var optionList = []backend.Option{
 }
 
 // mechanisms are those that Dovecot may have; which it has depends on its auth_mechanisms.
-var mechanisms = []string{"SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "DIGEST-MD5", "OAUTHBEARER", "XOAUTH2"}
+var mechanisms = []string{"SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "DIGEST-MD5", "OAUTHBEARER", "XOAUTH2", external}
+
+const external = "EXTERNAL"
 
 // Info describes the plugin.
 func (p *Plugin) Info() backend.Info {
@@ -105,6 +107,7 @@ type peer struct {
 	service, session string
 	remote, local    netip.Addr
 	secured          bool
+	certificate      string // who the client's certificate says it is, which core has verified; of EXTERNAL
 }
 
 // auth returns the line that begins an exchange; response nil = none.
@@ -124,7 +127,10 @@ func (w peer) auth(id, mechanism string, response []byte) string {
 	if w.session != "" {
 		fmt.Fprintf(&b, "\tsession=%s", escape(w.session))
 	}
-	if response != nil {
+	if w.certificate != "" {
+		fmt.Fprintf(&b, "\tvalid-client-cert\tcert_username=%s", escape(w.certificate))
+	}
+	if response != nil { // the last
 		b.WriteString("\tresp=" + base64.StdEncoding.EncodeToString(response))
 	}
 	return b.String()
@@ -137,7 +143,7 @@ func (p *Plugin) VerifyPassword(ctx context.Context, r backend.PasswordRequest) 
 			return nil, failed("NUL in user name or password")
 		}
 	}
-	x, err := p.begin(ctx, "PLAIN", peer{r.Service, r.Session, r.Remote, r.Local, r.Secured}, []byte(r.AuthzID+"\x00"+r.User+"\x00"+r.Password))
+	x, err := p.begin(ctx, "PLAIN", peer{r.Service, r.Session, r.Remote, r.Local, r.Secured, ""}, []byte(r.AuthzID+"\x00"+r.User+"\x00"+r.Password))
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +156,14 @@ func (p *Plugin) VerifyPassword(ctx context.Context, r backend.PasswordRequest) 
 // StepSASL implements backend.SASL. The state is the connection's name, a space, and the number of the request.
 func (p *Plugin) StepSASL(ctx context.Context, r backend.SASLRequest) (*backend.SASLAnswer, error) {
 	if len(r.State) == 0 {
-		return p.begin(ctx, r.Mechanism, peer{r.Service, r.Session, r.Remote, r.Local, r.Secured}, r.Response)
+		w := peer{r.Service, r.Session, r.Remote, r.Local, r.Secured, ""}
+		if r.Mechanism == external {
+			if r.Certificate == "" {
+				return nil, failed("no client certificate")
+			}
+			w.certificate = r.Certificate
+		}
+		return p.begin(ctx, r.Mechanism, w, r.Response)
 	}
 	name, id, _ := strings.Cut(string(r.State), " ")
 	l, err := p.client.connect()

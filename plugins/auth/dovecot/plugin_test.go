@@ -161,3 +161,44 @@ func TestREADMEListsEveryOption(t *testing.T) {
 		}
 	}
 }
+
+// TestExternal: the certificate that core has verified is the proof, and nothing that the client says is.
+func TestExternal(t *testing.T) {
+	p := open(t, startDovecot(t, users("alice:{PLAIN}secret:5000:5000::/home/alice::", "bob:{PLAIN}secret:5000:5000::/home/bob::", "dave:{PLAIN}secret:5000:5000::/home/dave::")))
+	step := func(certificate string, response []byte, state []byte) (*backend.SASLAnswer, error) {
+		return p.StepSASL(context.Background(), backend.SASLRequest{Mechanism: "EXTERNAL", Certificate: certificate, Response: response, State: state,
+			Service: "imap", Remote: netip.MustParseAddr("192.0.2.7"), Secured: true})
+	}
+	for _, response := range []string{"", "alice"} {
+		a, err := step("Alice", []byte(response), nil)
+		if err != nil || a.Identity == nil || a.Identity.User.Name != "alice" || a.Identity.User.Fields["home"] != "/home/alice" {
+			t.Errorf("response %q: %+v, %v", response, a, err)
+		}
+	}
+	// Without an initial response (RFC 4422 §5.1).
+	a, err := step("alice", nil, nil)
+	if err != nil || a.Identity != nil || len(a.Challenge) != 0 {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if a, err = step("alice", []byte{}, a.State); err != nil || a.Identity == nil || a.Identity.User.Name != "alice" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	for _, c := range []struct {
+		certificate, response string
+		kind                  backend.ErrorKind
+	}{
+		{"", "", backend.KindAuthFailed},
+		{"", "alice", backend.KindAuthFailed},
+		{"bob", "", backend.KindAuthFailed}, // has no entry for this mechanism
+		{"nobody", "", backend.KindAuthFailed},
+		{"bob", "alice", backend.KindAuthFailed},
+		{"alice", "bob", backend.KindAuthFailed}, // no master user
+		{"alice\tcert_username=bob", "", backend.KindAuthFailed},
+		{"dave", "", backend.KindAuthDenied},
+	} {
+		a, err := step(c.certificate, []byte(c.response), nil)
+		if err == nil || a != nil || backend.KindOf(err) != c.kind && backend.KindOf(err) != backend.KindAuthDenied {
+			t.Errorf("certificate %q, response %q: %+v, %v", c.certificate, c.response, a, err)
+		}
+	}
+}

@@ -74,25 +74,36 @@ func (d *directory) searcher(old *ldap.Conn) (*ldap.Conn, error) {
 
 // find returns the only entry that a search finds; nil = there is none.
 func (d *directory) find(base, filter string, attributes []string) (*ldap.Entry, error) {
-	request := ldap.NewSearchRequest(base, d.opts.scope, ldap.NeverDerefAliases, 2, int(d.opts.timeout.Seconds()), false, filter, attributes, nil)
+	list, more, err := d.entries(base, filter, attributes, 2)
+	switch {
+	case err != nil:
+		return nil, err
+	case more || len(list) > 1:
+		return nil, errMany
+	case len(list) == 0:
+		return nil, nil
+	}
+	return list[0], nil
+}
+
+// entries returns what a search finds, most entries at the most, and whether there are more. A directory may have a lower limit of its own.
+func (d *directory) entries(base, filter string, attributes []string, most int) (list []*ldap.Entry, more bool, err error) {
+	request := ldap.NewSearchRequest(base, d.opts.scope, ldap.NeverDerefAliases, most, int(d.opts.timeout.Seconds()), false, filter, attributes, nil)
 	var c *ldap.Conn
 	for try := 0; ; try++ {
-		var err error
 		if c, err = d.searcher(c); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		result, err := c.Search(request)
 		switch {
 		case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
-			return nil, nil
-		case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) || err == nil && len(result.Entries) > 1:
-			return nil, errMany
-		case err == nil && len(result.Entries) == 0:
-			return nil, nil
+			return nil, false, nil
 		case err == nil:
-			return result.Entries[0], nil
+			return result.Entries, false, nil
+		case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded):
+			return result.Entries, true, nil
 		case try > 0 || !lost(err):
-			return nil, err
+			return nil, false, err
 		}
 	}
 }

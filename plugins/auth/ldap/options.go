@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -28,8 +29,15 @@ type options struct {
 	scope                  int
 	passFilter, userFilter string // userFilter "" = there is none
 	passAttrs, userAttrs   []attr
+	master, apps           search // filter "" = there are none
 	timeout                time.Duration
 	connections            int
+}
+
+// search is one for entries of another kind than users.
+type search struct {
+	base, filter string
+	attrs        []attr
 }
 
 // optionList documents the options. Defaults are also applied from here, so that the two can not differ.
@@ -47,6 +55,13 @@ var optionList = slices.Concat([]backend.Option{
 	{Name: "pass_attrs", Type: backend.OptionString, Default: `"uid=user,userPassword=password"`, Help: "its attributes as passdb fields, and userdb fields as userdb_KEY"},
 	{Name: "user_filter", Type: backend.OptionString, Default: `""`, Help: "finds the entry with the userdb fields; empty: those of pass_attrs are all"},
 	{Name: "user_attrs", Type: backend.OptionString, Default: `"homeDirectory=home,uidNumber=uid,gidNumber=gid"`, Help: "its attributes as userdb fields"},
+	{Name: "master_filter", Type: backend.OptionString, Default: `""`, Help: "finds a master user, who may log in as anybody; empty: there are none"},
+	{Name: "master_base", Type: backend.OptionString, Default: `""`, Help: "where that search begins; empty: base"},
+	{Name: "master_attrs", Type: backend.OptionString, Default: `""`, Help: "as pass_attrs; empty: those"},
+	authdb.MasterOption,
+	{Name: "app_password_filter", Type: backend.OptionString, Default: `""`, Help: "finds the app passwords of a user, an entry for each; empty: there are none"},
+	{Name: "app_password_base", Type: backend.OptionString, Default: `""`, Help: "where that search begins; empty: base"},
+	{Name: "app_password_attrs", Type: backend.OptionString, Default: `"userPassword=password,cn=label,description=scopes"`, Help: "their attributes as password, label, scopes and expires"},
 	{Name: "timeout", Type: backend.OptionDuration, Default: `"10s"`, Help: "how long the directory may take to answer"},
 	{Name: "max_connections", Type: backend.OptionInt, Default: "10", Help: "connections for binds at once"},
 }, authdb.OptionList)
@@ -77,22 +92,21 @@ func parseOptions(c backend.Config) (options, authdb.Options, error) {
 	if o.scope, ok = scopes[v.Text("scope")]; !ok {
 		v.Fail("scope", "is none of subtree, onelevel, base")
 	}
-	for name, template := range map[string]string{"base": o.base, "pass_filter": o.passFilter, "user_filter": o.userFilter, "auth_bind_userdn": o.userDN} {
-		v.CheckVariables(name, template)
-	}
-	for name, filter := range map[string]string{"pass_filter": o.passFilter, "user_filter": o.userFilter} {
-		if text, err := (authdb.Vars{User: "x@x"}).Expand(filter); err == nil && text != "" {
-			if _, err := ldap.CompileFilter(text); err != nil {
-				v.Fail(name, "is not a filter: %v", err)
-			}
-		}
-	}
+	v.CheckVariables("base", o.base)
+	v.CheckVariables("auth_bind_userdn", o.userDN)
+	checkFilter(v, "pass_filter", o.passFilter)
+	checkFilter(v, "user_filter", o.userFilter)
 	var err error
 	if o.passAttrs, err = parseAttrs(v.Text("pass_attrs")); err != nil {
 		v.Fail("pass_attrs", "%v", err)
 	}
 	if o.userAttrs, err = parseAttrs(v.Text("user_attrs")); err != nil {
 		v.Fail("user_attrs", "%v", err)
+	}
+	o.master = parseSearch(v, "master", o.base, v.Text("pass_attrs"))
+	o.apps = parseSearch(v, "app_password", o.base, "")
+	if common.MasterSeparator != "" && o.master.filter == "" {
+		v.Fail(authdb.MasterOption.Name, "needs master_filter")
 	}
 	if o.userDN != "" && !o.authBind {
 		v.Fail("auth_bind_userdn", "needs auth_bind = true")
@@ -111,6 +125,31 @@ func parseOptions(c backend.Config) (options, authdb.Options, error) {
 		}
 	}
 	return o, common, v.Err()
+}
+
+// checkFilter expands a filter once, so that a mistake shows at the start and not at the first login.
+func checkFilter(v *authdb.Values, name, filter string) {
+	v.CheckVariables(name, filter)
+	if text, err := (authdb.Vars{User: "x@x"}).Expand(filter); err == nil && text != "" {
+		if _, err := ldap.CompileFilter(text); err != nil {
+			v.Fail(name, "is not a filter: %v", err)
+		}
+	}
+}
+
+// parseSearch reads the options NAME_filter, NAME_base and NAME_attrs.
+func parseSearch(v *authdb.Values, name, base, attrs string) search {
+	s := search{filter: v.Text(name + "_filter"), base: cmp.Or(v.Text(name+"_base"), base)}
+	if s.filter == "" {
+		return search{}
+	}
+	checkFilter(v, name+"_filter", s.filter)
+	v.CheckVariables(name+"_base", s.base)
+	var err error
+	if s.attrs, err = parseAttrs(cmp.Or(v.Text(name+"_attrs"), attrs)); err != nil {
+		v.Fail(name+"_attrs", "%v", err)
+	}
+	return s
 }
 
 // tlsFor returns the TLS settings for a URI.

@@ -52,6 +52,9 @@ func (p *Plugin) Configure(_ context.Context, c backend.Config) error {
 	p.opts = opts
 	p.directory = newDirectory(&p.opts)
 	p.DB = authdb.New(p.log, common, p, nil)
+	if opts.master.filter != "" {
+		p.DB.SetMasters(masters{p})
+	}
 	return nil
 }
 
@@ -82,33 +85,19 @@ func (p *Plugin) Find(_ context.Context, name string, v authdb.Vars) (authdb.Ent
 		}
 		e.Found = true
 	} else {
-		found, list, err := p.ask(p.opts.passFilter, p.opts.passAttrs, v)
+		found, list, err := p.ask(p.opts.base, p.opts.passFilter, p.opts.passAttrs, v)
 		if err != nil || found == nil {
 			return e, err
 		}
-		e.Found, dn = true, found.DN
-		for _, f := range list {
-			if f.Key == "password" {
-				e.Password = f.Value
-			} else {
-				e.Fields = append(e.Fields, f)
-			}
-		}
+		dn = p.passdb(&e, found, list)
 	}
 	if p.opts.authBind {
-		e.Password = ""
-		e.Verify = func(_ context.Context, password string) (bool, error) {
-			ok, err := p.directory.bind(dn, password)
-			if err != nil {
-				return false, unavailable(err)
-			}
-			return ok, nil
-		}
+		p.bindAs(&e, dn)
 	}
 	if p.opts.userFilter == "" {
 		return e, nil
 	}
-	found, list, err := p.ask(p.opts.userFilter, p.opts.userAttrs, v)
+	found, list, err := p.ask(p.opts.base, p.opts.userFilter, p.opts.userAttrs, v)
 	if err != nil {
 		return authdb.Entry{}, err
 	}
@@ -125,13 +114,51 @@ func (p *Plugin) Find(_ context.Context, name string, v authdb.Vars) (authdb.Ent
 	return e, nil
 }
 
-// ask returns the entry that a filter finds, and its fields; nil = there is none.
-func (p *Plugin) ask(filter string, attrs []attr, v authdb.Vars) (*ldap.Entry, []authdb.Field, error) {
-	filter, err := v.ExpandWith(filter, ldap.EscapeFilter)
-	if err != nil {
-		return nil, nil, internal(err)
+// passdb fills in what was found of a user, and returns the entry's name.
+func (p *Plugin) passdb(e *authdb.Entry, found *ldap.Entry, list []authdb.Field) string {
+	e.Found = true
+	for _, f := range list {
+		if f.Key == "password" {
+			e.Password = f.Value
+		} else {
+			e.Fields = append(e.Fields, f)
+		}
 	}
-	base, err := v.ExpandWith(p.opts.base, ldap.EscapeDN)
+	return found.DN
+}
+
+// bindAs lets the directory check the password.
+func (p *Plugin) bindAs(e *authdb.Entry, dn string) {
+	e.Password = ""
+	e.Verify = func(_ context.Context, password string) (bool, error) {
+		ok, err := p.directory.bind(dn, password)
+		if err != nil {
+			return false, unavailable(err)
+		}
+		return ok, nil
+	}
+}
+
+// masters is the source of master users.
+type masters struct{ *Plugin }
+
+// Find implements authdb.Source.
+func (m masters) Find(_ context.Context, _ string, v authdb.Vars) (authdb.Entry, error) {
+	e := authdb.Entry{Where: "master_filter"}
+	found, list, err := m.ask(m.opts.master.base, m.opts.master.filter, m.opts.master.attrs, v)
+	if err != nil || found == nil {
+		return e, err
+	}
+	dn := m.passdb(&e, found, list)
+	if m.opts.authBind {
+		m.bindAs(&e, dn)
+	}
+	return e, nil
+}
+
+// ask returns the entry that a filter finds, and its fields; nil = there is none.
+func (p *Plugin) ask(base, filter string, attrs []attr, v authdb.Vars) (*ldap.Entry, []authdb.Field, error) {
+	base, filter, err := expand(base, filter, v)
 	if err != nil {
 		return nil, nil, internal(err)
 	}
@@ -150,6 +177,16 @@ func (p *Plugin) ask(filter string, attrs []attr, v authdb.Vars) (*ldap.Entry, [
 		return nil, nil, internal(err)
 	}
 	return e, list, nil
+}
+
+// expand returns the base and the filter of a search.
+func expand(base, filter string, v authdb.Vars) (string, string, error) {
+	base, err := v.ExpandWith(base, ldap.EscapeDN)
+	if err != nil {
+		return "", "", err
+	}
+	filter, err = v.ExpandWith(filter, ldap.EscapeFilter)
+	return base, filter, err
 }
 
 // unavailable is for a question that the directory has not answered.

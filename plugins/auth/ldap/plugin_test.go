@@ -110,6 +110,19 @@ func TestDirectory(t *testing.T) {
 			}
 		}
 	})
+	t.Run("Masters", func(t *testing.T) {
+		for name, options := range map[string]map[string]any{"search": searching(s, nil), "bind": binding(s, nil)} {
+			maps.Copy(options, map[string]any{"master_filter": "(uid=%u)", "master_base": "ou=masters,dc=example,dc=org", "auth_master_user_separator": "*", "auth_username_chars": ""})
+			t.Run(name, func(t *testing.T) { testMasters(t, options) })
+		}
+	})
+	t.Run("AppPasswords", func(t *testing.T) {
+		for name, options := range map[string]map[string]any{"search": searching(s, nil), "bind": binding(s, map[string]any{"dn": "cn=admin,dc=example,dc=org", "dnpass": "admin-secret"})} {
+			maps.Copy(options, map[string]any{"app_password_filter": "(sn=x)", "app_password_base": "uid=%u,ou=people,dc=example,dc=org",
+				"app_password_attrs": "userPassword=password,cn=label,description=scopes,employeeType=expires"})
+			t.Run(name, func(t *testing.T) { testAppPasswords(t, options) })
+		}
+	})
 	t.Run("EmptyPassword", func(t *testing.T) {
 		p, _ := open(t, binding(s, nil))
 		if id, err := login(p, "alice", ""); backend.KindOf(err) != backend.KindAuthFailed {
@@ -138,6 +151,65 @@ func TestDirectory(t *testing.T) {
 			proxy.cut()
 		}
 	})
+}
+
+// testMasters: root is a master user, and away one who may not log in; both are no users.
+func testMasters(t *testing.T, options map[string]any) {
+	p, _ := open(t, options)
+	for _, as := range []string{"alice*root", "Alice*ROOT"} {
+		id, err := login(p, as, "root-secret")
+		if err != nil || id.User.Name != "alice" || id.User.Fields[backend.FieldMaster] != "root" || id.User.Fields["home"] != "/home/alice" {
+			t.Fatalf("%s: %+v, %v", as, id, err)
+		}
+	}
+	id, err := p.VerifyPassword(context.Background(), backend.PasswordRequest{User: "root", AuthzID: "dave", Password: "root-secret", Service: "imap"})
+	if err != nil || id.User.Name != "dave" || id.User.Fields[backend.FieldMaster] != "root" { // whose nologin does not matter
+		t.Errorf("%+v, %v", id, err)
+	}
+	for name, c := range map[string]struct {
+		user, password string
+		kind           backend.ErrorKind
+	}{
+		"the user's password":     {"alice*root", "secret", backend.KindAuthFailed},
+		"no master":               {"alice*bob@example.org", "secret", backend.KindAuthFailed},
+		"himself as master":       {"bob@example.org*alice", "secret", backend.KindAuthFailed},
+		"unknown user":            {"nobody*root", "root-secret", backend.KindAuthFailed},
+		"a master has no mail":    {"root", "root-secret", backend.KindAuthFailed},
+		"a master who is away":    {"alice*away", "away-secret", backend.KindAuthDenied},
+		"a filter":                {"alice*r*", "root-secret", backend.KindAuthFailed},
+		"an empty password":       {"alice*root", "", backend.KindAuthFailed},
+		"everybody is not master": {"alice**", "root-secret", backend.KindAuthFailed},
+	} {
+		if id, err := login(p, c.user, c.password); err == nil || backend.KindOf(err) != c.kind {
+			t.Errorf("%s: %+v, %v", name, id, err)
+		}
+	}
+}
+
+// testAppPasswords: alice has some, in entries below hers.
+func testAppPasswords(t *testing.T, options map[string]any) {
+	p, log := open(t, options)
+	for password, want := range map[string]struct {
+		label    string
+		readOnly bool
+		expires  bool
+	}{"app-phone": {"phone", false, false}, "app-backup": {"backup", true, true}, "secret": {}} {
+		id, err := login(p, "alice", password)
+		if err != nil || id.User.Name != "alice" || id.Label != want.label || id.ReadOnly != want.readOnly || id.Expires.IsZero() == want.expires {
+			t.Errorf("%s: %+v, %v", password, id, err)
+		}
+	}
+	for password, kind := range map[string]backend.ErrorKind{"app-old": backend.KindAuthExpired, "app-smtp": backend.KindAuthDenied, "app-odd": backend.KindAuthFailed, "app-x": backend.KindAuthFailed} {
+		if id, err := login(p, "alice", password); err == nil || backend.KindOf(err) != kind {
+			t.Errorf("%s: %+v, %v", password, id, err)
+		}
+	}
+	if id, err := login(p, "bob@example.org", "app-phone"); backend.KindOf(err) != backend.KindAuthFailed {
+		t.Errorf("somebody else's: %+v, %v", id, err)
+	}
+	if !strings.Contains(log.String(), "app password is not used") || strings.Contains(log.String(), "app-odd") {
+		t.Errorf("log %s", log)
+	}
 }
 
 // proxy passes connections on, and can cut them.
@@ -220,15 +292,24 @@ func TestConfigureErrors(t *testing.T) {
 		{"user_attrs", "=home=%q"},
 		{"user_attrs", "=home=%{ldap:x"},
 		{"auth_bind_userdn", "uid=%u"},
+		{"master_filter", "(uid=%u"},
+		{"master_base", "%q"},
+		{"master_attrs", "uid"},
+		{"app_password_filter", "uid"},
+		{"app_password_attrs", "cn"},
 		{"tls_ca_file", "/nonexistent"},
 		{"timeout", "0s"},
 	} {
-		options := map[string]any{"uris": []string{"ldap://127.0.0.1"}, "base": "dc=x"}
+		options := map[string]any{"uris": []string{"ldap://127.0.0.1"}, "base": "dc=x", "master_filter": "(uid=%u)", "app_password_filter": "(cn=x)"}
 		options[c.option] = c.value
 		err := New(slog.New(slog.DiscardHandler)).Configure(context.Background(), backend.Config{Options: options})
 		if backend.KindOf(err) != backend.KindInvalidArgument || !strings.Contains(err.Error(), "option "+c.option) {
 			t.Errorf("%s = %v: %v", c.option, c.value, err)
 		}
+	}
+	err := New(slog.New(slog.DiscardHandler)).Configure(context.Background(), backend.Config{Options: map[string]any{"uris": []string{"ldap://127.0.0.1"}, "base": "dc=x", "auth_master_user_separator": "*"}})
+	if backend.KindOf(err) != backend.KindInvalidArgument || !strings.Contains(err.Error(), "needs master_filter") {
+		t.Errorf("a separator without master users: %v", err)
 	}
 }
 

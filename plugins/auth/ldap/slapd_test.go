@@ -70,6 +70,17 @@ func person(uid, password, title, street string) string {
 	return b.String()
 }
 
+// appEntry is an app password of alice.
+type appEntry struct{ label, password, scopes, expires string }
+
+func (a appEntry) ldif() string {
+	s := fmt.Sprintf("\ndn: cn=%s,uid=alice,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\ncn: %s\nsn: x\nuserPassword: %s\ndescription: %s\n", a.label, a.label, a.password, a.scopes)
+	if a.expires != "" {
+		s += "employeeType: " + a.expires + "\n"
+	}
+	return s
+}
+
 // slapd is a directory.
 type slapd struct{ plain, tls, ca string }
 
@@ -86,6 +97,13 @@ func startSlapd(t *testing.T) slapd {
 	write("conf", strings.ReplaceAll(slapdConf, "DIR", dir))
 	people := person("alice", "{SSHA}9lcvEqreRGSSoEGZIPWaVbrej47V0NEH", "", "") + person("bob@example.org", "secret", "", "") +
 		person("dave", "secret", "nologin", "") + person("erin", "secret", "", "192.0.2.0/24") + person("twin", "secret", "", "")
+	people += "\ndn: ou=masters,dc=example,dc=org\nobjectClass: organizationalUnit\nou: masters\n" +
+		strings.Replace(person("root", "root-secret", "", ""), "ou=people", "ou=masters", 1) +
+		strings.Replace(person("away", "away-secret", "nologin", ""), "ou=people", "ou=masters", 1)
+	for _, a := range []appEntry{{"phone", "app-phone", "imap", ""}, {"backup", "app-backup", "imap:read", "29991231000000Z"}, {"old", "app-old", "imap", "20200101000000Z"},
+		{"smtp", "app-smtp", "submission", ""}, {"odd", "app-odd", "imap", "someday"}} {
+		people += a.ldif()
+	}
 	write("ldif", ldif+people+strings.Replace(person("twin", "secret", "", ""), "dn: uid=twin", "dn: cn=twin", 1))
 	if err := os.Mkdir(filepath.Join(dir, "db"), 0o700); err != nil {
 		t.Fatal(err)

@@ -74,10 +74,10 @@ func (p *Plugin) readable() error {
 		}
 		path, _, err := authdb.Vars{}.ExpandPath(f.path)
 		if err != nil {
-			return &backend.Error{Kind: backend.KindInvalidArgument, Message: "option " + f.option + ": " + err.Error()}
+			return backend.OptionErrorf(f.option, "%v", err)
 		}
 		if _, err := p.tables.get(path); err != nil {
-			return &backend.Error{Kind: backend.KindUnavailable, Message: "the password file can not be read", Detail: err.Error(), Cause: err}
+			return &backend.Error{Kind: backend.KindUnavailable, Message: "the password file can not be read", Detail: err.Error(), Cause: err, Option: f.option}
 		}
 	}
 	return nil

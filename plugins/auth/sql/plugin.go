@@ -51,7 +51,7 @@ func (p *Plugin) Configure(_ context.Context, c backend.Config) error {
 	}
 	pool, err := sql.Open(opts.driver.name, opts.source)
 	if err != nil {
-		return backend.Errorf(backend.KindInvalidArgument, "option connect: %v", err)
+		return backend.OptionErrorf("connect", "%v", err)
 	}
 	pool.SetMaxOpenConns(opts.connections)
 	pool.SetMaxIdleConns(opts.connections)

@@ -1,7 +1,6 @@
 package adaptive
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
@@ -33,7 +32,7 @@ func parseOptions(given map[string]any) (options, error) {
 	var err error
 	fail := func(name, format string, args ...any) {
 		if err == nil {
-			err = backend.Errorf(backend.KindInvalidArgument, "option %s: %s", name, fmt.Sprintf(format, args...))
+			err = backend.OptionErrorf(name, format, args...)
 		}
 	}
 	duration := func(name string, to *time.Duration) (set bool) {

@@ -1,7 +1,6 @@
 package authdb
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,7 +56,7 @@ func (v *Values) Err() error { return v.err }
 // Fail says what is wrong with an option.
 func (v *Values) Fail(name, format string, args ...any) {
 	if v.err == nil {
-		v.err = backend.Errorf(backend.KindInvalidArgument, "option %s: %s", name, fmt.Sprintf(format, args...))
+		v.err = backend.OptionErrorf(name, format, args...)
 	}
 }
 

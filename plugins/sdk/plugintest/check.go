@@ -143,7 +143,7 @@ func checkCapabilities(t T, info *pluginv1.InfoResponse) {
 			switch {
 			case seen[name]:
 				t.Errorf("%q is announced twice", name)
-			case name == backend.CapLanes, slices.Contains(capabilities[kind], name):
+			case name == backend.CapLanes, name == backend.CapLaneMemory, slices.Contains(capabilities[kind], name):
 			case kind == backend.KindAuth && strings.HasPrefix(name, backend.CapSASL) && name == backend.CapSASL+strings.ToUpper(name[len(backend.CapSASL):]):
 			default:
 				t.Errorf("%q is no capability that this roost knows of a plugin of kind %s (%s): it is ignored", name, kind, strings.Join(capabilities[kind], ", "))

@@ -18,7 +18,7 @@ import (
 // TestEveryCapabilityIsKnown: Check would call a capability unknown that was added to core alone.
 func TestEveryCapabilityIsKnown(t *testing.T) {
 	known := slices.Concat(capabilities[backend.KindStorage], capabilities[backend.KindAuth], capabilities[backend.KindHibernation], capabilities[backend.KindNotify],
-		capabilities[backend.KindState], []string{backend.CapLanes, backend.CapSASL})
+		capabilities[backend.KindState], []string{backend.CapLanes, backend.CapLaneMemory, backend.CapSASL})
 	files, err := filepath.Glob("../../../core/backend/*.go")
 	if err != nil {
 		t.Fatal(err)

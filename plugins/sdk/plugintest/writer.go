@@ -48,10 +48,10 @@ func (f StorageFixture) readOnly(t T) backend.Plugin {
 	return p
 }
 
-// allWrites are the calls of backend.Writer, for messages 1 and 2 of a mailbox.
+// allWrites are the calls of backend.Writer, and those of optional interfaces that write, for messages 1 and 2 of a mailbox.
 func allWrites(ctx context.Context, w backend.Writer, ref backend.MailboxRef) map[string]func() error {
 	uids := []uint32{1, 2}
-	return map[string]func() error{
+	calls := map[string]func() error{
 		"Append": func() error {
 			_, err := w.Append(ctx, &backend.AppendRequest{Mailbox: ref, Messages: []backend.AppendMessage{draft(mail("refused", 100))}})
 			return err
@@ -70,7 +70,25 @@ func allWrites(ctx context.Context, w backend.Writer, ref backend.MailboxRef) ma
 		"DeleteMailbox": func() error { return w.DeleteMailbox(ctx, ref) },
 		"RenameMailbox": func() error { return w.RenameMailbox(ctx, ref, "plugintest-refused") },
 		"Subscribe":     func() error { return w.Subscribe(ctx, ref, true) },
+		"Replace": func() error {
+			_, err := w.Append(ctx, &backend.AppendRequest{Mailbox: ref, Messages: []backend.AppendMessage{draft(mail("refused", 100))}, Replaces: &backend.ReplacedMessage{UID: 1}})
+			return err
+		},
 	}
+	if m, ok := w.(backend.ModSeqs); ok {
+		calls["EnableModSeqs"] = func() error { _, err := m.EnableModSeqs(ctx, ref, [16]byte{}, nil); return err }
+	}
+	if m, ok := w.(backend.Metadata); ok {
+		calls["SetMetadata"] = func() error {
+			return m.SetMetadata(ctx, ref, []backend.MetadataEntry{{Name: "/private/plugintest", Value: []byte("refused")}})
+		}
+	}
+	if a, ok := w.(backend.ACL); ok {
+		entry := backend.ACLEntry{Identifier: "plugintest", Rights: backend.RightLookup}
+		calls["SetACL"] = func() error { return a.SetACL(ctx, ref, backend.ACLChange{ACLEntry: entry}) }
+		calls["DeleteACL"] = func() error { return a.DeleteACL(ctx, ref, entry.Identifier, false) }
+	}
+	return calls
 }
 
 // below returns ref with another name.

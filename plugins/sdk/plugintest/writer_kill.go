@@ -15,6 +15,7 @@ func (s *writerSuite) killCases(t T) {
 	if s.process {
 		t.Run("KilledInMidAppend", s.killedInAppend)
 		t.Run("KilledWhileWriting", s.killedWhileWriting)
+		t.Run("KilledInEachCall", func(t T) { killedInEachCall(t, s.f) })
 	}
 }
 

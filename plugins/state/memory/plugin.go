@@ -47,7 +47,7 @@ func (p *Plugin) Configure(_ context.Context, c backend.Config) error {
 	if text, ok := c.Options["max_bytes"].(string); ok {
 		n, err := backend.ParseSize(text)
 		if err != nil {
-			return backend.Errorf(backend.KindInvalidArgument, "option max_bytes: %q %v", text, err)
+			return backend.OptionErrorf("max_bytes", "%q %v", text, err)
 		}
 		max = n
 	}

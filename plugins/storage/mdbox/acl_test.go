@@ -477,9 +477,9 @@ func TestACLOptions(t *testing.T) {
 	}{
 		{map[string]any{"acl": "vfile"}, ""},
 		{map[string]any{"acl": "vfile:/etc/acl:cache_secs=300", "acl_anyone": "allow"}, ""},
-		{map[string]any{"acl": "sql"}, `options.acl: the backend "sql" is not supported`},
-		{map[string]any{"acl": "vfile:/x:y"}, `options.acl: unknown parameter "y"`},
-		{map[string]any{"acl_anyone": "yes"}, "options.acl_anyone: must be one of"},
+		{map[string]any{"acl": "sql"}, `option acl: the backend "sql" is not supported`},
+		{map[string]any{"acl": "vfile:/x:y"}, `option acl: unknown parameter "y"`},
+		{map[string]any{"acl_anyone": "yes"}, "option acl_anyone: must be one of"},
 	} {
 		_, err := parseSettings(mdbox.FormatMdbox, c.options)
 		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {

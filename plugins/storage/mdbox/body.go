@@ -33,13 +33,14 @@ func (s *bodySender) send(m *mdbox.Message, offset, length uint64, out *backend.
 	defer func() { r.Close() }()
 	out.BodySize = r.Len()
 	if out.BodySize <= wholeBody {
-		if err := s.fill(r); err != nil {
+		p := s.room(out, int(out.BodySize), sink)
+		if err := readWhole(r, p); err != nil {
 			return false, err
 		}
-		if err := sink.Message(out); err != nil || len(s.buf) == 0 {
+		if err := sink.Message(out); err != nil || len(p) == 0 {
 			return true, err
 		}
-		return true, s.body(s.buf, sink)
+		return true, s.body(p, sink)
 	}
 	s.grow(bodyChunk)
 	if err := s.readAll(r); err != nil {
@@ -55,9 +56,10 @@ func (s *bodySender) send(m *mdbox.Message, offset, length uint64, out *backend.
 		return true, err
 	}
 	for {
-		n, err := r.Read(s.buf)
+		p := s.room(nil, int(min(bodyChunk, r.Len())), sink)
+		n, err := r.Read(p)
 		if n > 0 {
-			if err := s.body(s.buf[:n], sink); err != nil {
+			if err := s.body(p[:n], sink); err != nil {
 				return true, err
 			}
 		}
@@ -80,14 +82,25 @@ func (s *bodySender) whole(m *mdbox.Message) ([]byte, error) {
 	if r.Len() > wholeBody {
 		return nil, nil
 	}
-	err = s.fill(r)
+	s.grow(int(r.Len()))
+	err = readWhole(r, s.buf)
 	return s.buf, err
 }
 
-// fill reads r, to its end, into buf.
-func (s *bodySender) fill(r *dbox.Reader) error {
-	s.grow(int(r.Len()))
-	if _, err := io.ReadFull(r, s.buf); err != nil {
+// room returns n bytes for what is sent next (see backend.RoomySink): those of the sink, or buf.
+func (s *bodySender) room(m *backend.FetchedMessage, n int, sink backend.FetchSink) []byte {
+	if roomy, ok := sink.(backend.RoomySink); ok {
+		if p := roomy.Room(m, n); p != nil {
+			return p
+		}
+	}
+	s.grow(n)
+	return s.buf
+}
+
+// readWhole reads r, to its end, into p, which is as long as what is left of it.
+func readWhole(r *dbox.Reader, p []byte) error {
+	if _, err := io.ReadFull(r, p); err != nil {
 		return err
 	}
 	if _, err := r.Read(nil); err != io.EOF { // the message goes on

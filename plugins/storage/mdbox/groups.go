@@ -9,15 +9,12 @@ import (
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
-// groupsTime is how long the supplementary groups of an owner are taken to be the same, and groupsKept of how many owners they are
-// remembered. Asking the system may mean asking a directory server.
-const (
-	groupsTime = time.Minute
-	groupsKept = 1024
-)
+// groupsKept is of how many owners the supplementary groups are remembered, some 100 bytes each. Asking the system may mean asking a directory server.
+const groupsKept = 16384
 
-// groupCache remembers what systemGroups returned. Its zero value is ready.
+// groupCache remembers what systemGroups returned. Its zero value remembers nothing.
 type groupCache struct {
+	ttl   time.Duration // how long the groups of an owner are taken to be the same: groups_ttl
 	mu    sync.Mutex
 	known map[owner]ownerGroups
 	clock func() time.Time // nil: time.Now
@@ -69,7 +66,7 @@ func (c *groupCache) get(o owner) ownerGroups {
 	c.mu.Lock()
 	got, there := c.known[o]
 	c.mu.Unlock()
-	if there && now().Sub(got.at) < groupsTime {
+	if there && now().Sub(got.at) < c.ttl {
 		return got
 	}
 	ask := systemGroups
@@ -79,8 +76,17 @@ func (c *groupCache) get(o owner) ownerGroups {
 	got = ownerGroups{at: now(), groups: ask(o)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.known == nil || len(c.known) >= groupsKept {
+	if c.ttl <= 0 {
+		return got
+	}
+	if c.known == nil {
 		c.known = map[owner]ownerGroups{}
+	}
+	for old := range c.known { // any one
+		if len(c.known) < groupsKept {
+			break
+		}
+		delete(c.known, old)
 	}
 	c.known[o] = got
 	return got

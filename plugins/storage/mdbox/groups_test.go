@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-func TestGroupsAreAskedForOnceAMinute(t *testing.T) {
+func TestGroupsAreRemembered(t *testing.T) {
 	now, asked := time.Unix(1e9, 0), 0
-	c := groupCache{clock: func() time.Time { return now }, ask: func(o owner) []int { asked++; return []int{o.uid, asked} }}
+	c := groupCache{ttl: time.Minute, clock: func() time.Time { return now }, ask: func(o owner) []int { asked++; return []int{o.uid, asked} }}
 	want := func(o owner, n int) {
 		t.Helper()
 		if got := c.of(o); !slices.Equal(got, []int{o.uid, n}) {
@@ -18,12 +18,18 @@ func TestGroupsAreAskedForOnceAMinute(t *testing.T) {
 	want(owner{1, 1}, 1)
 	want(owner{1, 1}, 1)
 	want(owner{2, 1}, 2)
-	now = now.Add(groupsTime)
+	now = now.Add(time.Minute - 1)
+	want(owner{1, 1}, 1)
+	now = now.Add(1)
 	want(owner{1, 1}, 3)
 	for i := range 2 * groupsKept {
 		c.of(owner{1000 + i, 1})
 	}
-	if len(c.known) > groupsKept {
+	if len(c.known) != groupsKept {
 		t.Errorf("%d owners are remembered", len(c.known))
 	}
+	c = groupCache{clock: c.clock, ask: c.ask}
+	n := asked
+	want(owner{1, 1}, n+1)
+	want(owner{1, 1}, n+2)
 }

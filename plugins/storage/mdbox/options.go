@@ -37,6 +37,7 @@ var options = []backend.Option{
 	{Name: "max_open_files", Type: backend.OptionInt, Default: "256", Help: "mail and cache files kept open, of all users together"},
 	{Name: "max_mailboxes", Type: backend.OptionInt, Default: "100000", Help: "mailboxes of one user that are listed"},
 	{Name: "close_idle", Type: backend.OptionDuration, Default: "5s", Help: "mailboxes, stores and files that were not used for so long are closed; 0 = only the limits count"},
+	{Name: "groups_ttl", Type: backend.OptionDuration, Default: "10m", Help: "how long the groups of an owner of mail are remembered, which the system may ask a directory server for; 0 = not at all"},
 	{Name: "cache_bytes", Type: backend.OptionSize, Default: "256M", Help: "memory for the state of mailboxes and stores"},
 	{Name: "max_message_size", Type: backend.OptionSize, Default: "1G", Help: "largest message that is read, after decompression"},
 
@@ -101,6 +102,7 @@ type settings struct {
 	cacheBytes, maxMessage      int64
 	write                       mdbox.Writing
 	purgeInterval, closeIdle    time.Duration
+	groupsTTL                   time.Duration
 }
 
 // parseSettings checks all options of a format. Its error names the option.
@@ -138,6 +140,7 @@ func parseSettings(f mdbox.Format, opts map[string]any) (_ settings, err error) 
 	s.gid = p.id("mail_gid", values["mail_gid"].(string), groupID)
 	s.purgeInterval = values["purge_interval"].(time.Duration)
 	s.closeIdle = values["close_idle"].(time.Duration)
+	s.groupsTTL = values["groups_ttl"].(time.Duration)
 	if p.err == nil {
 		s.write = p.parseWriting(values)
 	}
@@ -152,7 +155,7 @@ type optionParser struct {
 
 func (p *optionParser) fail(name, format string, args ...any) {
 	if p.err == nil {
-		p.err = backend.Errorf(backend.KindInvalidArgument, "options.%s: %s", name, fmt.Sprintf(format, args...))
+		p.err = backend.OptionErrorf(name, format, args...)
 	}
 }
 

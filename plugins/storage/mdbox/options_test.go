@@ -19,7 +19,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := settings{maxAttributes: 1000, listIndex: true, maxMailboxes: 1000, maxStores: 1000, maxFiles: 256, maxTree: 100000, cacheBytes: 256 << 20, maxMessage: 1 << 30, purgeInterval: 24 * time.Hour, closeIdle: 5 * time.Second}
+	want := settings{maxAttributes: 1000, listIndex: true, maxMailboxes: 1000, maxStores: 1000, maxFiles: 256, maxTree: 100000, cacheBytes: 256 << 20, maxMessage: 1 << 30, purgeInterval: 24 * time.Hour, closeIdle: 5 * time.Second, groupsTTL: 10 * time.Minute}
 	if s.write.Fsync != index.FsyncOptimized || s.write.LockMethod != filelock.MethodFcntl || s.write.RotateSize != 10<<20 {
 		t.Errorf("defaults of writing are %+v", s.write)
 	}
@@ -57,7 +57,7 @@ func TestOptionErrorsNameTheOption(t *testing.T) {
 		p := New(slog.New(slog.DiscardHandler))
 		err := p.Configure(context.Background(), backend.Config{Options: map[string]any{c.name: c.value}})
 		if err == nil || backend.KindOf(err) != backend.KindInvalidArgument ||
-			!strings.Contains(err.Error(), "options."+c.name+":") || !strings.Contains(err.Error(), c.want) {
+			!strings.Contains(err.Error(), "option "+c.name+":") || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s = %v: %v; want an error with %q", c.name, c.value, err, c.want)
 		}
 	}

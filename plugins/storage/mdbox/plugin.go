@@ -107,7 +107,7 @@ func (s *Storage) Configure(_ context.Context, c backend.Config) error {
 	}
 	for name, template := range map[string]string{"mail_home": set.home, "mail_attachment_dir": set.attachments, "mail_attribute_dict": set.attributes} {
 		if _, err := sampleVars.ExpandPath(template); err != nil {
-			return backend.Errorf(backend.KindInvalidArgument, "options.%s: %v", name, err)
+			return backend.OptionErrorf(name, "%v", err)
 		}
 	}
 	set.uid = cmp.Or(set.uid, strconv.Itoa(os.Getuid()))
@@ -132,10 +132,7 @@ var sampleVars = mdbox.Vars{User: "user@example.org", Home: "/home/user", UID: "
 
 func (s *Storage) newNamespace(n backend.Namespace, set settings) (*namespace, error) {
 	ns := &namespace{Namespace: n}
-	location, option := cmp.Or(n.Location, set.location), "options.mail_location"
-	if n.Location != "" {
-		option = "location of namespace " + strconv.Quote(n.Name)
-	}
+	location := cmp.Or(n.Location, set.location)
 	if location == "" {
 		return ns, nil
 	}
@@ -143,8 +140,11 @@ func (s *Storage) newNamespace(n backend.Namespace, set settings) (*namespace, e
 	if ns.location, err = s.parseLocation(location); err == nil {
 		_, err = ns.location.Resolve(sampleVars, "/")
 	}
-	if err != nil {
-		return nil, backend.Errorf(backend.KindInvalidArgument, "%s: %v", option, err)
+	switch {
+	case err != nil && n.Location != "":
+		return nil, backend.Errorf(backend.KindInvalidArgument, "location of namespace %q: %v", n.Name, err)
+	case err != nil:
+		return nil, backend.OptionErrorf("mail_location", "%v", err)
 	}
 	return ns, nil
 }

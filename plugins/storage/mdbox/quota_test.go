@@ -281,12 +281,12 @@ func TestQuotaOptions(t *testing.T) {
 	}{
 		{map[string]any{"quota": "count"}, ""},
 		{map[string]any{"quota": "count:User quota:noenforcing", "quota_rule": []string{"*:storage=1G"}}, ""},
-		{map[string]any{"quota": "maildir:User quota"}, `options.quota: the backend "maildir" is not supported`},
-		{map[string]any{"quota": "count:User quota:ns=x"}, `options.quota: unknown parameter "ns=x"`},
-		{map[string]any{"quota": "count", "quota_rule": []string{"*:foo=1"}}, "options.quota_rule: "},
-		{map[string]any{"quota": "count", "quota_rule": "*:storage=1G"}, "options.quota_rule: must be an array of strings"},
-		{map[string]any{"quota_rule": []string{"*:storage=1G"}}, "options.quota_rule: there is no option quota"},
-		{map[string]any{"quota": "count", "quota_vsizes": false}, "options.quota_vsizes: "},
+		{map[string]any{"quota": "maildir:User quota"}, `option quota: the backend "maildir" is not supported`},
+		{map[string]any{"quota": "count:User quota:ns=x"}, `option quota: unknown parameter "ns=x"`},
+		{map[string]any{"quota": "count", "quota_rule": []string{"*:foo=1"}}, "option quota_rule: "},
+		{map[string]any{"quota": "count", "quota_rule": "*:storage=1G"}, "option quota_rule: must be an array of strings"},
+		{map[string]any{"quota_rule": []string{"*:storage=1G"}}, "option quota_rule: there is no option quota"},
+		{map[string]any{"quota": "count", "quota_vsizes": false}, "option quota_vsizes: "},
 	} {
 		_, err := parseSettings(mdbox.FormatMdbox, c.options)
 		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {

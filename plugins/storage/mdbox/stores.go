@@ -67,6 +67,7 @@ func newStores(set settings, namespaces map[string]*namespace, log *slog.Logger)
 		mailboxes:  newLRU[mailboxKey, *openMailbox](set.maxMailboxes, set.cacheBytes/2),
 		files:      newLRU[place, storeFiles](max(1, set.maxFiles/2/filesPerStore), 0),
 	}
+	c.groups.ttl = set.groupsTTL
 	c.stores.idle, c.mailboxes.idle, c.files.idle = set.closeIdle, set.closeIdle, set.closeIdle
 	c.mailboxes.emptied = func() {
 		c.cache.CloseIdle()

@@ -1053,7 +1053,9 @@ type Error struct {
 	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
 	// Of AUTH_DENIED: the IMAP URL of the server on which the user is to log in; empty: none. One that has other bytes than
 	// RFC 5092 allows is not shown.
-	Referral      string `protobuf:"bytes,4,opt,name=referral,proto3" json:"referral,omitempty"`
+	Referral string `protobuf:"bytes,4,opt,name=referral,proto3" json:"referral,omitempty"`
+	// Of a failed Configure: the name of the option that is wrong; empty: none in particular. core adds file and line to the message.
+	Option        string `protobuf:"bytes,5,opt,name=option,proto3" json:"option,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1112,6 +1114,13 @@ func (x *Error) GetDetail() string {
 func (x *Error) GetReferral() string {
 	if x != nil {
 		return x.Referral
+	}
+	return ""
+}
+
+func (x *Error) GetOption() string {
+	if x != nil {
+		return x.Option
 	}
 	return ""
 }
@@ -1181,12 +1190,13 @@ const file_roost_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06fields\x18\x02 \x03(\v2!.roost.plugin.v1.User.FieldsEntryR\x06fields\x1a9\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\x85\x01\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\x9d\x01\n" +
 	"\x05Error\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.roost.plugin.v1.ErrorKindR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x16\n" +
 	"\x06detail\x18\x03 \x01(\tR\x06detail\x12\x1a\n" +
-	"\breferral\x18\x04 \x01(\tR\breferral*\xd8\x03\n" +
+	"\breferral\x18\x04 \x01(\tR\breferral\x12\x16\n" +
+	"\x06option\x18\x05 \x01(\tR\x06option*\xd8\x03\n" +
 	"\tErrorKind\x12\x17\n" +
 	"\x13ERROR_KIND_INTERNAL\x10\x00\x12\x18\n" +
 	"\x14ERROR_KIND_NOT_FOUND\x10\x01\x12\x1d\n" +

@@ -75,7 +75,7 @@ const (
 // Plugin is served by every plugin beside the service of its kind.
 type PluginClient interface {
 	// Info says what the plugin is. Called by core before Configure, and by
-	// "roost plugin list" and "config check" on a process that is never
+	// "roost plugin info" and "check" on a process that is never
 	// configured: it must not touch anything outside of the process.
 	// The answer is the same for the whole life of the process, but for
 	// capabilities: core asks again after Configure, which may have taken away those for which nothing is configured.
@@ -84,6 +84,8 @@ type PluginClient interface {
 	// block while it connects to what it needs. A failure (usually kind
 	// INVALID_ARGUMENT, with a message for the operator) leaves nothing
 	// running; core logs it and starts a new process after a pause.
+	// "roost config check --plugins" configures a process that serves nobody, perhaps
+	// beside one that does, and ends it: Configure should change nothing that lasts.
 	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
 	// Health succeeds when the plugin can serve. It should answer within a
 	// second; core asks now and then, and after a connection broke. A process that
@@ -149,7 +151,7 @@ func (c *pluginClient) Shutdown(ctx context.Context, in *ShutdownRequest, opts .
 // Plugin is served by every plugin beside the service of its kind.
 type PluginServer interface {
 	// Info says what the plugin is. Called by core before Configure, and by
-	// "roost plugin list" and "config check" on a process that is never
+	// "roost plugin info" and "check" on a process that is never
 	// configured: it must not touch anything outside of the process.
 	// The answer is the same for the whole life of the process, but for
 	// capabilities: core asks again after Configure, which may have taken away those for which nothing is configured.
@@ -158,6 +160,8 @@ type PluginServer interface {
 	// block while it connects to what it needs. A failure (usually kind
 	// INVALID_ARGUMENT, with a message for the operator) leaves nothing
 	// running; core logs it and starts a new process after a pause.
+	// "roost config check --plugins" configures a process that serves nobody, perhaps
+	// beside one that does, and ends it: Configure should change nothing that lasts.
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
 	// Health succeeds when the plugin can serve. It should answer within a
 	// second; core asks now and then, and after a connection broke. A process that
