@@ -142,7 +142,18 @@ func (s *Session) queued() bool {
 
 // flush sends what is queued. It returns false, with the rest in x.out, if the socket does not take
 // all of it, or if the connection failed (s.err).
-func (s *Session) flush() bool {
+func (s *Session) flush() bool { return s.flushBy(conn.Write) }
+
+// flushBefore is flush before a command that the client has sent together with those whose answers are queued, such as DONE. As a rule it is
+// answered at once, and what is queued goes out with that.
+func (s *Session) flushBefore() bool {
+	if s.e.pool.crowded() {
+		return s.flush()
+	}
+	return s.flushBy(func(fd int, p []byte) (int, error) { return conn.WriteMore(fd, p, nil) })
+}
+
+func (s *Session) flushBy(write func(fd int, p []byte) (int, error)) bool {
 	if s.err != nil {
 		return false
 	}
@@ -167,7 +178,7 @@ func (s *Session) flush() bool {
 		return false
 	}
 	if len(*wire) > 0 {
-		n, err := conn.Write(int(s.r.fd), *wire)
+		n, err := write(int(s.r.fd), *wire)
 		if err != nil {
 			s.keepOutput((*wire)[n:])
 			s.stalled(err, n > 0)

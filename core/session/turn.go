@@ -91,7 +91,7 @@ func (s *Session) turn(b bits) verdict {
 		case s.err != nil:
 			s.finish()
 			return turnEnded
-		case s.mustFlush() && !s.flush():
+		case s.mustFlush() && !s.flush(), s.runsNext() && !s.flushBefore():
 			if s.err == nil && !s.expired() {
 				return turnSleep
 			}
@@ -117,8 +117,11 @@ func (s *Session) mustFlush() bool {
 	if s.blocked() || len(s.out) >= s.e.cfg.OutputHighWater {
 		return true
 	}
-	return s.queued() && (s.r.flags&(flagClosing|flagStartTLS) != 0 || s.r.todo&(todoRun|todoLiteral|todoEvent) != 0)
+	return s.queued() && (s.r.flags&(flagClosing|flagStartTLS) != 0 || s.r.todo&(todoLiteral|todoEvent) != 0)
 }
+
+// runsNext reports whether output is queued and a command is run next.
+func (s *Session) runsNext() bool { return s.r.todo&todoRun != 0 && s.queued() }
 
 // step does the next thing. It returns false when the turn is over.
 func (s *Session) step() (more bool, v verdict) {
