@@ -66,11 +66,12 @@ func (run *idleRun) outlive() (err error) {
 			if err != nil {
 				return fmt.Errorf("%s: %w", way.what, err)
 			}
+			took := time.Since(start)
 			checked, err := run.fleet.Check()
 			if err != nil {
 				return err
 			}
-			took := time.Since(start)
+			took += checked.Took
 			lost, a.Error = checked.Lost, checked.Error
 			commands, pauses, all = append(commands, command.Seconds()), append(pauses, pause.Seconds()), append(all, took.Seconds())
 			progress("%s: %d lost, a pause of %v, all answered after %v", way.what, lost-before, pause.Round(time.Millisecond), took.Round(time.Millisecond))

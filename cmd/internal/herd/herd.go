@@ -176,27 +176,22 @@ type Checked struct {
 	LostIn      map[string]int // by name of state
 	Error       string         // of one of the lost
 	In, Out     int64          // bytes that all sessions have received and sent so far
-	Took        time.Duration
+	Took        time.Duration  // until the last session had answered
 }
 
-// Check lets every session do what shows that it is alive and what it was: NOOP, or the end of what it was in the midst of, after
-// which it is brought to its state again. Those that fail, now or before, are lost, and closed.
+// Check lets every session do what shows that it is alive and what it was: NOOP, or the end of what it was in the midst of. When all
+// have answered they are brought to their states again. Those that fail, now or before, are lost, and closed.
 func (h *Herd) Check() Checked {
 	start := time.Now()
-	_ = h.each(h.o.Clients, func(i int, scratch []byte) error {
-		s := &h.sessions[i]
-		if s.err == nil && s.stream.fd == 0 {
-			s.err = fmt.Errorf("was never open")
+	h.sound(func(s *session, scratch []byte) error { return s.check(&h.traffic, scratch) })
+	took := time.Since(start)
+	h.sound(func(s *session, scratch []byte) error {
+		if s.state == Compressed { // still
+			return nil
 		}
-		if s.err == nil {
-			s.err = s.check(&h.traffic, scratch)
-		}
-		if s.err != nil {
-			s.close()
-		}
-		return nil
+		return s.settle(&h.traffic, scratch)
 	})
-	c := Checked{LostIn: map[string]int{}, In: h.traffic.in.Load(), Out: h.traffic.out.Load(), Took: time.Since(start)}
+	c := Checked{LostIn: map[string]int{}, In: h.traffic.in.Load(), Out: h.traffic.out.Load(), Took: took}
 	for i := range h.sessions {
 		s := &h.sessions[i]
 		if s.err == nil {
@@ -210,6 +205,23 @@ func (h *Herd) Check() Checked {
 		}
 	}
 	return c
+}
+
+// sound calls f for every session that is not lost, Options.Clients at a time. Those for which it fails are lost.
+func (h *Herd) sound(f func(s *session, scratch []byte) error) {
+	_ = h.each(h.o.Clients, func(i int, scratch []byte) error {
+		s := &h.sessions[i]
+		if s.err == nil && s.stream.fd == 0 {
+			s.err = fmt.Errorf("was never open")
+		}
+		if s.err == nil {
+			s.err = f(s, scratch)
+		}
+		if s.err != nil {
+			s.close()
+		}
+		return nil
+	})
 }
 
 // Close closes all sessions with a reset.

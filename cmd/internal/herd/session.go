@@ -173,8 +173,8 @@ func (s *session) settle(t *traffic, scratch []byte) error {
 	return nil
 }
 
-// check lets the session finish what it was doing, looks whether the answer is right, and settles it again. An Unsent
-// session is Authenticated afterwards: the kernel's buffers have grown as it read, and would take in all of it a second time.
+// check lets the session finish what it was doing, and looks whether the answer is right; settle follows. An Unsent session is Authenticated
+// afterwards: the kernel's buffers have grown as it read, and would take in all of it a second time.
 func (s *session) check(t *traffic, scratch []byte) error {
 	last := "t" + strconv.Itoa(int(s.tags))
 	switch s.state {
@@ -202,10 +202,7 @@ func (s *session) check(t *traffic, scratch []byte) error {
 	default:
 		return s.command(t, scratch, "NOOP")
 	}
-	if err := s.done(t, scratch, last); err != nil {
-		return err
-	}
-	return s.settle(t, scratch)
+	return s.done(t, scratch, last)
 }
 
 func (s *session) close() {
