@@ -129,8 +129,6 @@ type External struct {
 	User, Group string   // "" = those of roost
 	Isolation   string   // "process"
 	Process     Process
-
-	where string // FILE:LINE of the table
 }
 
 // Catalog lists the bundled plugins.

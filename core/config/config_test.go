@@ -350,9 +350,9 @@ func TestShowIsRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := mustParse(t, shown.String())
-		// Defaults are options now.
-		for _, p := range []*Plugin{&c.Auth, &c.Storage, &c.Hibernation.Plugin, &again.Auth, &again.Storage, &again.Hibernation.Plugin} {
-			p.Options = nil
+		// Defaults are options now, and all stands in other lines.
+		for _, p := range []*Plugin{&c.Auth, &c.Storage, &c.Hibernation.Plugin, &c.Notify.Plugin, &again.Auth, &again.Storage, &again.Hibernation.Plugin, &again.Notify.Plugin} {
+			p.Options, p.At, p.Where = nil, nil, ""
 		}
 		if diff := cmp.Diff(c, again, cmp.AllowUnexported(Config{}, Plugin{}), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s\n%s", diff, shown.String())

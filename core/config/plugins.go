@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"encoding/hex"
 	"maps"
 	"slices"
@@ -70,7 +69,6 @@ func readExternal(t *table, name string) External {
 	}
 	checkAddress(t, e)
 	e.Process = readProcess(t, e.Kind)
-	e.where = t.at("")
 	t.done()
 	return e
 }
@@ -114,6 +112,7 @@ func (r pluginReader) read(t *table, kind backend.Kind, required bool) Plugin {
 		Kind:      kind,
 		Name:      t.text("plugin", ""),
 		Isolation: t.oneOf("isolation", IsolationProcess, IsolationProcess, IsolationInProcess),
+		Where:     t.at(""),
 	}
 	p.External.Process = readProcess(&table{doc: t.doc, path: t.path}, kind)
 	if kind == backend.KindStorage {
@@ -131,8 +130,8 @@ func (r pluginReader) read(t *table, kind backend.Kind, required bool) Plugin {
 	i := slices.IndexFunc(r.external, func(e External) bool { return e.Name == p.Name })
 	if i >= 0 {
 		p.External = r.external[i]
+		p.Where = (&table{doc: t.doc, path: join("plugins", p.Name)}).at("")
 	}
-	p.Where = cmp.Or(p.External.where, t.at(""))
 	p.At = map[string]string{"": options.at("")}
 	for name := range options.raw {
 		p.At[name] = options.at(name)
