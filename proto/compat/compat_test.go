@@ -213,3 +213,25 @@ func TestWithoutDescriptors(t *testing.T) {
 		t.Error("nothing to check, and no error")
 	}
 }
+
+// TestCommentsOfServicesHaveNoBackslash: protoc's plugin for Python makes strings of them, in which "\N" is a syntax error: the modules could not be loaded.
+func TestCommentsOfServicesHaveNoBackslash(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "proto/roost/*/v1/*.proto"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		within, n := false, 0
+		for line := range strings.Lines(string(b)) {
+			n++
+			within = within && !strings.HasPrefix(line, "}") || strings.HasPrefix(line, "service ")
+			if within && strings.Contains(line, `\`) {
+				t.Errorf("%s:%d: %s", file, n, line)
+			}
+		}
+	}
+}

@@ -66,7 +66,7 @@ type StorageClient interface {
 	// Open sends the whole current state of a mailbox: first one response with
 	// the header, then the messages in ascending UID order, in columns
 	// of some 64 KiB to 1 MiB per response. Failures: NOT_FOUND (also for a
-	// \NoSelect parent), CORRUPTED.
+	// NoSelect parent), CORRUPTED.
 	//
 	// A plugin with the capability "watch-fd" makes sure, before it reads the
 	// state, that a watch exists in its inotify instance (see WatchFile).
@@ -120,14 +120,14 @@ type StorageClient interface {
 	Copy(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[CopyRequest, CopyResponse], error)
 	// Expunge removes messages. Requests as in Store. Responses: one with header, the column expunged, and the changes.
 	Expunge(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExpungeRequest, ExpungeResponse], error)
-	// ClaimRecent makes all messages that are \Recent for nobody yet those of one session (RFC 3501 §2.3.2):
-	// they are not \Recent in any later answer. Responses: one with header, and the changes.
+	// ClaimRecent makes all messages that are recent for nobody yet those of one session (RFC 3501 §2.3.2):
+	// they are not recent in any later answer. Responses: one with header, and the changes.
 	ClaimRecent(ctx context.Context, in *ClaimRecentRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ClaimRecentResponse], error)
-	// CreateMailbox makes a mailbox, and the parents that it needs. A \NoSelect parent of that name becomes a
+	// CreateMailbox makes a mailbox, and the parents that it needs. A NoSelect parent of that name becomes a
 	// mailbox. More failures: ALREADY_EXISTS, INVALID_ARGUMENT (a name that this storage can not have).
 	CreateMailbox(ctx context.Context, in *CreateMailboxRequest, opts ...grpc.CallOption) (*CreateMailboxResponse, error)
 	// DeleteMailbox removes a mailbox with all its messages. Its children and its subscription stay. More
-	// failures: INVALID_ARGUMENT (INBOX, or a \NoSelect parent with children).
+	// failures: INVALID_ARGUMENT (INBOX, or a NoSelect parent with children).
 	DeleteMailbox(ctx context.Context, in *DeleteMailboxRequest, opts ...grpc.CallOption) (*DeleteMailboxResponse, error)
 	// RenameMailbox gives a mailbox, and all below it, another name in the same namespace, and makes the
 	// parents that the new name needs. INBOX: its messages move to the new mailbox, it is empty then,
@@ -436,7 +436,7 @@ type StorageServer interface {
 	// Open sends the whole current state of a mailbox: first one response with
 	// the header, then the messages in ascending UID order, in columns
 	// of some 64 KiB to 1 MiB per response. Failures: NOT_FOUND (also for a
-	// \NoSelect parent), CORRUPTED.
+	// NoSelect parent), CORRUPTED.
 	//
 	// A plugin with the capability "watch-fd" makes sure, before it reads the
 	// state, that a watch exists in its inotify instance (see WatchFile).
@@ -490,14 +490,14 @@ type StorageServer interface {
 	Copy(grpc.BidiStreamingServer[CopyRequest, CopyResponse]) error
 	// Expunge removes messages. Requests as in Store. Responses: one with header, the column expunged, and the changes.
 	Expunge(grpc.BidiStreamingServer[ExpungeRequest, ExpungeResponse]) error
-	// ClaimRecent makes all messages that are \Recent for nobody yet those of one session (RFC 3501 §2.3.2):
-	// they are not \Recent in any later answer. Responses: one with header, and the changes.
+	// ClaimRecent makes all messages that are recent for nobody yet those of one session (RFC 3501 §2.3.2):
+	// they are not recent in any later answer. Responses: one with header, and the changes.
 	ClaimRecent(*ClaimRecentRequest, grpc.ServerStreamingServer[ClaimRecentResponse]) error
-	// CreateMailbox makes a mailbox, and the parents that it needs. A \NoSelect parent of that name becomes a
+	// CreateMailbox makes a mailbox, and the parents that it needs. A NoSelect parent of that name becomes a
 	// mailbox. More failures: ALREADY_EXISTS, INVALID_ARGUMENT (a name that this storage can not have).
 	CreateMailbox(context.Context, *CreateMailboxRequest) (*CreateMailboxResponse, error)
 	// DeleteMailbox removes a mailbox with all its messages. Its children and its subscription stay. More
-	// failures: INVALID_ARGUMENT (INBOX, or a \NoSelect parent with children).
+	// failures: INVALID_ARGUMENT (INBOX, or a NoSelect parent with children).
 	DeleteMailbox(context.Context, *DeleteMailboxRequest) (*DeleteMailboxResponse, error)
 	// RenameMailbox gives a mailbox, and all below it, another name in the same namespace, and makes the
 	// parents that the new name needs. INBOX: its messages move to the new mailbox, it is empty then,
