@@ -151,13 +151,28 @@ func TestHibernationPython(t *testing.T) {
 	plugintest.Hibernation(t, plugintest.HibernationFixture{Command: []string{python(t, "hibernation-python")}, Config: backend.Config{Options: map[string]any{"idle": "1m30s"}}})
 }
 
+// TestStoragePython runs the suite of storage plugins on a file with a message that takes several responses.
+func TestStoragePython(t *testing.T) {
+	dir := t.TempDir()
+	mbox := "From jane@example.org Tue Mar  3 10:00:00 2026\nFrom: jane@example.org\nTo: joe@example.org\nSubject: first\n of all\nStatus: RO\n\nHello\n>From me\n>>From you\n\n" +
+		"From joe@example.org Wed Mar  4 11:30:00 2026\r\nFrom: joe@example.org\r\nSubject: second\r\n\r\nNo start: From here\r\n\r\n" +
+		"From jim@example.org Wed Mar  4 11:30:01 2026\nSubject: third\n\n\n" +
+		"From jim@example.org Wed Mar  4 12:00:00 2026\nSubject: large\n\n" + strings.Repeat("0123456789abcdef\n", 40_000)
+	if err := os.WriteFile(filepath.Join(dir, "jane.mbox"), []byte(mbox), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := plugintest.StorageFixture{Config: backend.Config{Options: map[string]any{"path": filepath.Join(dir, "%u.mbox")}}, User: &backend.User{Name: "jane"}, Mailbox: "INBOX"}
+	f.Command = []string{python(t, "storage-python")}
+	plugintest.Storage(t, f)
+}
+
 // TestPythonPartsAreTheSame: the part around a plugin is copied from example to example.
 func TestPythonPartsAreTheSame(t *testing.T) {
 	a, err := os.ReadFile("auth-python/roost_plugin.py")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, other := range []string{"hibernation-python", "notify-python"} {
+	for _, other := range []string{"hibernation-python", "notify-python", "storage-python"} {
 		b, err := os.ReadFile(other + "/roost_plugin.py")
 		if err != nil || !bytes.Equal(a, b) {
 			t.Errorf("roost_plugin.py of auth-python and %s differ (%v)", other, err)

@@ -37,6 +37,7 @@ var examples = map[string]string{
 	"notify python":      "notify-python",
 	"state go":           "state-map",
 	"storage go":         "storage-mbox",
+	"storage python":     "storage-python",
 }
 
 //go:embed templates

@@ -11,6 +11,7 @@ A plugin is an object with these methods, and those of its kind's service:
 docs/plugin-protocol.md of roost describes the same for every language.
 """
 
+import contextlib
 import contextvars
 import json
 import logging
@@ -99,26 +100,34 @@ class _Guard(grpc.ServerInterceptor):
             return handler
         base = details.method.startswith("/roost.plugin.v1.")
 
-        def guarded(call):
-            def run(request, context):
-                _metadata.set(dict(context.invocation_metadata()))
-                try:
-                    if not base and not self.configured:
-                        raise PluginError(plugin_pb2.ERROR_KIND_INVALID_ARGUMENT, detail="the plugin is not configured")
-                    return call(request, context)
-                except PluginError as error:
-                    _abort(context, error)
-                except Exception as error:
-                    if context.code() is None and context.is_active():
-                        log.exception("%s failed", details.method)
-                        _abort(context, PluginError(plugin_pb2.ERROR_KIND_INTERNAL, detail=repr(error)))
-                    raise
+        @contextlib.contextmanager
+        def guard(context):
+            _metadata.set(dict(context.invocation_metadata()))
+            try:
+                if not base and not self.configured:
+                    raise PluginError(plugin_pb2.ERROR_KIND_INVALID_ARGUMENT, detail="the plugin is not configured")
+                yield
+            except PluginError as error:
+                _abort(context, error)
+            except Exception as error:
+                if context.code() is None and context.is_active():
+                    log.exception("%s failed", details.method)
+                    _abort(context, PluginError(plugin_pb2.ERROR_KIND_INTERNAL, detail=repr(error)))
+                raise
 
-            return run
+        def one(request, context):
+            with guard(context):
+                return handler.unary_unary(request, context)
+
+        def many(request, context):
+            with guard(context):
+                yield from handler.unary_stream(request, context)
 
         if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(guarded(handler.unary_unary), handler.request_deserializer, handler.response_serializer)
-        return handler  # streams look after their own errors
+            return grpc.unary_unary_rpc_method_handler(one, handler.request_deserializer, handler.response_serializer)
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(many, handler.request_deserializer, handler.response_serializer)
+        return handler  # streams of requests look after their own errors
 
 
 class _Base(plugin_pb2_grpc.PluginServicer):
