@@ -20,7 +20,11 @@ class Service(http.server.BaseHTTPRequestHandler):
         pass
 
 
-with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service) as service:
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128  # the kit calls many times at once; of 5, the kernel resets connections
+
+
+with Server(("127.0.0.1", 0), Service) as service:
     threading.Thread(target=service.serve_forever, daemon=True).start()
     option = "url=http://127.0.0.1:%d/" % service.server_port
     kit = [os.environ.get("ROOST", "roost"), "plugin", "test", "--quiet", "--option", option, *sys.argv[1:], plugin]
