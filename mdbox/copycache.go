@@ -18,6 +18,7 @@ type copySource struct {
 
 // sourceCache reads the cached values of messages that are being copied, all of one mailbox.
 type sourceCache struct {
+	few    bool // not many are copied
 	opened bool
 	file   *cache.File // nil: there is none, or it can not be used
 	reader *cache.Reader
@@ -31,10 +32,15 @@ func (c *sourceCache) values(s *copySource) []cache.FieldValue {
 	report := s.b.store.options.Report
 	if !c.opened {
 		c.opened = true
-		f, err := s.b.store.options.Cache.Open(s.b.cachePath(), s.indexID, s.cacheSeq)
+		f, err := s.b.store.options.Cache.Open(s.b.cacheFile, s.indexID, s.cacheSeq)
 		switch {
 		case err == nil:
-			c.file, c.reader = f, f.NewReader()
+			c.file = f
+			if c.few {
+				c.reader = f.NewSparseReader()
+			} else {
+				c.reader = f.NewReader()
+			}
 		case !errors.Is(err, cache.ErrStale) && !errors.Is(err, fs.ErrNotExist):
 			report(fmt.Errorf("mdbox: cache of %s: %w", s.b.name, err))
 		}
@@ -52,6 +58,7 @@ func (c *sourceCache) values(s *copySource) []cache.FieldValue {
 
 func (c *sourceCache) close() {
 	if c.file != nil {
+		c.reader.Release()
 		c.file.Close()
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path/filepath"
 	"time"
 
 	"github.com/roostmail/roost/mdbox/cache"
@@ -20,10 +19,6 @@ const (
 	cacheName       = "dovecot.index.cache"
 	cacheRecordSize = 4
 )
-
-func (b *Mailbox) cachePath() string {
-	return filepath.Join(b.store.location.cacheDir(b.dir), cacheName)
-}
 
 // describer computes, while messages are being saved, the values that the mailbox's cache keeps of them. nil: it keeps none.
 type describer struct {
@@ -49,7 +44,7 @@ func (b *Mailbox) describer(now time.Time) *describer {
 	}
 	b.mu.Unlock()
 	fields := w.Cache.Initial()
-	if f, err := b.store.options.Cache.Open(b.cachePath(), id, seq); err == nil {
+	if f, err := b.store.options.Cache.Open(b.cacheFile, id, seq); err == nil {
 		if fields, err = f.ReadFields(); err != nil {
 			fields = w.Cache.Initial()
 		}
@@ -107,13 +102,13 @@ func (l *lockedBox) openCache(ctx context.Context) *cacheWriter {
 	c.seq = id.ResetID
 	var err error
 	if id.ResetID != 0 {
-		c.w, err = cfg.Open(ctx, l.b.cachePath(), id)
+		c.w, err = cfg.Open(ctx, l.b.cacheFile, id)
 	}
 	if c.w == nil && makesNewCache(err) {
-		c.seq, err = cfg.Create(l.b.cachePath(), id, cfg.Policy.Initial())
+		c.seq, err = cfg.Create(l.b.cacheFile, id, cfg.Policy.Initial())
 		if err == nil {
 			c.begin = []translog.NewRecord{external(translog.ExtIntros{c.intro(id.ResetID)}), external(translog.ExtReset{NewResetID: c.seq})}
-			c.w, err = cfg.Open(ctx, l.b.cachePath(), cache.Identity{IndexID: id.IndexID, ResetID: c.seq})
+			c.w, err = cfg.Open(ctx, l.b.cacheFile, cache.Identity{IndexID: id.IndexID, ResetID: c.seq})
 		}
 	}
 	if err != nil {
@@ -189,7 +184,7 @@ func (c *cacheWriter) records() []translog.NewRecord {
 // cacheRecords writes what is known of new messages, of which the first has the UID first, into the cache: descriptions of
 // those that were saved, and what the cache of their origin has of copies.
 func (l *lockedBox) cacheRecords(ctx context.Context, first uint32, messages []newRecord) []translog.NewRecord {
-	var source sourceCache
+	source := sourceCache{few: len(messages) <= fewMessages}
 	defer source.close()
 	values := make([][]cache.FieldValue, len(messages))
 	known := false

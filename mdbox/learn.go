@@ -31,8 +31,8 @@ type learner struct {
 	policy  *cache.Policy
 	headers []string      // the fields of the wanted headers
 	fields  []cache.Field // of the cache, when it was looked at first; nil: not yet
-	used    map[string]*span
-	known   map[wanting]*cache.Describer // of messages of which nothing is cached
+	used    []span
+	known   map[wanting]*cache.Describer // of messages of which nothing is cached; nil: there was none
 	pending []learned
 	bytes   int
 }
@@ -73,11 +73,14 @@ type learned struct {
 	values []cache.FieldValue
 }
 
-// span is which messages a field was asked for of.
+// span is which messages a field was asked for of. Headers go by the one name hdr., since all of them are asked for at once.
 type span struct {
-	first, last uint32
+	field       string
+	first, last uint32 // lowest and highest UID
 	unordered   bool
 }
+
+func (s *span) use(week cache.Week) use { return use{s.field, s.unordered || !week.New(s.first)} }
 
 // Learn says that the messages are for a client, whose needs the cache of the mailbox is to follow. What is read because the cache
 // does not have it is added to it, up to Close; unless the store is read-only, or its configuration wants no cache.
@@ -86,37 +89,31 @@ func (ms *Messages) Learn() {
 	if w == nil || w.Cache.Off() || ms.learner != nil {
 		return
 	}
-	l := &learner{ms: ms, policy: &w.Cache, used: make(map[string]*span), known: make(map[wanting]*cache.Describer)}
-	for _, h := range ms.headers {
-		if name := "hdr." + h; l.policy.Allows(name) {
-			if _, err := cache.NewField(name); err == nil {
-				l.headers = append(l.headers, name)
-			}
-		}
-	}
-	ms.learner = l
+	ms.learner = &learner{ms: ms, policy: &w.Cache, headers: ms.need.learned}
 }
 
-// uses notes that a field was asked for. Headers go by the one name hdr., since all of them are asked for at once.
+// uses notes that a field was asked for.
 func (l *learner) uses(field string, uid uint32) {
 	if l == nil {
 		return
 	}
-	s := l.used[field]
-	if s == nil {
-		l.used[field] = &span{first: uid, last: uid}
-		return
+	for i := range l.used {
+		if s := &l.used[i]; s.field == field {
+			s.unordered = s.unordered || uid < s.last
+			s.first, s.last = min(s.first, uid), max(s.last, uid)
+			return
+		}
 	}
-	s.unordered = s.unordered || uid < s.last
-	s.first, s.last = min(s.first, uid), max(s.last, uid)
+	l.used = append(l.used, span{field: field, first: uid, last: uid})
 }
 
 // usage returns all uses.
 func (l *learner) usage() *cache.Usage {
 	u := new(cache.Usage)
-	for name, s := range l.used {
-		names := []string{name}
-		if name == allHeaders {
+	for i := range l.used {
+		s := &l.used[i]
+		names := []string{s.field}
+		if s.field == allHeaders {
 			names = l.headers
 		}
 		for _, n := range names {
@@ -168,6 +165,9 @@ func (l *learner) describer(m *Message, asked askedFor) *cache.Describer {
 		}
 		d = cache.NewDescriber(cache.DescribeOptions{Fields: fields, Policy: l.policy, Parser: m.ms.b.store.options.Write.Parser, HasVSize: m.ms.hasVSize})
 		if unknown {
+			if l.known == nil {
+				l.known = make(map[wanting]*cache.Describer)
+			}
 			l.known[key] = d
 		}
 	}
@@ -299,15 +299,27 @@ func (l *learner) flush() {
 // changes reports whether the uses are worth to be written: mostly they are not, which is found out without reading.
 func (l *learner) changes() bool {
 	f := l.ms.cacheFile
-	if f == nil || len(l.used) == 0 || !l.changesIn(f.Fields(), l.ms.week) {
+	if f == nil || len(l.used) == 0 || !l.changesIn(f.Fields()) {
 		return false
 	}
 	fields, err := f.ReadFields()
-	return err == nil && l.changesIn(fields, l.ms.week)
+	return err == nil && l.changesIn(fields)
 }
 
-func (l *learner) changesIn(fields []cache.Field, week cache.Week) bool {
-	return len(l.usage().Changes(fields, l.policy, week, l.now())) > 0
+func (l *learner) changesIn(table []cache.Field) bool {
+	week, now := l.ms.week, l.now()
+	if l.ms.need.quiet.Load().is(table, l.used, week, now) {
+		return false
+	}
+	if len(l.usage().Changes(table, l.policy, week, now)) > 0 {
+		return true
+	}
+	q := &quiet{table: table, uses: make([]use, len(l.used)), from: now, until: cache.NextOld(table, now)}
+	for i := range l.used {
+		q.uses[i] = l.used[i].use(week)
+	}
+	l.ms.need.quiet.Store(q)
+	return false
 }
 
 func (l *learner) now() uint32 { return uint32(l.ms.b.store.now().Unix()) }
@@ -383,7 +395,7 @@ func (l *lockedBox) purgeCache(ctx context.Context) error {
 	for i := range in.Offsets {
 		in.Offsets[i] = l.cacheOffset(i, in.ResetID)
 	}
-	r, err := cfg.Purge(ctx, l.b.cachePath(), in)
+	r, err := cfg.Purge(ctx, l.b.cacheFile, in)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/roostmail/roost/mdbox/cache"
 	"github.com/roostmail/roost/mdbox/dbox"
@@ -22,10 +24,13 @@ type Mailbox struct {
 	name  string
 	dir   string // its directory below mailboxes/: storage name or GUID
 	files *dbox.Files
+	// cacheFile is the path of its dovecot.index.cache.
+	cacheFile string
 	// maildir is the directories of the mailbox; nil in other formats.
 	maildir *maildir.Mailbox
 
-	commits commits // of Appends
+	commits  commits              // of Appends
+	lastNeed atomic.Pointer[need] // of the last walk
 
 	mu    sync.Mutex
 	index *index.Index
@@ -64,7 +69,7 @@ func (s *Store) OpenMailbox(name string) (*Mailbox, error) {
 }
 
 func (s *Store) newMailbox(name, dir string, x *index.Index) *Mailbox {
-	b := &Mailbox{store: s, name: name, dir: dir, index: x}
+	b := &Mailbox{store: s, name: name, dir: dir, cacheFile: filepath.Join(s.location.cacheDir(dir), cacheName), index: x}
 	b.files = s.format.files(b)
 	if s.location.Format == FormatMaildir {
 		b.maildir = b.openMaildir()

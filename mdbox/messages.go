@@ -22,6 +22,9 @@ const extCache = "cache"
 // batchSize is how many messages are looked up in the index at once, while it is locked.
 const batchSize = 256
 
+// fewMessages is up to how many messages are too few for reading large blocks of the cache.
+const fewMessages = 8
+
 // record is what the index knows about a message.
 type record struct {
 	uid         uint32
@@ -54,7 +57,8 @@ type Messages struct {
 	message        Message
 	err            error
 
-	headers   []string
+	need      *need
+	few       bool // not much is wanted: the cache is read sparsely
 	indexID   uint32
 	cacheSeq  uint32 // file_seq of the cache that the batch's offsets are of
 	noCache   uint32 // the cacheSeq of which there is no usable file
@@ -70,9 +74,9 @@ type Messages struct {
 // names of the header fields that Message.AppendFields returns, in any case. The
 // caller closes the result; uids must not be changed until then.
 func (b *Mailbox) Messages(uids []uint32, headers ...string) (*Messages, error) {
-	ms := &Messages{b: b, uids: uids, headers: headers, batch: make([]record, 0, min(batchSize, len(uids)))}
+	ms := &Messages{b: b, uids: uids, need: b.need(headers), few: len(uids) <= fewMessages, batch: make([]record, 0, min(batchSize, len(uids)))}
 	ms.message.ms = ms
-	ms.message.fields = NewFieldSet(headers)
+	ms.message.fields = ms.need.fields
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s, err := b.refresh()
@@ -153,6 +157,9 @@ func (ms *Messages) load() {
 }
 
 func (ms *Messages) closeCache() {
+	if ms.cached != nil {
+		ms.cached.Release()
+	}
 	if ms.cacheFile != nil {
 		ms.cacheFile.Close()
 	}
@@ -164,8 +171,7 @@ func (ms *Messages) cache() *cache.Reader {
 	if ms.cached != nil || ms.cacheSeq == 0 || ms.cacheSeq == ms.noCache {
 		return ms.cached
 	}
-	path := filepath.Join(ms.b.store.location.cacheDir(ms.b.dir), "dovecot.index.cache")
-	f, err := ms.b.store.options.Cache.Open(path, ms.indexID, ms.cacheSeq)
+	f, err := ms.b.store.options.Cache.Open(ms.b.cacheFile, ms.indexID, ms.cacheSeq)
 	if err != nil {
 		// The messages tell everything as well, only slower.
 		ms.noCache = ms.cacheSeq
@@ -179,7 +185,12 @@ func (ms *Messages) cache() *cache.Reader {
 		}
 		return nil
 	}
-	ms.cacheFile, ms.cached = f, f.NewReader(ms.headers...)
+	ms.cacheFile = f
+	if ms.few {
+		ms.cached = f.NewSparseReader(ms.need.headers...)
+	} else {
+		ms.cached = f.NewReader(ms.need.headers...)
+	}
 	return ms.cached
 }
 

@@ -1,7 +1,6 @@
 package imap
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -29,7 +28,7 @@ func makeFetchPlan(items []fetchItem) fetchPlan {
 	var p fetchPlan
 	header, body := false, false
 	var whole []*fetchItem // BODY[]
-	fields := map[string]bool{}
+	var fields []string
 	for i := range items {
 		it := &items[i]
 		switch it.kind {
@@ -48,9 +47,7 @@ func makeFetchPlan(items []fetchItem) fetchPlan {
 		case fetchSize:
 			p.items |= backend.FetchSize
 		case fetchEnvelope:
-			for _, f := range message.EnvelopeFields {
-				fields[strings.ToUpper(f)] = true
-			}
+			fields = append(fields, envelopeFields...)
 		case fetchBody, fetchBodyStructure:
 			p.items |= backend.FetchBodyStructure
 			p.structure = true
@@ -67,9 +64,7 @@ func makeFetchPlan(items []fetchItem) fetchPlan {
 				p.streams++
 				p.header, body = true, true
 			case it.section.Kind == message.SectionFields:
-				for _, f := range it.section.Fields {
-					fields[f] = true
-				}
+				fields = append(fields, it.section.Fields...)
 			default:
 				header = true
 			}
@@ -90,10 +85,14 @@ func makeFetchPlan(items []fetchItem) fetchPlan {
 		p.header = true
 	}
 	if p.items&backend.FetchHeader == 0 && (p.items&backend.FetchBody == 0 || p.ranged) {
-		p.fields = slices.Sorted(maps.Keys(fields))
+		slices.Sort(fields)
+		p.fields = slices.Compact(fields)
 	}
 	return p
 }
+
+// envelopeFields are message.EnvelopeFields in upper case, as the fields of sections are.
+var envelopeFields = strings.Split(strings.ToUpper(strings.Join(message.EnvelopeFields, " ")), " ")
 
 // storage reports whether storage has to be asked at all.
 func (p *fetchPlan) storage() bool { return p.items != 0 || p.fields != nil }

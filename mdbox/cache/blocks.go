@@ -22,13 +22,7 @@ type block struct {
 
 // block returns the data of a block of f, at least need bytes of it.
 func (s *Files) block(f *File, number uint32, need int) ([]byte, error) {
-	s.mu.Lock()
-	var old []byte
-	if b := f.blocks[number]; b != nil {
-		s.blocks.MoveToFront(b.elem)
-		old = b.data
-	}
-	s.mu.Unlock()
+	old := s.known(f, number)
 	if len(old) >= need {
 		return old, nil
 	}
@@ -41,6 +35,18 @@ func (s *Files) block(f *File, number uint32, need int) ([]byte, error) {
 	}
 	s.keepBlock(f, number, data)
 	return data, nil
+}
+
+// known returns what is kept of a block of f.
+func (s *Files) known(f *File, number uint32) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := f.blocks[number]
+	if b == nil {
+		return nil
+	}
+	s.blocks.MoveToFront(b.elem)
+	return b.data
 }
 
 // readBlock reads a block of which the bytes of old are known.

@@ -22,6 +22,7 @@ type File struct {
 
 	mu     sync.Mutex
 	fields []Field // of the newest table that was read; replaced, never changed
+	idle   *Reader // the one that was released last; nil: it is in use, or there was none
 }
 
 // Path returns the path the file was opened with.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -97,9 +98,13 @@ func FuzzFile(f *testing.F) {
 			return
 		}
 		defer file.Close()
-		r := file.NewReader("From", "To")
+		r, sparse := file.NewReader("From", "To"), file.NewSparseReader("From", "To")
 		for off := range uint32(min(len(b), 4096)) {
-			if err := r.Load(off); err != nil {
+			err := r.Load(off)
+			if other := sparse.Load(off); (err == nil) != (other == nil) || !slices.EqualFunc(r.values, sparse.values, bytes.Equal) && err == nil {
+				t.Fatalf("offset %d: %v, sparsely %v", off, err, other)
+			}
+			if err != nil {
 				var c *vfs.CorruptError
 				if !errors.As(err, &c) && !errors.Is(err, io.EOF) {
 					t.Fatalf("offset %d: %v", off, err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -114,10 +115,35 @@ func compareStore(t *testing.T, s *mdboxtest.Store, seen map[string]int) {
 				t.Fatal(err)
 			}
 			compareMessage(t, seen, uid, r, msg)
+			compareSparse(t, uid, box, r, binary.LittleEndian.Uint32(offsets.Record(i)))
 			compareHeaders(t, seen, uid, box.file, binary.LittleEndian.Uint32(offsets.Record(i)), msg)
 			msg.Close()
 		}
 	})
+}
+
+// compareSparse compares what a sparse Reader of a file in which nothing is in memory, and one of the open file, have of a message.
+func compareSparse(t *testing.T, uid uint32, box openedMailbox, r *cache.Reader, off uint32) {
+	t.Helper()
+	want, err := r.AppendValues(nil, off)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh := cache.NewFiles(cache.Config{})
+	defer fresh.Close()
+	other, err := fresh.Open(box.file.Path(), box.state.Header().IndexID(), box.state.Ext("cache").ResetID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for _, file := range []*cache.File{other, box.file} {
+		sparse := file.NewSparseReader()
+		got, err := sparse.AppendValues(nil, off)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("UID %d: read sparsely %v, %v, want %v", uid, got, err, want)
+		}
+		sparse.Release()
+	}
 }
 
 func compareMessage(t *testing.T, seen map[string]int, uid uint32, r *cache.Reader, msg *dbox.Message) {

@@ -3,6 +3,8 @@ package cache
 import (
 	"encoding/binary"
 	"errors"
+	"io"
+	"slices"
 	"strings"
 
 	"github.com/roostmail/roost/mdbox/vfs"
@@ -16,7 +18,9 @@ const maxChain = 10_000
 // must not be changed.
 type Reader struct {
 	file    *File
-	headers []string // wanted, as the caller spelled them
+	asked   []string // the caller's headers
+	headers []string // wanted: those without duplicates
+	sparse  bool     // see NewSparseReader
 
 	fields []Field // the table that slots refers to
 	slots  []int16 // by field number: the slot of its values, -1 = not wanted
@@ -27,17 +31,28 @@ type Reader struct {
 	gen    uint32
 	flags  uint32 // all values of fieldFlags, ORed
 
-	block   []byte // the block that was used last
-	blockNo uint32
-	scratch []byte // for records across blocks
-	occ     []Occurrence
-	parts   []Part
+	block    []byte // the block that was used last
+	blockNo  uint32
+	scratch  []byte // for records across blocks, and of sparse reading
+	window   []byte // the part of scratch that was read last; only when sparse
+	windowAt uint32 // where it is from
+	occ      []Occurrence
+	parts    []Part
 }
 
 // NewReader returns a Reader for messages of f. headers are the names of wanted
 // header fields, without colon, in any case; duplicates count once.
+//
+// A Reader that is given back with Release saves the next one for the same headers most of that work.
 func (f *File) NewReader(headers ...string) *Reader {
-	r := &Reader{file: f}
+	fields := f.Fields()
+	if r := f.idleReader(headers); r != nil {
+		if len(r.fields) != len(fields) || len(fields) > 0 && &r.fields[0] != &fields[0] {
+			r.resolve(fields)
+		}
+		return r
+	}
+	r := &Reader{file: f, asked: slices.Clone(headers)}
 	for _, h := range headers {
 		if !containsFold(r.headers, h) {
 			r.headers = append(r.headers, h)
@@ -47,8 +62,45 @@ func (f *File) NewReader(headers ...string) *Reader {
 	r.values = make([][]byte, n)
 	r.at = make([]uint32, n)
 	r.loaded = make([]uint32, n)
-	r.resolve(f.Fields())
+	r.resolve(fields)
 	return r
+}
+
+// NewSparseReader is NewReader for a few messages: what is not in memory is read record by record, and not kept, as
+// the messages around will hardly be asked for.
+func (f *File) NewSparseReader(headers ...string) *Reader {
+	r := f.NewReader(headers...)
+	r.sparse = true
+	return r
+}
+
+// idleReader takes the Reader that was released, if it is one for these headers.
+func (f *File) idleReader(headers []string) *Reader {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.idle
+	if r == nil || !slices.Equal(r.asked, headers) {
+		return nil
+	}
+	f.idle = nil
+	return r
+}
+
+// maxIdleScratch is how many bytes of its own a released Reader keeps.
+const maxIdleScratch = 32 << 10
+
+// Release gives the Reader back, for the next NewReader of its file. Neither it nor what it returned is used any more.
+func (r *Reader) Release() {
+	r.clear()
+	clear(r.values) // they are of blocks, which need not stay
+	clear(r.occ[:cap(r.occ)])
+	r.block, r.blockNo, r.sparse = nil, 0, false
+	if cap(r.scratch) > maxIdleScratch {
+		r.scratch = nil
+	}
+	r.file.mu.Lock()
+	defer r.file.mu.Unlock()
+	r.file.idle = r
 }
 
 func containsFold(list []string, s string) bool {
@@ -111,7 +163,7 @@ func (r *Reader) clear() {
 		r.gen = 1
 	}
 	r.flags = 0
-	r.scratch = r.scratch[:0]
+	r.scratch, r.window, r.windowAt = r.scratch[:0], nil, 0
 }
 
 // load walks the chain of records. Each lies before the one that refers to it,
@@ -210,6 +262,9 @@ func (r *Reader) bytes(off uint32, n int) ([]byte, error) {
 	if number == r.blockNo && start+n <= len(r.block) {
 		return r.block[start : start+n], nil
 	}
+	if r.sparse && cap(r.scratch) <= maxSparse {
+		return r.apart(off, n)
+	}
 	if start+n <= blockSize {
 		data, err := r.file.files.block(r.file, number, start+n)
 		if err != nil {
@@ -221,12 +276,48 @@ func (r *Reader) bytes(off uint32, n int) ([]byte, error) {
 	return r.across(number, start, n)
 }
 
-// across returns n bytes that lie in two or more blocks, put together in memory of
-// the Reader. What an earlier call returned stays valid.
-func (r *Reader) across(number uint32, start, n int) ([]byte, error) {
+const (
+	// windowSize is how many bytes sparse reading reads at once: most records have less.
+	windowSize = 4 << 10
+	// maxSparse is how many bytes of one message are read like that. One with more has very many records.
+	maxSparse = 1 << 20
+)
+
+// apart is bytes of a sparse Reader, for which no block is read.
+func (r *Reader) apart(off uint32, n int) ([]byte, error) {
+	if at := int64(off) - int64(r.windowAt); at >= 0 && at+int64(n) <= int64(len(r.window)) {
+		return r.window[at : at+int64(n)], nil
+	}
+	if data := r.file.files.known(r.file, off/blockSize); int(off%blockSize)+n <= len(data) {
+		r.block, r.blockNo = data, off/blockSize
+		return data[off%blockSize:][:n], nil
+	}
+	size := max(n, windowSize)
+	r.reserve(size)
+	first := len(r.scratch)
+	got, err := r.file.file.ReadAt(r.scratch[first:first+size], int64(off))
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	if got < n {
+		return nil, vfs.At(vfs.Corrupt(int64(off)+int64(n), "cache record lies inside the file"), r.file.Path(), 0)
+	}
+	r.scratch = r.scratch[:first+got]
+	r.window, r.windowAt = r.scratch[first:], off
+	return r.window[:n:n], nil
+}
+
+// reserve makes room for n bytes in scratch. What is in there stays valid.
+func (r *Reader) reserve(n int) {
 	if cap(r.scratch)-len(r.scratch) < n {
 		r.scratch = make([]byte, 0, max(n, 2*cap(r.scratch)))
 	}
+}
+
+// across returns n bytes that lie in two or more blocks, put together in memory of
+// the Reader. What an earlier call returned stays valid.
+func (r *Reader) across(number uint32, start, n int) ([]byte, error) {
+	r.reserve(n)
 	first := len(r.scratch)
 	for n > 0 {
 		part := min(n, blockSize-start)

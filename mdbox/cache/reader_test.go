@@ -1,10 +1,12 @@
 package cache
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -239,6 +241,84 @@ func TestHeadersAreMergedInOrder(t *testing.T) {
 	}
 }
 
+// TestReleasedReaderIsUsedAgain gives Readers back and asks for others of the same file.
+func TestReleasedReaderIsUsedAgain(t *testing.T) {
+	c := newBuilder(testFields[:1]...)
+	first := c.record(0, Value{tFlags, le32(1)})
+	f := c.open(t)
+	r := f.NewReader("X-New", "From")
+	if err := r.Load(first); err != nil {
+		t.Fatal(err)
+	}
+	r.Release()
+	if other := f.NewReader("From", "X-New"); other == r {
+		t.Error("a Reader for other headers")
+	}
+	// The table grows while it rests.
+	c.grow(Field{Name: "hdr.x-new", Type: HeaderOf, Size: VariableSize}, Field{Name: "hdr.from", Type: HeaderOf, Size: VariableSize})
+	second := c.record(first, Value{1, header(Occurrence{1, []byte("X-New: 1\n")})}, Value{2, nil})
+	c.write(t, f.Path())
+	if _, err := f.ReadFields(); err != nil {
+		t.Fatal(err)
+	}
+	again := f.NewSparseReader("X-New", "From")
+	if again != r {
+		t.Error("the released Reader was not used again")
+	}
+	if other := f.NewReader("X-New", "From"); other == again {
+		t.Error("a Reader that is in use was given out again")
+	}
+	if flags, ok := again.Flags(); ok {
+		t.Errorf("it still has a message, with flags %d", flags)
+	}
+	if err := again.Load(second); err != nil {
+		t.Fatal(err)
+	}
+	if got, found, err := again.AppendHeaders(nil); string(got) != "X-New: 1\r\n" || !found || err != nil {
+		t.Errorf("AppendHeaders = %q, %v, %v", got, found, err)
+	}
+}
+
+// TestSparseReaderKeepsNothing reads a message with records far from each other, one of them longer than a window and across blocks.
+func TestSparseReaderKeepsNothing(t *testing.T) {
+	c := newBuilder(testFields...)
+	guid := c.record(0, Value{tGUID, []byte("abc")})
+	for len(c.b) < blockSize-2*windowSize {
+		c.record(0, Value{tSnippet, make([]byte, 1000)})
+	}
+	long := bytes.Repeat([]byte("x"), 5*windowSize)
+	off := c.record(guid, Value{tBodyStructure, long})
+	f := c.open(t)
+	r := f.NewSparseReader()
+	if err := r.Load(off); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := r.GUID(); string(got) != "abc" || !ok {
+		t.Errorf("GUID = %q, %v", got, ok)
+	}
+	if got, ok := r.AppendBodyStructure(nil); !bytes.Equal(got, long) || !ok {
+		t.Errorf("BODYSTRUCTURE: %d bytes, %v", len(got), ok)
+	}
+	if n := f.files.memory; n != 0 {
+		t.Errorf("%d bytes are kept", n)
+	}
+}
+
+func TestNextOld(t *testing.T) {
+	const then = 1_000_000
+	fields := []Field{{LastUsed: 0}, {LastUsed: then + 50}, {LastUsed: then + 40}, {LastUsed: math.MaxUint32}}
+	for now, want := range map[uint32]uint32{
+		then + 60:       then + 40 + day + 1,
+		then + 40 + day: then + 40 + day + 1,
+		then + 41 + day: then + 50 + day + 1,
+		then + 51 + day: math.MaxUint32,
+	} {
+		if got := NextOld(fields, now); got != want {
+			t.Errorf("at %d: %d, want %d", now, got, want)
+		}
+	}
+}
+
 func TestDamagedRecordsAreUncached(t *testing.T) {
 	c := newBuilder(testFields...)
 	good := c.record(0, Value{tVirtual, le64(1)})
@@ -252,7 +332,7 @@ func TestDamagedRecordsAreUncached(t *testing.T) {
 	binary.LittleEndian.PutUint32(c.b[long+12:], 5)
 	end := c.record(0, Value{tVirtual, le64(5)})
 	binary.LittleEndian.PutUint32(c.b[end+4:], 64)
-	r := c.open(t).NewReader()
+	r, sparse := c.open(t).NewReader(), c.open(t).NewSparseReader()
 	for _, test := range []struct {
 		off  uint32
 		rule string
@@ -278,6 +358,7 @@ func TestDamagedRecordsAreUncached(t *testing.T) {
 		if n, ok := r.VirtualSize(); ok {
 			t.Errorf("offset %d: the damaged message has the size %d", test.off, n)
 		}
+		wantCorrupt(t, fmt.Sprintf("offset %d, sparsely", test.off), sparse.Load(test.off), test.rule)
 	}
 }
 

@@ -1,6 +1,9 @@
 package cache
 
-import "strings"
+import (
+	"math"
+	"strings"
+)
 
 // Usage is what a session with a mailbox has looked up so far, by which the decisions about fields are kept right
 // (dovecot src/lib-index/mail-cache-decisions.c, mail_cache_decision_state_update): a client that reads a field of
@@ -87,4 +90,16 @@ func (u *Usage) Changes(fields []Field, p *Policy, week Week, now uint32) []Chan
 		}
 	}
 	return changes
+}
+
+// NextOld returns the UNIX time until which the passing of time alone changes nothing of what Changes finds in fields: when the next time
+// of use is older than a day.
+func NextOld(fields []Field, now uint32) uint32 {
+	next := uint32(math.MaxUint32)
+	for i := range fields {
+		if t := int64(fields[i].LastUsed) + day + 1; t > int64(now) {
+			next = uint32(min(t, int64(next)))
+		}
+	}
+	return next
 }

@@ -168,3 +168,22 @@ func BenchmarkFetch(b *testing.B) {
 	b.Run("learn envelope", func(b *testing.B) { benchLearn(b, s, backend.FetchRequest{HeaderFields: envelopeFields}) })
 	b.Run("learn structure", func(b *testing.B) { benchLearn(b, s, backend.FetchRequest{Items: backend.FetchBodyStructure}) })
 }
+
+// BenchmarkFetchOne is the work of storage for a client that reads messages here and there.
+func BenchmarkFetchOne(b *testing.B) {
+	s := bigMailbox(b)
+	uids := open(b, s).Messages.UIDs
+	r := backend.FetchRequest{Mailbox: ref("INBOX"), HeaderFields: envelopeFields}
+	b.ReportAllocs()
+	var c counter
+	for i := 0; b.Loop(); i++ {
+		at := i * 7919 % len(uids)
+		r.UIDs = uids[at : at+1]
+		if err := s.Fetch(context.Background(), &r, &c); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if c.messages != b.N || c.damaged > 0 {
+		b.Fatalf("%d messages, %d damaged", c.messages, c.damaged)
+	}
+}
