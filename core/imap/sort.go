@@ -119,30 +119,28 @@ func parseSortCriteria(d *imapwire.Decoder) []sortCriterion {
 
 // sort puts what was found in order. text is what the client has written for the criteria.
 func (s *search) sort(criteria []sortCriterion, text string) error {
-	var found []mailbox.Message
-	for m := range s.matches() {
-		found = append(found, m)
+	if order, ok := s.keptOrder(aboutOrder(text)); ok {
+		s.order = order
+		return nil
 	}
-	order, ok := s.keptOrder(aboutOrder(text), found)
-	if !ok {
-		k := newSortKeys(s.srv.cfg.SortMemory, criteria, len(found))
-		if err := s.collect(found, k); err != nil {
-			return err
-		}
-		var err error
-		if order, err = k.order(s.breathe, s.ctx.Err); err != nil {
-			return err
-		}
-		if gone := slices.Contains(k.came, false); gone { // expunged meanwhile
-			order = slices.DeleteFunc(order, func(i uint32) bool {
-				if !k.came[i] {
-					s.found[found[i].Seq-1] = false
-				}
-				return !k.came[i]
-			})
-		} else if s.keeps(len(found)) {
-			s.keepOrder(aboutOrder(text), found, order)
-		}
+	found := slices.AppendSeq(make([]mailbox.Message, 0, s.count()), s.matches())
+	k := newSortKeys(s.srv.cfg.SortMemory, criteria, len(found))
+	if err := s.collect(found, k); err != nil {
+		return err
+	}
+	order, err := k.order(s.breathe, s.ctx.Err)
+	if err != nil {
+		return err
+	}
+	if gone := slices.Contains(k.came, false); gone { // expunged meanwhile
+		order = slices.DeleteFunc(order, func(i uint32) bool {
+			if !k.came[i] {
+				s.found[found[i].Seq-1] = false
+			}
+			return !k.came[i]
+		})
+	} else if s.keeps(len(found)) {
+		s.keepOrder(aboutOrder(text), found, order)
 	}
 	s.order = make([]mailbox.SeqNum, len(order))
 	for n, i := range order {

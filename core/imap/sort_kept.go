@@ -27,8 +27,8 @@ func (s *search) keepOrder(about string, found []mailbox.Message, order []uint32
 	s.box.Keep(f)
 }
 
-// keptOrder returns the order of messages, as their indexes in found, if an order is kept in which all of them are.
-func (s *search) keptOrder(about string, found []mailbox.Message) ([]uint32, bool) {
+// keptOrder returns the order of what was found, if an order is kept in which all of that is.
+func (s *search) keptOrder(about string) ([]mailbox.SeqNum, bool) {
 	if s.box == nil {
 		return nil, false
 	}
@@ -36,40 +36,45 @@ func (s *search) keptOrder(about string, found []mailbox.Message) ([]uint32, boo
 	if f == nil {
 		return nil, false
 	}
-	const nobody = ^uint32(0)
-	at := make([]uint32, len(f.UIDs)) // by rank: an index in found
-	for i := range at {
-		at[i] = nobody
-	}
-	k := 0
-	for i, m := range found {
+	at := make([]mailbox.SeqNum, len(f.UIDs)) // by rank; 0 = it was not found
+	k, n := 0, 0
+	for m := range s.matches() {
 		for k < len(f.UIDs) && f.UIDs[k] < uint32(m.UID) {
 			k++
 		}
 		if k == len(f.UIDs) || f.UIDs[k] != uint32(m.UID) {
 			return nil, false
 		}
-		at[f.Ranks[k]] = uint32(i)
+		at[f.Ranks[k]] = m.Seq
+		n++
 	}
-	return slices.DeleteFunc(at, func(i uint32) bool { return i == nobody }), true
+	if n < len(at) {
+		at = slices.DeleteFunc(at, func(seq mailbox.SeqNum) bool { return seq == 0 })
+	}
+	return at, true
 }
 
 // aboutOrder names an order by its criteria, as the client wrote them.
 func aboutOrder(criteria string) string { return "SORT " + strings.ToUpper(criteria) }
 
-// keptThreads returns the response that a THREAD of all messages had, nil = it is not known.
-func (t *thread) keptThreads(about string) []byte {
-	if t.box == nil || len(t.messages) != int(t.view.Len()) {
+// keptThreads returns the response that a THREAD of all messages had, nil = it is not known, or not all were found.
+func (s *search) keptThreads(about string) []byte {
+	if s.box == nil {
 		return nil
 	}
-	f := t.box.Finding(about)
-	if f == nil || len(f.UIDs) != len(t.messages) {
+	f := s.box.Finding(about)
+	if f == nil || len(f.UIDs) != int(s.view.Len()) {
 		return nil
 	}
-	for i, uid := range f.UIDs {
-		if uint32(t.messages[i].UID) != uid {
+	n := 0
+	for m := range s.matches() {
+		if uint32(m.UID) != f.UIDs[n] {
 			return nil
 		}
+		n++
+	}
+	if n < len(f.UIDs) {
+		return nil
 	}
 	return f.Text
 }

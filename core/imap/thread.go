@@ -36,13 +36,13 @@ func runThread(r *request) error {
 	if err != nil {
 		return err
 	}
-	t := &thread{search: s, uid: r.cmd.uid}
+	about := aboutThreads(name, r.cmd.uid)
+	if text := s.keptThreads(about); text != nil {
+		return writeText(r.s, text)
+	}
+	t := &thread{search: s, uid: r.cmd.uid, messages: make([]threadMessage, 0, s.count())}
 	for m := range s.matches() {
 		t.messages = append(t.messages, threadMessage{Message: m})
-	}
-	about := aboutThreads(name, t.uid)
-	if text := t.keptThreads(about); text != nil {
-		return writeText(r.s, text)
 	}
 	if err := algorithm(t); err != nil {
 		return err
