@@ -2,7 +2,7 @@ package imap
 
 import (
 	"cmp"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/roostmail/roost/core/backend"
@@ -16,17 +16,19 @@ type listed struct {
 	special   string // RFC 6154 attribute, "" = none
 	children  bool   // there are existing names below
 	childInfo bool   // RECURSIVEMATCH: names below are selected
+	hit       bool   // a pattern matches
 }
 
 // listing is all names of a user, INBOX first, then sorted by name.
 type listing struct {
 	all    []*listed
 	byName map[string]*listed
+	room   []listed // for those that are added next
 }
 
 // listed asks storage for the names of all namespaces that the patterns may match.
 func (r *request) listed(patterns []pattern) (*listing, error) {
-	l := &listing{byName: map[string]*listed{}}
+	l := &listing{}
 	for _, ns := range r.srv.names.spaces {
 		if !ns.mayMatch(patterns) {
 			continue
@@ -36,6 +38,7 @@ func (r *request) listed(patterns []pattern) (*listing, error) {
 		if r.during(func() { infos, err = r.srv.storage.ListMailboxes(r.ctx, r.user(), ns.Name) }); err != nil {
 			return nil, err
 		}
+		l.expect(len(infos))
 		for _, info := range infos {
 			if name, ok := ns.client(info.Name); ok {
 				l.add(ns, name, info)
@@ -47,14 +50,25 @@ func (r *request) listed(patterns []pattern) (*listing, error) {
 		}
 		l.addParents(ns)
 	}
-	sort.Slice(l.all, func(i, j int) bool {
-		a, b := l.all[i].name, l.all[j].name
-		if (a == "INBOX") != (b == "INBOX") {
-			return a == "INBOX"
+	slices.SortFunc(l.all, func(a, b *listed) int {
+		if (a.name == "INBOX") != (b.name == "INBOX") {
+			if a.name == "INBOX" {
+				return -1
+			}
+			return 1
 		}
-		return a < b
+		return strings.Compare(a.name, b.name)
 	})
 	return l, nil
+}
+
+// expect makes room for n names more, and some parents.
+func (l *listing) expect(n int) {
+	l.all = slices.Grow(l.all, n+8)
+	l.room = make([]listed, 0, n+8)
+	if l.byName == nil {
+		l.byName = make(map[string]*listed, n+8)
+	}
 }
 
 // mayMatch reports whether names of the namespace can match. One with list =
@@ -77,7 +91,11 @@ func (l *listing) add(ns *namespace, name string, info backend.MailboxInfo) {
 	if l.byName[name] != nil {
 		return
 	}
-	m := &listed{ns: ns, name: name, info: info, special: cmp.Or(listedUses(info.SpecialUse), ns.special[info.Name])}
+	if len(l.room) == cap(l.room) {
+		l.room = make([]listed, 0, 8)
+	}
+	l.room = append(l.room, listed{ns: ns, name: name, info: info, special: cmp.Or(listedUses(info.SpecialUse), ns.special[info.Name])})
+	m := &l.room[len(l.room)-1]
 	m.info.Subscribed = info.Subscribed || ns.auto[info.Name] && !info.NonExistent
 	l.all = append(l.all, m)
 	l.byName[name] = m
@@ -108,21 +126,20 @@ func (l *listing) addParents(ns *namespace) {
 
 // match returns the names that a LIST or LSUB shows, in order.
 func (l *listing) match(patterns []pattern, o *listOptions) []*listed {
-	var out []*listed
-	hit := map[*listed]bool{}
+	out := make([]*listed, 0, len(l.all))
 	for _, m := range l.all {
 		for _, p := range patterns {
 			if p.match(m.name, m.ns.Separator) {
-				hit[m] = true
+				m.hit = true
 				break
 			}
 		}
 	}
 	if o.recursive {
-		l.markChildInfo(hit, o)
+		l.markChildInfo(o)
 	}
 	for _, m := range l.all {
-		if hit[m] && (o.selects(m) || m.childInfo) {
+		if m.hit && (o.selects(m) || m.childInfo) {
 			out = append(out, m)
 		}
 	}
@@ -131,13 +148,13 @@ func (l *listing) match(patterns []pattern, o *listOptions) []*listed {
 
 // markChildInfo marks the matching names above selected ones that do not match
 // themselves (RFC 5258 §3.5): those that do are in the answer anyway.
-func (l *listing) markChildInfo(hit map[*listed]bool, o *listOptions) {
+func (l *listing) markChildInfo(o *listOptions) {
 	for _, m := range l.all {
-		if hit[m] || !o.selects(m) {
+		if m.hit || !o.selects(m) {
 			continue
 		}
 		for at := strings.LastIndex(m.name, m.ns.sep); at > 0; at = strings.LastIndex(m.name[:at], m.ns.sep) {
-			if p := l.byName[m.name[:at]]; p != nil && hit[p] {
+			if p := l.byName[m.name[:at]]; p != nil && p.hit {
 				p.childInfo = true
 			}
 		}

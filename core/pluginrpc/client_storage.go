@@ -44,54 +44,23 @@ func mailboxToProto(m backend.MailboxRef) (*storagev1.MailboxRef, error) {
 func (s *Storage) ListMailboxes(ctx context.Context, u *backend.User, namespace string) ([]backend.MailboxInfo, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := s.storage.ListMailboxes(ctx, &storagev1.ListMailboxesRequest{User: userToProto(u), Namespace: namespace})
+	stream, err := s.storage.ListMailboxes(ctx, &storagev1.ListMailboxesRequest{User: userToProto(u), Namespace: namespace, Columns: true})
 	if err != nil {
 		return nil, s.err(ctx, err)
 	}
-	var list []backend.MailboxInfo
-	begun, kept := false, 0 // begun: there was a response
+	j := mailboxJoiner{s: s}
 	for {
 		resp, err := stream.Recv()
 		if err == io.EOF {
-			return list, nil
+			return j.list, nil
 		}
 		if err != nil {
 			return nil, s.err(ctx, err)
 		}
-		if len(resp.Mailboxes) == 0 && begun {
-			return nil, s.lie("ListMailboxes", errors.New("response without mailboxes"))
-		}
-		begun = true
-		if list, err = s.appendMailboxes(list, resp.Mailboxes, &kept); err != nil {
+		if err := j.add(resp); err != nil {
 			return nil, err
 		}
 	}
-}
-
-func (s *Storage) appendMailboxes(list []backend.MailboxInfo, got []*storagev1.MailboxInfo, kept *int) ([]backend.MailboxInfo, error) {
-	for _, m := range got {
-		if n := len(list); n > 0 && m.GetName() <= list[n-1].Name {
-			return nil, s.lie("ListMailboxes", fmt.Errorf("name %q after %q", m.GetName(), list[n-1].Name))
-		}
-		if m.GetName() == "" {
-			return nil, s.lie("ListMailboxes", errors.New("empty name"))
-		}
-		if len(list) == s.limits.MaxMailboxes {
-			return nil, s.tooMany(fmt.Sprintf("more mailboxes than [limits] plugin_max_mailboxes = %d", s.limits.MaxMailboxes))
-		}
-		if err := s.keep(kept, len(m.GetName())+len(m.GetSpecialUse())); err != nil {
-			return nil, err
-		}
-		list = append(list, backend.MailboxInfo{
-			Name:        m.GetName(),
-			NoSelect:    m.GetNoSelect(),
-			NonExistent: m.GetNonExistent(),
-			NoInferiors: m.GetNoInferiors(),
-			Subscribed:  m.GetSubscribed(),
-			SpecialUse:  m.GetSpecialUse(),
-		})
-	}
-	return list, nil
 }
 
 // Status implements backend.Storage. Long lists of names take several calls.

@@ -240,11 +240,24 @@ func TestLiesInOtherCalls(t *testing.T) {
 		}
 		return []*storagev1.ListMailboxesResponse{r}
 	}
+	listing := func(s *Storage) error { _, err := s.ListMailboxes(t.Context(), nil, ""); return err }
+	columns := func(names, attributes string) liar {
+		return liar{list: []*storagev1.ListMailboxesResponse{{Names: names, Attributes: []byte(attributes)}}}
+	}
 	for _, c := range []struct {
 		rule string
 		liar liar
 		call func(*Storage) error
 	}{
+		{`name "a" after "b"`, columns("b\x00a\x00", "\x00\x00"), listing},
+		{`empty name`, columns("\x00", "\x00"), listing},
+		{`with 1 NULs for 2 attributes`, columns("a\x00", "\x00\x00"), listing},
+		{`with 1 NULs for 1 attributes`, columns("a\x00b", "\x00"), listing},
+		{`with 0 NULs for 1 attributes`, columns("", "\x00"), listing},
+		{`unknown attribute bits 0x30`, columns("a\x00", "\x31"), listing},
+		{`mailboxes and names in one response`, liar{list: []*storagev1.ListMailboxesResponse{
+			{Mailboxes: []*storagev1.MailboxInfo{{Name: "a"}}, Names: "b\x00", Attributes: []byte{0}}}}, listing},
+		{`response without mailboxes`, liar{list: []*storagev1.ListMailboxesResponse{{Names: "b\x00", Attributes: []byte{0}}, {}}}, listing},
 		{`name "a" after "a"`, liar{list: list("a", "a")}, func(s *Storage) error { _, err := s.ListMailboxes(t.Context(), nil, ""); return err }},
 		{`empty name`, liar{list: list("")}, func(s *Storage) error { _, err := s.ListMailboxes(t.Context(), nil, ""); return err }},
 		{`0 elements for 1 names`, liar{status: &storagev1.StatusResponse{}}, func(s *Storage) error {

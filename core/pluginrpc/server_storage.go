@@ -26,26 +26,7 @@ func (s *storageServer) ListMailboxes(r *storagev1.ListMailboxesRequest, stream 
 	if err != nil {
 		return err
 	}
-	var resp storagev1.ListMailboxesResponse
-	bytes := 0
-	for i, m := range list {
-		resp.Mailboxes = append(resp.Mailboxes, &storagev1.MailboxInfo{
-			Name:        utf8Text(m.Name),
-			NoSelect:    m.NoSelect,
-			NonExistent: m.NonExistent,
-			NoInferiors: m.NoInferiors,
-			Subscribed:  m.Subscribed,
-			SpecialUse:  utf8Text(m.SpecialUse),
-		})
-		if bytes += len(m.Name) + 16; bytes < listBytes && i < len(list)-1 {
-			continue
-		}
-		if err := stream.Send(&resp); err != nil {
-			return err
-		}
-		resp.Mailboxes, bytes = nil, 0
-	}
-	return nil
+	return sendMailboxes(list, r.Columns, stream.Send)
 }
 
 func (s *storageServer) Status(ctx context.Context, r *storagev1.StatusRequest) (*storagev1.StatusResponse, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/roostmail/roost/core/backend"
+	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
 )
 
 var testRef = backend.MailboxRef{
@@ -129,12 +131,43 @@ func TestListMailboxes(t *testing.T) {
 	for i := range 20_000 {
 		f.list = append(f.list, backend.MailboxInfo{Name: fmt.Sprintf("box/%06d", i), NoSelect: i%2 == 0, NonExistent: i%3 == 0, NoInferiors: i%5 == 0, Subscribed: i%7 == 0})
 	}
-	got, err := connectStorage(t, f, ClientOptions{}).ListMailboxes(t.Context(), testRef.User, "")
+	f.list[3].SpecialUse, f.list[4].SpecialUse, f.list[19_999].SpecialUse = `\Sent`, `\Drafts`, `\Junk`
+	f.list[5].Name += "\x00x"
+	storage := connectStorage(t, f, ClientOptions{})
+	got, err := storage.ListMailboxes(t.Context(), testRef.User, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(f.list, got); d != "" {
 		t.Errorf("list differs: %s", d)
+	}
+	// Of who does not say that it understands columns, and who does.
+	for _, columns := range []bool{false, true} {
+		stream, err := storage.storage.ListMailboxes(t.Context(), &storagev1.ListMailboxesRequest{User: userToProto(testRef.User), Columns: columns})
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, used := mailboxJoiner{s: storage}, false
+		for {
+			resp, err := stream.Recv()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			used = used || resp.Names != ""
+			if err := j.add(resp); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := cmp.Diff(f.list, j.list); d != "" || used != columns {
+			t.Errorf("columns %v: used %v, list differs: %s", columns, used, d)
+		}
+	}
+	f.list = nil
+	if got, err := storage.ListMailboxes(t.Context(), testRef.User, ""); err != nil || len(got) != 0 {
+		t.Errorf("empty list: %v, %v", got, err)
 	}
 }
 

@@ -195,7 +195,7 @@ var stories = []story{
 
 	{name: "a listing out of order", method: "ListMailboxes", command: `LIST "" *`, log: "ListMailboxes: name",
 		lie: edit(func(_ int, m *storagev1.ListMailboxesResponse) {
-			m.Mailboxes = append(m.Mailboxes, &storagev1.MailboxInfo{Name: "A"})
+			m.Names, m.Attributes = m.Names+"A\x00", append(m.Attributes, 0)
 		})},
 	{name: "a listing without end", method: "ListMailboxes", command: `LIST "" *`, log: "response without mailboxes",
 		lie: func(_ int, b []byte, send func([]byte) error) error {

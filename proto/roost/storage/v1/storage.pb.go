@@ -33,6 +33,62 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// MailboxAttribute numbers are bits, and mean what the fields of MailboxInfo with their names do.
+type MailboxAttribute int32
+
+const (
+	MailboxAttribute_MAILBOX_ATTRIBUTE_NONE         MailboxAttribute = 0
+	MailboxAttribute_MAILBOX_ATTRIBUTE_NO_SELECT    MailboxAttribute = 1
+	MailboxAttribute_MAILBOX_ATTRIBUTE_NON_EXISTENT MailboxAttribute = 2
+	MailboxAttribute_MAILBOX_ATTRIBUTE_NO_INFERIORS MailboxAttribute = 4
+	MailboxAttribute_MAILBOX_ATTRIBUTE_SUBSCRIBED   MailboxAttribute = 8
+)
+
+// Enum value maps for MailboxAttribute.
+var (
+	MailboxAttribute_name = map[int32]string{
+		0: "MAILBOX_ATTRIBUTE_NONE",
+		1: "MAILBOX_ATTRIBUTE_NO_SELECT",
+		2: "MAILBOX_ATTRIBUTE_NON_EXISTENT",
+		4: "MAILBOX_ATTRIBUTE_NO_INFERIORS",
+		8: "MAILBOX_ATTRIBUTE_SUBSCRIBED",
+	}
+	MailboxAttribute_value = map[string]int32{
+		"MAILBOX_ATTRIBUTE_NONE":         0,
+		"MAILBOX_ATTRIBUTE_NO_SELECT":    1,
+		"MAILBOX_ATTRIBUTE_NON_EXISTENT": 2,
+		"MAILBOX_ATTRIBUTE_NO_INFERIORS": 4,
+		"MAILBOX_ATTRIBUTE_SUBSCRIBED":   8,
+	}
+)
+
+func (x MailboxAttribute) Enum() *MailboxAttribute {
+	p := new(MailboxAttribute)
+	*p = x
+	return p
+}
+
+func (x MailboxAttribute) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MailboxAttribute) Descriptor() protoreflect.EnumDescriptor {
+	return file_roost_storage_v1_storage_proto_enumTypes[0].Descriptor()
+}
+
+func (MailboxAttribute) Type() protoreflect.EnumType {
+	return &file_roost_storage_v1_storage_proto_enumTypes[0]
+}
+
+func (x MailboxAttribute) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MailboxAttribute.Descriptor instead.
+func (MailboxAttribute) EnumDescriptor() ([]byte, []int) {
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{0}
+}
+
 // StatusItem numbers are bits.
 type StatusItem int32
 
@@ -97,11 +153,11 @@ func (x StatusItem) String() string {
 }
 
 func (StatusItem) Descriptor() protoreflect.EnumDescriptor {
-	return file_roost_storage_v1_storage_proto_enumTypes[0].Descriptor()
+	return file_roost_storage_v1_storage_proto_enumTypes[1].Descriptor()
 }
 
 func (StatusItem) Type() protoreflect.EnumType {
-	return &file_roost_storage_v1_storage_proto_enumTypes[0]
+	return &file_roost_storage_v1_storage_proto_enumTypes[1]
 }
 
 func (x StatusItem) Number() protoreflect.EnumNumber {
@@ -110,7 +166,7 @@ func (x StatusItem) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use StatusItem.Descriptor instead.
 func (StatusItem) EnumDescriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{0}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{1}
 }
 
 // FetchItem numbers are bits.
@@ -175,11 +231,11 @@ func (x FetchItem) String() string {
 }
 
 func (FetchItem) Descriptor() protoreflect.EnumDescriptor {
-	return file_roost_storage_v1_storage_proto_enumTypes[1].Descriptor()
+	return file_roost_storage_v1_storage_proto_enumTypes[2].Descriptor()
 }
 
 func (FetchItem) Type() protoreflect.EnumType {
-	return &file_roost_storage_v1_storage_proto_enumTypes[1]
+	return &file_roost_storage_v1_storage_proto_enumTypes[2]
 }
 
 func (x FetchItem) Number() protoreflect.EnumNumber {
@@ -188,7 +244,7 @@ func (x FetchItem) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FetchItem.Descriptor instead.
 func (FetchItem) EnumDescriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{1}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{2}
 }
 
 // StoreMode says what becomes of flags and keywords.
@@ -226,11 +282,11 @@ func (x StoreMode) String() string {
 }
 
 func (StoreMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_roost_storage_v1_storage_proto_enumTypes[2].Descriptor()
+	return file_roost_storage_v1_storage_proto_enumTypes[3].Descriptor()
 }
 
 func (StoreMode) Type() protoreflect.EnumType {
-	return &file_roost_storage_v1_storage_proto_enumTypes[2]
+	return &file_roost_storage_v1_storage_proto_enumTypes[3]
 }
 
 func (x StoreMode) Number() protoreflect.EnumNumber {
@@ -239,7 +295,7 @@ func (x StoreMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use StoreMode.Descriptor instead.
 func (StoreMode) EnumDescriptor() ([]byte, []int) {
-	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{2}
+	return file_roost_storage_v1_storage_proto_rawDescGZIP(), []int{3}
 }
 
 // MailboxRef names a mailbox.
@@ -305,9 +361,11 @@ func (x *MailboxRef) GetName() string {
 }
 
 type ListMailboxesRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	User          *v1.User               `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
-	Namespace     string                 `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	User      *v1.User               `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Namespace string                 `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The caller understands ListMailboxesResponse.names.
+	Columns       bool `protobuf:"varint,3,opt,name=columns,proto3" json:"columns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -356,9 +414,22 @@ func (x *ListMailboxesRequest) GetNamespace() string {
 	return ""
 }
 
+func (x *ListMailboxesRequest) GetColumns() bool {
+	if x != nil {
+		return x.Columns
+	}
+	return false
+}
+
 type ListMailboxesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Mailboxes     []*MailboxInfo         `protobuf:"bytes,1,rep,name=mailboxes,proto3" json:"mailboxes,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty if names is set. Both may be used in one answer, in different responses.
+	Mailboxes []*MailboxInfo `protobuf:"bytes,1,rep,name=mailboxes,proto3" json:"mailboxes,omitempty"`
+	// Optional, and only if the request has columns: names of mailboxes without special_use, each followed by a NUL byte.
+	// A name with a NUL byte in it can only be one of mailboxes.
+	Names string `protobuf:"bytes,2,opt,name=names,proto3" json:"names,omitempty"`
+	// A byte for each of names: a sum of MailboxAttribute numbers.
+	Attributes    []byte `protobuf:"bytes,3,opt,name=attributes,proto3" json:"attributes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -396,6 +467,20 @@ func (*ListMailboxesResponse) Descriptor() ([]byte, []int) {
 func (x *ListMailboxesResponse) GetMailboxes() []*MailboxInfo {
 	if x != nil {
 		return x.Mailboxes
+	}
+	return nil
+}
+
+func (x *ListMailboxesResponse) GetNames() string {
+	if x != nil {
+		return x.Names
+	}
+	return ""
+}
+
+func (x *ListMailboxesResponse) GetAttributes() []byte {
+	if x != nil {
+		return x.Attributes
 	}
 	return nil
 }
@@ -3632,12 +3717,17 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"MailboxRef\x12)\n" +
 	"\x04user\x18\x01 \x01(\v2\x15.roost.plugin.v1.UserR\x04user\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\"_\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"y\n" +
 	"\x14ListMailboxesRequest\x12)\n" +
 	"\x04user\x18\x01 \x01(\v2\x15.roost.plugin.v1.UserR\x04user\x12\x1c\n" +
-	"\tnamespace\x18\x02 \x01(\tR\tnamespace\"T\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x18\n" +
+	"\acolumns\x18\x03 \x01(\bR\acolumns\"\x8a\x01\n" +
 	"\x15ListMailboxesResponse\x12;\n" +
-	"\tmailboxes\x18\x01 \x03(\v2\x1d.roost.storage.v1.MailboxInfoR\tmailboxes\"\xc5\x01\n" +
+	"\tmailboxes\x18\x01 \x03(\v2\x1d.roost.storage.v1.MailboxInfoR\tmailboxes\x12\x14\n" +
+	"\x05names\x18\x02 \x01(\tR\x05names\x12\x1e\n" +
+	"\n" +
+	"attributes\x18\x03 \x01(\fR\n" +
+	"attributes\"\xc5\x01\n" +
 	"\vMailboxInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tno_select\x18\x02 \x01(\bR\bnoSelect\x12!\n" +
@@ -3886,7 +3976,13 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x0eExpungedHeader\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x12\x1f\n" +
 	"\vrange_count\x18\x02 \x01(\rR\n" +
-	"rangeCount*\xc9\x02\n" +
+	"rangeCount*\xb9\x01\n" +
+	"\x10MailboxAttribute\x12\x1a\n" +
+	"\x16MAILBOX_ATTRIBUTE_NONE\x10\x00\x12\x1f\n" +
+	"\x1bMAILBOX_ATTRIBUTE_NO_SELECT\x10\x01\x12\"\n" +
+	"\x1eMAILBOX_ATTRIBUTE_NON_EXISTENT\x10\x02\x12\"\n" +
+	"\x1eMAILBOX_ATTRIBUTE_NO_INFERIORS\x10\x04\x12 \n" +
+	"\x1cMAILBOX_ATTRIBUTE_SUBSCRIBED\x10\b*\xc9\x02\n" +
 	"\n" +
 	"StatusItem\x12\x14\n" +
 	"\x10STATUS_ITEM_NONE\x10\x00\x12\x18\n" +
@@ -3949,150 +4045,151 @@ func file_roost_storage_v1_storage_proto_rawDescGZIP() []byte {
 	return file_roost_storage_v1_storage_proto_rawDescData
 }
 
-var file_roost_storage_v1_storage_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_roost_storage_v1_storage_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_roost_storage_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_roost_storage_v1_storage_proto_goTypes = []any{
-	(StatusItem)(0),               // 0: roost.storage.v1.StatusItem
-	(FetchItem)(0),                // 1: roost.storage.v1.FetchItem
-	(StoreMode)(0),                // 2: roost.storage.v1.StoreMode
-	(*MailboxRef)(nil),            // 3: roost.storage.v1.MailboxRef
-	(*ListMailboxesRequest)(nil),  // 4: roost.storage.v1.ListMailboxesRequest
-	(*ListMailboxesResponse)(nil), // 5: roost.storage.v1.ListMailboxesResponse
-	(*MailboxInfo)(nil),           // 6: roost.storage.v1.MailboxInfo
-	(*StatusRequest)(nil),         // 7: roost.storage.v1.StatusRequest
-	(*StatusResponse)(nil),        // 8: roost.storage.v1.StatusResponse
-	(*MailboxStatus)(nil),         // 9: roost.storage.v1.MailboxStatus
-	(*Watch)(nil),                 // 10: roost.storage.v1.Watch
-	(*OpenRequest)(nil),           // 11: roost.storage.v1.OpenRequest
-	(*OpenResponse)(nil),          // 12: roost.storage.v1.OpenResponse
-	(*SnapshotHeader)(nil),        // 13: roost.storage.v1.SnapshotHeader
-	(*Columns)(nil),               // 14: roost.storage.v1.Columns
-	(*ChangesRequest)(nil),        // 15: roost.storage.v1.ChangesRequest
-	(*ChangesResponse)(nil),       // 16: roost.storage.v1.ChangesResponse
-	(*ChangesHeader)(nil),         // 17: roost.storage.v1.ChangesHeader
-	(*FetchRequest)(nil),          // 18: roost.storage.v1.FetchRequest
-	(*FetchResponse)(nil),         // 19: roost.storage.v1.FetchResponse
-	(*FetchError)(nil),            // 20: roost.storage.v1.FetchError
-	(*WatchFileRequest)(nil),      // 21: roost.storage.v1.WatchFileRequest
-	(*WatchFileResponse)(nil),     // 22: roost.storage.v1.WatchFileResponse
-	(*UnwatchRequest)(nil),        // 23: roost.storage.v1.UnwatchRequest
-	(*UnwatchResponse)(nil),       // 24: roost.storage.v1.UnwatchResponse
-	(*AppendRequest)(nil),         // 25: roost.storage.v1.AppendRequest
-	(*AppendHeader)(nil),          // 26: roost.storage.v1.AppendHeader
-	(*AppendMessage)(nil),         // 27: roost.storage.v1.AppendMessage
-	(*AppendResponse)(nil),        // 28: roost.storage.v1.AppendResponse
-	(*StoreRequest)(nil),          // 29: roost.storage.v1.StoreRequest
-	(*StoreResponse)(nil),         // 30: roost.storage.v1.StoreResponse
-	(*StoreHeader)(nil),           // 31: roost.storage.v1.StoreHeader
-	(*CopyRequest)(nil),           // 32: roost.storage.v1.CopyRequest
-	(*CopyResponse)(nil),          // 33: roost.storage.v1.CopyResponse
-	(*CopyHeader)(nil),            // 34: roost.storage.v1.CopyHeader
-	(*ExpungeRequest)(nil),        // 35: roost.storage.v1.ExpungeRequest
-	(*ExpungeResponse)(nil),       // 36: roost.storage.v1.ExpungeResponse
-	(*ExpungeHeader)(nil),         // 37: roost.storage.v1.ExpungeHeader
-	(*ClaimRecentRequest)(nil),    // 38: roost.storage.v1.ClaimRecentRequest
-	(*ClaimRecentResponse)(nil),   // 39: roost.storage.v1.ClaimRecentResponse
-	(*ClaimRecentHeader)(nil),     // 40: roost.storage.v1.ClaimRecentHeader
-	(*CreateMailboxRequest)(nil),  // 41: roost.storage.v1.CreateMailboxRequest
-	(*CreateMailboxResponse)(nil), // 42: roost.storage.v1.CreateMailboxResponse
-	(*DeleteMailboxRequest)(nil),  // 43: roost.storage.v1.DeleteMailboxRequest
-	(*DeleteMailboxResponse)(nil), // 44: roost.storage.v1.DeleteMailboxResponse
-	(*RenameMailboxRequest)(nil),  // 45: roost.storage.v1.RenameMailboxRequest
-	(*RenameMailboxResponse)(nil), // 46: roost.storage.v1.RenameMailboxResponse
-	(*SubscribeRequest)(nil),      // 47: roost.storage.v1.SubscribeRequest
-	(*SubscribeResponse)(nil),     // 48: roost.storage.v1.SubscribeResponse
-	(*EnableModSeqsRequest)(nil),  // 49: roost.storage.v1.EnableModSeqsRequest
-	(*EnableModSeqsResponse)(nil), // 50: roost.storage.v1.EnableModSeqsResponse
-	(*EnableModSeqsHeader)(nil),   // 51: roost.storage.v1.EnableModSeqsHeader
-	(*ExpungedRequest)(nil),       // 52: roost.storage.v1.ExpungedRequest
-	(*ExpungedResponse)(nil),      // 53: roost.storage.v1.ExpungedResponse
-	(*ExpungedHeader)(nil),        // 54: roost.storage.v1.ExpungedHeader
-	(*v1.User)(nil),               // 55: roost.plugin.v1.User
-	(*v1.Error)(nil),              // 56: roost.plugin.v1.Error
+	(MailboxAttribute)(0),         // 0: roost.storage.v1.MailboxAttribute
+	(StatusItem)(0),               // 1: roost.storage.v1.StatusItem
+	(FetchItem)(0),                // 2: roost.storage.v1.FetchItem
+	(StoreMode)(0),                // 3: roost.storage.v1.StoreMode
+	(*MailboxRef)(nil),            // 4: roost.storage.v1.MailboxRef
+	(*ListMailboxesRequest)(nil),  // 5: roost.storage.v1.ListMailboxesRequest
+	(*ListMailboxesResponse)(nil), // 6: roost.storage.v1.ListMailboxesResponse
+	(*MailboxInfo)(nil),           // 7: roost.storage.v1.MailboxInfo
+	(*StatusRequest)(nil),         // 8: roost.storage.v1.StatusRequest
+	(*StatusResponse)(nil),        // 9: roost.storage.v1.StatusResponse
+	(*MailboxStatus)(nil),         // 10: roost.storage.v1.MailboxStatus
+	(*Watch)(nil),                 // 11: roost.storage.v1.Watch
+	(*OpenRequest)(nil),           // 12: roost.storage.v1.OpenRequest
+	(*OpenResponse)(nil),          // 13: roost.storage.v1.OpenResponse
+	(*SnapshotHeader)(nil),        // 14: roost.storage.v1.SnapshotHeader
+	(*Columns)(nil),               // 15: roost.storage.v1.Columns
+	(*ChangesRequest)(nil),        // 16: roost.storage.v1.ChangesRequest
+	(*ChangesResponse)(nil),       // 17: roost.storage.v1.ChangesResponse
+	(*ChangesHeader)(nil),         // 18: roost.storage.v1.ChangesHeader
+	(*FetchRequest)(nil),          // 19: roost.storage.v1.FetchRequest
+	(*FetchResponse)(nil),         // 20: roost.storage.v1.FetchResponse
+	(*FetchError)(nil),            // 21: roost.storage.v1.FetchError
+	(*WatchFileRequest)(nil),      // 22: roost.storage.v1.WatchFileRequest
+	(*WatchFileResponse)(nil),     // 23: roost.storage.v1.WatchFileResponse
+	(*UnwatchRequest)(nil),        // 24: roost.storage.v1.UnwatchRequest
+	(*UnwatchResponse)(nil),       // 25: roost.storage.v1.UnwatchResponse
+	(*AppendRequest)(nil),         // 26: roost.storage.v1.AppendRequest
+	(*AppendHeader)(nil),          // 27: roost.storage.v1.AppendHeader
+	(*AppendMessage)(nil),         // 28: roost.storage.v1.AppendMessage
+	(*AppendResponse)(nil),        // 29: roost.storage.v1.AppendResponse
+	(*StoreRequest)(nil),          // 30: roost.storage.v1.StoreRequest
+	(*StoreResponse)(nil),         // 31: roost.storage.v1.StoreResponse
+	(*StoreHeader)(nil),           // 32: roost.storage.v1.StoreHeader
+	(*CopyRequest)(nil),           // 33: roost.storage.v1.CopyRequest
+	(*CopyResponse)(nil),          // 34: roost.storage.v1.CopyResponse
+	(*CopyHeader)(nil),            // 35: roost.storage.v1.CopyHeader
+	(*ExpungeRequest)(nil),        // 36: roost.storage.v1.ExpungeRequest
+	(*ExpungeResponse)(nil),       // 37: roost.storage.v1.ExpungeResponse
+	(*ExpungeHeader)(nil),         // 38: roost.storage.v1.ExpungeHeader
+	(*ClaimRecentRequest)(nil),    // 39: roost.storage.v1.ClaimRecentRequest
+	(*ClaimRecentResponse)(nil),   // 40: roost.storage.v1.ClaimRecentResponse
+	(*ClaimRecentHeader)(nil),     // 41: roost.storage.v1.ClaimRecentHeader
+	(*CreateMailboxRequest)(nil),  // 42: roost.storage.v1.CreateMailboxRequest
+	(*CreateMailboxResponse)(nil), // 43: roost.storage.v1.CreateMailboxResponse
+	(*DeleteMailboxRequest)(nil),  // 44: roost.storage.v1.DeleteMailboxRequest
+	(*DeleteMailboxResponse)(nil), // 45: roost.storage.v1.DeleteMailboxResponse
+	(*RenameMailboxRequest)(nil),  // 46: roost.storage.v1.RenameMailboxRequest
+	(*RenameMailboxResponse)(nil), // 47: roost.storage.v1.RenameMailboxResponse
+	(*SubscribeRequest)(nil),      // 48: roost.storage.v1.SubscribeRequest
+	(*SubscribeResponse)(nil),     // 49: roost.storage.v1.SubscribeResponse
+	(*EnableModSeqsRequest)(nil),  // 50: roost.storage.v1.EnableModSeqsRequest
+	(*EnableModSeqsResponse)(nil), // 51: roost.storage.v1.EnableModSeqsResponse
+	(*EnableModSeqsHeader)(nil),   // 52: roost.storage.v1.EnableModSeqsHeader
+	(*ExpungedRequest)(nil),       // 53: roost.storage.v1.ExpungedRequest
+	(*ExpungedResponse)(nil),      // 54: roost.storage.v1.ExpungedResponse
+	(*ExpungedHeader)(nil),        // 55: roost.storage.v1.ExpungedHeader
+	(*v1.User)(nil),               // 56: roost.plugin.v1.User
+	(*v1.Error)(nil),              // 57: roost.plugin.v1.Error
 }
 var file_roost_storage_v1_storage_proto_depIdxs = []int32{
-	55, // 0: roost.storage.v1.MailboxRef.user:type_name -> roost.plugin.v1.User
-	55, // 1: roost.storage.v1.ListMailboxesRequest.user:type_name -> roost.plugin.v1.User
-	6,  // 2: roost.storage.v1.ListMailboxesResponse.mailboxes:type_name -> roost.storage.v1.MailboxInfo
-	55, // 3: roost.storage.v1.StatusRequest.user:type_name -> roost.plugin.v1.User
-	9,  // 4: roost.storage.v1.StatusResponse.mailboxes:type_name -> roost.storage.v1.MailboxStatus
-	56, // 5: roost.storage.v1.MailboxStatus.error:type_name -> roost.plugin.v1.Error
-	10, // 6: roost.storage.v1.MailboxStatus.watches:type_name -> roost.storage.v1.Watch
-	3,  // 7: roost.storage.v1.OpenRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	13, // 8: roost.storage.v1.OpenResponse.header:type_name -> roost.storage.v1.SnapshotHeader
-	14, // 9: roost.storage.v1.OpenResponse.messages:type_name -> roost.storage.v1.Columns
-	3,  // 10: roost.storage.v1.ChangesRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	17, // 11: roost.storage.v1.ChangesResponse.header:type_name -> roost.storage.v1.ChangesHeader
-	14, // 12: roost.storage.v1.ChangesResponse.updated:type_name -> roost.storage.v1.Columns
-	14, // 13: roost.storage.v1.ChangesResponse.appended:type_name -> roost.storage.v1.Columns
-	13, // 14: roost.storage.v1.ChangesResponse.reset:type_name -> roost.storage.v1.SnapshotHeader
-	14, // 15: roost.storage.v1.ChangesResponse.reset_messages:type_name -> roost.storage.v1.Columns
-	3,  // 16: roost.storage.v1.FetchRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	20, // 17: roost.storage.v1.FetchResponse.errors:type_name -> roost.storage.v1.FetchError
-	56, // 18: roost.storage.v1.FetchError.error:type_name -> roost.plugin.v1.Error
-	26, // 19: roost.storage.v1.AppendRequest.header:type_name -> roost.storage.v1.AppendHeader
-	27, // 20: roost.storage.v1.AppendRequest.messages:type_name -> roost.storage.v1.AppendMessage
-	3,  // 21: roost.storage.v1.AppendHeader.mailbox:type_name -> roost.storage.v1.MailboxRef
-	3,  // 22: roost.storage.v1.StoreRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	2,  // 23: roost.storage.v1.StoreRequest.mode:type_name -> roost.storage.v1.StoreMode
-	31, // 24: roost.storage.v1.StoreResponse.header:type_name -> roost.storage.v1.StoreHeader
-	16, // 25: roost.storage.v1.StoreResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	3,  // 26: roost.storage.v1.CopyRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	34, // 27: roost.storage.v1.CopyResponse.header:type_name -> roost.storage.v1.CopyHeader
-	16, // 28: roost.storage.v1.CopyResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	3,  // 29: roost.storage.v1.ExpungeRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	37, // 30: roost.storage.v1.ExpungeResponse.header:type_name -> roost.storage.v1.ExpungeHeader
-	16, // 31: roost.storage.v1.ExpungeResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	3,  // 32: roost.storage.v1.ClaimRecentRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	40, // 33: roost.storage.v1.ClaimRecentResponse.header:type_name -> roost.storage.v1.ClaimRecentHeader
-	16, // 34: roost.storage.v1.ClaimRecentResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	3,  // 35: roost.storage.v1.CreateMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	3,  // 36: roost.storage.v1.DeleteMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	3,  // 37: roost.storage.v1.RenameMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	3,  // 38: roost.storage.v1.SubscribeRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	3,  // 39: roost.storage.v1.EnableModSeqsRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	51, // 40: roost.storage.v1.EnableModSeqsResponse.header:type_name -> roost.storage.v1.EnableModSeqsHeader
-	16, // 41: roost.storage.v1.EnableModSeqsResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	3,  // 42: roost.storage.v1.ExpungedRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	54, // 43: roost.storage.v1.ExpungedResponse.header:type_name -> roost.storage.v1.ExpungedHeader
-	4,  // 44: roost.storage.v1.Storage.ListMailboxes:input_type -> roost.storage.v1.ListMailboxesRequest
-	7,  // 45: roost.storage.v1.Storage.Status:input_type -> roost.storage.v1.StatusRequest
-	11, // 46: roost.storage.v1.Storage.Open:input_type -> roost.storage.v1.OpenRequest
-	15, // 47: roost.storage.v1.Storage.Changes:input_type -> roost.storage.v1.ChangesRequest
-	18, // 48: roost.storage.v1.Storage.Fetch:input_type -> roost.storage.v1.FetchRequest
-	18, // 49: roost.storage.v1.Storage.FetchMany:input_type -> roost.storage.v1.FetchRequest
-	21, // 50: roost.storage.v1.Storage.WatchFile:input_type -> roost.storage.v1.WatchFileRequest
-	23, // 51: roost.storage.v1.Storage.Unwatch:input_type -> roost.storage.v1.UnwatchRequest
-	25, // 52: roost.storage.v1.Storage.Append:input_type -> roost.storage.v1.AppendRequest
-	29, // 53: roost.storage.v1.Storage.Store:input_type -> roost.storage.v1.StoreRequest
-	32, // 54: roost.storage.v1.Storage.Copy:input_type -> roost.storage.v1.CopyRequest
-	35, // 55: roost.storage.v1.Storage.Expunge:input_type -> roost.storage.v1.ExpungeRequest
-	38, // 56: roost.storage.v1.Storage.ClaimRecent:input_type -> roost.storage.v1.ClaimRecentRequest
-	41, // 57: roost.storage.v1.Storage.CreateMailbox:input_type -> roost.storage.v1.CreateMailboxRequest
-	43, // 58: roost.storage.v1.Storage.DeleteMailbox:input_type -> roost.storage.v1.DeleteMailboxRequest
-	45, // 59: roost.storage.v1.Storage.RenameMailbox:input_type -> roost.storage.v1.RenameMailboxRequest
-	47, // 60: roost.storage.v1.Storage.Subscribe:input_type -> roost.storage.v1.SubscribeRequest
-	49, // 61: roost.storage.v1.Storage.EnableModSeqs:input_type -> roost.storage.v1.EnableModSeqsRequest
-	52, // 62: roost.storage.v1.Storage.Expunged:input_type -> roost.storage.v1.ExpungedRequest
-	5,  // 63: roost.storage.v1.Storage.ListMailboxes:output_type -> roost.storage.v1.ListMailboxesResponse
-	8,  // 64: roost.storage.v1.Storage.Status:output_type -> roost.storage.v1.StatusResponse
-	12, // 65: roost.storage.v1.Storage.Open:output_type -> roost.storage.v1.OpenResponse
-	16, // 66: roost.storage.v1.Storage.Changes:output_type -> roost.storage.v1.ChangesResponse
-	19, // 67: roost.storage.v1.Storage.Fetch:output_type -> roost.storage.v1.FetchResponse
-	19, // 68: roost.storage.v1.Storage.FetchMany:output_type -> roost.storage.v1.FetchResponse
-	22, // 69: roost.storage.v1.Storage.WatchFile:output_type -> roost.storage.v1.WatchFileResponse
-	24, // 70: roost.storage.v1.Storage.Unwatch:output_type -> roost.storage.v1.UnwatchResponse
-	28, // 71: roost.storage.v1.Storage.Append:output_type -> roost.storage.v1.AppendResponse
-	30, // 72: roost.storage.v1.Storage.Store:output_type -> roost.storage.v1.StoreResponse
-	33, // 73: roost.storage.v1.Storage.Copy:output_type -> roost.storage.v1.CopyResponse
-	36, // 74: roost.storage.v1.Storage.Expunge:output_type -> roost.storage.v1.ExpungeResponse
-	39, // 75: roost.storage.v1.Storage.ClaimRecent:output_type -> roost.storage.v1.ClaimRecentResponse
-	42, // 76: roost.storage.v1.Storage.CreateMailbox:output_type -> roost.storage.v1.CreateMailboxResponse
-	44, // 77: roost.storage.v1.Storage.DeleteMailbox:output_type -> roost.storage.v1.DeleteMailboxResponse
-	46, // 78: roost.storage.v1.Storage.RenameMailbox:output_type -> roost.storage.v1.RenameMailboxResponse
-	48, // 79: roost.storage.v1.Storage.Subscribe:output_type -> roost.storage.v1.SubscribeResponse
-	50, // 80: roost.storage.v1.Storage.EnableModSeqs:output_type -> roost.storage.v1.EnableModSeqsResponse
-	53, // 81: roost.storage.v1.Storage.Expunged:output_type -> roost.storage.v1.ExpungedResponse
+	56, // 0: roost.storage.v1.MailboxRef.user:type_name -> roost.plugin.v1.User
+	56, // 1: roost.storage.v1.ListMailboxesRequest.user:type_name -> roost.plugin.v1.User
+	7,  // 2: roost.storage.v1.ListMailboxesResponse.mailboxes:type_name -> roost.storage.v1.MailboxInfo
+	56, // 3: roost.storage.v1.StatusRequest.user:type_name -> roost.plugin.v1.User
+	10, // 4: roost.storage.v1.StatusResponse.mailboxes:type_name -> roost.storage.v1.MailboxStatus
+	57, // 5: roost.storage.v1.MailboxStatus.error:type_name -> roost.plugin.v1.Error
+	11, // 6: roost.storage.v1.MailboxStatus.watches:type_name -> roost.storage.v1.Watch
+	4,  // 7: roost.storage.v1.OpenRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	14, // 8: roost.storage.v1.OpenResponse.header:type_name -> roost.storage.v1.SnapshotHeader
+	15, // 9: roost.storage.v1.OpenResponse.messages:type_name -> roost.storage.v1.Columns
+	4,  // 10: roost.storage.v1.ChangesRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	18, // 11: roost.storage.v1.ChangesResponse.header:type_name -> roost.storage.v1.ChangesHeader
+	15, // 12: roost.storage.v1.ChangesResponse.updated:type_name -> roost.storage.v1.Columns
+	15, // 13: roost.storage.v1.ChangesResponse.appended:type_name -> roost.storage.v1.Columns
+	14, // 14: roost.storage.v1.ChangesResponse.reset:type_name -> roost.storage.v1.SnapshotHeader
+	15, // 15: roost.storage.v1.ChangesResponse.reset_messages:type_name -> roost.storage.v1.Columns
+	4,  // 16: roost.storage.v1.FetchRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	21, // 17: roost.storage.v1.FetchResponse.errors:type_name -> roost.storage.v1.FetchError
+	57, // 18: roost.storage.v1.FetchError.error:type_name -> roost.plugin.v1.Error
+	27, // 19: roost.storage.v1.AppendRequest.header:type_name -> roost.storage.v1.AppendHeader
+	28, // 20: roost.storage.v1.AppendRequest.messages:type_name -> roost.storage.v1.AppendMessage
+	4,  // 21: roost.storage.v1.AppendHeader.mailbox:type_name -> roost.storage.v1.MailboxRef
+	4,  // 22: roost.storage.v1.StoreRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	3,  // 23: roost.storage.v1.StoreRequest.mode:type_name -> roost.storage.v1.StoreMode
+	32, // 24: roost.storage.v1.StoreResponse.header:type_name -> roost.storage.v1.StoreHeader
+	17, // 25: roost.storage.v1.StoreResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	4,  // 26: roost.storage.v1.CopyRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	35, // 27: roost.storage.v1.CopyResponse.header:type_name -> roost.storage.v1.CopyHeader
+	17, // 28: roost.storage.v1.CopyResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	4,  // 29: roost.storage.v1.ExpungeRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	38, // 30: roost.storage.v1.ExpungeResponse.header:type_name -> roost.storage.v1.ExpungeHeader
+	17, // 31: roost.storage.v1.ExpungeResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	4,  // 32: roost.storage.v1.ClaimRecentRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	41, // 33: roost.storage.v1.ClaimRecentResponse.header:type_name -> roost.storage.v1.ClaimRecentHeader
+	17, // 34: roost.storage.v1.ClaimRecentResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	4,  // 35: roost.storage.v1.CreateMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	4,  // 36: roost.storage.v1.DeleteMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	4,  // 37: roost.storage.v1.RenameMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	4,  // 38: roost.storage.v1.SubscribeRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	4,  // 39: roost.storage.v1.EnableModSeqsRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	52, // 40: roost.storage.v1.EnableModSeqsResponse.header:type_name -> roost.storage.v1.EnableModSeqsHeader
+	17, // 41: roost.storage.v1.EnableModSeqsResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	4,  // 42: roost.storage.v1.ExpungedRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	55, // 43: roost.storage.v1.ExpungedResponse.header:type_name -> roost.storage.v1.ExpungedHeader
+	5,  // 44: roost.storage.v1.Storage.ListMailboxes:input_type -> roost.storage.v1.ListMailboxesRequest
+	8,  // 45: roost.storage.v1.Storage.Status:input_type -> roost.storage.v1.StatusRequest
+	12, // 46: roost.storage.v1.Storage.Open:input_type -> roost.storage.v1.OpenRequest
+	16, // 47: roost.storage.v1.Storage.Changes:input_type -> roost.storage.v1.ChangesRequest
+	19, // 48: roost.storage.v1.Storage.Fetch:input_type -> roost.storage.v1.FetchRequest
+	19, // 49: roost.storage.v1.Storage.FetchMany:input_type -> roost.storage.v1.FetchRequest
+	22, // 50: roost.storage.v1.Storage.WatchFile:input_type -> roost.storage.v1.WatchFileRequest
+	24, // 51: roost.storage.v1.Storage.Unwatch:input_type -> roost.storage.v1.UnwatchRequest
+	26, // 52: roost.storage.v1.Storage.Append:input_type -> roost.storage.v1.AppendRequest
+	30, // 53: roost.storage.v1.Storage.Store:input_type -> roost.storage.v1.StoreRequest
+	33, // 54: roost.storage.v1.Storage.Copy:input_type -> roost.storage.v1.CopyRequest
+	36, // 55: roost.storage.v1.Storage.Expunge:input_type -> roost.storage.v1.ExpungeRequest
+	39, // 56: roost.storage.v1.Storage.ClaimRecent:input_type -> roost.storage.v1.ClaimRecentRequest
+	42, // 57: roost.storage.v1.Storage.CreateMailbox:input_type -> roost.storage.v1.CreateMailboxRequest
+	44, // 58: roost.storage.v1.Storage.DeleteMailbox:input_type -> roost.storage.v1.DeleteMailboxRequest
+	46, // 59: roost.storage.v1.Storage.RenameMailbox:input_type -> roost.storage.v1.RenameMailboxRequest
+	48, // 60: roost.storage.v1.Storage.Subscribe:input_type -> roost.storage.v1.SubscribeRequest
+	50, // 61: roost.storage.v1.Storage.EnableModSeqs:input_type -> roost.storage.v1.EnableModSeqsRequest
+	53, // 62: roost.storage.v1.Storage.Expunged:input_type -> roost.storage.v1.ExpungedRequest
+	6,  // 63: roost.storage.v1.Storage.ListMailboxes:output_type -> roost.storage.v1.ListMailboxesResponse
+	9,  // 64: roost.storage.v1.Storage.Status:output_type -> roost.storage.v1.StatusResponse
+	13, // 65: roost.storage.v1.Storage.Open:output_type -> roost.storage.v1.OpenResponse
+	17, // 66: roost.storage.v1.Storage.Changes:output_type -> roost.storage.v1.ChangesResponse
+	20, // 67: roost.storage.v1.Storage.Fetch:output_type -> roost.storage.v1.FetchResponse
+	20, // 68: roost.storage.v1.Storage.FetchMany:output_type -> roost.storage.v1.FetchResponse
+	23, // 69: roost.storage.v1.Storage.WatchFile:output_type -> roost.storage.v1.WatchFileResponse
+	25, // 70: roost.storage.v1.Storage.Unwatch:output_type -> roost.storage.v1.UnwatchResponse
+	29, // 71: roost.storage.v1.Storage.Append:output_type -> roost.storage.v1.AppendResponse
+	31, // 72: roost.storage.v1.Storage.Store:output_type -> roost.storage.v1.StoreResponse
+	34, // 73: roost.storage.v1.Storage.Copy:output_type -> roost.storage.v1.CopyResponse
+	37, // 74: roost.storage.v1.Storage.Expunge:output_type -> roost.storage.v1.ExpungeResponse
+	40, // 75: roost.storage.v1.Storage.ClaimRecent:output_type -> roost.storage.v1.ClaimRecentResponse
+	43, // 76: roost.storage.v1.Storage.CreateMailbox:output_type -> roost.storage.v1.CreateMailboxResponse
+	45, // 77: roost.storage.v1.Storage.DeleteMailbox:output_type -> roost.storage.v1.DeleteMailboxResponse
+	47, // 78: roost.storage.v1.Storage.RenameMailbox:output_type -> roost.storage.v1.RenameMailboxResponse
+	49, // 79: roost.storage.v1.Storage.Subscribe:output_type -> roost.storage.v1.SubscribeResponse
+	51, // 80: roost.storage.v1.Storage.EnableModSeqs:output_type -> roost.storage.v1.EnableModSeqsResponse
+	54, // 81: roost.storage.v1.Storage.Expunged:output_type -> roost.storage.v1.ExpungedResponse
 	63, // [63:82] is the sub-list for method output_type
 	44, // [44:63] is the sub-list for method input_type
 	44, // [44:44] is the sub-list for extension type_name
@@ -4111,7 +4208,7 @@ func file_roost_storage_v1_storage_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_roost_storage_v1_storage_proto_rawDesc), len(file_roost_storage_v1_storage_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
