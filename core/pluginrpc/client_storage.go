@@ -29,6 +29,7 @@ type Storage struct {
 }
 
 func newStorage(c *client, conn grpc.ClientConnInterface) *Storage {
+	warmStorage()
 	return &Storage{client: c, conn: conn, storage: storagev1.NewStorageClient(conn), metadata: storagev1.NewMetadataClient(conn), quota: storagev1.NewQuotaClient(conn), acl: storagev1.NewACLClient(conn)}
 }
 

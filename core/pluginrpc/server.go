@@ -123,6 +123,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 func (s *Server) registerKind(r grpc.ServiceRegistrar) {
 	switch s.plugin.Info().Kind {
 	case backend.KindStorage:
+		warmStorage()
 		storagev1.RegisterStorageServer(r, &storageServer{s: s, storage: s.plugin.(backend.Storage)})
 		storagev1.RegisterMetadataServer(r, &metadataServer{s: s})
 		storagev1.RegisterQuotaServer(r, &quotaServer{s: s})
