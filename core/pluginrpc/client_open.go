@@ -20,7 +20,7 @@ func (s *Storage) Open(ctx context.Context, m backend.MailboxRef) (*backend.Snap
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := s.storage.Open(ctx, &storagev1.OpenRequest{Mailbox: ref})
+	stream, err := s.storage.Open(ctx, &storagev1.OpenRequest{Mailbox: ref, Compact: true})
 	if err != nil {
 		return nil, s.err(ctx, err)
 	}
@@ -160,7 +160,7 @@ func (s *Storage) Changes(ctx context.Context, m backend.MailboxRef, since []byt
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := s.storage.Changes(ctx, &storagev1.ChangesRequest{Mailbox: ref, Position: since})
+	stream, err := s.storage.Changes(ctx, &storagev1.ChangesRequest{Mailbox: ref, Position: since, Compact: true})
 	if err != nil {
 		return nil, s.err(ctx, err)
 	}

@@ -70,6 +70,7 @@ func (s *Storage) storeToProto(ctx context.Context, r *backend.StoreRequest) (*s
 		Flags:     uint32(r.Flags),
 		Keywords:  r.Keywords,
 		Since:     r.Since,
+		Compact:   true,
 	}
 	if r.UnchangedSince != backend.AnyModSeq {
 		req.UnchangedSince = &r.UnchangedSince

@@ -42,20 +42,25 @@ func decodeUint64s(dst []uint64, b []byte) []uint64 {
 
 // columnsSplitter cuts columns into messages of about columnBytes. It reuses one message.
 type columnsSplitter struct {
-	cols *backend.Columns
-	next int // first message not yet returned
-	rows int // per message
-	msg  storagev1.Columns
+	cols    *backend.Columns
+	compact bool // the receiver understands uid_runs and keyword_bytes
+	next    int  // first message not yet returned
+	rows    int  // per message
+	msg     storagev1.Columns
 }
 
 // newColumnsSplitter checks the lengths of the columns, so that the splitter can not run out of one.
-func newColumnsSplitter(c *backend.Columns) (*columnsSplitter, error) {
+func newColumnsSplitter(c *backend.Columns, compact bool) (*columnsSplitter, error) {
 	n := len(c.UIDs)
 	if len(c.Flags) != n || c.KeywordWords < 0 || len(c.Keywords) != n*c.KeywordWords || (c.ModSeqs != nil && len(c.ModSeqs) != n) {
 		return nil, fmt.Errorf("columns of unequal length: %d UIDs, %d flags, %d keyword words of %d per message, %d modseqs",
 			n, len(c.Flags), len(c.Keywords), c.KeywordWords, len(c.ModSeqs))
 	}
-	return &columnsSplitter{cols: c, rows: max(1, columnBytes/(4+1+8+8*c.KeywordWords))}, nil
+	row := 4 + 1 + 8 + 8*c.KeywordWords
+	if compact && c.KeywordWords <= 1 && c.ModSeqs == nil {
+		row = 4 + 1 + 1
+	}
+	return &columnsSplitter{cols: c, compact: compact, rows: max(1, columnBytes/row)}, nil
 }
 
 // split returns the next message, nil at the end. It is valid until the next call.
@@ -67,10 +72,24 @@ func (s *columnsSplitter) split() *storagev1.Columns {
 	to := min(from+s.rows, len(c.UIDs))
 	s.next = to
 	kw := c.KeywordWords
-	s.msg.Uids = appendUint32s(s.msg.Uids[:0], c.UIDs[from:to])
+	uids, keywords := c.UIDs[from:to], c.Keywords[from*kw:to*kw]
+	s.msg.Uids, s.msg.UidRuns = s.msg.Uids[:0], s.msg.UidRuns[:0]
+	if s.compact {
+		s.msg.UidRuns = appendRuns(s.msg.UidRuns, uids)
+	}
+	if len(s.msg.UidRuns) == 0 {
+		s.msg.Uids = appendUint32s(s.msg.Uids, uids)
+	}
 	s.msg.Flags = c.Flags[from:to]
-	s.msg.Keywords = appendUint64s(s.msg.Keywords[:0], c.Keywords[from*kw:to*kw])
-	s.msg.KeywordWords = uint32(kw)
+	s.msg.KeywordWords, s.msg.KeywordBytes = uint32(kw), 0
+	if s.compact && kw == 1 {
+		s.msg.KeywordBytes = wordBytes(keywords)
+	}
+	if s.msg.KeywordBytes > 0 {
+		s.msg.Keywords = appendLowBytes(s.msg.Keywords[:0], keywords, int(s.msg.KeywordBytes))
+	} else {
+		s.msg.Keywords = appendUint64s(s.msg.Keywords[:0], keywords)
+	}
 	if c.ModSeqs != nil {
 		s.msg.ModSeqs = appendUint64s(s.msg.ModSeqs[:0], c.ModSeqs[from:to])
 	}
@@ -97,8 +116,23 @@ const maxPrealloc = 1 << 20
 
 // add appends one message. The error is the broken rule.
 func (j *columnsJoiner) add(p *storagev1.Columns) error {
-	n := len(p.Uids) / 4
-	words := int(p.KeywordWords)
+	n, words := len(p.Uids)/4, int(p.KeywordWords)
+	perKeywords := 8 * words // bytes
+	if p.KeywordBytes != 0 {
+		if p.KeywordBytes > 7 || words != 1 {
+			return fmt.Errorf("keyword_bytes %d with keyword_words %d", p.KeywordBytes, p.KeywordWords)
+		}
+		perKeywords = int(p.KeywordBytes)
+	}
+	if len(p.UidRuns) > 0 {
+		if n > 0 {
+			return fmt.Errorf("uids and uid_runs in one response")
+		}
+		var err error
+		if n, err = countRuns(p.UidRuns, j.want-len(j.out.UIDs)); err != nil {
+			return err
+		}
+	}
 	switch {
 	case len(p.Uids)%4 != 0:
 		return fmt.Errorf("column uids has %d bytes, not a multiple of 4", len(p.Uids))
@@ -108,7 +142,7 @@ func (j *columnsJoiner) add(p *storagev1.Columns) error {
 		return fmt.Errorf("more messages than the %d announced", j.want)
 	case len(p.Flags) != n:
 		return fmt.Errorf("column flags has %d bytes for %d messages", len(p.Flags), n)
-	case p.KeywordWords > maxPrealloc || len(p.Keywords) != 8*n*words:
+	case p.KeywordWords > maxPrealloc || len(p.Keywords) != n*perKeywords:
 		return fmt.Errorf("column keywords has %d bytes for %d messages with %d words", len(p.Keywords), n, p.KeywordWords)
 	case len(p.ModSeqs) != 0 && len(p.ModSeqs) != 8*n:
 		return fmt.Errorf("column mod_seqs has %d bytes for %d messages", len(p.ModSeqs), n)
@@ -120,9 +154,13 @@ func (j *columnsJoiner) add(p *storagev1.Columns) error {
 		return fmt.Errorf("keyword_words or the presence of mod_seqs changes between responses")
 	}
 	from := len(j.out.UIDs)
-	j.out.UIDs = decodeUint32s(j.out.UIDs, p.Uids)
+	j.out.UIDs = decodeRuns(decodeUint32s(j.out.UIDs, p.Uids), p.UidRuns)
 	j.out.Flags = append(j.out.Flags, p.Flags...)
-	j.out.Keywords = decodeUint64s(j.out.Keywords, p.Keywords)
+	if p.KeywordBytes > 0 {
+		j.out.Keywords = decodeLowBytes(j.out.Keywords, p.Keywords, int(p.KeywordBytes))
+	} else {
+		j.out.Keywords = decodeUint64s(j.out.Keywords, p.Keywords)
+	}
 	j.out.ModSeqs = decodeUint64s(j.out.ModSeqs, p.ModSeqs)
 	return j.check(from)
 }

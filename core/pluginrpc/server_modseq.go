@@ -33,7 +33,7 @@ func (s *storageServer) EnableModSeqs(r *storagev1.EnableModSeqsRequest, stream 
 	if err != nil || changed == nil {
 		return err
 	}
-	return sendChanges(changed, func(c *storagev1.ChangesResponse) error {
+	return sendChanges(changed, false, func(c *storagev1.ChangesResponse) error {
 		return stream.Send(&storagev1.EnableModSeqsResponse{Changes: c})
 	})
 }

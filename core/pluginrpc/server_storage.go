@@ -65,7 +65,7 @@ func (s *storageServer) Open(r *storagev1.OpenRequest, stream grpc.ServerStreami
 	if err != nil {
 		return err
 	}
-	cols, err := newColumnsSplitter(&snap.Messages)
+	cols, err := newColumnsSplitter(&snap.Messages, r.Compact)
 	if err != nil {
 		return err
 	}
@@ -116,19 +116,20 @@ func (s *storageServer) Changes(r *storagev1.ChangesRequest, stream grpc.ServerS
 	if err != nil {
 		return err
 	}
-	return sendChanges(ch, stream.Send)
+	return sendChanges(ch, r.Compact, stream.Send)
 }
 
 // sendChanges sends an answer to Changes, or the part of another call's answer that is one.
-func sendChanges(ch *backend.Changes, send func(*storagev1.ChangesResponse) error) error {
+// compact: the receiver understands compact columns.
+func sendChanges(ch *backend.Changes, compact bool, send func(*storagev1.ChangesResponse) error) error {
 	if ch.Reset != nil {
-		return sendReset(ch.Reset, send)
+		return sendReset(ch.Reset, compact, send)
 	}
-	updated, err := newColumnsSplitter(&ch.Updated)
+	updated, err := newColumnsSplitter(&ch.Updated, compact)
 	if err != nil {
 		return err
 	}
-	appended, err := newColumnsSplitter(&ch.Appended)
+	appended, err := newColumnsSplitter(&ch.Appended, compact)
 	if err != nil {
 		return err
 	}
@@ -156,8 +157,8 @@ func sendChanges(ch *backend.Changes, send func(*storagev1.ChangesResponse) erro
 	return err
 }
 
-func sendReset(snap *backend.Snapshot, send func(*storagev1.ChangesResponse) error) error {
-	cols, err := newColumnsSplitter(&snap.Messages)
+func sendReset(snap *backend.Snapshot, compact bool, send func(*storagev1.ChangesResponse) error) error {
+	cols, err := newColumnsSplitter(&snap.Messages, compact)
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func (s *storageServer) Store(stream grpc.BidiStreamingServer[storagev1.StoreReq
 	if err != nil || res.Changed == nil {
 		return err
 	}
-	return sendChanges(res.Changed, func(c *storagev1.ChangesResponse) error { return stream.Send(&storagev1.StoreResponse{Changes: c}) })
+	return sendChanges(res.Changed, r.Compact, func(c *storagev1.ChangesResponse) error { return stream.Send(&storagev1.StoreResponse{Changes: c}) })
 }
 
 func (s *storageServer) Copy(stream grpc.BidiStreamingServer[storagev1.CopyRequest, storagev1.CopyResponse]) error {
@@ -154,7 +154,7 @@ func (s *storageServer) Copy(stream grpc.BidiStreamingServer[storagev1.CopyReque
 	if err != nil || res.Changed == nil {
 		return err
 	}
-	return sendChanges(res.Changed, func(c *storagev1.ChangesResponse) error { return stream.Send(&storagev1.CopyResponse{Changes: c}) })
+	return sendChanges(res.Changed, false, func(c *storagev1.ChangesResponse) error { return stream.Send(&storagev1.CopyResponse{Changes: c}) })
 }
 
 func (s *storageServer) Expunge(stream grpc.BidiStreamingServer[storagev1.ExpungeRequest, storagev1.ExpungeResponse]) error {
@@ -183,7 +183,7 @@ func (s *storageServer) Expunge(stream grpc.BidiStreamingServer[storagev1.Expung
 	if err != nil || res.Changed == nil {
 		return err
 	}
-	return sendChanges(res.Changed, func(c *storagev1.ChangesResponse) error { return stream.Send(&storagev1.ExpungeResponse{Changes: c}) })
+	return sendChanges(res.Changed, false, func(c *storagev1.ChangesResponse) error { return stream.Send(&storagev1.ExpungeResponse{Changes: c}) })
 }
 
 func (s *storageServer) ClaimRecent(r *storagev1.ClaimRecentRequest, stream grpc.ServerStreamingServer[storagev1.ClaimRecentResponse]) error {
@@ -203,7 +203,7 @@ func (s *storageServer) ClaimRecent(r *storagev1.ClaimRecentRequest, stream grpc
 	if err != nil || res.Changed == nil {
 		return err
 	}
-	return sendChanges(res.Changed, func(c *storagev1.ChangesResponse) error {
+	return sendChanges(res.Changed, false, func(c *storagev1.ChangesResponse) error {
 		return stream.Send(&storagev1.ClaimRecentResponse{Changes: c})
 	})
 }

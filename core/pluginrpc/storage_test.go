@@ -72,21 +72,80 @@ func TestOpen(t *testing.T) {
 		{"one response", bigColumns(1000, 1, true)},
 		{"many responses", bigColumns(10_000, 3, true)},
 		{"without modseqs and keywords", bigColumns(30_000, 0, false)},
+		{"runs", runColumns(100_000, 1_000, 7)},
+		{"one run, keywords of three bytes", runColumns(50_000, 50_000, 1<<23)},
+		{"keywords of eight bytes", runColumns(3_000, 2, 1<<63)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &fakeStorage{snapshot: testSnapshot(c.cols)}
-			got, err := connectStorage(t, f, ClientOptions{}).Open(t.Context(), testRef)
+			storage := connectStorage(t, f, ClientOptions{})
+			got, err := storage.Open(t.Context(), testRef)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if d := cmp.Diff(f.snapshot, got, cmpopts.EquateEmpty()); d != "" {
 				t.Errorf("snapshot differs: %s", d)
 			}
+			if d := cmp.Diff(f.snapshot, openPlainly(t, storage), cmpopts.EquateEmpty()); d != "" {
+				t.Errorf("snapshot for a caller without compact columns differs: %s", d)
+			}
 			if d := cmp.Diff(testRef, f.ref); d != "" {
 				t.Errorf("mailbox differs: %s", d)
 			}
 		})
 	}
+}
+
+// openPlainly calls Open as a core does that does not know compact columns, and fails if there are any.
+func openPlainly(t *testing.T, s *Storage) *backend.Snapshot {
+	t.Helper()
+	ref, err := mailboxToProto(testRef)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := s.storage.Open(t.Context(), &storagev1.OpenRequest{Mailbox: ref})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := stream.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := s.newSnapshotJoiner("Open", resp.Header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		resp, err := stream.Recv()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := resp.Messages; len(m.UidRuns) > 0 || m.KeywordBytes > 0 {
+			t.Fatalf("compact columns were not asked for: %d bytes of runs, %d bytes of keywords", len(m.UidRuns), m.KeywordBytes)
+		}
+		if err := j.add(resp.Messages); err != nil {
+			t.Fatal(err)
+		}
+	}
+	snap, err := j.done()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snap
+}
+
+// runColumns returns columns of n messages in runs of a length, some of which have keyword bits.
+func runColumns(n, length int, keywords uint64) backend.Columns {
+	c := backend.Columns{KeywordWords: 1}
+	for i := range n {
+		c.UIDs = append(c.UIDs, uint32(5+i+i/length*3))
+		c.Flags = append(c.Flags, uint8(i)&0x1f)
+		c.Keywords = append(c.Keywords, uint64(i%2)*keywords)
+	}
+	return c
 }
 
 func TestChanges(t *testing.T) {

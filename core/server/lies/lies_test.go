@@ -163,13 +163,13 @@ var stories = []story{
 	{name: "UIDs that do not ascend", method: "Open", command: "SELECT Other", log: "UID 1 after UID 3",
 		lie: edit(func(_ int, m *openResponse) {
 			if m.Messages != nil {
-				copy(m.Messages.Uids, uids(3, 1, 2))
+				m.Messages.Uids, m.Messages.UidRuns = uids(3, 1, 2), nil
 			}
 		})},
 	{name: "a UID twice", method: "Open", command: "SELECT Other", log: "UID 2 after UID 2",
 		lie: edit(func(_ int, m *openResponse) {
 			if m.Messages != nil {
-				copy(m.Messages.Uids, uids(1, 2, 2))
+				m.Messages.Uids, m.Messages.UidRuns = uids(1, 2, 2), nil
 			}
 		})},
 	{name: "UIDVALIDITY 0", method: "Open", command: "SELECT Other", log: "uid_validity is 0",

@@ -883,8 +883,10 @@ func (x *Watch) GetName() string {
 }
 
 type OpenRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Mailbox       *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Mailbox *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	// The caller understands Columns.uid_runs and keyword_bytes.
+	Compact       bool `protobuf:"varint,2,opt,name=compact,proto3" json:"compact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -924,6 +926,13 @@ func (x *OpenRequest) GetMailbox() *MailboxRef {
 		return x.Mailbox
 	}
 	return nil
+}
+
+func (x *OpenRequest) GetCompact() bool {
+	if x != nil {
+		return x.Compact
+	}
+	return false
 }
 
 // OpenResponse: the first has the header, the others have messages.
@@ -1131,7 +1140,13 @@ type Columns struct {
 	KeywordWords uint32 `protobuf:"varint,4,opt,name=keyword_words,json=keywordWords,proto3" json:"keyword_words,omitempty"`
 	// Column of uint64, n elements; or empty in all responses of the group: every
 	// message has the mailbox's highest_mod_seq. Each is at least 1 and at most that.
-	ModSeqs       []byte `protobuf:"bytes,5,opt,name=mod_seqs,json=modSeqs,proto3" json:"mod_seqs,omitempty"`
+	ModSeqs []byte `protobuf:"bytes,5,opt,name=mod_seqs,json=modSeqs,proto3" json:"mod_seqs,omitempty"`
+	// Instead of uids, and only if the request has compact: runs of UIDs without gaps, each as two numbers in protobuf's varint
+	// encoding: how far its first UID is behind the last one of the run before (in the first run: the UID), and how many UIDs it has, at least 1.
+	UidRuns []byte `protobuf:"bytes,6,opt,name=uid_runs,json=uidRuns,proto3" json:"uid_runs,omitempty"`
+	// Not 0 (1 to 7) only if the request has compact, and keyword_words is 1: keywords has so many bytes for each message, the low ones of its
+	// word, little-endian; the others are 0.
+	KeywordBytes  uint32 `protobuf:"varint,7,opt,name=keyword_bytes,json=keywordBytes,proto3" json:"keyword_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1201,10 +1216,26 @@ func (x *Columns) GetModSeqs() []byte {
 	return nil
 }
 
+func (x *Columns) GetUidRuns() []byte {
+	if x != nil {
+		return x.UidRuns
+	}
+	return nil
+}
+
+func (x *Columns) GetKeywordBytes() uint32 {
+	if x != nil {
+		return x.KeywordBytes
+	}
+	return 0
+}
+
 type ChangesRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Mailbox       *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
-	Position      []byte                 `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Mailbox  *MailboxRef            `protobuf:"bytes,1,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	Position []byte                 `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
+	// As in OpenRequest.
+	Compact       bool `protobuf:"varint,3,opt,name=compact,proto3" json:"compact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1251,6 +1282,13 @@ func (x *ChangesRequest) GetPosition() []byte {
 		return x.Position
 	}
 	return nil
+}
+
+func (x *ChangesRequest) GetCompact() bool {
+	if x != nil {
+		return x.Compact
+	}
+	return false
 }
 
 // ChangesResponse: the first has header or reset; the others have one of the rest.
@@ -2211,6 +2249,8 @@ type StoreRequest struct {
 	// §3.1.3). The test and the change are one step.
 	UnchangedSince *uint64 `protobuf:"varint,7,opt,name=unchanged_since,json=unchangedSince,proto3,oneof" json:"unchanged_since,omitempty"`
 	Since          []byte  `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`
+	// As in OpenRequest.
+	Compact bool `protobuf:"varint,9,opt,name=compact,proto3" json:"compact,omitempty"`
 	// Column of uint32: UIDs, ascending over all requests, without duplicates, at most 250,000 in each.
 	Uids          []byte `protobuf:"bytes,15,opt,name=uids,proto3" json:"uids,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2301,6 +2341,13 @@ func (x *StoreRequest) GetSince() []byte {
 		return x.Since
 	}
 	return nil
+}
+
+func (x *StoreRequest) GetCompact() bool {
+	if x != nil {
+		return x.Compact
+	}
+	return false
 }
 
 func (x *StoreRequest) GetUids() []byte {
@@ -3762,9 +3809,10 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\fdeleted_size\x18\f \x01(\x04R\vdeletedSize\"+\n" +
 	"\x05Watch\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"E\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"_\n" +
 	"\vOpenRequest\x126\n" +
-	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\"\x7f\n" +
+	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x18\n" +
+	"\acompact\x18\x02 \x01(\bR\acompact\"\x7f\n" +
 	"\fOpenResponse\x128\n" +
 	"\x06header\x18\x01 \x01(\v2 .roost.storage.v1.SnapshotHeaderR\x06header\x125\n" +
 	"\bmessages\x18\x02 \x01(\v2\x19.roost.storage.v1.ColumnsR\bmessages\"\xe9\x02\n" +
@@ -3782,16 +3830,19 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\n" +
 	"watch_name\x18\n" +
 	" \x01(\tR\twatchName\x12\x16\n" +
-	"\x06damage\x18\v \x03(\tR\x06damage\"\x8f\x01\n" +
+	"\x06damage\x18\v \x03(\tR\x06damage\"\xcf\x01\n" +
 	"\aColumns\x12\x12\n" +
 	"\x04uids\x18\x01 \x01(\fR\x04uids\x12\x14\n" +
 	"\x05flags\x18\x02 \x01(\fR\x05flags\x12\x1a\n" +
 	"\bkeywords\x18\x03 \x01(\fR\bkeywords\x12#\n" +
 	"\rkeyword_words\x18\x04 \x01(\rR\fkeywordWords\x12\x19\n" +
-	"\bmod_seqs\x18\x05 \x01(\fR\amodSeqs\"d\n" +
+	"\bmod_seqs\x18\x05 \x01(\fR\amodSeqs\x12\x19\n" +
+	"\buid_runs\x18\x06 \x01(\fR\auidRuns\x12#\n" +
+	"\rkeyword_bytes\x18\a \x01(\rR\fkeywordBytes\"~\n" +
 	"\x0eChangesRequest\x126\n" +
 	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1a\n" +
-	"\bposition\x18\x02 \x01(\fR\bposition\"\xcc\x02\n" +
+	"\bposition\x18\x02 \x01(\fR\bposition\x12\x18\n" +
+	"\acompact\x18\x03 \x01(\bR\acompact\"\xcc\x02\n" +
 	"\x0fChangesResponse\x127\n" +
 	"\x06header\x18\x01 \x01(\v2\x1f.roost.storage.v1.ChangesHeaderR\x06header\x12\x1a\n" +
 	"\bexpunged\x18\x02 \x01(\fR\bexpunged\x123\n" +
@@ -3862,7 +3913,7 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x04size\x18\x04 \x01(\x04R\x04size\"G\n" +
 	"\x0eAppendResponse\x12!\n" +
 	"\fuid_validity\x18\x01 \x01(\rR\vuidValidity\x12\x12\n" +
-	"\x04uids\x18\x02 \x01(\fR\x04uids\"\xd3\x02\n" +
+	"\x04uids\x18\x02 \x01(\fR\x04uids\"\xed\x02\n" +
 	"\fStoreRequest\x126\n" +
 	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1d\n" +
 	"\n" +
@@ -3873,7 +3924,8 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\x05flags\x18\x05 \x01(\rR\x05flags\x12\x1a\n" +
 	"\bkeywords\x18\x06 \x03(\tR\bkeywords\x12,\n" +
 	"\x0funchanged_since\x18\a \x01(\x04H\x00R\x0eunchangedSince\x88\x01\x01\x12\x14\n" +
-	"\x05since\x18\b \x01(\fR\x05since\x12\x12\n" +
+	"\x05since\x18\b \x01(\fR\x05since\x12\x18\n" +
+	"\acompact\x18\t \x01(\bR\acompact\x12\x12\n" +
 	"\x04uids\x18\x0f \x01(\fR\x04uidsB\x12\n" +
 	"\x10_unchanged_since\"\x9f\x01\n" +
 	"\rStoreResponse\x125\n" +
