@@ -40,7 +40,6 @@ func FreeMemory() {
 	}
 	dropCaches()
 	debug.FreeOSMemory()
-	dropProgram()
 }
 
 // dropCaches makes the runtime forget what it keeps for each processor but one: records of goroutines that have waited, free
