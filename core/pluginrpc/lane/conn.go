@@ -247,6 +247,11 @@ func (s *stream) send() error {
 		return nil // RecvMsg tells what was wrong
 	}
 	s.sent = true
+	if s.ctx.Err() != nil { // it may be that nobody has heard of it yet
+		s.giveUp()
+		s.err = status.FromContextError(s.ctx.Err()).Err()
+		return nil
+	}
 	setLength(s.lane.out)
 	_, err := s.lane.conn.Write(s.lane.out)
 	switch {

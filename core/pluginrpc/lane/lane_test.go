@@ -134,6 +134,33 @@ func TestCancelReachesThePlugin(t *testing.T) {
 	}
 }
 
+// A request that was given up before all of it was there is not executed.
+func TestCancelBeforeTheRequestIsSent(t *testing.T) {
+	y := newToy()
+	c := serveToy(t, y, noGRPC{t})
+	for range 100 {
+		ctx, cancel := context.WithCancel(t.Context())
+		s, err := c.NewStream(ctx, &grpc.StreamDesc{}, "/toy.Toy/Echo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SendMsg(&text{Value: "wait"}); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		s.CloseSend()
+		if err := s.RecvMsg(new(text)); status.Code(err) != codes.Canceled {
+			t.Errorf("err = %v, want Canceled", err)
+		}
+	}
+	if _, err := echo(t.Context(), c, "on"); err != nil {
+		t.Error(err)
+	}
+	if n := len(y.waiting); n > 0 {
+		t.Errorf("%d of 100 calls were executed", n)
+	}
+}
+
 // A caller that stops reading an answer leaves nothing behind for the next one.
 func TestAnswerThatIsNotRead(t *testing.T) {
 	c := serveToy(t, newToy(), noGRPC{t})
