@@ -91,6 +91,9 @@ func allWrites(ctx context.Context, w backend.Writer, ref backend.MailboxRef) ma
 	return calls
 }
 
+// optionalWrites are the capabilities that calls of allWrites need beside CapWrite.
+var optionalWrites = map[string]string{"SetMetadata": backend.CapMetadata, "SetACL": backend.CapACL, "DeleteACL": backend.CapACL}
+
 // below returns ref with another name.
 func below(ref backend.MailboxRef, name string) backend.MailboxRef {
 	ref.Name = name
