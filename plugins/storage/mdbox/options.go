@@ -37,7 +37,7 @@ var options = []backend.Option{
 	{Name: "max_open_files", Type: backend.OptionInt, Default: "256", Help: "mail and cache files kept open, of all users together"},
 	{Name: "max_mailboxes", Type: backend.OptionInt, Default: "100000", Help: "mailboxes of one user that are listed"},
 	{Name: "close_idle", Type: backend.OptionDuration, Default: "5s", Help: "mailboxes, stores and files that were not used for so long are closed; 0 = only the limits count"},
-	{Name: "groups_ttl", Type: backend.OptionDuration, Default: "10m", Help: "how long the groups of an owner of mail are remembered, which the system may ask a directory server for; 0 = not at all"},
+	{Name: "groups_ttl", Type: backend.OptionDuration, Default: "10m", Help: "how long the groups of an owner of mail are remembered, if the plugin runs as root: the system may ask a directory server for them. `roost plugin reload` forgets them; 0 = not at all"},
 	{Name: "cache_bytes", Type: backend.OptionSize, Default: "256M", Help: "memory for the state of mailboxes and stores"},
 	{Name: "max_message_size", Type: backend.OptionSize, Default: "1G", Help: "largest message that is read, after decompression"},
 
