@@ -118,6 +118,7 @@ type stream struct {
 	filled      int         // bytes of the lane's memory that the request has
 	stop        func() bool // ends the watch over ctx
 	sent        bool
+	answered    bool              // something of the answer has come: the plugin has the request
 	err         error             // how it ended, io.EOF if well
 	over        grpc.ClientStream // not nil: it goes over gRPC
 }
@@ -322,6 +323,7 @@ func (s *stream) receive() (data mem.BufferSlice, err error) {
 		_, _ = s.lane.conn.Write(acknowledgement[:]) // what went wrong is seen below
 	}
 	kind, payload, err := s.lane.answer(s.lane.call)
+	s.answered = s.answered || err == nil
 	if err == nil && kind == kindParts {
 		data, s.acknowledge, err = s.lane.memory.parts(payload, nil)
 	}
@@ -332,8 +334,8 @@ func (s *stream) receive() (data mem.BufferSlice, err error) {
 	case errors.Is(err, errFrame):
 		s.giveUp()
 		s.err = status.Error(codes.Internal, err.Error())
-	case errors.Is(err, unix.ECONNRESET):
-		// What Linux says when the other side has closed a unix socket without having read all of what was sent: the request.
+	case errors.Is(err, unix.ECONNRESET) && !s.answered:
+		// What Linux says when the other side has closed a unix socket without having read all of what was sent: the request. Later it is an acknowledgement.
 		s.giveUp()
 		s.err = unsent(s.ctx, err)
 	case err != nil:

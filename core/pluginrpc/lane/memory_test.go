@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"net"
 	"runtime"
 	"testing"
 	"time"
@@ -333,6 +334,36 @@ func FuzzParts(f *testing.F) {
 			t.Errorf("decoded %v of %v, encoded %v", data, b, again[answerHead:])
 		}
 	})
+}
+
+// A plugin that dies before it has read an acknowledgement has read the request: nobody may take that for a call that was not executed.
+func TestDeathBeforeAnAcknowledgement(t *testing.T) {
+	p := newFakePlugin(t)
+	p.lanes.ShareMemory()
+	c := NewConn(noGRPC{t}, p.lanes, partsCodec{toyCodec})
+	p.answers(1, func(_ uint64, w io.WriteCloser, call uint32) {
+		payload := partsPayload(flagAcknowledge, "", [3]uint32{0, 0, 3})
+		if _, err := w.Write(append(appendAnswerHead(nil, call, kindParts, len(payload)), payload...)); err != nil {
+			t.Error(err)
+		}
+		raw, err := w.(*net.UnixConn).SyscallConn()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		var b [1]byte
+		_ = raw.Read(func(fd uintptr) bool { // until it is there
+			_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+			return err != unix.EAGAIN
+		})
+	})
+	s := callSlots(t, t.Context(), c, 1)
+	if err := s.RecvMsg(new(gathered)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RecvMsg(new(gathered)); status.Code(err) != codes.Unavailable || errors.Is(err, ErrUnsent) {
+		t.Errorf("err = %v, want Unavailable", err)
+	}
 }
 
 // Of an answer in one message nothing is acknowledged; of what comes before another message all is.
