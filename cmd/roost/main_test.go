@@ -90,8 +90,13 @@ func start(t *testing.T, dir string, args ...string) (*running, *bufio.Reader) {
 	}
 	go r.readLog(stderr) // ends with the process
 	t.Cleanup(func() {
-		r.cmd.Process.Kill()
+		r.cmd.Process.Signal(unix.SIGTERM) // it removes its control socket
+		kill := time.AfterFunc(deadline, func() {
+			t.Errorf("roost did not end within %v", deadline)
+			r.cmd.Process.Kill()
+		})
 		r.cmd.Wait()
+		kill.Stop()
 		if t.Failed() {
 			t.Logf("log:\n%s", strings.Join(r.lines(), "\n"))
 		}

@@ -53,8 +53,8 @@ func Write(fd int, p []byte) (int, error) {
 	return done, nil
 }
 
-// WriteMore writes as much of a, and then of b, as the socket takes, as one. More is to be written soon: until then, or for up to 0.2 s, the kernel may keep
-// what does not fill a packet. Errors are those of Write.
+// WriteMore writes as much of a, and then of b, as the socket takes, as one. More is to be written soon: until then, or its timer for retransmission, which is
+// 0.2 s or more, the kernel may keep what does not fill a packet. Errors are those of Write.
 func WriteMore(fd int, a, b []byte) (int, error) {
 	done := 0
 	for done < len(a)+len(b) {
