@@ -30,10 +30,17 @@ func patient(conn grpc.ClientConnInterface, name string, limit time.Duration) gr
 // errSilent is the cause with which a call is cancelled that is not answered.
 var errSilent = errors.New("no answer")
 
+// deadlineBehind is by how much the deadline that the plugin is told comes after the end of patience: a plugin that notices it first would end
+// the call with an error of its own, and nobody would be told who was silent.
+const deadlineBehind = time.Second
+
 // Invoke implements grpc.ClientConnInterface.
 func (p *patientConn) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, p.limit, errSilent)
-	defer cancel()
+	ctx, done := context.WithTimeout(ctx, p.limit+deadlineBehind)
+	defer done()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer time.AfterFunc(p.limit, func() { cancel(errSilent) }).Stop()
 	return p.explain(ctx, method, p.ClientConnInterface.Invoke(ctx, method, args, reply, opts...))
 }
 
