@@ -61,7 +61,7 @@ func (p *patientConn) explain(ctx context.Context, method string, err error) err
 		return err
 	}
 	// Not KindUnavailable: to make the call again would be to wait as long again.
-	return &backend.Error{Kind: backend.KindInUse, Message: "the mail storage takes too long, try again later",
+	return &backend.Error{Kind: backend.KindInUse, Message: "a part of the server takes too long, try again later",
 		Detail: "plugin " + p.name + " does not answer " + method + " within [limits] plugin_answer_timeout of " + p.limit.String()}
 }
 
