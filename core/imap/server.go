@@ -69,7 +69,6 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 		srv.writer = w
 	}
 	srv.doors = doors{perAddress: tally.New(), attempts: newAttempts(time.Now), users: newAttempts(time.Now)}
-	quiet.Ballast()
 	// When the mailboxes that the last commands have used sleep, too.
 	srv.quiet = quiet.NewWatch(cfg.Mailboxes.Warm+quietAfter, func() {
 		srv.boxes.Trim()

@@ -95,9 +95,6 @@ func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	if kind == backend.KindStorage {
-		quiet.Ballast()
-	}
 	return &Server{plugin: p, opts: o, quiet: quiet.NewWatch(quietAfter, quiet.FreeMemory)}, nil
 }
 
