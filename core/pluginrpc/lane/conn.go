@@ -97,6 +97,8 @@ func (c *Conn) newStream(ctx context.Context, desc *grpc.StreamDesc, method stri
 	l.call++
 	l.out = appendRequestHead(l.out[:0], l.call, method, timeout, origin)
 	s := &stream{c: c, ctx: ctx, desc: desc, method: method, opts: opts, lane: l}
+	s.mu.Lock() // abandon comes at once if ctx has just ended
+	defer s.mu.Unlock()
 	s.stop = context.AfterFunc(ctx, func() {
 		l.conn.SetDeadline(time.Unix(1, 0))
 		s.abandon()

@@ -161,6 +161,29 @@ func TestCancelBeforeTheRequestIsSent(t *testing.T) {
 	}
 }
 
+// endsAfterFirstLook is a context that ends when somebody asks for its deadline.
+type endsAfterFirstLook struct {
+	context.Context
+	cancel context.CancelFunc
+}
+
+func (e endsAfterFirstLook) Deadline() (time.Time, bool) { e.cancel(); return time.Time{}, false }
+
+// A call whose context ends while the call begins is given up as any other.
+func TestCancelWhileACallBegins(t *testing.T) {
+	y := newToy()
+	c := serveToy(t, y, noGRPC{t})
+	for range 1000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, err := echo(endsAfterFirstLook{ctx, cancel}, c, "wait"); status.Code(err) != codes.Canceled {
+			t.Fatalf("err = %v, want Canceled", err)
+		}
+	}
+	if n := len(y.waiting); n > 0 {
+		t.Errorf("%d of 1000 calls were executed", n)
+	}
+}
+
 // A caller that stops reading an answer leaves nothing behind for the next one.
 func TestAnswerThatIsNotRead(t *testing.T) {
 	c := serveToy(t, newToy(), noGRPC{t})
