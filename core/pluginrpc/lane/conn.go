@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
@@ -100,7 +99,7 @@ func (c *Conn) newStream(ctx context.Context, desc *grpc.StreamDesc, method stri
 	s.mu.Lock() // abandon comes at once if ctx has just ended
 	defer s.mu.Unlock()
 	s.stop = context.AfterFunc(ctx, func() {
-		l.conn.SetDeadline(time.Unix(1, 0))
+		l.conn.expire()
 		s.abandon()
 	})
 	return s, nil
@@ -336,8 +335,7 @@ func (s *stream) receive() (data mem.BufferSlice, err error) {
 	case errors.Is(err, errFrame):
 		s.giveUp()
 		s.err = status.Error(codes.Internal, err.Error())
-	case errors.Is(err, unix.ECONNRESET) && !s.answered:
-		// What Linux says when the other side has closed a unix socket without having read all of what was sent: the request. Later it is an acknowledgement.
+	case err == io.EOF && !s.answered && s.lane.conn.unread() > 0: // Not all of the request. Later it is an acknowledgement.
 		s.giveUp()
 		s.err = unsent(s.ctx, err)
 	case err != nil:

@@ -1,4 +1,4 @@
-// Package lane makes gRPC's calls over plain unix sockets: the way for small calls between core and a plugin on one machine.
+// Package lane makes gRPC's calls over pipes: the way for small calls between core and a plugin on one machine.
 //
 // A call over HTTP/2 passes through four goroutines on each side. Over a lane it is one write and one read by the goroutine that
 // makes the call, and the same by the one that answers it. What is sent are the same protobuf messages; services, interceptors,
@@ -10,8 +10,8 @@
 // The child process inherits one end of a pair of sockets of type SOCK_SEQPACKET, the lane socket. Only core sends there. A packet is
 // 8 bytes, the number of a lane (little-endian, not 0, never the same twice):
 //
-//   - with one or two descriptors in an SCM_RIGHTS control message: a new lane. The first is one end of a pair of unix sockets of type
-//     SOCK_STREAM, the second the memory of the lane. Only a plugin that announces the capability "lane-memory" gets two, and not always.
+//   - with two or three descriptors in an SCM_RIGHTS control message: a new lane. The first is a pipe that the plugin reads requests from, the second one that it writes
+//     answers to, both without blocking; the third is the memory of the lane. Only a plugin that announces the capability "lane-memory" gets three, and not always.
 //   - without: the lane was given up in the middle of a call. Whoever answers it may stop; the answer goes nowhere.
 //
 // A lane carries one call at a time. After a complete answer it is used for the next one. A lane whose call was cancelled, or on which
@@ -45,7 +45,7 @@
 //
 // # Memory
 //
-// What goes over a socket is copied into the kernel and out again. The memory of a lane saves that: a memfd, 512 KiB of it, sealed against being made smaller,
+// What goes over a pipe is copied into the kernel and out again. The memory of a lane saves that: a memfd, 512 KiB of it, sealed against being made smaller,
 // which both sides map. Core may put messages of a request into it. It belongs to them until the end of the answer, and otherwise to the answer: then
 // the plugin may put parts of a message anywhere into it, and send of them only where they are:
 //
@@ -67,6 +67,6 @@
 //
 // # Flow control
 //
-// is that of the socket, and of the memory by acknowledgements: a plugin that is not read from blocks in its write. The request is read to its end before it is executed, so the
+// is that of the pipes, and of the memory by acknowledgements: a plugin that is not read from blocks in its write. The request is read to its end before it is executed, so the
 // two sides never wait for each other.
 package lane

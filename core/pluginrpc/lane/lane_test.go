@@ -169,10 +169,17 @@ type endsAfterFirstLook struct {
 
 func (e endsAfterFirstLook) Deadline() (time.Time, bool) { e.cancel(); return time.Time{}, false }
 
+// cancelled fails calls over gRPC as those are that have been cancelled.
+type cancelled struct{ noGRPC }
+
+func (cancelled) Invoke(context.Context, string, any, any, ...grpc.CallOption) error {
+	return status.Error(codes.Canceled, "over gRPC")
+}
+
 // A call whose context ends while the call begins is given up as any other.
 func TestCancelWhileACallBegins(t *testing.T) {
 	y := newToy()
-	c := serveToy(t, y, noGRPC{t})
+	c := serveToy(t, y, cancelled{noGRPC{t}}) // to which the calls go when the plugin is slow to take the new lanes
 	for range 1000 {
 		ctx, cancel := context.WithCancel(t.Context())
 		if _, err := echo(endsAfterFirstLook{ctx, cancel}, c, "wait"); status.Code(err) != codes.Canceled {

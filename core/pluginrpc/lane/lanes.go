@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"sync"
 	"time"
@@ -14,7 +13,7 @@ import (
 	"github.com/roostmail/roost/core/quiet"
 )
 
-// maxLanes is how many calls can be under way over lanes; those beyond go over gRPC. A lane that nobody uses costs a socket, and a goroutine of the plugin.
+// maxLanes is how many calls can be under way over lanes; those beyond go over gRPC. A lane that nobody uses costs two pipes, and a goroutine of the plugin.
 const maxLanes = 64
 
 const (
@@ -41,7 +40,7 @@ type Lanes struct {
 // lane is core's end of a lane.
 type lane struct {
 	number uint64
-	conn   *net.UnixConn
+	conn   pipes
 	reader
 	call   uint32
 	out    []byte  // the request
@@ -89,20 +88,17 @@ func (p *Lanes) get() *lane {
 
 // make makes a lane. p.mu is held.
 func (p *Lanes) make() (*lane, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	here, there, err := newPipes()
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(pair[1])
-	conn, err := unixConn(pair[0])
-	if err != nil {
-		return nil, err
-	}
-	l := &lane{number: p.last + 1, conn: conn, reader: reader{src: conn}}
-	rights := []int{pair[1]}
+	defer unix.Close(there[0])
+	defer unix.Close(there[1])
+	l := &lane{number: p.last + 1, conn: here, reader: reader{src: here}}
+	rights := there[:]
 	if p.share {
 		var file *os.File
-		if l.memory, file, err = makeMemory(); err == nil { // otherwise all goes over the socket
+		if l.memory, file, err = makeMemory(); err == nil { // otherwise all goes over the pipes
 			defer file.Close()
 			rights = append(rights, int(file.Fd()))
 		}
@@ -120,22 +116,6 @@ func (p *Lanes) ShareMemory() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.share = true
-}
-
-// unixConn takes over a socket.
-func unixConn(fd int) (*net.UnixConn, error) {
-	f := os.NewFile(uintptr(fd), "lane")
-	defer f.Close()
-	c, err := net.FileConn(f)
-	if err != nil {
-		return nil, err
-	}
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		c.Close()
-		return nil, errors.New("lane: not a unix socket")
-	}
-	return u, nil
 }
 
 // tell sends a packet. It does not block.

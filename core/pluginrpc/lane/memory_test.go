@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"net"
 	"runtime"
 	"testing"
 	"time"
@@ -346,15 +345,14 @@ func TestDeathBeforeAnAcknowledgement(t *testing.T) {
 		if _, err := w.Write(append(appendAnswerHead(nil, call, kindParts, len(payload)), payload...)); err != nil {
 			t.Error(err)
 		}
-		raw, err := w.(*net.UnixConn).SyscallConn()
+		raw, err := w.(*pipes).in.SyscallConn()
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		var b [1]byte
 		_ = raw.Read(func(fd uintptr) bool { // until it is there
-			_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-			return err != unix.EAGAIN
+			n, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ)
+			return n > 0 || err != nil
 		})
 	})
 	s := callSlots(t, t.Context(), c, 1)
@@ -436,7 +434,7 @@ func TestCoreBreaksTheRulesOfMemory(t *testing.T) {
 	if _, err := l.conn.Write(acknowledgement[:]); err != nil {
 		t.Fatal(err)
 	}
-	l.conn.SetDeadline(time.Now().Add(time.Minute))
+	l.conn.in.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := l.conn.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("after an acknowledgement of nothing: %v, want EOF", err)
 	}

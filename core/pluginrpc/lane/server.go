@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"sync"
 
@@ -85,7 +84,7 @@ func (s *Server) Serve(socket *os.File) error {
 }
 
 // receiveLane reads one packet: a new lane, perhaps with a descriptor of its memory (otherwise -1), or (nil) the number of one that was given up.
-func receiveLane(socket *os.File) (number uint64, conn *net.UnixConn, memory int, err error) {
+func receiveLane(socket *os.File) (number uint64, conn *pipes, memory int, err error) {
 	var b [8]byte
 	oob := make([]byte, unix.CmsgSpace(4*4))
 	var n, oobn int
@@ -105,21 +104,19 @@ func receiveLane(socket *os.File) (number uint64, conn *net.UnixConn, memory int
 	if n == 0 && len(fds) == 0 {
 		return 0, nil, -1, io.EOF
 	}
-	if n != len(b) || len(fds) > 2 {
+	if n != len(b) || len(fds) == 1 || len(fds) > 3 {
 		for _, fd := range fds {
 			unix.Close(fd)
 		}
 		return 0, nil, -1, fmt.Errorf("lane: packet of %d bytes with %d descriptors", n, len(fds))
 	}
 	memory = -1
-	if len(fds) == 2 {
-		memory = fds[1]
+	if len(fds) == 3 {
+		memory = fds[2]
 	}
 	if len(fds) > 0 {
-		if conn, err = unixConn(fds[0]); err != nil {
-			unix.Close(memory)
-			return 0, nil, -1, err
-		}
+		p := takePipes(fds[0], fds[1])
+		conn = &p
 	}
 	return binary.LittleEndian.Uint64(b[:]), conn, memory, nil
 }
@@ -139,7 +136,7 @@ func rights(oob []byte) (fds []int) {
 }
 
 // take starts to answer the calls of a lane. memory is -1 if it has none.
-func (s *Server) take(number uint64, conn *net.UnixConn, memory int) {
+func (s *Server) take(number uint64, conn *pipes, memory int) {
 	l := &serverLane{s: s, conn: conn, reader: reader{src: conn}}
 	if memory >= 0 {
 		var err error
@@ -194,7 +191,7 @@ func (s *Server) end() {
 // serverLane is the plugin's end of a lane.
 type serverLane struct {
 	s    *Server
-	conn *net.UnixConn
+	conn *pipes
 	reader
 	memory *memory // nil: it has none
 	out    []byte  // what of the answer was not written yet
