@@ -3,12 +3,15 @@ package host
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/slack"
 )
 
 // limit returns a soft limit of the plugin's process.
@@ -72,6 +75,22 @@ func TestPrivileges(t *testing.T) {
 }
 
 // TestSandbox: a plugin reads and writes what it was given and nothing else, as with its program pinned and under a user of its own.
+// Timers of plugins may be late by as much as roost's own.
+func TestTimerSlack(t *testing.T) {
+	for _, noNewPrivileges := range []bool{true, false} {
+		l := newLauncher(noNewPrivileges)
+		var out []byte
+		err := l.run(func() (err error) {
+			out, err = exec.Command("cat", "/proc/self/timerslack_ns").Output()
+			return err
+		})
+		l.close()
+		if got := strings.TrimSpace(string(out)); err != nil || got != strconv.Itoa(slack.Nanoseconds) {
+			t.Errorf("noNewPrivileges %v: slack of %s ns, %v; want %d", noNewPrivileges, got, err, slack.Nanoseconds)
+		}
+	}
+}
+
 func TestSandbox(t *testing.T) {
 	if landlockVersion() < minLandlock {
 		t.Fatalf("this kernel has Landlock %d: the sandbox can not be tested", landlockVersion())

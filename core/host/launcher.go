@@ -5,6 +5,8 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/roostmail/roost/core/slack"
 )
 
 // launcher runs functions on one OS thread that lives until close. The kernel
@@ -23,10 +25,11 @@ func newLauncher(noNewPrivileges bool) *launcher {
 	go func() { // ends with close
 		defer close(l.done)
 		runtime.LockOSThread() // the thread ends with the goroutine, as it is no thread for others any more
-		if noNewPrivileges {
-			l.err = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-		} else {
+		l.err = slack.ForChildren()
+		if !noNewPrivileges {
 			defer runtime.UnlockOSThread()
+		} else if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			l.err = fmt.Errorf("no_new_privs: %w", err)
 		}
 		for job := range l.jobs {
 			job()
@@ -40,7 +43,7 @@ func (l *launcher) run(f func() error) error {
 	result := make(chan error, 1)
 	l.jobs <- func() {
 		if l.err != nil {
-			result <- fmt.Errorf("no_new_privs: %w", l.err)
+			result <- l.err
 			return
 		}
 		result <- f()

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/roostmail/roost/core/quiet"
+	"github.com/roostmail/roost/core/slack"
 )
 
 // Options says what a keeper runs.
@@ -70,6 +71,9 @@ func Run(o Options) (code int, err error) {
 	// Children get their parent-death signal when this thread ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if err := slack.ForChildren(); err != nil {
+		o.Log.Warn("calls of plugins will take more of the processor's time", "error", err)
+	}
 	k := &Keeper{o: o, events: make(chan event, 16), requests: make(chan *request), notify: newNotifier(), quiet: quiet.NewWatch(quietAfter, quiet.FreeMemory)}
 	raiseFileLimit()
 	if o.Control != "" {
