@@ -29,7 +29,7 @@ type Changes struct {
 func (b *Mailbox) Changes(since Position) (*Changes, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s, err := b.refresh()
+	s, err := b.refreshFlags()
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,9 @@ func CountAllReferences(t testing.TB, s *Store) map[mapindex.UID]int {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := b.index.Refresh(); err != nil {
+			t.Fatal(err)
+		}
 		c := newRecordColumns(b.index.State())
 		for i := range b.index.State().Len() {
 			counts[c.record(i).mapUID]++

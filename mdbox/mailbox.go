@@ -53,10 +53,12 @@ func (s *Store) OpenMailbox(name string) (*Mailbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err := index.Open(s.indexOptions(dir))
+	o := s.indexOptions(dir)
+	o.Late = true
+	x, err := index.Open(o)
 	if s.options.Write != nil && (errors.Is(err, fs.ErrNotExist) || err == nil && x.State().UIDValidity() == 0) {
 		if err = s.complete(context.Background(), name, dir); err == nil {
-			x, err = index.Open(s.indexOptions(dir))
+			x, err = index.Open(o)
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -100,11 +102,18 @@ func (b *Mailbox) MemoryBytes() int64 {
 }
 
 // refresh brings the state up to date and returns it. b.mu is held, and must be until the state is no longer used.
-func (b *Mailbox) refresh() (*index.State, error) {
+func (b *Mailbox) refresh() (*index.State, error) { return b.refreshWith((*index.Index).Refresh) }
+
+// refreshFlags is refresh for who does not need records of extensions.
+func (b *Mailbox) refreshFlags() (*index.State, error) {
+	return b.refreshWith((*index.Index).RefreshFlags)
+}
+
+func (b *Mailbox) refreshWith(refresh func(*index.Index) (bool, error)) (*index.State, error) {
 	if err := b.store.format.refresh(b); err != nil {
 		return nil, err
 	}
-	if _, err := b.index.Refresh(); errors.Is(err, index.ErrDeleted) {
+	if _, err := refresh(b.index); errors.Is(err, index.ErrDeleted) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrNotFound, b.name, err)
 	} else if err != nil {
 		return nil, fmt.Errorf("mdbox: read mailbox %s: %w", b.name, err)

@@ -68,6 +68,9 @@ func (s *Store) countReferences(ctx context.Context, counts map[mapindex.UID]uin
 		if errors.Is(err, ErrNotInitialised) || errors.Is(err, ErrNotFound) {
 			continue // nothing in it yet, or any more
 		}
+		if err == nil {
+			_, err = b.index.Refresh()
+		}
 		if err != nil {
 			unread = errors.Join(unread, err)
 			continue

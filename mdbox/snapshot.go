@@ -40,7 +40,7 @@ const messageFlags = index.FlagAnswered | index.FlagFlagged | index.FlagDeleted 
 func (b *Mailbox) Snapshot() (*Snapshot, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s, err := b.refresh()
+	s, err := b.refreshFlags()
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ type Status struct {
 // may have to look at every message; one whose size is not known because it is damaged counts as empty.
 func (b *Mailbox) Status(size bool) (Status, error) {
 	b.mu.Lock()
-	s, err := b.refresh()
+	s, err := b.refreshFlags()
 	if err != nil {
 		b.mu.Unlock()
 		return Status{}, err
@@ -52,7 +52,7 @@ func (b *Mailbox) Status(size bool) (Status, error) {
 // DeletedSize returns the sum of the sizes of messages with \Deleted; one whose size is not known because it is damaged counts as empty.
 func (b *Mailbox) DeletedSize() (uint64, error) {
 	b.mu.Lock()
-	s, err := b.refresh()
+	s, err := b.refreshFlags()
 	var uids []uint32
 	if err == nil {
 		for i, f := range s.Flags() {

@@ -27,6 +27,9 @@ type applier struct {
 func (a *applier) apply(r *translog.Record) error {
 	a.r = r
 	s := a.s
+	if err := s.readLateFor(r.Header.Type); err != nil {
+		return err
+	}
 	s.logModSeq = translog.NextModSeq(s.logModSeq, r, a.file.Header.MinorVersion)
 	if r.Header.Type.Known() {
 		p, err := r.Decode(s.intro.recordSize)

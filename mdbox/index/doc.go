@@ -30,6 +30,9 @@
 // which fixes also what is not obvious: keyword numbers, modseqs, counters.
 // Expunges are collected and cut out once per refresh.
 //
+// Who shows a mailbox needs less than half of a snapshot's bytes in memory. With Options.Late the columns of extensions are read
+// only when something needs them (late.go).
+//
 // # Ownership
 //
 // An Index and its State belong to one owner, who calls their methods one at a

@@ -24,6 +24,9 @@ type Options struct {
 	MaxFileBytes int64
 	// MaxStateBytes limits the memory of the State, in bytes; 0 = DefaultMaxStateBytes.
 	MaxStateBytes int64
+	// Late makes Open leave out the columns of extensions, but for those of keywords and modseqs, as long as nothing needs
+	// them: the first Refresh or Lock reads them. What does not come after one of these must not ask for them; RefreshFlags does not count.
+	Late bool
 }
 
 // DefaultPrefix is the file name of the snapshot of a mailbox.
@@ -146,6 +149,16 @@ func (x *Index) reportError(err error) error {
 // It returns ErrDeleted, or an error of the file system. After an error the
 // state is as it was.
 func (x *Index) Refresh() (changed bool, err error) {
+	state := x.state
+	changed, err = x.RefreshFlags()
+	if err == nil {
+		err = x.complete()
+	}
+	return changed || x.state != state, err
+}
+
+// RefreshFlags is Refresh for who needs only the header, UIDs, flags, keywords and modseqs. See Options.Late.
+func (x *Index) RefreshFlags() (changed bool, err error) {
 	info, err := x.o.FS.Stat(x.logPath())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -192,6 +205,9 @@ func (x *Index) snapshotChanged() bool {
 func (x *Index) advance() error {
 	if x.stuck {
 		return x.load()
+	}
+	if err := x.complete(); err != nil {
+		return err
 	}
 	chain, err := x.openChainFrom(x.state.pos)
 	var corrupt *vfs.CorruptError

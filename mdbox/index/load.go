@@ -49,9 +49,12 @@ func (x *Index) loadOnce(last bool) error {
 			return fmt.Errorf("index: open log: %w", err)
 		}
 	}
-	snap, err := x.decodeSnapshot(x.snapshotPath(), snapFile, snapErr)
+	snap, err := x.decodeSnapshot(x.snapshotPath(), snapFile, snapErr, x.o.Late && x.state == nil)
 	if err != nil {
 		return err
+	}
+	if snap != nil && snap.late != nil {
+		defer snap.closed()
 	}
 	x.onDisk = translog.Pos{}
 	if snap != nil {
@@ -73,11 +76,11 @@ func (x *Index) readSnapshot(path string) (*State, error) {
 	if err == nil {
 		defer f.Close()
 	}
-	return x.decodeSnapshot(path, f, err)
+	return x.decodeSnapshot(path, f, err, false)
 }
 
-// decodeSnapshot is readSnapshot for what opening the file has given.
-func (x *Index) decodeSnapshot(path string, f vfs.File, err error) (*State, error) {
+// decodeSnapshot is readSnapshot for what opening the file has given. With postpone, State.late is left.
+func (x *Index) decodeSnapshot(path string, f vfs.File, err error, postpone bool) (*State, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -91,7 +94,7 @@ func (x *Index) decodeSnapshot(path string, f vfs.File, err error) (*State, erro
 	if info.Size > x.o.MaxFileBytes {
 		return nil, fmt.Errorf("index: open snapshot: %s: %d bytes, MaxFileBytes is %d: %w", path, info.Size, x.o.MaxFileBytes, vfs.ErrTooLarge)
 	}
-	s, err := readSnapshot(f, info.Size, x.o.MaxStateBytes)
+	s, err := readSnapshot(f, info.Size, x.o.MaxStateBytes, postpone)
 	if err != nil {
 		if err := x.reportError(vfs.At(err, path, 0)); err != nil {
 			return nil, fmt.Errorf("index: read snapshot: %w", err)
@@ -103,6 +106,9 @@ func (x *Index) decodeSnapshot(path string, f vfs.File, err error) (*State, erro
 		x.report(w)
 	}
 	s.wrong = nil
+	if s.late != nil {
+		s.late.info, s.late.r = info, f
+	}
 	return s, nil
 }
 

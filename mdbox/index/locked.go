@@ -100,6 +100,9 @@ func (l *Locked) begin() error {
 // refresh brings the state up to date with the locked log.
 func (l *Locked) refresh() error {
 	x := l.x
+	if err := x.complete(); err != nil {
+		return err
+	}
 	switch {
 	case x.stuck, len(x.damage) > 0:
 		// What was damaged may have been replaced since.

@@ -18,12 +18,12 @@ func DecodeSnapshot(b []byte, maxBytes int64) (*State, error) {
 	if maxBytes == 0 {
 		maxBytes = DefaultMaxStateBytes
 	}
-	return readSnapshot(bytes.NewReader(b), int64(len(b)), maxBytes)
+	return readSnapshot(bytes.NewReader(b), int64(len(b)), maxBytes, false)
 }
 
 // readSnapshot decodes a snapshot of size bytes. Errors are those of r, or as
-// for DecodeSnapshot.
-func readSnapshot(r io.ReaderAt, size, maxBytes int64) (*State, error) {
+// for DecodeSnapshot. With postpone, State.late is left.
+func readSnapshot(r io.ReaderAt, size, maxBytes int64, postpone bool) (*State, error) {
 	head, err := readAt(r, 0, min(size, 1<<16)) // base_header_size is a uint16
 	if err != nil {
 		return nil, err
@@ -54,6 +54,9 @@ func readSnapshot(r io.ReaderAt, size, maxBytes int64) (*State, error) {
 	}
 	if err := s.checkMemory(int(h.Messages()), 0, 0); err != nil {
 		return nil, err
+	}
+	if postpone {
+		s.postpone(offsets)
 	}
 	if err := s.readRecords(r, offsets, head[1]); err != nil {
 		return nil, err
@@ -109,29 +112,23 @@ const recordChunk = 64 << 10
 // readRecords fills the columns with the messages_count records behind the
 // header. minor is the version of the file.
 func (s *State) readRecords(r io.ReaderAt, offsets []uint16, minor uint8) error {
-	n, size := int(s.hdr.Messages()), int(s.hdr.RecordSize())
-	room := n + n/16 + 16 // so that the appends since the snapshot do not copy all columns
+	n := int(s.hdr.Messages())
+	room := roomFor(n)
 	s.uids, s.flags = make([]uint32, 0, room), make([]uint8, 0, room)
 	for _, e := range s.exts {
-		e.column = make([]byte, 0, room*int(e.RecordSize))
+		if !s.isLate(e) {
+			e.column = make([]byte, 0, room*int(e.RecordSize))
+		}
 	}
 	mask := ^uint8(0)
 	if minor < 2 {
 		mask = ^flagOldRecent
 	}
-	chunk := max(1, recordChunk/size)
-	b := make([]byte, min(chunk, n)*size)
-	for len(s.uids) < n {
-		off := int64(s.hdr.HeaderSize()) + int64(len(s.uids))*int64(size)
-		b = b[:min(chunk, n-len(s.uids))*size]
-		if got, err := r.ReadAt(b, off); err == io.EOF && got < len(b) {
-			return vfs.Corrupt(off+int64(got), "the file ends in record %d of %d", len(s.uids)+got/size, n)
-		} else if err != nil && err != io.EOF {
-			return err
-		}
-		if err := s.decodeRecords(b, off, offsets, mask); err != nil {
-			return err
-		}
+	err := eachChunk(r, int64(s.hdr.HeaderSize()), int(s.hdr.RecordSize()), n, func(b []byte, off int64) error {
+		return s.decodeRecords(b, off, offsets, mask)
+	})
+	if err != nil {
+		return err
 	}
 	var seen, deleted uint32
 	for _, f := range s.flags {
@@ -140,6 +137,28 @@ func (s *State) readRecords(r io.ReaderAt, offsets []uint16, minor uint8) error 
 	}
 	s.recount(offSeenCount, "seen_messages_count", seen)
 	s.recount(offDeletedCount, "deleted_messages_count", deleted)
+	return nil
+}
+
+// roomFor is how many messages the columns have room for, so that the appends since the snapshot do not copy them all.
+func roomFor(n int) int { return n + n/16 + 16 }
+
+// eachChunk calls f for some records after the other, up to n of size bytes, that begin at start in the file. off is where b lies there.
+func eachChunk(r io.ReaderAt, start int64, size, n int, f func(b []byte, off int64) error) error {
+	chunk := max(1, recordChunk/size)
+	b := make([]byte, min(chunk, n)*size)
+	for i := 0; i < n; i += chunk {
+		off := start + int64(i)*int64(size)
+		b = b[:min(chunk, n-i)*size]
+		if got, err := r.ReadAt(b, off); err == io.EOF && got < len(b) {
+			return vfs.Corrupt(off+int64(got), "the file ends in record %d of %d", i+got/size, n)
+		} else if err != nil && err != io.EOF {
+			return err
+		}
+		if err := f(b, off); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -163,7 +182,7 @@ func (s *State) decodeRecords(b []byte, base int64, offsets []uint16, flagMask u
 	}
 	s.uids, s.flags = uids, flags
 	for k, e := range s.exts {
-		if e.RecordSize > 0 {
+		if e.RecordSize > 0 && !s.isLate(e) {
 			e.column = appendColumn(e.column, b[offsets[k]:], size, int(e.RecordSize))
 		}
 	}

@@ -30,6 +30,7 @@ type State struct {
 	doomed      doomed
 	own         ownLog
 	wrong       []*vfs.CorruptError // what DecodeSnapshot put right
+	late        *late               // nil: everything is there
 	deleted     bool
 	unsound     bool // the header breaks a rule, which was reported
 	maxBytes    int64
