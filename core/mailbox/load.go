@@ -93,6 +93,25 @@ func (c *columns) flags(i int) FlagSetID {
 	return set.id
 }
 
+// allFlags returns the sets of all messages.
+func (c *columns) allFlags() []FlagSetID {
+	ids := make([]FlagSetID, len(c.Flags))
+	if c.KeywordWords > 0 {
+		for i := range ids {
+			ids[i] = c.flags(i)
+		}
+		return ids
+	}
+	var known [256]FlagSetID // by system flags
+	for f := range known {
+		known[f] = c.t.intern(uint8(f), nil)
+	}
+	for i, f := range c.Flags {
+		ids[i] = known[f]
+	}
+	return ids
+}
+
 // slotOf returns where columns.met has a set.
 func slotOf(sys uint8, row []uint64) int {
 	h := uint64(sys)
@@ -130,24 +149,24 @@ func fromSnapshot(s *backend.Snapshot, t *flagTable, version uint64) (*View, err
 	}
 	cols := newColumns(&s.Messages, t, t.keywordMap(s.Keywords), s.HighestModSeq)
 	n := len(cols.UIDs)
-	flags := make([]FlagSetID, n)
-	for i := range flags {
-		flags[i] = cols.flags(i)
-	}
+	flags := cols.allFlags()
 	var alike []uint64 // of all chunks, if no message has a modseq of its own
 	if cols.ModSeqs == nil {
 		alike = slices.Repeat([]uint64{s.HighestModSeq}, min(n, chunkSize))
 	}
-	var chunks []*chunk
+	chunks := make([]*chunk, 0, (n+chunkSize-1)/chunkSize)
 	for from := 0; from < n; from += chunkSize {
 		to := min(from+chunkSize, n)
 		c := &chunk{uids: cols.UIDs[from:to:to], flags: flags[from:to:to]}
 		if alike != nil {
-			c.modseqs = alike[: to-from : to-from]
+			c.modseqs, c.highest = alike[:to-from:to-from], s.HighestModSeq
 		} else {
 			c.modseqs = cols.ModSeqs[from:to:to]
+			c.highest = slices.Max(c.modseqs)
 		}
-		c.count(t)
+		for _, f := range cols.Flags[from:to] {
+			c.unseen += uint32(f&backend.FlagSeen/backend.FlagSeen ^ 1)
+		}
 		chunks = append(chunks, c)
 	}
 	t.publish()
