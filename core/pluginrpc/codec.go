@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc/mem"
 
 	"github.com/roostmail/roost/core/pluginrpc/lane"
+	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
 )
 
 // codec is gRPC's protobuf codec, but for the types that encode and decode
@@ -21,6 +22,10 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 		return f.marshal()
 	case *outBody:
 		return f.marshal()
+	case *storagev1.OpenResponse:
+		if f.Header == nil && f.Messages != nil {
+			return marshalOpened(f.Messages), nil
+		}
 	case lane.Raw:
 		return mem.BufferSlice{mem.SliceBuffer(f)}, nil
 	}

@@ -4,6 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/roostmail/roost/core/backend"
 	storagev1 "github.com/roostmail/roost/proto/roost/storage/v1"
 )
@@ -46,6 +49,7 @@ type columnsSplitter struct {
 	compact bool // the receiver understands uid_runs and keyword_bytes
 	next    int  // first message not yet returned
 	rows    int  // per message
+	most    int  // per message whose UIDs are few runs; 0: that does not matter
 	msg     storagev1.Columns
 }
 
@@ -60,7 +64,11 @@ func newColumnsSplitter(c *backend.Columns, compact bool) (*columnsSplitter, err
 	if compact && c.KeywordWords <= 1 && c.ModSeqs == nil {
 		row = 4 + 1 + 1
 	}
-	return &columnsSplitter{cols: c, compact: compact, rows: max(1, columnBytes/row)}, nil
+	s := &columnsSplitter{cols: c, compact: compact, rows: max(1, columnBytes/row)}
+	if compact && c.ModSeqs == nil { // as if UIDs took no room, if that turns out to be so
+		s.most = max(s.rows, columnBytes/(1+c.KeywordWords*8))
+	}
+	return s, nil
 }
 
 // split returns the next message, nil at the end. It is valid until the next call.
@@ -69,14 +77,18 @@ func (s *columnsSplitter) split() *storagev1.Columns {
 	if from == len(c.UIDs) {
 		return nil
 	}
-	to := min(from+s.rows, len(c.UIDs))
+	to := min(from+max(s.rows, s.most), len(c.UIDs))
+	s.msg.Uids, s.msg.UidRuns = s.msg.Uids[:0], s.msg.UidRuns[:0]
+	if s.compact {
+		s.msg.UidRuns = appendRuns(s.msg.UidRuns, c.UIDs[from:to])
+		if n := len(s.msg.UidRuns); to-from > s.rows && (n == 0 || n > fewRuns) {
+			to, s.most = from+s.rows, 0
+			s.msg.UidRuns = appendRuns(s.msg.UidRuns[:0], c.UIDs[from:to])
+		}
+	}
 	s.next = to
 	kw := c.KeywordWords
 	uids, keywords := c.UIDs[from:to], c.Keywords[from*kw:to*kw]
-	s.msg.Uids, s.msg.UidRuns = s.msg.Uids[:0], s.msg.UidRuns[:0]
-	if s.compact {
-		s.msg.UidRuns = appendRuns(s.msg.UidRuns, uids)
-	}
 	if len(s.msg.UidRuns) == 0 {
 		s.msg.Uids = appendUint32s(s.msg.Uids, uids)
 	}
@@ -94,6 +106,48 @@ func (s *columnsSplitter) split() *storagev1.Columns {
 		s.msg.ModSeqs = appendUint64s(s.msg.ModSeqs[:0], c.ModSeqs[from:to])
 	}
 	return &s.msg
+}
+
+// fewRuns is how many bytes of runs a message may have that has more than the usual number of rows.
+const fewRuns = columnBytes / 8
+
+// Numbers of fields in roost.storage.v1.
+const (
+	fieldOpened       protowire.Number = 2 // OpenResponse.messages
+	fieldColUIDs      protowire.Number = 1 // of Columns, from here on
+	fieldColFlags     protowire.Number = 2
+	fieldColKeywords  protowire.Number = 3
+	fieldColWords     protowire.Number = 4
+	fieldColModSeqs   protowire.Number = 5
+	fieldColUIDRuns   protowire.Number = 6
+	fieldColWordBytes protowire.Number = 7
+)
+
+// marshalOpened encodes an OpenResponse with messages only. What it returns refers to the column of flags, which must remain as it is.
+func marshalOpened(c *storagev1.Columns) mem.BufferSlice {
+	body := make([]byte, 0, 64+len(c.Uids)+len(c.UidRuns)+len(c.Keywords)+len(c.ModSeqs))
+	for _, f := range []struct {
+		num   protowire.Number
+		bytes []byte
+	}{{fieldColUIDs, c.Uids}, {fieldColUIDRuns, c.UidRuns}, {fieldColKeywords, c.Keywords}, {fieldColModSeqs, c.ModSeqs}} {
+		if len(f.bytes) > 0 {
+			body = protowire.AppendBytes(protowire.AppendTag(body, f.num, protowire.BytesType), f.bytes)
+		}
+	}
+	for _, f := range []struct {
+		num protowire.Number
+		n   uint32
+	}{{fieldColWords, c.KeywordWords}, {fieldColWordBytes, c.KeywordBytes}} {
+		if f.n > 0 {
+			body = protowire.AppendVarint(protowire.AppendTag(body, f.num, protowire.VarintType), uint64(f.n))
+		}
+	}
+	if len(c.Flags) > 0 {
+		body = protowire.AppendVarint(protowire.AppendTag(body, fieldColFlags, protowire.BytesType), uint64(len(c.Flags)))
+	}
+	head := protowire.AppendTag(make([]byte, 0, 16), fieldOpened, protowire.BytesType)
+	head = protowire.AppendVarint(head, uint64(len(body)+len(c.Flags)))
+	return mem.BufferSlice{mem.SliceBuffer(head), mem.SliceBuffer(body), mem.SliceBuffer(c.Flags)}
 }
 
 // columnsJoiner puts the messages of one group of columns together and checks
