@@ -27,8 +27,8 @@ func (r *Registry) hold(id uint32) *Mailbox {
 		r.open[id] = m
 	}
 	if m.holds++; m.holds == 1 {
-		r.unqueue(m)
-		m.e.begin(time.Now())
+		r.resting.remove(m)
+		m.e.begin(m.used, time.Now())
 	}
 	return m
 }
@@ -89,20 +89,8 @@ func (r *Registry) queue(m *Mailbox) {
 	r.bytes -= m.bytes
 	m.bytes = m.size()
 	r.bytes += m.bytes
-	if m.queued == nil {
-		m.queued = r.warm.PushFront(m)
-	} else {
-		r.warm.MoveToFront(m.queued)
-	}
+	r.resting.put(m, r.rest(m) < r.cfg.Warm)
 	r.arm()
-}
-
-// unqueue makes that m does not fall asleep. The caller holds r.mu.
-func (r *Registry) unqueue(m *Mailbox) {
-	if m.queued != nil {
-		r.warm.Remove(m.queued)
-		m.queued = nil
-	}
 }
 
 // brief is how long a mailbox stays awake of which it is not known that it is used again soon.
@@ -117,20 +105,18 @@ func (r *Registry) rest(m *Mailbox) time.Duration {
 	return min(brief, r.cfg.Warm)
 }
 
-// due returns when the next mailbox falls asleep: the one that was not used for the longest time, also if that is one that stays awake for
-// longer than others. The caller holds r.mu; there is one.
-func (r *Registry) due() time.Time {
-	m := r.warm.Back().Value.(*Mailbox)
-	return m.used.Add(r.rest(m))
-}
-
-// arm starts the registry's only timer for the mailbox that falls asleep next, if it does not run. The caller holds r.mu.
+// arm starts the registry's only timer for the mailbox that falls asleep next, if it does not run, or would come later. The caller holds r.mu.
 func (r *Registry) arm() {
-	if r.armed || r.closed || r.governed || r.warm.Len() == 0 {
+	m, at := r.resting.next(r.rest)
+	if m == nil || r.closed || r.governed || r.armed && !at.Before(r.sweepAt) {
 		return
 	}
-	r.armed = true
-	r.timer = time.AfterFunc(time.Until(r.due()), r.sweep)
+	r.armed, r.sweepAt = true, at
+	if r.timer == nil {
+		r.timer = time.AfterFunc(time.Until(at), r.sweep)
+	} else {
+		r.timer.Reset(time.Until(at))
+	}
 }
 
 // sweepStep is how many mailboxes are put to sleep at once.
@@ -142,9 +128,9 @@ func (r *Registry) sweep() {
 		r.mu.Lock()
 		more = false
 		now := time.Now()
-		for n := 0; r.warm.Len() > 0; n++ {
-			m := r.warm.Back().Value.(*Mailbox)
-			if r.due().After(now) || r.closed || r.governed {
+		for n := 0; ; n++ {
+			m, at := r.resting.next(r.rest)
+			if m == nil || at.After(now) || r.closed || r.governed {
 				break
 			}
 			if n == sweepStep {
@@ -163,8 +149,9 @@ func (r *Registry) sweep() {
 
 // makeRoom puts mailboxes to sleep, the least recently used first, until the views fit Config.ViewCache. The caller holds r.mu.
 func (r *Registry) makeRoom() {
-	for r.cfg.ViewCache > 0 && r.bytes > r.cfg.ViewCache && r.warm.Len() > 0 {
-		if !r.sleep(r.warm.Back().Value.(*Mailbox)) {
+	for r.cfg.ViewCache > 0 && r.bytes > r.cfg.ViewCache {
+		m := r.resting.oldest()
+		if m == nil || !r.sleep(m) {
 			return
 		}
 		r.evicted++
@@ -195,7 +182,7 @@ func (r *Registry) park(m *Mailbox) bool {
 
 // forget drops the Mailbox of an entry. The caller holds r.mu.
 func (r *Registry) forget(m *Mailbox) {
-	r.unqueue(m)
+	r.resting.remove(m)
 	r.bytes -= m.bytes
 	delete(r.open, m.id)
 }

@@ -156,6 +156,59 @@ func TestMailboxFallsAsleepAfterItsWarmTime(t *testing.T) {
 	})
 }
 
+// TestMailboxThatStaysAwakeHoldsUpNoOther: one that was used again soon does not keep those awake that were used after it, also if the
+// timer was set for it.
+func TestMailboxThatStaysAwakeHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, true, mailbox.Config{JournalBytes: 1 << 20, Warm: 5 * time.Second})
+		f.store.Create("demo", "", "other")
+		stays, _ := f.select_()
+		time.Sleep(1500 * time.Millisecond)
+		f.wake(stays).Release()
+		time.Sleep(100 * time.Millisecond)
+		m, _, err := f.r.Open(context.Background(), backend.MailboxRef{User: &backend.User{Name: "demo"}, Name: "other"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		brief := m.ID()
+		m.Release()
+		if cs := f.r.Candidates(10, 0, false); len(cs) != 2 || cs[0].ID != stays || cs[1].ID != brief {
+			t.Errorf("candidates %+v", cs)
+		}
+		time.Sleep(1001 * time.Millisecond)
+		synctest.Wait()
+		if f.r.Get(brief) != nil || f.r.Get(stays) == nil {
+			t.Errorf("awake: %t, want false; the one before it: %t, want true", f.r.Get(brief) != nil, f.r.Get(stays) != nil)
+		}
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if f.r.Get(stays) != nil {
+			t.Error("awake 5 s after its last use")
+		}
+		f.r.Close()
+	})
+}
+
+// TestBurstOfCommandsIsOneUse: also if a second of the clock ends in its midst.
+func TestBurstOfCommandsIsOneUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, true, mailbox.Config{JournalBytes: 1 << 20, Warm: 5 * time.Second})
+		time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(1990 * time.Millisecond)))
+		id, _ := f.select_()
+		time.Sleep(20 * time.Millisecond)
+		f.wake(id).Release()
+		if cs := f.r.Candidates(10, 0, false); len(cs) != 1 || cs[0].Gap != 0 {
+			t.Errorf("candidates %+v", cs)
+		}
+		time.Sleep(1001 * time.Millisecond)
+		synctest.Wait()
+		if f.r.Get(id) != nil {
+			t.Error("awake, but it is not known that it is used again soon")
+		}
+		f.r.Close()
+	})
+}
+
 func TestViewCachePutsTheLeastRecentlyUsedToSleep(t *testing.T) {
 	f := newFixture(t, true, mailbox.Config{JournalBytes: 1 << 20, Warm: time.Hour, ViewCache: 5 << 10})
 	user := &backend.User{Name: "demo"}

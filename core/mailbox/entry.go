@@ -115,9 +115,16 @@ func (e *entry) setCurrent(version uint64) {
 	e.version.Store(version<<8 | ahead)
 }
 
-// begin notes how long the mailbox was not used. The commands of one burst count as one use.
-func (e *entry) begin(now time.Time) {
-	if gap := now.Unix() - int64(e.used); e.used != 0 && gap > 0 {
+// begin notes how long the mailbox was not used: since last, or if that is the zero time since what the entry says. The commands of one burst count as one use,
+// also if a second ends in its midst.
+func (e *entry) begin(last, now time.Time) {
+	if last.IsZero() {
+		if e.used == 0 {
+			return
+		}
+		last = time.Unix(int64(e.used), 0)
+	}
+	if gap := now.Sub(last) / time.Second; gap > 0 {
 		e.gap = uint16(min(gap, math.MaxUint16))
 	}
 }

@@ -34,10 +34,10 @@ func (r *Registry) Candidates(most int, idle time.Duration, kept bool) []Candida
 	now := time.Now()
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	el := r.warm.Back()
-	for n := 1; el != nil && len(cs) < most; n++ {
-		m := el.Value.(*Mailbox)
-		if m.queued != el { // it was used while the lock was free: the rest of the scan is made again soon
+	walk := r.resting.walk()
+	for n := 1; len(cs) < most; n++ {
+		m, ok := walk.next()
+		if !ok { // if it was used while the lock was free, the rest of the scan is made again soon
 			break
 		}
 		c := Candidate{ID: m.id, Used: m.used, Idle: now.Sub(m.used), Gap: time.Duration(m.e.gap) * time.Second,
@@ -50,7 +50,6 @@ func (r *Registry) Candidates(most int, idle time.Duration, kept bool) []Candida
 			c.User, c.Key = user, user<<32|uint64(r.names.HashOf(m.e.name))
 			cs = append(cs, c)
 		}
-		el = el.Prev()
 		if n%scanStep == 0 {
 			r.mu.RUnlock()
 			r.mu.RLock()

@@ -42,7 +42,8 @@ type Mailbox struct {
 
 	// guarded by Registry.mu
 	holds  int           // who works with it
-	queued *list.Element // in Registry.warm; nil while somebody holds it
+	queued *list.Element // of a list of Registry.resting; nil while somebody holds it
+	in     *list.List    // that list
 	used   time.Time     // when it was put there
 	kept   time.Time     // until then Candidates does not offer it
 	bytes  int64         // as counted in Registry.bytes

@@ -1,7 +1,6 @@
 package mailbox
 
 import (
-	"container/list"
 	"context"
 	"fmt"
 	"log/slog"
@@ -55,10 +54,11 @@ type Registry struct {
 
 	mu                     sync.RWMutex        // guards the entries too
 	open                   map[uint32]*Mailbox // those that do not sleep
-	warm                   list.List           // of *Mailbox: those that nobody holds, the least recently used last
-	bytes                  int64               // of all in warm, and of those held when they were last there
+	resting                resting             // those of them that nobody holds
+	bytes                  int64               // of all that rest, and of those held when they last did
 	timer                  *time.Timer         // of sweep, if
 	armed                  bool                // it runs
+	sweepAt                time.Time           // until then
 	governed               bool                // somebody else says what falls asleep: see Govern
 	parked, wakes, evicted uint64              // totals
 
