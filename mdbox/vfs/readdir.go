@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,6 +36,11 @@ func (osFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
+// direntBuffers are what eachDirent reads into: a store is opened with every login.
+var direntBuffers = sync.Pool{New: func() any { return new([direntBuffer]byte) }}
+
+const direntBuffer = 4096
+
 // eachDirent calls f with the name and type (DT_…) of each entry of a directory but "." and "..". The name is valid only until f returns.
 //
 // Format: struct linux_dirent64 of getdents64(2).
@@ -45,7 +51,8 @@ func eachDirent(dir string, f func(name []byte, kind byte) error) error {
 	}
 	defer unix.Close(fd)
 	const lengthAt, kindAt, nameAt = 16, 18, 19
-	var buf [4096]byte
+	buf := direntBuffers.Get().(*[direntBuffer]byte)
+	defer direntBuffers.Put(buf)
 	for {
 		n, err := unix.Getdents(fd, buf[:])
 		switch {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ type Storage struct {
 	purger *purger // nil: there is no purge in the background
 
 	mu         sync.Mutex
+	info       backend.Info // what Info returns, whose slices nobody changes
 	configured bool
 	closed     bool
 }
@@ -52,10 +54,21 @@ var (
 func New(log *slog.Logger) *Storage { return NewFormat(mdbox.FormatMdbox, log) }
 
 // NewFormat is New for any format: the plugin has its name.
-func NewFormat(f mdbox.Format, log *slog.Logger) *Storage { return &Storage{format: f, log: log} }
+func NewFormat(f mdbox.Format, log *slog.Logger) *Storage {
+	s := &Storage{format: f, log: log}
+	s.info = s.makeInfo()
+	return s
+}
 
-// Info implements backend.Plugin.
+// Info implements backend.Plugin. It is asked with every call.
 func (s *Storage) Info() backend.Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.info
+}
+
+// makeInfo returns what is announced now. The caller holds s.mu, or is alone.
+func (s *Storage) makeInfo() backend.Info {
 	info := backend.Info{
 		Kind:         backend.KindStorage,
 		Name:         string(s.format),
@@ -65,8 +78,6 @@ func (s *Storage) Info() backend.Info {
 		Options:      optionsOf(s.format),
 	}
 	info.Capabilities = append(info.Capabilities, backend.CapSaveDate, backend.CapPreview, backend.CapObjectID, backend.CapStatusDeleted, backend.CapReplace)
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.configured && s.settings.attributes == "" {
 		info = info.Without(backend.CapMetadata)
 	}
@@ -76,6 +87,7 @@ func (s *Storage) Info() backend.Info {
 	if s.configured && s.settings.acl == nil {
 		info = info.Without(backend.CapACL)
 	}
+	info.Capabilities, info.Options = slices.Clip(info.Capabilities), slices.Clip(info.Options) // who appends gets a copy
 	return info
 }
 
@@ -124,6 +136,7 @@ func (s *Storage) Configure(_ context.Context, c backend.Config) error {
 	// The first question loads the libraries of /etc/nsswitch.conf, and may wait for a server. It ends by itself.
 	go systemGroups(owner{uid: os.Getuid(), gid: os.Getgid()})
 	s.configured = true
+	s.info = s.makeInfo()
 	return nil
 }
 
