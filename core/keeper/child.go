@@ -34,6 +34,10 @@ type event struct {
 	err    error
 }
 
+// oneArena keeps the C library from giving each thread of core a heap of its own (mallopt(3), M_ARENA_MAX), in which next to nothing would be. What
+// the environment says counts more.
+const oneArena = "MALLOC_ARENA_MAX=1"
+
 // spawn starts a core. It must be called on the thread that lives as long as the keeper: the kernel sends the child's parent-death signal when the thread ends.
 func (k *Keeper) spawn(program string) (*core, error) {
 	s, child, err := newPair()
@@ -44,7 +48,7 @@ func (k *Keeper) spawn(program string) (*core, error) {
 	c.cmd = exec.Command(program, k.o.Args...)
 	c.cmd.Stdout, c.cmd.Stderr = os.Stdout, os.Stderr
 	c.cmd.ExtraFiles = []*os.File{child}
-	c.cmd.Env = append(os.Environ(), envFD+"="+strconv.Itoa(2+len(c.cmd.ExtraFiles)))
+	c.cmd.Env = append(append([]string{oneArena}, os.Environ()...), envFD+"="+strconv.Itoa(2+len(c.cmd.ExtraFiles)))
 	// A terminal's signals are for the keeper, which passes them on.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	err = c.cmd.Start()

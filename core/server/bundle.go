@@ -111,9 +111,14 @@ func (o Options) hostConfig(p config.Plugin) host.Config {
 			program = self
 		}
 		h.Command = []string{program, "plugin", string(p.Kind) + "/" + p.Name}
+		h.Env = slices.Insert(h.Env, 0, oneArena) // what the configuration says comes later, and counts
 	}
 	return h
 }
+
+// oneArena keeps the C library from giving each thread a heap of its own (mallopt(3), M_ARENA_MAX): bundled plugins allocate next to
+// nothing there, and each heap costs a few pages, and page tables.
+const oneArena = "MALLOC_ARENA_MAX=1"
 
 // supervise copies how a process is run and confined.
 func supervise(h *host.Config, p config.Process) {
