@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/spf13/cobra"
 )
@@ -17,6 +18,7 @@ import (
 var version = "0.1.0-dev"
 
 func main() {
+	runtime.MemProfileRate = 0 // nothing shows the profile, and it keeps memory for each place that has ever allocated
 	err := rootCommand().ExecuteContext(context.Background())
 	if err == nil {
 		return
