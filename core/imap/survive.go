@@ -12,7 +12,7 @@ import (
 )
 
 // Layout is what the protocol's part of a session, and the tables that it refers to, look like.
-const Layout = "imap 8"
+const Layout = "imap 9"
 
 var _ session.Survivor = (*Server)(nil)
 

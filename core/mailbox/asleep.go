@@ -68,7 +68,8 @@ func (r *Registry) StatusOf(id uint32, items backend.StatusItems) (backend.Mailb
 	if v, ok := e.savedVersion(); !ok || v != e.current() || e.lost() != nil {
 		return backend.MailboxStatus{}, false
 	}
-	return backend.MailboxStatus{Messages: e.count, UIDNext: imap.UID(e.uidNext), UIDValidity: e.uidValidity, HighestModSeq: e.highestModSeq, MailboxID: e.mailboxID}, true
+	s := e.getState()
+	return backend.MailboxStatus{Messages: s.count, UIDNext: imap.UID(s.uidNext), UIDValidity: s.uidValidity, HighestModSeq: s.highestModSeq, MailboxID: s.mailboxID}, true
 }
 
 // NameOf returns the name that a mailbox was opened by.
@@ -101,7 +102,8 @@ func (r *Registry) ModSeqAt(id uint32, version uint64) (modseq uint64, ok bool) 
 		return 0, false
 	}
 	if version == saved {
-		return e.highestModSeq, true
+		s := e.getState()
+		return s.highestModSeq, true
 	}
 	x, err := r.getExtra(e)
 	if back := saved - version; err == nil && back <= uint64(len(x.steps)) {

@@ -155,7 +155,7 @@ func (r *Registry) Inherit(sessions iter.Seq[Reference]) error {
 func (r *Registry) adopt(id uint32, e *entry, refs, pins uint32) {
 	e.next, e.userNext, e.watch, e.watchName, e.watchNext = 0, 0, 0, 0, 0
 	e.refs, e.pins = refs, pins
-	e.bits.Store(e.bits.Load()&(bitLive|bitDetached|bitReplaced|bitDeleted) | bitDirty)
+	e.bits.Store(e.bits.Load()&(bitLive|bitDetached|bitReplaced|bitDeleted|wakesMask) | bitDirty)
 	r.count(bitDirty, 1)
 	if !e.has(bitDetached) {
 		r.byKey.Add(id)

@@ -6,7 +6,7 @@
 //
 // A Registry interns (user, namespace, name) to a small id. A session refers to
 // its mailbox by that id and a version number, 12 bytes in its record, and owns
-// nothing else. What is kept of every mailbox is its entry, 128 bytes outside of Go's heap (entry.go): it says whose
+// nothing else. What is kept of every mailbox is its entry, 104 bytes outside of Go's heap (entry.go): it says whose
 // mailbox it is (a number of core/users and an interned name), what was true of it (UIDVALIDITY, UIDNEXT, number of messages …), the position in
 // storage's history at which that was so, the watch, and whether something may have happened since.
 //

@@ -3,7 +3,6 @@ package mailbox
 import (
 	"context"
 	"maps"
-	"math"
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
@@ -201,7 +200,7 @@ func (r *Registry) Trim() {
 func (r *Registry) woken(m *Mailbox) {
 	r.mu.Lock()
 	r.wakes++
-	m.e.wakes += min(1, math.MaxUint16-m.e.wakes)
+	m.e.woken()
 	r.mu.Unlock()
 }
 

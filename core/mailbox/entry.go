@@ -14,10 +14,7 @@ import (
 )
 
 // entrySize is what a mailbox costs while all its sessions sleep, with its links in indexes and lists.
-const entrySize = 128
-
-// inlinePosition is how long a position may be that is kept in the entry; a longer one is in the extra.
-const inlinePosition = 22
+const entrySize = 104
 
 // entry is the record of a mailbox that sessions refer to. Bits and version are atomic; everything else is guarded by Registry.mu.
 //
@@ -30,21 +27,14 @@ const inlinePosition = 22
 //	 20    4  watch        0 = none
 //	 24    4  watchName    interned
 //	 28    4  watchNext    in Registry.byWatch
-//	 32    4  bits
+//	 32    4  bits         and in the high 16 how often the mailbox was woken, at most 65535
 //	 36    4  pins         sessions at the saved version
-//	 40   16  UIDVALIDITY, UIDNEXT, first \Recent UID, number of messages: of the saved version
-//	 56    8  version      the current one, and in the low 8 bits by how many it is ahead of the saved one
-//	 64    8  HIGHESTMODSEQ
-//	 72   16  MailboxID
-//	 88    4  extra        blob: journal, claims, a long position; see saved.go
-//	 92    2  keywords     number of names
-//	 94    1  length of the position; noPosition = it is in the extra
-//	 95    1  where in the position MailboxID was left out; notLeftOut = it was not
-//	 96    2  wakes        how often the mailbox was woken, at most 65535
-//	 98    2  gap          seconds between its last two uses that were a second apart or more, at most 65535; 0 = none
-//	100    4  used         UNIX time of the end of its last use
-//	104   22  position
-//	126    2  sum          of what the record describes; see sum.go
+//	 40    8  version      the current one, and in the low 8 bits by how many it is ahead of the saved one
+//	 48    4  extra        blob: journal, claims, a position that is not in state; see saved.go
+//	 52    4  used         UNIX time of the end of its last use
+//	 56    2  gap          seconds between its last two uses that were a second apart or more, at most 65535; 0 = none
+//	 58    2  sum          of what the record describes; see sum.go
+//	 60   44  state        of the saved version, and the position; see state.go
 type entry struct {
 	next, userNext uint32
 	refs           uint32
@@ -55,31 +45,16 @@ type entry struct {
 	watchNext      uint32
 	bits           atomic.Uint32
 	pins           uint32
-	uidValidity    uint32
-	uidNext        uint32
-	firstRecent    uint32
-	count          uint32
 	version        atomic.Uint64
-	highestModSeq  uint64
-	mailboxID      [16]byte
 	extra          uint32
-	keywords       uint16
-	positionLen    uint8
-	leftOutAt      uint8
-	wakes          uint16
-	gap            uint16
 	used           uint32
-	position       [inlinePosition]byte
+	gap            uint16
 	sum            uint16
+	state          [stateSize]byte
 }
 
 // The build fails when the entry's size changes.
 var _ [entrySize]byte = [unsafe.Sizeof(entry{})]byte{}
-
-const (
-	noPosition = 255
-	notLeftOut = 255
-)
 
 // Bits of an entry.
 const (
@@ -91,7 +66,20 @@ const (
 	bitDeleted                     // ErrDeleted
 	bitModSeqs                     // messages have modseqs of their own
 	bitFetching                    // a call that asks storage for something newer is under way
+
+	wakesShift = 16
+	wakesMask  = uint32(0xffff) << wakesShift
 )
+
+// wakes returns how often the mailbox was woken, at most 65535.
+func (e *entry) wakes() uint16 { return uint16(e.bits.Load() >> wakesShift) }
+
+// woken counts one more. The caller holds Registry.mu: nobody else counts.
+func (e *entry) woken() {
+	if e.wakes() < math.MaxUint16 {
+		e.bits.Add(1 << wakesShift)
+	}
+}
 
 // unsaved, in the low bits of entry.version: the saved state is none that a session may go on from.
 const unsaved = 255
@@ -148,9 +136,8 @@ func (e *entry) wipe() {
 	e.bits.Store(0)
 	e.version.Store(0)
 	e.next, e.userNext, e.refs, e.user, e.name = 0, 0, 0, 0, 0
-	e.watch, e.watchName, e.watchNext, e.pins, e.extra, e.wakes, e.gap, e.used = 0, 0, 0, 0, 0, 0, 0, 0
-	e.uidValidity, e.uidNext, e.firstRecent, e.count, e.highestModSeq = 0, 0, 0, 0, 0
-	e.mailboxID, e.keywords, e.positionLen, e.leftOutAt, e.position, e.sum = [16]byte{}, 0, 0, 0, [inlinePosition]byte{}, 0
+	e.watch, e.watchName, e.watchNext, e.pins, e.extra, e.gap, e.used, e.sum = 0, 0, 0, 0, 0, 0, 0, 0
+	e.state = [stateSize]byte{}
 }
 
 // maxMailboxes is how many entries there can be.

@@ -41,7 +41,7 @@ func (r *Registry) Candidates(most int, idle time.Duration, kept bool) []Candida
 			break
 		}
 		c := Candidate{ID: m.id, Used: m.used, Idle: now.Sub(m.used), Gap: time.Duration(m.e.gap) * time.Second,
-			Bytes: m.bytes, Sessions: m.e.refs, Wakes: m.e.wakes}
+			Bytes: m.bytes, Sessions: m.e.refs, Wakes: m.e.wakes()}
 		if c.Idle < idle {
 			break
 		}

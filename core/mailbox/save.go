@@ -34,12 +34,11 @@ func (r *Registry) save(m *Mailbox, full bool) bool {
 	}
 	version := m.journal.current()
 	e.version.Store(version<<8 | unsaved) // until all is written
+	s := e.getState()
 	if cur != nil {
-		e.uidValidity, e.uidNext, e.firstRecent = cur.UIDValidity, uint32(cur.UIDNext), uint32(cur.FirstRecent)
-		e.count, e.highestModSeq, e.mailboxID = cur.count, cur.HighestModSeq, cur.MailboxID
-		e.keywords = uint16(min(len(cur.Keywords), 1<<16-1))
+		s = state{cur.UIDValidity, uint32(cur.UIDNext), uint32(cur.FirstRecent), cur.count, cur.HighestModSeq, cur.MailboxID, uint16(min(len(cur.Keywords), 1<<16-1))}
 	}
-	if !e.setPosition(m.position) {
+	if !e.setState(&s, m.position) {
 		x.position = m.position
 	}
 	e.pins = m.journal.pins[len(m.journal.deltas)]
@@ -109,29 +108,30 @@ func (r *Registry) restore(m *Mailbox) {
 		return
 	}
 	m.claims = x.claims
+	s := e.getState()
 	if m.position, ok = e.getPosition(); !ok {
 		m.position = x.position
 	}
 	m.table.keywords = x.keywords
 	m.journal = newJournal(version-uint64(len(x.steps)), r.cfg.JournalBytes)
 	m.journal.pins = m.journal.pins[:0]
-	for _, s := range x.steps {
-		d := &delta{limits: s.limits, flagged: s.flagged, touched: s.touched, all: s.all}
-		for _, msg := range s.expunged {
+	for _, step := range x.steps {
+		d := &delta{limits: step.limits, flagged: step.flagged, touched: step.touched, all: step.all}
+		for _, msg := range step.expunged {
 			d.expunged = append(d.expunged, record{msg.uid, m.table.intern(msg.system, msg.keywords), msg.modseq})
 		}
 		m.journal.deltas = append(m.journal.deltas, d)
-		m.journal.pins = append(m.journal.pins, s.pins)
+		m.journal.pins = append(m.journal.pins, step.pins)
 		m.journal.bytes += d.size()
 	}
 	m.journal.pins = append(m.journal.pins, e.pins)
 	m.table.publish()
 	m.saved = &saved{
 		version:     version,
-		limits:      limits{imap.UID(e.uidNext), imap.UID(e.firstRecent), e.highestModSeq, int(e.keywords)},
-		mailboxID:   e.mailboxID,
-		uidValidity: e.uidValidity,
-		count:       e.count,
+		limits:      limits{imap.UID(s.uidNext), imap.UID(s.firstRecent), s.highestModSeq, int(s.keywords)},
+		mailboxID:   s.mailboxID,
+		uidValidity: s.uidValidity,
+		count:       s.count,
 	}
 }
 

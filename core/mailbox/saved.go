@@ -1,7 +1,6 @@
 package mailbox
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 
@@ -230,31 +229,4 @@ func (d *savedDecoder) step() savedStep {
 		d.fail()
 	}
 	return s
-}
-
-// setPosition writes a position into the entry, without the mailbox's id if that is part of it. It returns false if it is too long.
-func (e *entry) setPosition(p []byte) bool {
-	e.leftOutAt = notLeftOut
-	if i := bytes.Index(p, e.mailboxID[:]); i >= 0 && i < notLeftOut {
-		p = append(bytes.Clone(p[:i]), p[i+len(e.mailboxID):]...)
-		e.leftOutAt = uint8(i)
-	}
-	if len(p) > inlinePosition {
-		e.positionLen = noPosition
-		return false
-	}
-	e.positionLen = uint8(copy(e.position[:], p))
-	return true
-}
-
-// getPosition is the inverse of setPosition; false: it is in the extra.
-func (e *entry) getPosition() ([]byte, bool) {
-	if e.positionLen > inlinePosition {
-		return nil, false
-	}
-	p := bytes.Clone(e.position[:e.positionLen])
-	if at := int(e.leftOutAt); e.leftOutAt != notLeftOut && at <= len(p) {
-		p = append(append(bytes.Clone(p[:at]), e.mailboxID[:]...), p[at:]...)
-	}
-	return p, true
 }

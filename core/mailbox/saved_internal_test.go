@@ -1,7 +1,6 @@
 package mailbox
 
 import (
-	"bytes"
 	"reflect"
 	"testing"
 )
@@ -46,24 +45,6 @@ func FuzzExtra(f *testing.F) {
 	})
 }
 
-func FuzzPosition(f *testing.F) {
-	id := [16]byte([]byte("0123456789abcdef"))
-	f.Add([]byte{1, 2, 3})
-	f.Add(append([]byte{1}, id[:]...))
-	f.Add(append(append([]byte{1}, id[:]...), "a tail of 17 bytes"...))
-	f.Fuzz(func(t *testing.T, p []byte) {
-		e := entry{mailboxID: id}
-		fits := e.setPosition(p)
-		got, ok := e.getPosition()
-		if fits != ok || fits && !bytes.Equal(got, p) {
-			t.Errorf("%x, %t; want %x, %t", got, ok, p, fits)
-		}
-		if !fits && len(p) <= inlinePosition {
-			t.Errorf("%d bytes do not fit", len(p))
-		}
-	})
-}
-
 // TestEntrySaysWhichVersionItDescribes: the current version may be ahead of what is saved.
 func TestEntrySaysWhichVersionItDescribes(t *testing.T) {
 	var e entry
@@ -80,16 +61,6 @@ func TestEntrySaysWhichVersionItDescribes(t *testing.T) {
 		saved, ok := e.savedVersion()
 		if e.current() != v || ok != (v < 1+unsaved) || ok && saved != 1 {
 			t.Fatalf("version %d: current %d, saved %d %t", v, e.current(), saved, ok)
-		}
-	}
-}
-
-func TestPositionOfAnotherMailbox(t *testing.T) {
-	e := entry{mailboxID: [16]byte{1}}
-	for _, p := range [][]byte{nil, {7}, bytes.Repeat([]byte{0}, 24), make([]byte, 64)} {
-		fits := e.setPosition(p)
-		if got, ok := e.getPosition(); ok != fits || ok && !bytes.Equal(got, p) {
-			t.Errorf("%x came back as %x", p, got)
 		}
 	}
 }

@@ -13,15 +13,11 @@ func (r *Registry) sumOf(e *entry) uint16 {
 	version, _ := e.savedVersion()
 	var buf [256]byte
 	b := buf[:0]
-	for _, v := range [...]uint32{e.user, e.name, e.extra, e.uidValidity, e.uidNext, e.firstRecent, e.count} {
+	for _, v := range [...]uint32{e.user, e.name, e.extra} {
 		b = binary.LittleEndian.AppendUint32(b, v)
 	}
 	b = binary.LittleEndian.AppendUint64(b, version)
-	b = binary.LittleEndian.AppendUint64(b, e.highestModSeq)
-	b = append(b, e.mailboxID[:]...)
-	b = binary.LittleEndian.AppendUint16(b, e.keywords)
-	b = append(b, e.positionLen, e.leftOutAt)
-	b = append(b, e.position[:]...)
+	b = append(b, e.state[:]...)
 	b = r.names.Append(b, e.name)
 	if e.extra != 0 {
 		b = r.blobs.Append(b, e.extra)
