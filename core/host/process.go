@@ -47,6 +47,7 @@ type process struct {
 	handshake *io.PipeReader // the first line of stdout, for go-plugin
 
 	proc   atomic.Pointer[os.Process] // set when started
+	killed atomic.Bool                // also before it was started
 	logs   sync.WaitGroup
 	exited chan struct{} // closed when the process was waited for
 	status string        // how it ended; valid after exited
@@ -171,6 +172,9 @@ func (p *process) Start(context.Context) error {
 		return err
 	}
 	p.proc.Store(p.cmd.Process)
+	if p.killed.Load() { // while it was started
+		p.kill()
+	}
 	if err := noCore(p.cmd.Process.Pid); err != nil && !errors.Is(err, unix.ESRCH) { // ESRCH: it has ended already
 		p.log.Warn("core files of the plugin are not forbidden", "err", err)
 	}
@@ -214,8 +218,9 @@ func (p *process) wait() {
 	close(p.exited)
 }
 
-// kill ends the child at once. It may be called at any time, and more than once.
+// kill ends the child at once, or as soon as it is there. It may be called at any time, and more than once.
 func (p *process) kill() {
+	p.killed.Store(true)
 	if proc := p.proc.Load(); proc != nil {
 		_ = proc.Kill() // a process that was waited for is not signalled
 	}
