@@ -16,7 +16,7 @@ func pluginNewCommand() *cobra.Command {
 		Long: `Make the directory DIR (./NAME) with a plugin that builds and passes the conformance
 kit, its tests, a Makefile and a README: an example, for you to make yours of it.
 
-There are examples of kind auth, hibernation and storage in go and python, of state in go, and of notify in python.`,
+There are examples of kind auth, hibernation, state and storage in go and python, and of notify in python.`,
 		Example: `  roost plugin new --kind auth my-auth && cd my-auth && make test
   roost plugin new --kind auth --lang python --dir plugins/my-auth my-auth`,
 		Args: cobra.ExactArgs(1),

@@ -27,6 +27,7 @@ func TestPluginNew(t *testing.T) {
 		{"auth", "python", "plugin.py", nil},
 		{"storage", "python", "plugin.py", nil},
 		{"notify", "python", "plugin.py", nil},
+		{"state", "python", "plugin.py", nil},
 	} {
 		t.Run(c.kind+" "+c.lang, func(t *testing.T) {
 			t.Parallel()
@@ -70,11 +71,11 @@ func TestPluginNewRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, args := range map[string][]string{
-		"must consist of a-z":               {"--kind", "auth", "--dir", t.TempDir(), "../x"},
-		"there is no example of kind state": {"--kind", "state", "--lang", "python", "--dir", t.TempDir(), "x"},
-		"is not empty":                      {"--kind", "auth", "--dir", full, "x"},
-		"is no checkout of roost":           {"--kind", "auth", "--dir", t.TempDir(), "--checkout", full, "x"},
-		`required flag(s) "kind"`:           {"x"},
+		"must consist of a-z":                {"--kind", "auth", "--dir", t.TempDir(), "../x"},
+		"there is no example of kind notify": {"--kind", "notify", "--lang", "go", "--dir", t.TempDir(), "x"},
+		"is not empty":                       {"--kind", "auth", "--dir", full, "x"},
+		"is no checkout of roost":            {"--kind", "auth", "--dir", t.TempDir(), "--checkout", full, "x"},
+		`required flag(s) "kind"`:            {"x"},
 	} {
 		if out, errs, code := roost(t, append([]string{"plugin", "new"}, args...)...); code != 1 || !strings.Contains(errs, want) {
 			t.Errorf("%v: exit code %d, %s%s, want %q", args, code, out, errs, want)

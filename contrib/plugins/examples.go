@@ -7,5 +7,5 @@ import "embed"
 
 // Examples holds the sources of the examples, one directory each.
 //
-//go:embed auth-http/*.go auth-python/*.py auth-python/Makefile hibernation-idle/*.go hibernation-python/*.py hibernation-python/Makefile notify-python/*.py notify-python/Makefile state-map/*.go storage-mbox/*.go storage-python/*.py storage-python/Makefile
+//go:embed auth-http/*.go auth-python/*.py auth-python/Makefile hibernation-idle/*.go hibernation-python/*.py hibernation-python/Makefile notify-python/*.py notify-python/Makefile state-map/*.go state-python/*.py state-python/Makefile storage-mbox/*.go storage-python/*.py storage-python/Makefile
 var Examples embed.FS

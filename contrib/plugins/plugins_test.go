@@ -151,6 +151,11 @@ func TestHibernationPython(t *testing.T) {
 	plugintest.Hibernation(t, plugintest.HibernationFixture{Command: []string{python(t, "hibernation-python")}, Config: backend.Config{Options: map[string]any{"idle": "1m30s"}}})
 }
 
+// TestStatePython runs the suite of state plugins.
+func TestStatePython(t *testing.T) {
+	plugintest.State(t, plugintest.StateFixture{Command: []string{python(t, "state-python")}})
+}
+
 // TestStoragePython runs the suite of storage plugins on a file with a message that takes several responses.
 func TestStoragePython(t *testing.T) {
 	dir := t.TempDir()
@@ -172,7 +177,7 @@ func TestPythonPartsAreTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, other := range []string{"hibernation-python", "notify-python", "storage-python"} {
+	for _, other := range []string{"hibernation-python", "notify-python", "state-python", "storage-python"} {
 		b, err := os.ReadFile(other + "/roost_plugin.py")
 		if err != nil || !bytes.Equal(a, b) {
 			t.Errorf("roost_plugin.py of auth-python and %s differ (%v)", other, err)

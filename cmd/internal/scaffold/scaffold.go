@@ -36,6 +36,7 @@ var examples = map[string]string{
 	"hibernation python": "hibernation-python",
 	"notify python":      "notify-python",
 	"state go":           "state-map",
+	"state python":       "state-python",
 	"storage go":         "storage-mbox",
 	"storage python":     "storage-python",
 }
