@@ -3,6 +3,7 @@ package pluginrpc
 import (
 	"context"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,6 +134,8 @@ func TestGetAsksForTheRest(t *testing.T) {
 type lyingState struct {
 	pluginv1.UnimplementedPluginServer
 	statev1.UnimplementedStateServer
+	free   bool // the request has no condition
+	absent bool // it has if_absent
 	get    *statev1.GetResponse
 	put    *statev1.PutResponse
 	delete *statev1.DeleteResponse
@@ -175,6 +178,13 @@ func TestLiesOfStateStores(t *testing.T) {
 		rule string
 		lie  lyingState
 	}{
+		{"although there was no condition", lyingState{free: true, put: &statev1.PutResponse{Version: 5}}},
+		{"a value was written, and has no version", lyingState{free: true, put: &statev1.PutResponse{Done: true}}},
+		{"although there was no condition", lyingState{free: true, delete: &statev1.DeleteResponse{Version: 5}}},
+		{"although the condition held", lyingState{absent: true, put: &statev1.PutResponse{}}},
+		{"entry 0: its key is longer than 1024 bytes", list(entry("k"+strings.Repeat("x", backend.MaxStateKey), 1, 0))},
+		{"entry 0: a ttl of", list(&statev1.Entry{Key: []byte("kb"), Value: &statev1.Value{Version: 1, Ttl: 1 << 63}})},
+		{"a key of 1025 bytes", lyingState{watch: &statev1.WatchResponse{Lost: true, Changes: []*statev1.Change{{Key: make([]byte, backend.MaxStateKey+1)}}}}},
 		{"0 values for 2 keys", get()},
 		{"3 values for 2 keys", get(nil, nil, nil)},
 		{"a key that does not exist has a value", get(&statev1.Value{Data: []byte{1}})},
@@ -208,14 +218,17 @@ func TestLiesOfStateStores(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := p.(*State)
+		s, ifVersion := p.(*State), uint64(5)
+		if l.free || l.absent {
+			ifVersion = 0
+		}
 		switch {
 		case l.get != nil:
 			_, err = s.Get(t.Context(), "n", []string{"a", "b"})
 		case l.put != nil:
-			_, err = s.Put(t.Context(), backend.StatePut{Namespace: "n", Key: "k", IfVersion: 5})
+			_, err = s.Put(t.Context(), backend.StatePut{Namespace: "n", Key: "k", IfVersion: ifVersion, IfAbsent: l.absent})
 		case l.delete != nil:
-			_, err = s.Delete(t.Context(), backend.StateDelete{Namespace: "n", Key: "k", IfVersion: 5})
+			_, err = s.Delete(t.Context(), backend.StateDelete{Namespace: "n", Key: "k", IfVersion: ifVersion})
 		case l.list != nil:
 			_, err = s.List(t.Context(), backend.StateList{Namespace: "n", Prefix: "k", After: "k", Limit: 50})
 		default:
