@@ -23,11 +23,17 @@ type Notify interface {
 type Listener interface {
 	// Listen calls hear, from one goroutine, with what other servers have changed, until ctx ends or hear fails. It returns
 	// that error, or why it can not go on: core then takes every open mailbox for changed, and calls it again after a pause.
+	//
+	// With CapListenGapless it also says when it has begun (Heard.Begun), and ends with nil when r.Until asks for that.
 	Listen(ctx context.Context, r ListenRequest, hear func(*Heard) error) error
 }
 
 // CapListen: notify implements Listener.
 const CapListen = "listen"
+
+// CapListenGapless: a Listener says from when on it misses nothing, and can be asked to end without missing anything: so one process can take
+// the place of another, and no mailbox has to be looked at for it. Only with CapListen.
+const CapListenGapless = "listen-gapless"
 
 // MaxChanges is the most changes of a ChangeBatch and of a Heard.
 const MaxChanges = 1000
@@ -86,10 +92,17 @@ func (k ChangeKinds) OfNames() bool { return k&changesOfNames != 0 }
 // ListenRequest says who listens.
 type ListenRequest struct {
 	Node string // name of this server: changes from there need not be told
+	// Until is closed when another Listen has begun that will end later: on the process that takes the place of this one, for example. With
+	// CapListenGapless Listen then calls hear with every change that happened before, also with those that it does not know of yet, and returns nil;
+	// or an error, if it can not: then every open mailbox is taken for changed. Without it, it means nothing. nil: it never ends so.
+	Until <-chan struct{}
 }
 
 // Heard is what has happened on other servers.
 type Heard struct {
 	Changes []MailboxChange // at most MaxChanges
 	Lost    bool            // changes were lost, of whichever mailboxes
+	// Begun, with CapListenGapless: every change that happens from now on is told, or followed by Lost. What happened before may have been missed. Once in
+	// each Listen, as early as can be said; what can not be said for long is better an error of Listen.
+	Begun bool
 }

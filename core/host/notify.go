@@ -23,16 +23,10 @@ func (n notify) Publish(ctx context.Context, b *backend.ChangeBatch) error {
 }
 
 // Listen implements backend.Listener. When the process dies it fails: what was told meanwhile is lost. When the process is replaced it goes on with the
-// next one, and hear is told that something may be lost.
+// next one; hear is told that something may be lost (Lost, or Begun when that is so no longer) unless both have CapListenGapless, and the swap was clean.
+// hear is called by one goroutine at a time. r.Until is not used.
 func (n notify) Listen(ctx context.Context, r backend.ListenRequest, hear func(*backend.Heard) error) error {
-	lost := func() error { return hear(&backend.Heard{Lost: true}) }
-	return n.p.follow(ctx, lost, func(ctx context.Context, p backend.Plugin) error {
-		l, ok := p.(backend.Listener)
-		if !ok || !p.Info().Has(backend.CapListen) {
-			return backend.Errorf(backend.KindUnsupported, "the plugin does not listen")
-		}
-		return l.Listen(ctx, r, hear)
-	})
+	return listen(ctx, n.p, r, hear)
 }
 
 var _ backend.Listener = notify{}

@@ -43,8 +43,11 @@ func (p *Plugin) Reload(ctx context.Context, c Config) error {
 // fits reports whether a new instance can take the place of the one before.
 func (p *Plugin) fits(ctx context.Context, i *instance, c Config) error {
 	for _, capability := range p.Info().Capabilities {
-		// Lanes are between the host and the process, and concern no caller.
-		if capability != backend.CapLanes && capability != backend.CapLaneMemory && !i.info.Has(capability) {
+		switch capability {
+		case backend.CapLanes, backend.CapLaneMemory, backend.CapListenGapless: // between the host and the process: they concern no caller
+			continue
+		}
+		if !i.info.Has(capability) {
 			return fmt.Errorf("host: plugin %s: the new process has no capability %q, which sessions rely on: restart the server to do without", c.Name, capability)
 		}
 	}

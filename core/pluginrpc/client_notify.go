@@ -32,7 +32,7 @@ func (n *Notify) Publish(ctx context.Context, b *backend.ChangeBatch) error {
 	return n.err(ctx, err)
 }
 
-// Listen implements backend.Listener. A plugin that ends the stream without an error is KindUnavailable.
+// Listen implements backend.Listener. A plugin that ends the stream without an error, and was not asked to, is KindUnavailable.
 func (n *Notify) Listen(ctx context.Context, r backend.ListenRequest, hear func(*backend.Heard) error) error {
 	if !n.info.Has(backend.CapListen) {
 		return backend.Errorf(backend.KindUnsupported, "plugin %s does not listen", n.name)
@@ -47,9 +47,28 @@ func (n *Notify) Listen(ctx context.Context, r backend.ListenRequest, hear func(
 	if err := stream.Send(&notifyv1.ListenRequest{Node: utf8Text(r.Node)}); err != nil && !errors.Is(err, io.EOF) {
 		return n.err(ctx, err)
 	}
+	gapless := n.info.Has(backend.CapListenGapless)
+	var until <-chan struct{} // nil: never
+	if gapless {
+		until = r.Until
+		ended := make(chan struct{})
+		defer close(ended)
+		go func() { // ends with this call
+			select {
+			case <-until:
+				_ = stream.CloseSend() // Recv says why, if it fails
+			case <-ended:
+			}
+		}()
+	}
 	for {
 		p, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
+			select {
+			case <-until:
+				return nil
+			default:
+			}
 			return &backend.Error{Kind: backend.KindUnavailable, Detail: "plugin " + n.name + " has ended Listen"}
 		}
 		if err != nil {
@@ -59,6 +78,7 @@ func (n *Notify) Listen(ctx context.Context, r backend.ListenRequest, hear func(
 		if err != nil {
 			return n.lie("Listen", err)
 		}
+		h.Begun = h.Begun && gapless
 		if err := hear(h); err != nil {
 			return err
 		}

@@ -76,6 +76,6 @@ func heardFromProto(p *notifyv1.ListenResponse) (*backend.Heard, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &backend.Heard{Changes: cs, Lost: p.Lost}
+	h := &backend.Heard{Changes: cs, Lost: p.Lost, Begun: p.Begun}
 	return h, h.Check()
 }

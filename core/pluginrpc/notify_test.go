@@ -89,6 +89,76 @@ func TestListenCarriesEverything(t *testing.T) {
 	}
 }
 
+// gaplessNotify says that it has begun, and tells the rest when it is asked to end.
+type gaplessNotify struct {
+	fakeNotify
+	plain bool          // without CapListenGapless, which is what it does nevertheless
+	early chan struct{} // closed: it ends unasked
+	fail  error         // at the end
+}
+
+func (n *gaplessNotify) Info() backend.Info {
+	i := n.fakeNotify.Info()
+	if !n.plain {
+		i.Capabilities = append(i.Capabilities, backend.CapListenGapless)
+	}
+	return i
+}
+
+func (n *gaplessNotify) Listen(ctx context.Context, r backend.ListenRequest, hear func(*backend.Heard) error) error {
+	if err := hear(&backend.Heard{Begun: true, Changes: someChanges[:1]}); err != nil {
+		return err
+	}
+	select {
+	case <-r.Until:
+		return errors.Join(hear(&backend.Heard{Changes: someChanges[1:]}), n.fail)
+	case <-n.early:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func TestListenWithoutAGap(t *testing.T) {
+	for name, test := range map[string]struct {
+		p       *gaplessNotify
+		ask     bool // it to end
+		begun   bool
+		changes int
+		fails   bool // with KindUnavailable
+	}{
+		"asked":                  {&gaplessNotify{}, true, true, 2, false},
+		"asked, and fails":       {&gaplessNotify{fail: backend.Errorf(backend.KindUnavailable, "the source is gone")}, true, true, 2, true},
+		"unasked":                {&gaplessNotify{early: make(chan struct{})}, false, true, 1, true},
+		"without the capability": {&gaplessNotify{plain: true, early: make(chan struct{})}, true, false, 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := connect(t, test.p, ClientOptions{}).(*Notify)
+			until := make(chan struct{})
+			var begun bool
+			var changes int
+			err := c.Listen(t.Context(), backend.ListenRequest{Until: until}, func(h *backend.Heard) error {
+				begun = begun || h.Begun
+				if changes += len(h.Changes); changes == 1 {
+					if test.ask {
+						close(until)
+					}
+					if test.p.early != nil {
+						close(test.p.early)
+					}
+				}
+				return nil
+			})
+			if (err != nil) != test.fails || err != nil && backend.KindOf(err) != backend.KindUnavailable {
+				t.Errorf("ended with %v, want an error: %v", err, test.fails)
+			}
+			if begun != test.begun || changes != test.changes {
+				t.Errorf("begun %v, %d changes; want %v, %d", begun, changes, test.begun, test.changes)
+			}
+		})
+	}
+}
+
 // TestHeardIsChecked: what breaks a rule is refused, what is newer than this core is left out.
 func TestHeardIsChecked(t *testing.T) {
 	ok := func() *notifyv1.Change { return &notifyv1.Change{User: "u", Mailbox: "m"} }
@@ -119,11 +189,12 @@ func TestHeardIsChecked(t *testing.T) {
 type lyingNotify struct {
 	pluginv1.UnimplementedPluginServer
 	notifyv1.UnimplementedNotifyServer
-	lie *notifyv1.ListenResponse // nil: the stream ends
+	lie  *notifyv1.ListenResponse // nil: the stream ends
+	rest *notifyv1.ListenResponse // after lie, when it is asked to end; nil: it goes on
 }
 
 func (*lyingNotify) Info(context.Context, *pluginv1.InfoRequest) (*pluginv1.InfoResponse, error) {
-	return &pluginv1.InfoResponse{Kind: "notify", Name: "liar", Capabilities: []string{backend.CapListen}}, nil
+	return &pluginv1.InfoResponse{Kind: "notify", Name: "liar", Capabilities: []string{backend.CapListen, backend.CapListenGapless}}, nil
 }
 
 func (l *lyingNotify) Listen(stream grpc.BidiStreamingServer[notifyv1.ListenRequest, notifyv1.ListenResponse]) error {
@@ -133,14 +204,23 @@ func (l *lyingNotify) Listen(stream grpc.BidiStreamingServer[notifyv1.ListenRequ
 	if err := stream.Send(l.lie); err != nil {
 		return err
 	}
+	if l.rest != nil {
+		for err := error(nil); err == nil; {
+			_, err = stream.Recv()
+		}
+		return stream.Send(l.rest)
+	}
 	<-stream.Context().Done()
 	return nil
 }
 
 // TestLiesOfListeners: what came before a lie was heard, the lie and what follows it is not, and Listen ends with the plugin's name, also if the plugin goes on.
 func TestLiesOfListeners(t *testing.T) {
+	var rest *notifyv1.ListenResponse
+	until := make(chan struct{})
+	close(until)
 	listen := func(lie *notifyv1.ListenResponse) (heard int, err error) {
-		l := &lyingNotify{lie: lie}
+		l := &lyingNotify{lie: lie, rest: rest}
 		conn := serve(t, nil, func(r grpc.ServiceRegistrar) {
 			pluginv1.RegisterPluginServer(r, l)
 			notifyv1.RegisterNotifyServer(r, l)
@@ -149,7 +229,11 @@ func TestLiesOfListeners(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = p.(*Notify).Listen(t.Context(), backend.ListenRequest{}, func(*backend.Heard) error { heard++; return nil })
+		r := backend.ListenRequest{}
+		if rest != nil {
+			r.Until = until
+		}
+		err = p.(*Notify).Listen(t.Context(), r, func(*backend.Heard) error { heard++; return nil })
 		return heard, err
 	}
 	long := strings.Repeat("x", 3<<20)
@@ -168,6 +252,17 @@ func TestLiesOfListeners(t *testing.T) {
 	}
 	if heard, err := listen(&notifyv1.ListenResponse{Changes: []*notifyv1.Change{{User: long, Mailbox: long}}}); heard != 1 || err == nil {
 		t.Errorf("a response beyond the limit: heard %d times, %v", heard, err)
+	}
+	// A lie in the rest is a gap, although the stream ends with OK after it.
+	rest = &notifyv1.ListenResponse{Changes: []*notifyv1.Change{{User: "u"}}}
+	heard, err := listen(&notifyv1.ListenResponse{Begun: true})
+	checkLie(t, err, "Listen: ")
+	if heard != 2 {
+		t.Errorf("a lie in the rest: heard %d times, want twice", heard)
+	}
+	rest = &notifyv1.ListenResponse{}
+	if heard, err := listen(&notifyv1.ListenResponse{Begun: true}); heard != 3 || err != nil {
+		t.Errorf("the truth: heard %d times, %v", heard, err)
 	}
 }
 

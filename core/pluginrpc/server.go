@@ -86,7 +86,7 @@ func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
 	_, acl := p.(backend.ACL)
 	_, listens := p.(backend.Listener)
 	_, watches := p.(backend.StateWatcher)
-	for capability, implemented := range map[string]bool{backend.CapMetadata: metadata, backend.CapQuota: quota, backend.CapACL: acl, backend.CapListen: listens,
+	for capability, implemented := range map[string]bool{backend.CapMetadata: metadata, backend.CapQuota: quota, backend.CapACL: acl, backend.CapListen: listens, backend.CapListenGapless: listens,
 		backend.CapWatch: watches} {
 		if !implemented && p.Info().Has(capability) {
 			return nil, fmt.Errorf("pluginrpc: %T announces %q and does not implement its interface", p, capability)

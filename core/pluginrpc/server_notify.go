@@ -2,6 +2,8 @@ package pluginrpc
 
 import (
 	"context"
+	"errors"
+	"io"
 
 	"google.golang.org/grpc"
 
@@ -27,7 +29,7 @@ func (n *notifyServer) Publish(ctx context.Context, r *notifyv1.PublishRequest) 
 	return &notifyv1.PublishResponse{}, n.notify.Publish(ctx, b)
 }
 
-// Listen reads the first request only: later ones are for a later version of this server.
+// Listen understands the first request, and the end of requests: others are for a later version of this server.
 func (n *notifyServer) Listen(stream grpc.BidiStreamingServer[notifyv1.ListenRequest, notifyv1.ListenResponse]) error {
 	l, ok := n.notify.(backend.Listener)
 	if !ok || !n.notify.Info().Has(backend.CapListen) {
@@ -37,10 +39,30 @@ func (n *notifyServer) Listen(stream grpc.BidiStreamingServer[notifyv1.ListenReq
 	if err != nil {
 		return err
 	}
-	return l.Listen(stream.Context(), backend.ListenRequest{Node: r.Node}, func(h *backend.Heard) error {
+	until := make(chan struct{})
+	go func() { // ends with the stream
+		for {
+			if _, err := stream.Recv(); errors.Is(err, io.EOF) {
+				close(until)
+				return
+			} else if err != nil {
+				return
+			}
+		}
+	}()
+	err = l.Listen(stream.Context(), backend.ListenRequest{Node: r.Node, Until: until}, func(h *backend.Heard) error {
 		if err := h.Check(); err != nil {
 			return backend.Errorf(backend.KindInternal, "%v", err)
 		}
-		return stream.Send(&notifyv1.ListenResponse{Changes: changesToProto(h.Changes), Lost: h.Lost})
+		return stream.Send(&notifyv1.ListenResponse{Changes: changesToProto(h.Changes), Lost: h.Lost, Begun: h.Begun})
 	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-until:
+		return nil
+	default: // OK would say that nothing is missing
+		return backend.Errorf(backend.KindUnavailable, "Listen has ended, and was not asked to")
+	}
 }

@@ -11,7 +11,7 @@
 //   - A batch that failed goes back into the queue, and is tried again after a pause, unless the plugin refuses it as such.
 //   - What is heard is a reason to look, and nothing else. A refresh that finds no more than what was heard is no news: it is not told on, or
 //     two servers would tell each other for ever.
-//   - When hearing was interrupted, every mailbox is taken for changed.
+//   - When hearing was interrupted, every mailbox is taken for changed; and again when it has begun anew, if the plugin says when that is.
 //
 // Two goroutines at the most, whatever the number of sessions. An idle server wakes neither.
 package relay

@@ -38,7 +38,7 @@ func (r *Relay) hear(h *backend.Heard, lost *time.Time) {
 		r.heard.add(c)
 		r.sink.Elsewhere(c)
 	}
-	if h.Lost {
+	if h.Lost || h.Begun { // what happened before it has begun was not heard
 		r.lost(lost)
 	}
 }

@@ -282,6 +282,20 @@ func TestOtherServersAreHeard(t *testing.T) {
 	})
 }
 
+// TestWhatHappenedBeforeItHasBegunIsDoubtful: changes between an interruption and the next begun were not heard.
+func TestWhatHappenedBeforeItHasBegunIsDoubtful(t *testing.T) {
+	p := &fakePlugin{listens: true}
+	run(t, Config{}, p, func(t *testing.T, r *Relay, s *fakeServer) {
+		for i, h := range []*backend.Heard{{Begun: true}, nil, {Begun: true}} {
+			p.hears <- h
+			after(lostPause + longestPause)
+			if s.losses != i+1 {
+				t.Errorf("after %+v everything was taken for changed %d times, want %d", h, s.losses, i+1)
+			}
+		}
+	})
+}
+
 func TestAfterAnInterruptionEverythingIsDoubtful(t *testing.T) {
 	p := &fakePlugin{listens: true}
 	run(t, Config{}, p, func(t *testing.T, r *Relay, s *fakeServer) {

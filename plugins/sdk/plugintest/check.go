@@ -24,7 +24,7 @@ var capabilities = map[backend.Kind][]string{
 		backend.CapSaveDate, backend.CapPreview, backend.CapObjectID, backend.CapStatusDeleted, backend.CapReplace},
 	backend.KindAuth:        {backend.CapUserLookup},
 	backend.KindHibernation: {},
-	backend.KindNotify:      {backend.CapListen},
+	backend.KindNotify:      {backend.CapListen, backend.CapListenGapless},
 	backend.KindState:       {backend.CapWatch},
 }
 
@@ -149,6 +149,9 @@ func checkCapabilities(t T, info *pluginv1.InfoResponse) {
 				t.Errorf("%q is no capability that this roost knows of a plugin of kind %s (%s): it is ignored", name, kind, strings.Join(capabilities[kind], ", "))
 			}
 			seen[name] = true
+		}
+		if seen[backend.CapListenGapless] && !seen[backend.CapListen] {
+			t.Errorf("%q means nothing without %q: announce both, or none", backend.CapListenGapless, backend.CapListen)
 		}
 	})
 }

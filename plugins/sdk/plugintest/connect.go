@@ -2,9 +2,11 @@ package plugintest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -33,6 +35,8 @@ type connection struct {
 	// restart replaces the plugin by a new one with the same configuration;
 	// the old one gets no chance to say goodbye if it is a process.
 	restart func(t T)
+	// reload puts a new process in the place of the old one, as roost plugin reload does, and returns when that has ended. nil: there is none
+	reload  func(t T) error
 	process bool
 }
 
@@ -154,11 +158,23 @@ func (s subject) supervise(t T, config backend.Config) *connection {
 		}
 		os.RemoveAll(dir)
 	})
-	p, err := h.Start(t.Context(), host.Config{Name: "under-test", Kind: s.kind, Command: s.program(t), EnvAllow: s.environment(), Plugin: config})
+	hc := host.Config{Name: "under-test", Kind: s.kind, Command: s.program(t), EnvAllow: s.environment(), Plugin: config, DrainTimeout: patience}
+	p, err := h.Start(t.Context(), hc)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &connection{process: true, restart: func(t T) { killProcess(t, p) }}
+	c.reload = func(t T) error {
+		if err := p.Reload(t.Context(), hc); err != nil {
+			return err
+		}
+		for begun := time.Now(); len(p.Stats().Draining) > 0; time.Sleep(time.Millisecond) {
+			if time.Since(begun) > 2*patience {
+				return fmt.Errorf("it is still there after %v", 2*patience)
+			}
+		}
+		return nil
+	}
 	switch s.kind {
 	case backend.KindStorage:
 		c.plugin = p.Storage()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
@@ -44,6 +45,10 @@ func Notify[S goTest[S]](test S, f NotifyFixture) {
 		t.Run("Listen", s.listen)
 		t.Run("ListenAgain", s.listenAgain)
 		t.Run("ListenTwice", s.listenTwice)
+		t.Run("ListenBegins", s.begins)
+		t.Run("ListenUntil", s.until)
+		t.Run("ListenUntilAtOnce", s.untilAtOnce)
+		t.Run("ListenSwap", s.swap)
 		t.Run("KilledWhileListening", s.killedListening)
 		t.Run("Restart", s.restarted)
 		t.Run("KilledInMidCall", s.killed)
@@ -215,6 +220,153 @@ func (s *notifySuite) listenTwice(t T) {
 	wantKind(t, "the first Listen", first(), backend.KindCancelled)
 	s.one(t)
 	wantKind(t, "the second Listen", second(), backend.KindCancelled)
+}
+
+// ear is a Listen that is under way. Of a process, roost's host makes it: what it says of begun is then what roost acts upon.
+type ear struct {
+	begun chan struct{} // closed when it has begun
+	until chan struct{}
+	end   func() error // cancels it, and returns its error
+	ended chan error
+}
+
+// hearing calls Listen.
+func (s *notifySuite) hearing(t T) *ear {
+	e := &ear{begun: make(chan struct{}), until: make(chan struct{}), ended: make(chan error, 1)}
+	ctx, cancel := context.WithCancel(t.Context())
+	e.end = func() error { cancel(); return <-e.ended }
+	go func() { // ends with end, or the test
+		begun := false
+		e.ended <- s.notify().(backend.Listener).Listen(ctx, backend.ListenRequest{Node: "plugintest", Until: e.until}, func(h *backend.Heard) error {
+			if h.Begun && !begun {
+				begun = true
+				close(e.begun)
+			}
+			return nil
+		})
+	}()
+	return e
+}
+
+// waitBegun waits until it has begun.
+func (e *ear) waitBegun(t T) {
+	t.Helper()
+	select {
+	case <-e.begun:
+	case err := <-e.ended:
+		e.ended <- err
+		t.Fatalf("Listen ended before it said that it has begun: %v", err)
+	case <-time.After(patience):
+		t.Fatalf("Listen has not said that it has begun after %v: the plugin announces %s, so it must send begun when its subscription is confirmed, or end the stream with UNAVAILABLE",
+			patience, backend.CapListenGapless)
+	}
+}
+
+// waitEnd waits until it ends by itself.
+func (e *ear) waitEnd(t T) error {
+	t.Helper()
+	select {
+	case err := <-e.ended:
+		return err
+	case <-time.After(patience):
+		t.Fatalf("Listen goes on %v after roost has ended its requests: send what happened before, and end the stream with OK", patience)
+		return nil
+	}
+}
+
+// needsGapless skips a case without the capability.
+func (s *notifySuite) needsGapless(t T) {
+	t.Helper()
+	if !s.plugin.Info().Has(backend.CapListenGapless) {
+		t.Skip("the plugin does not announce " + backend.CapListenGapless)
+	}
+}
+
+// direct skips a case that roost's host stands between.
+func (s *notifySuite) direct(t T) {
+	t.Helper()
+	s.needsGapless(t)
+	if s.process {
+		t.Skip("roost itself ends the requests of Listen: ListenSwap")
+	}
+}
+
+// begins: it says when it misses nothing, each time, also while another listens.
+func (s *notifySuite) begins(t T) {
+	s.needsGapless(t)
+	first, second := s.hearing(t), s.hearing(t)
+	first.waitBegun(t)
+	second.waitBegun(t)
+	wantKind(t, "the first Listen", first.end(), backend.KindCancelled)
+	third := s.hearing(t)
+	third.waitBegun(t)
+	wantKind(t, "the second Listen", second.end(), backend.KindCancelled)
+	wantKind(t, "the third Listen", third.end(), backend.KindCancelled)
+}
+
+// until: when its requests end it tells the rest, and ends without an error; another one goes on.
+func (s *notifySuite) until(t T) {
+	s.direct(t)
+	first, second := s.hearing(t), s.hearing(t)
+	first.waitBegun(t)
+	second.waitBegun(t)
+	s.one(t)
+	close(first.until)
+	if err := first.waitEnd(t); err != nil {
+		t.Errorf("Listen ended with %v, want OK: nothing is missing", err)
+	}
+	s.one(t)
+	wantKind(t, "the second Listen", second.end(), backend.KindCancelled)
+}
+
+// untilAtOnce: one that is asked to end before it has begun ends, in whatever way.
+func (s *notifySuite) untilAtOnce(t T) {
+	s.direct(t)
+	e := s.hearing(t)
+	close(e.until)
+	_ = e.waitEnd(t)
+	s.one(t)
+}
+
+// swap reloads the plugin while it is listened to: the new process begins, the old one ends, and nothing is taken for lost.
+func (s *notifySuite) swap(t T) {
+	s.needsGapless(t)
+	if s.reload == nil {
+		t.Skip("only a process under roost's host is reloaded")
+	}
+	var lost atomic.Int32
+	begun, ended := make(chan struct{}, 100), make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { // ends with cancel, or the test
+		ended <- s.notify().(backend.Listener).Listen(ctx, backend.ListenRequest{Node: "plugintest"}, func(h *backend.Heard) error {
+			if h.Begun {
+				begun <- struct{}{}
+			}
+			if h.Lost {
+				lost.Add(1)
+			}
+			return nil
+		})
+	}()
+	select {
+	case <-begun:
+	case err := <-ended:
+		t.Fatalf("Listen ended before it said that it has begun: %v", err)
+	case <-time.After(patience):
+		t.Fatalf("Listen has not said that it has begun after %v", patience)
+	}
+	for range 3 {
+		s.one(t)
+		if err := s.reload(t); err != nil {
+			t.Fatalf("the replaced process has not ended: %v", err)
+		}
+		s.one(t)
+	}
+	cancel()
+	wantKind(t, "Listen", <-ended, backend.KindCancelled)
+	if len(begun) > 0 || lost.Load() > 0 {
+		t.Errorf("changes were taken for lost while a process took the place of another: lost %d times, begun anew %d times", lost.Load(), len(begun))
+	}
 }
 
 // killedListening: Listen ends with the process, with an error that says so, and is called again on the next one.

@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 			return &deafNotify{}
 		case "notify-listen":
 			return &silentNotify{}
+		case "notify-gapless":
+			return &gaplessNotify{}
 		}
 		return &memoryStorage{}
 	})
@@ -102,6 +104,32 @@ func (silentNotify) Info() backend.Info {
 func (silentNotify) Listen(ctx context.Context, _ backend.ListenRequest, _ func(*backend.Heard) error) error {
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+func TestNotifyThatListensWithoutAGap(t *testing.T) {
+	t.Setenv("PLUGINTEST_KIND", "notify-gapless")
+	plugintest.Notify(t, plugintest.NotifyFixture{New: func() backend.Plugin { return &gaplessNotify{} }})
+}
+
+// gaplessNotify has nothing to begin, and no rest to tell.
+type gaplessNotify struct{ deafNotify }
+
+func (gaplessNotify) Info() backend.Info {
+	i := deafNotify{}.Info()
+	i.Capabilities = []string{backend.CapListen, backend.CapListenGapless}
+	return i
+}
+
+func (gaplessNotify) Listen(ctx context.Context, r backend.ListenRequest, hear func(*backend.Heard) error) error {
+	if err := hear(&backend.Heard{Begun: true}); err != nil {
+		return err
+	}
+	select {
+	case <-r.Until:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // nothing is the part of a plugin that has nothing to do.

@@ -444,7 +444,11 @@ type ListenResponse struct {
 	Changes []*Change `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
 	// Changes were lost, of whichever mailboxes: core takes every open mailbox for changed. To be
 	// sent when the plugin had lost its own connection, for example.
-	Lost          bool `protobuf:"varint,2,opt,name=lost,proto3" json:"lost,omitempty"`
+	Lost bool `protobuf:"varint,2,opt,name=lost,proto3" json:"lost,omitempty"`
+	// From here on nothing is missed: every change that happens elsewhere is sent on this stream, or "lost" instead. What happened before may have been
+	// missed. Only with the capability "listen-gapless": once in each stream, as soon as it is true. A plugin that can not reach its source
+	// does not wait for long: it ends the stream with UNAVAILABLE. Ignored without the capability, and when it is sent again.
+	Begun         bool `protobuf:"varint,3,opt,name=begun,proto3" json:"begun,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -493,6 +497,13 @@ func (x *ListenResponse) GetLost() bool {
 	return false
 }
 
+func (x *ListenResponse) GetBegun() bool {
+	if x != nil {
+		return x.Begun
+	}
+	return false
+}
+
 var File_roost_notify_v1_notify_proto protoreflect.FileDescriptor
 
 const file_roost_notify_v1_notify_proto_rawDesc = "" +
@@ -520,10 +531,11 @@ const file_roost_notify_v1_notify_proto_rawDesc = "" +
 	"\x0ehighest_modseq\x18\x04 \x01(\x04R\rhighestModseq\x12\x1a\n" +
 	"\bmessages\x18\x05 \x01(\rR\bmessages\"#\n" +
 	"\rListenRequest\x12\x12\n" +
-	"\x04node\x18\x01 \x01(\tR\x04node\"W\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"m\n" +
 	"\x0eListenResponse\x121\n" +
 	"\achanges\x18\x01 \x03(\v2\x17.roost.notify.v1.ChangeR\achanges\x12\x12\n" +
-	"\x04lost\x18\x02 \x01(\bR\x04lost*\xab\x02\n" +
+	"\x04lost\x18\x02 \x01(\bR\x04lost\x12\x14\n" +
+	"\x05begun\x18\x03 \x01(\bR\x05begun*\xab\x02\n" +
 	"\n" +
 	"ChangeKind\x12\x1b\n" +
 	"\x17CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +

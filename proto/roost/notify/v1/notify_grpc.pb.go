@@ -66,6 +66,20 @@ type NotifyClient interface {
 	//
 	// When the stream ends, or a response breaks a rule, core takes every open mailbox for
 	// changed, and calls Listen again after a pause that doubles from one second to 30.
+	//
+	// With the capability "listen-gapless" (only together with "listen") one process can take the place of another, for
+	// "roost plugin reload", and nothing is missed or looked at for it:
+	//
+	//  1. The plugin says when it misses nothing any more (ListenResponse.begun): when its subscription is confirmed, for example.
+	//  2. core calls Listen of the new process while that of the old one goes on, and waits for its begun.
+	//  3. Then core ends the requests of the old stream (half-close). The plugin sends every change that happened before,
+	//     also those that are still on their way to it (it asks its source for a sign of life, and sends what comes before the answer),
+	//     and ends the stream with OK. It must do so within drain_timeout (1 min), and ends the stream with another status if it can not.
+	//
+	// The stream never ends with OK unless core has ended its requests. Two Listen may be under way at once, on one process too, and each is told of
+	// everything. A stream that fails (3 included), and the death of a process, are a gap: core takes every open mailbox for changed then, and
+	// again when the next begun says that the gap has ended, and so at the first begun after its own start.
+	// Without the capability the requests never end, and core takes every open mailbox for changed when a process is replaced.
 	Listen(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ListenRequest, ListenResponse], error)
 }
 
@@ -131,6 +145,20 @@ type NotifyServer interface {
 	//
 	// When the stream ends, or a response breaks a rule, core takes every open mailbox for
 	// changed, and calls Listen again after a pause that doubles from one second to 30.
+	//
+	// With the capability "listen-gapless" (only together with "listen") one process can take the place of another, for
+	// "roost plugin reload", and nothing is missed or looked at for it:
+	//
+	//  1. The plugin says when it misses nothing any more (ListenResponse.begun): when its subscription is confirmed, for example.
+	//  2. core calls Listen of the new process while that of the old one goes on, and waits for its begun.
+	//  3. Then core ends the requests of the old stream (half-close). The plugin sends every change that happened before,
+	//     also those that are still on their way to it (it asks its source for a sign of life, and sends what comes before the answer),
+	//     and ends the stream with OK. It must do so within drain_timeout (1 min), and ends the stream with another status if it can not.
+	//
+	// The stream never ends with OK unless core has ended its requests. Two Listen may be under way at once, on one process too, and each is told of
+	// everything. A stream that fails (3 included), and the death of a process, are a gap: core takes every open mailbox for changed then, and
+	// again when the next begun says that the gap has ended, and so at the first begun after its own start.
+	// Without the capability the requests never end, and core takes every open mailbox for changed when a process is replaced.
 	Listen(grpc.BidiStreamingServer[ListenRequest, ListenResponse]) error
 	mustEmbedUnimplementedNotifyServer()
 }

@@ -222,7 +222,7 @@ type InfoResponse struct {
 	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
 	// Optional features that this process serves. Unknown ones are ignored;
 	// core never concludes a feature from a version. Known: "watch-fd", "modseqs", "write", "save-date",
-	// "preview", "object-id", "status-deleted" and "replace" (storage; core/backend/plugin.go says what they promise), "user-lookup" (auth), "listen" (notify), "watch" (state).
+	// "preview", "object-id", "status-deleted" and "replace" (storage; core/backend/plugin.go says what they promise), "user-lookup" (auth), "listen" and "listen-gapless" (notify), "watch" (state).
 	Capabilities []string `protobuf:"bytes,5,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	// The keys that Configure understands, in the order in which they are
 	// documented. core refuses a configuration with other keys, with values of
