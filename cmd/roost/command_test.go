@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/roostmail/roost/core/server"
 )
 
 func TestVersion(t *testing.T) {
@@ -113,6 +115,31 @@ func TestPluginListAndInfo(t *testing.T) {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("%d, no %q in %q", code, want, out)
 		}
+	}
+}
+
+// TestListOfLivePlugins: what is wrong with one plugin does not push the rows of the others out of their columns.
+func TestListOfLivePlugins(t *testing.T) {
+	var out strings.Builder
+	err := showLive(&out, []*server.PluginReport{
+		{Name: "auth/x", State: "disabled", Version: "1.0.0", LastError: "disabled by an operator", Errors: map[string]uint64{"INTERNAL": 2}},
+		{Name: "storage/a-long-name", State: "running", Version: "1.0.0", PID: 7},
+	})
+	lines := strings.Split(out.String(), "\n")
+	if err != nil || len(lines) != 6 || lines[3] != "auth/x: errors: 2 INTERNAL" || lines[4] != "auth/x: last: disabled by an operator" {
+		t.Fatalf("%v:\n%s", err, out.String())
+	}
+	for i, state := range []string{"STATE", "disabled", "running"} {
+		if at := strings.Index(lines[i], state); at != strings.Index(lines[0], "STATE") {
+			t.Errorf("%s is in column %d:\n%s", state, at, out.String())
+		}
+	}
+}
+
+// TestArgumentsThatAreMissing: the error says how the command is used.
+func TestArgumentsThatAreMissing(t *testing.T) {
+	if _, errs, code := roost(t, "plugin", "reload"); code != 1 || !strings.Contains(errs, "usage: roost plugin reload NAME --config FILE") {
+		t.Errorf("%d %q", code, errs)
 	}
 }
 

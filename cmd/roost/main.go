@@ -52,9 +52,17 @@ Storage and authentication are plugins, each in a process of its own.`,
 	return root
 }
 
-// plainUsage keeps cobra from adding "[flags]" to usage lines that name their flags.
+// plainUsage keeps cobra from adding "[flags]" to usage lines that name their flags, and adds the usage line to errors about the number of arguments.
 func plainUsage(c *cobra.Command) {
 	c.DisableFlagsInUseLine = true
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return fmt.Errorf("%w; usage: %s", err, cmd.UseLine())
+			}
+			return nil
+		}
+	}
 	for _, sub := range c.Commands() {
 		plainUsage(sub)
 	}

@@ -31,6 +31,9 @@ func program(args []string) ([]string, error) {
 		}
 	}
 	path, err := exec.LookPath(args[0])
+	if info, e := os.Stat(args[0]); e == nil && info.IsDir() {
+		return nil, fmt.Errorf("%s is no program that can be started, but a directory: name the program in it, with its path", args[0])
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s is no program that can be started: %w", args[0], err)
 	}

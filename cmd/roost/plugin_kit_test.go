@@ -119,6 +119,7 @@ func TestPluginTestRefuses(t *testing.T) {
 		args []string
 	}{
 		{"is no program that can be started", []string{"./no-such-program"}},
+		{"name the program in it", []string{"."}},
 		{`is a plugin of kind "auth", not "storage"`, []string{"auth/static", "--kind", "storage"}},
 		{`no option "pth"`, []string{"auth/passwd-file", "--option", "pth=x"}},
 		{"not of the form NAME=VALUE", []string{"auth/passwd-file", "--option", "path"}},

@@ -100,12 +100,25 @@ func listLive(out io.Writer, file string, asJSON bool) error {
 		}
 		return nil
 	}
+	return showLive(out, list)
+}
+
+// showLive prints a table of plugins, and below it what is wrong with them: lines in between would end the alignment.
+func showLive(out io.Writer, list []*server.PluginReport) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tSTATE\tPID\tVERSION\tUP\tRESTARTS\tCALLS\tIN FLIGHT\tMEMORY\tCPU")
 	for _, p := range list {
 		livePlugin(w, p)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, p := range list {
+		if err := pluginNotes(out, p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func livePlugin(w io.Writer, p *server.PluginReport) {
@@ -123,16 +136,25 @@ func livePlugin(w io.Writer, p *server.PluginReport) {
 	for _, d := range p.Draining {
 		fmt.Fprintf(w, "%s\tdraining\t%d\t%s\t-\t-\t-\t%d\t-\t-\n", p.Name, d.PID, d.Version, d.InFlight)
 	}
+}
+
+// pluginNotes prints what went wrong, if anything did.
+func pluginNotes(w io.Writer, p *server.PluginReport) error {
 	var notes []string
 	for _, kind := range slices.Sorted(maps.Keys(p.Errors)) {
 		notes = append(notes, fmt.Sprintf("%d %s", p.Errors[kind], kind))
 	}
 	if len(notes) > 0 {
-		fmt.Fprintf(w, "  errors: %s\n", strings.Join(notes, ", "))
+		if _, err := fmt.Fprintf(w, "%s: errors: %s\n", p.Name, strings.Join(notes, ", ")); err != nil {
+			return err
+		}
 	}
 	if p.LastError != "" {
-		fmt.Fprintf(w, "  last: %s\n", p.LastError)
+		if _, err := fmt.Fprintf(w, "%s: last: %s\n", p.Name, p.LastError); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 func pluginLogsCommand() *cobra.Command {

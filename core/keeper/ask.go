@@ -37,7 +37,7 @@ const maxAnswer = 1 << 20
 func Follow(path string, r Request, f func(line []byte) error) error {
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
-		return fmt.Errorf("keeper: no server answers at the control socket ([keeper] control): %w", err)
+		return fmt.Errorf("keeper: no server answers at the control socket ([keeper] control); is roost serve running with this very configuration file? %w", err)
 	}
 	defer conn.Close()
 	if uid, err := peerUID(conn); err != nil || uid != 0 && uid != os.Geteuid() && os.Geteuid() != 0 {
