@@ -41,6 +41,8 @@ func (m *NewMessage) guid() (guid dbox.GUID, raw string) {
 type Saved struct {
 	UIDValidity uint32
 	UIDs        []uint32 // one for each message, ascending
+	// ClaimedFirst and ClaimedNext limit the UIDs that AppendClaiming has claimed: first <= UID < next. Equal: none.
+	ClaimedFirst, ClaimedNext uint32
 }
 
 // Append saves messages: all of them, or none. They are durable on return, as Writing.Fsync says.
@@ -49,10 +51,21 @@ type Saved struct {
 // waits for. Errors: ErrNotFound, ErrReadOnly, filelock.ErrTimeout, those of a body, those of a full file
 // system, and *vfs.CorruptError.
 func (b *Mailbox) Append(ctx context.Context, messages []NewMessage) (*Saved, error) {
+	return b.append(ctx, messages, false)
+}
+
+// AppendClaiming is Append by a session that has the mailbox open: in the same transaction the messages that are \Recent for the next session, those that it
+// saves among them, become those of the caller, as by ClaimRecent. Of several such Appends that come into the mailbox together one claims.
+func (b *Mailbox) AppendClaiming(ctx context.Context, messages []NewMessage) (*Saved, error) {
+	return b.append(ctx, messages, true)
+}
+
+func (b *Mailbox) append(ctx context.Context, messages []NewMessage, claim bool) (*Saved, error) {
 	if _, err := b.writing(); err != nil {
 		return nil, err
 	}
 	a := b.appending(ctx)
+	a.claim = claim
 	saved, err := a.run(ctx, messages)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("mdbox: save in %s: %w", b.name, err), a.saver.abort())
@@ -79,6 +92,7 @@ func (b *Mailbox) Replace(ctx context.Context, guid [16]byte, uid uint32, m NewM
 type appending struct {
 	guid     [16]byte // that the mailbox must have; zero: any
 	replaces uint32   // UID of the message that goes; 0 = none
+	claim    bool     // see AppendClaiming
 
 	b     *Mailbox
 	saver saver
@@ -190,6 +204,10 @@ func (l *lockedBox) add(ctx context.Context, first uint32, messages []newRecord,
 		records = append(records, external(day))
 	}
 	records = append(records, l.sizeRecords(gone, sizedMessages(first, messages))...)
+	if next := first + uint32(len(messages)); l.claims && s.FirstRecentUID() < next { // behind the messages, as Dovecot writes what it changes in the header (dovecot mail-transaction-log.c, mail_transaction_log_append)
+		saved.ClaimedFirst, saved.ClaimedNext = max(s.FirstRecentUID(), 1), next
+		records = append(records, external(index.FirstRecentUIDUpdate(next)))
+	}
 	if err := l.x.Commit(true, records...); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ type lockedBox struct {
 	// outer is the lock of a maildir, which comes before BOX; nil in other formats.
 	outer    *maildir.Locked
 	replaces *leaving // what goes with the messages that come next; nil = nothing
+	claims   bool     // the messages that come next, and all that are \Recent for the next session, are claimed with them
 }
 
 // lock takes BOX and brings the mailbox up to date. If guid is not zero, the mailbox must have it. Errors are

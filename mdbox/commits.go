@@ -137,6 +137,7 @@ func commitTogether(ctx context.Context, group []*appending) (apart bool) {
 			l := c.leave(box, first.replaces)
 			box.replaces = &l
 		}
+		box.claims = slices.ContainsFunc(group, claiming)
 		if saved, err = box.receive(ctx, c, p, records); err != nil {
 			return err
 		}
@@ -156,9 +157,14 @@ func commitTogether(ctx context.Context, group []*appending) (apart bool) {
 			saved.UIDs = saved.UIDs[n:]
 		}
 	}
+	if i := slices.IndexFunc(group, claiming); err == nil && i >= 0 {
+		group[i].saved.ClaimedFirst, group[i].saved.ClaimedNext = saved.ClaimedFirst, saved.ClaimedNext
+	}
 	together, ok := p.(*mdboxSavers)
 	return ok && together.refused
 }
+
+func claiming(a *appending) bool { return a.claim }
 
 // joined returns what places the messages of Appends, and their records. Those of the first come first.
 func joined(group []*appending) (placer, []newRecord) {

@@ -64,6 +64,10 @@ type AppendRequest struct {
 	// either that message or those that were appended. nil = none; only with CapReplace, and for one message. KindExpunged: it is gone already, and nothing
 	// was appended.
 	Replaces *ReplacedMessage
+	Since    []byte // position of the caller's view of the mailbox; empty: Changed is not wanted
+	// Claim asks, together with Since, to make what is \Recent for nobody after the append that of the calling session, as ClaimRecent does. Storage may
+	// leave it undone, and then says so.
+	Claim bool
 }
 
 // ReplacedMessage is a message that another one takes the place of (RFC 8508).
@@ -87,6 +91,9 @@ type AppendMessage struct {
 type AppendResult struct {
 	UIDValidity uint32
 	UIDs        []uint32 // one for each message, ascending
+	Changed     *Changes // since AppendRequest.Since, as in StoreResult
+	// ClaimedFirst and ClaimedNext limit the UIDs that Claim has claimed: first <= UID < next. Equal: none.
+	ClaimedFirst, ClaimedNext uint32
 }
 
 // StoreMode says what STORE does with flags.

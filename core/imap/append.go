@@ -3,8 +3,11 @@ package imap
 import (
 	"bytes"
 
+	"github.com/emersion/go-imap/v2"
+
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/imapwire"
+	"github.com/roostmail/roost/core/mailbox"
 	"github.com/roostmail/roost/core/session"
 )
 
@@ -130,10 +133,7 @@ func runAppend(r *request) error {
 	if err != nil {
 		return err
 	}
-	var result *backend.AppendResult
-	r.during(func() {
-		result, err = r.srv.writer.Append(r.ctx, &backend.AppendRequest{Mailbox: ref, Messages: list})
-	})
+	result, err := r.appendTo(&backend.AppendRequest{Mailbox: ref, Messages: list})
 	if err != nil {
 		if backend.KindOf(err) == backend.KindNotFound {
 			r.wrote(ref, 0) // if somebody has it open, it is not what they think
@@ -146,6 +146,46 @@ func runAppend(r *request) error {
 	r.respelled(ref, raw, raw, "")
 	r.ok.code = appendUID(result)
 	return nil
+}
+
+// appendTo is the call. If it is the selected mailbox that the messages come to, its answer tells what sync is about to tell the client, and what
+// is \Recent for it.
+func (r *request) appendTo(req *backend.AppendRequest) (result *backend.AppendResult, err error) {
+	save := func(since []byte) (*backend.Changes, error) {
+		req.Since = since
+		r.during(func() { result, err = r.srv.writer.Append(r.ctx, req) })
+		if err != nil {
+			return nil, err
+		}
+		r.saved = mailbox.Run{First: imap.UID(result.ClaimedFirst), Next: imap.UID(result.ClaimedNext)}
+		return result.Changed, nil
+	}
+	if !r.holdsSelected(req.Mailbox) {
+		_, err = save(nil)
+		return result, err
+	}
+	req.Claim = r.mayWrite()
+	_, err = r.mbox.Change(r.ctx, save)
+	r.fresh = err == nil
+	return result, err
+}
+
+// holdsSelected reports whether ref is the selected mailbox, of whose changes the client is told, and holds it then. A mailbox that is lost is left to follow.
+func (r *request) holdsSelected(ref backend.MailboxRef) bool {
+	if r.st.Proto != stateSelected || r.frozen() {
+		return false
+	}
+	if namespace, name := r.srv.boxes.NameOf(r.s.Mailbox()); namespace != ref.Namespace || name != ref.Name {
+		return false
+	}
+	if r.mbox == nil {
+		m, err := r.srv.boxes.Wake(r.ctx, r.s.Mailbox())
+		if err != nil {
+			return false
+		}
+		r.mbox = m
+	}
+	return true
 }
 
 // appendUID returns the response code APPENDUID (RFC 4315 §3), "" if storage does not tell the UIDs.

@@ -36,7 +36,9 @@ func TestCallsOfCommands(t *testing.T) {
 		{"UID MOVE 1:2 Box", "Copy"},
 		{"EXPUNGE", "Changes Expunge"},
 		{"NOOP", "Changes"},
-		{"EXPUNGE", ""}, // nothing to remove
+		{"APPEND INBOX {1+}\r\nx", "Append"},       // tells what came, and claims it
+		{"APPEND Box {1+}\r\nx", "Changes Append"}, // the watch told of the append before
+		{"EXPUNGE", ""},                            // nothing to remove
 		{"COPY 1:2 Box", "Copy"},
 		{"STORE 1 +FLAGS.SILENT (\\Deleted)", "Store"},
 		{"CLOSE", "Expunge"},

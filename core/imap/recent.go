@@ -42,14 +42,26 @@ func (r *request) claim(m *mailbox.Mailbox, v *mailbox.View, from imap.UID) erro
 		r.srv.log.DebugContext(r.context(), "recent messages could not be claimed", "user", r.user().Name, "error", err)
 		return err
 	}
+	r.keepRun(m, run)
+	return nil
+}
+
+// claimSaved makes what APPEND has claimed the session's, but for what it knows already, below from.
+func (r *request) claimSaved(m *mailbox.Mailbox, from imap.UID) {
+	run := r.saved
+	r.saved, run.First = mailbox.Run{}, max(run.First, from)
+	r.keepRun(m, run)
+}
+
+// keepRun remembers what the session has claimed.
+func (r *request) keepRun(m *mailbox.Mailbox, run mailbox.Run) {
 	if run.Empty() {
-		return nil
+		return
 	}
 	if !rememberRun(r.st, run) {
 		m.KeepRun(owner(r.s), run)
 	}
 	r.st.Flags |= flagRecent
-	return nil
 }
 
 // runBits is how many bits the length of a run has in State.Aux.

@@ -58,3 +58,31 @@ func TestRecentOfTwoSessions(t *testing.T) {
 		t.Errorf("%d mailboxes are awake", n)
 	}
 }
+
+// TestRecentOfAppend: what a session saves in its own mailbox is \Recent for it, with what came there before and nobody was told of, whether storage claims it
+// with the append or does not know how.
+func TestRecentOfAppend(t *testing.T) {
+	for name, configure := range map[string]func(*mailboxtest.Store){"claimed": func(*mailboxtest.Store) {}, "left to core": func(s *mailboxtest.Store) { s.WithoutChanged(true) }} {
+		t.Run(name, func(t *testing.T) {
+			srv := startServer(t, testConfig(), true, func(s *mailboxtest.Store, _ *session.Config) { s.AllowWrites() })
+			configure(srv.store)
+			inbox := srv.store.Create("demo", "", "INBOX")
+			inbox.Append("Subject: x\r\n\r\nx", 0)
+			first, second := srv.dial(&script{t: t, file: "first"}), srv.dial(&script{t: t, file: "second"})
+			for _, c := range []*conn{first, second} {
+				wantOK(t, c, "LOGIN demo secret")
+				wantOK(t, c, "SELECT INBOX")
+			}
+			inbox.Append("Subject: x\r\n\r\nx", 0)
+			wantOK(t, second, "APPEND INBOX {1+}\r\nx")
+			wantOK(t, first, "NOOP")
+			wantOK(t, first, "APPEND INBOX {1+}\r\nx")
+			wantOK(t, second, "NOOP")
+			for c, want := range map[*conn]string{first: " 1 4", second: " 2 3"} {
+				c.send([]byte("s UID SEARCH RECENT\r\n"))
+				c.want("* SEARCH" + want)
+				c.want("s OK UID SEARCH completed.")
+			}
+		})
+	}
+}

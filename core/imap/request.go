@@ -30,8 +30,9 @@ type request struct {
 	view *mailbox.View    // what the session's sequence numbers refer to
 	// fresh: the command has looked at the mailbox already, and sync need not.
 	fresh bool
-	put   []uint32   // UIDs of messages that the command itself has added to the selected mailbox, ascending
-	own   *ownChange // what the command itself did to flags, nil = nothing
+	put   []uint32    // UIDs of messages that the command itself has added to the selected mailbox, ascending
+	own   *ownChange  // what the command itself did to flags, nil = nothing
+	saved mailbox.Run // what APPEND to the selected mailbox has claimed, until sync tells of it
 
 	limit   string // response code MESSAGELIMIT of a command that has not done all (messagelimit.go)
 	told    uint64 // the highest modseq that the command has told of a message

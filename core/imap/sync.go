@@ -51,6 +51,7 @@ func (r *request) sync(noExpunge bool) error {
 	if err != nil {
 		return r.lost(err)
 	}
+	r.claimSaved(m, u.From.UIDNext)
 	if r.mayWrite() && !frozen && m.HasUnclaimed(u.To) && r.claim(m, u.To, u.From.UIDNext) == nil {
 		// The claim is a version of its own. Others may have arrived with it, which nobody has claimed.
 		if v, err := m.Catchup(r.st.View, noExpunge); err == nil && v.To.UIDNext == u.To.UIDNext {

@@ -40,11 +40,38 @@ func (s *Storage) Append(ctx context.Context, r *backend.AppendRequest) (*backen
 	case err != nil:
 		return nil, once(s.err(ctx, err))
 	}
-	res, err := appendResult(resp, len(r.Messages))
+	res, err := appendResult(resp, r)
 	if err != nil {
 		return nil, s.lie("Append", err)
 	}
+	if res.Changed, err = s.appendChanges(resp.Changes, r.Since); err != nil {
+		return nil, err
+	}
 	return res, nil
+}
+
+// appendChanges puts the changes of an answer together; nil if there are none.
+func (s *Storage) appendChanges(parts []*storagev1.ChangesResponse, since []byte) (*backend.Changes, error) {
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	if len(since) == 0 {
+		return nil, s.lie("Append", errors.New("changes that were not asked for"))
+	}
+	h := parts[0].GetHeader()
+	if h == nil || uint64(h.ExpungedCount)+uint64(h.UpdatedCount)+uint64(h.AppendedCount) > maxAppendChanges {
+		return nil, s.lie("Append", fmt.Errorf("changes without header, or of more than %d messages", maxAppendChanges))
+	}
+	changes, err := s.newChangesJoiner("Append", parts[0])
+	for _, p := range parts[1:] {
+		if err == nil {
+			err = changes.add(p)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return changes.done()
 }
 
 // once makes an error of a call whose bodies were read say no more that it can be made again: a lane sends a request when it is complete,
@@ -77,6 +104,9 @@ func (s *Storage) appendToProto(ctx context.Context, r *backend.AppendRequest) (
 			return nil, backend.Errorf(backend.KindUnsupported, "the mail storage can not replace messages")
 		}
 		req.Header.ReplacesUid, req.Header.ReplacesMailboxId = r.Replaces.UID, optionalID(r.Replaces.MailboxID)
+	}
+	if len(r.Since) > 0 {
+		req.Header.Since, req.Header.ClaimRecent = r.Since, r.Claim
 	}
 	reqs := []*storagev1.AppendRequest{req}
 	bytes := 0
@@ -143,8 +173,9 @@ func sendBody(stream grpc.ClientStream, out *outBody, i int, m *backend.AppendMe
 	return nil
 }
 
-// appendResult checks an answer. The error is the broken rule.
-func appendResult(resp *storagev1.AppendResponse, messages int) (*backend.AppendResult, error) {
+// appendResult checks an answer to r, but for the changes. The error is the broken rule.
+func appendResult(resp *storagev1.AppendResponse, r *backend.AppendRequest) (*backend.AppendResult, error) {
+	messages := len(r.Messages)
 	if resp.UidValidity == 0 {
 		return nil, errors.New("uid_validity is 0")
 	}
@@ -155,5 +186,15 @@ func appendResult(resp *storagev1.AppendResponse, messages int) (*backend.Append
 	if err := uids.add(resp.Uids); err != nil {
 		return nil, err
 	}
-	return &backend.AppendResult{UIDValidity: resp.UidValidity, UIDs: uids.out}, nil
+	res := &backend.AppendResult{UIDValidity: resp.UidValidity, UIDs: uids.out}
+	if c := resp.Claimed; c != nil {
+		switch {
+		case !r.Claim || len(r.Since) == 0:
+			return nil, errors.New("a claim that was not asked for")
+		case c.First == 0 || c.First > c.Next:
+			return nil, fmt.Errorf("a claim of the UIDs from %d to before %d", c.First, c.Next)
+		}
+		res.ClaimedFirst, res.ClaimedNext = c.First, c.Next
+	}
+	return res, nil
 }

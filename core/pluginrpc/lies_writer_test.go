@@ -94,6 +94,39 @@ func TestLiesInAppend(t *testing.T) {
 	}
 }
 
+// TestLiesInAppendToOpenMailbox: what an answer to Append tells besides, for who asked for it.
+func TestLiesInAppendToOpenMailbox(t *testing.T) {
+	header := func(h *storagev1.ChangesHeader) *storagev1.ChangesResponse {
+		return &storagev1.ChangesResponse{Header: h}
+	}
+	good := header(&storagev1.ChangesHeader{UidNext: 100, HighestModSeq: 9, Position: []byte{1}})
+	type parts = []*storagev1.ChangesResponse
+	for _, c := range []struct {
+		rule    string
+		changes parts
+		claimed *storagev1.ClaimRecentHeader
+		since   string
+	}{
+		{"changes that were not asked for", parts{good}, nil, ""},
+		{"changes without header", parts{{Expunged: uidColumn(1)}}, nil, "x"},
+		{"changes without header", parts{{Reset_: &storagev1.SnapshotHeader{}}}, nil, "x"},
+		{"of more than 4096 messages", parts{header(&storagev1.ChangesHeader{UidNext: 100, Position: []byte{1}, ExpungedCount: 1<<32 - 1, AppendedCount: 1})}, nil, "x"},
+		{"expunged", parts{good, {Expunged: uidColumn(1)}}, nil, "x"},
+		{"expunged", parts{header(&storagev1.ChangesHeader{UidNext: 100, HighestModSeq: 9, Position: []byte{1}, ExpungedCount: 1})}, nil, "x"},
+		{"a claim that was not asked for", nil, &storagev1.ClaimRecentHeader{First: 1, Next: 2}, ""},
+		{"a claim of the UIDs from 0 to before 2", nil, &storagev1.ClaimRecentHeader{Next: 2}, "x"},
+		{"a claim of the UIDs from 3 to before 2", nil, &storagev1.ClaimRecentHeader{First: 3, Next: 2}, "x"},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			messages, _ := messagesOf(3, 4)
+			saved := &storagev1.AppendResponse{UidValidity: 1, Uids: uidColumn(1, 2), Changes: c.changes, Claimed: c.claimed}
+			_, err := (&liar{liarWrites: liarWrites{saved: saved}}).storage(t).Append(t.Context(),
+				&backend.AppendRequest{Mailbox: testRef, Messages: messages, Since: []byte(c.since), Claim: true})
+			checkLie(t, err, c.rule)
+		})
+	}
+}
+
 // TestHastyAnswers: success before the end of the request is a lie, also where the request itself went wrong.
 func TestHastyAnswers(t *testing.T) {
 	l := &liar{liarWrites: liarWrites{hasty: true, saved: &storagev1.AppendResponse{UidValidity: 1, Uids: uidColumn(1)}, stored: []*storagev1.StoreResponse{{Header: &storagev1.StoreHeader{}}}}}

@@ -29,6 +29,9 @@ const (
 	maxFetchUIDs = 250_000
 	// maxAppendMessages is the most messages of one Append.
 	maxAppendMessages = 250_000
+	// maxAppendChanges is how many messages the changes in an AppendResponse may have.
+	maxAppendChanges = 4096
+
 	// appendBytes is about the size of an AppendRequest with messages, and
 	// the size of the pieces of bodies and of the pooled buffers that hold them.
 	appendBytes = 128 << 10

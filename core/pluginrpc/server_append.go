@@ -31,7 +31,28 @@ func (s *storageServer) Append(stream grpc.ClientStreamingServer[storagev1.Appen
 	case in.unread():
 		return errors.New("the plugin has not read all bodies")
 	}
-	return stream.SendAndClose(&storagev1.AppendResponse{UidValidity: res.UIDValidity, Uids: appendUint32s(nil, res.UIDs)})
+	resp := &storagev1.AppendResponse{UidValidity: res.UIDValidity, Uids: appendUint32s(nil, res.UIDs)}
+	if len(req.Since) > 0 {
+		if resp.Changes, err = appendedChanges(res.Changed); err != nil {
+			return err
+		}
+	}
+	if res.ClaimedFirst < res.ClaimedNext {
+		resp.Claimed = &storagev1.ClaimRecentHeader{First: res.ClaimedFirst, Next: res.ClaimedNext}
+	}
+	return stream.SendAndClose(resp)
+}
+
+// appendedChanges returns the changes for an answer, which is one message: none if there are too many, which core asks Changes for then.
+func appendedChanges(c *backend.Changes) (parts []*storagev1.ChangesResponse, err error) {
+	if c == nil || c.Reset != nil || len(c.Expunged)+len(c.Updated.UIDs)+len(c.Appended.UIDs) > maxAppendChanges {
+		return nil, nil
+	}
+	err = sendChanges(c, false, func(p *storagev1.ChangesResponse) error {
+		parts = append(parts, p)
+		return nil
+	})
+	return parts, err
 }
 
 // appendReceiver reads the requests of an Append. The plugin gets the last byte of the bodies only after the stream has
@@ -58,7 +79,8 @@ func (a *appendReceiver) request() (req *backend.AppendRequest, id []byte, err e
 		return nil, nil, backend.Errorf(backend.KindLimit, "more than %d messages at once", maxAppendMessages)
 	}
 	id = h.RequestId
-	req = &backend.AppendRequest{Mailbox: mailboxFromProto(h.Mailbox), Messages: make([]backend.AppendMessage, 0, h.MessageCount)}
+	req = &backend.AppendRequest{Mailbox: mailboxFromProto(h.Mailbox), Messages: make([]backend.AppendMessage, 0, h.MessageCount),
+		Since: h.Since, Claim: h.ClaimRecent && len(h.Since) > 0}
 	if h.ReplacesUid != 0 {
 		if h.MessageCount != 1 {
 			return nil, nil, backend.Errorf(backend.KindInvalidArgument, "%d messages for one", h.MessageCount)

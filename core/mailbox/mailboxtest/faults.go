@@ -48,7 +48,7 @@ func (s *Store) AllowWrites() {
 	s.writable = true
 }
 
-// WithoutChanged makes that Writer's answers tell nothing of what else has happened.
+// WithoutChanged makes that Writer's answers tell nothing of what else has happened, and that Append claims nothing.
 func (s *Store) WithoutChanged(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

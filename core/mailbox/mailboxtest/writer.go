@@ -93,6 +93,12 @@ func (s *Store) Append(ctx context.Context, r *backend.AppendRequest) (*backend.
 			uid := m.add(message{flags: msg.Flags, kw: m.bits(msg.Keywords), date: date, raw: bodies[i]})
 			result.UIDs = append(result.UIDs, uint32(uid))
 		}
+		if r.Claim && len(r.Since) > 0 && !s.noChanged && m.firstRecent < m.uidNext {
+			result.ClaimedFirst, result.ClaimedNext = uint32(max(m.firstRecent, 1)), uint32(m.uidNext)
+			m.firstRecent = m.uidNext
+			m.happened(0, changed)
+		}
+		result.Changed = s.changed(m, r.Since)
 		return nil
 	})
 	if err != nil {

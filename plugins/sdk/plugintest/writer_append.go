@@ -25,6 +25,47 @@ func (s *writerSuite) appendCases(t T) {
 	t.Run("AppendNothing", s.appendNothing)
 	t.Run("AppendToMissingMailbox", s.appendMissing)
 	t.Run("AppendAtTheSameTime", s.appendConcurrent)
+	t.Run("AppendToOpenMailbox", s.appendClaiming)
+}
+
+// appendClaiming: a session that has the mailbox open is told with the append what happened there, and what is \Recent for it.
+func (s *writerSuite) appendClaiming(t T) {
+	b := s.newBox(t, "a", "b")
+	add := func(claim bool) (uid, first, next uint32) {
+		t.Helper()
+		res, err := s.writer().Append(t.Context(), &backend.AppendRequest{Mailbox: b.ref, Messages: []backend.AppendMessage{draft(mail("more", 300))},
+			Since: b.snap.Position, Claim: claim})
+		if err != nil {
+			t.Fatalf("Append: %v", err)
+		}
+		b.follow(t, "Append", res.Changed)
+		uid = res.UIDs[0]
+		if u := b.uids(); u[len(u)-1] != uid {
+			t.Fatalf("UIDs %v, not the new one, %d", u, uid)
+		}
+		if first, next = res.ClaimedFirst, res.ClaimedNext; first < next && (next != uid+1 || uint32(b.snap.FirstRecentUID) != next) {
+			t.Errorf("UIDs below %d were claimed after UID %d, \\Recent are those from %d on", next, uid, b.snap.FirstRecentUID)
+		}
+		return uid, first, next
+	}
+	uid, first, next := add(false)
+	if first != next || uint32(b.snap.FirstRecentUID) > uid {
+		t.Errorf("claimed %d to %d without having been asked; \\Recent are those from %d on", first, next, b.snap.FirstRecentUID)
+	}
+	old := b.uids()[0]
+	if uid, first, next = add(true); first == next {
+		return // this storage leaves it to ClaimRecent
+	}
+	if first > old {
+		t.Errorf("claimed from %d on, UID %d was \\Recent for nobody", first, old)
+	}
+	if later, first, _ := add(true); first != uid+1 || later != first {
+		t.Errorf("claimed from %d on when all up to %d were claimed, and %d came", first, uid, later)
+	}
+	last, _, _ := add(false)
+	if uint32(b.snap.FirstRecentUID) != last {
+		t.Errorf("\\Recent are messages from %d on, UID %d is new", b.snap.FirstRecentUID, last)
+	}
 }
 
 func (s *writerSuite) appendOne(t T) {

@@ -80,7 +80,11 @@ func (s *Storage) Append(ctx context.Context, r *backend.AppendRequest) (*backen
 		return nil, err
 	}
 	defer s.stores.useFiles(p, m.store)()
-	saved, err := m.Append(ctx, messages)
+	save := m.Append
+	if r.Claim && len(r.Since) > 0 && s.allow(r.Mailbox, acl.Read) == nil {
+		save = m.AppendClaiming
+	}
+	saved, err := save(ctx, messages)
 	if err != nil {
 		for _, b := range bodies {
 			if b.err != nil {
@@ -89,7 +93,8 @@ func (s *Storage) Append(ctx context.Context, r *backend.AppendRequest) (*backen
 		}
 		return nil, s.failed(p, m, err)
 	}
-	return &backend.AppendResult{UIDValidity: saved.UIDValidity, UIDs: saved.UIDs}, nil
+	return &backend.AppendResult{UIDValidity: saved.UIDValidity, UIDs: saved.UIDs, Changed: s.changed(ctx, r.Mailbox, r.Since),
+		ClaimedFirst: saved.ClaimedFirst, ClaimedNext: saved.ClaimedNext}, nil
 }
 
 // allowInsert refuses who may not add messages to a mailbox. It returns the flags that they may not have (RFC 4314 §4).

@@ -2040,8 +2040,13 @@ type AppendHeader struct {
 	ReplacesUid uint32 `protobuf:"varint,4,opt,name=replaces_uid,json=replacesUid,proto3" json:"replaces_uid,omitempty"`
 	// GUID (16 bytes) that the mailbox must have then, or empty.
 	ReplacesMailboxId []byte `protobuf:"bytes,5,opt,name=replaces_mailbox_id,json=replacesMailboxId,proto3" json:"replaces_mailbox_id,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Position of the caller's view of the mailbox: the answer is to have the changes since. Empty: it wants none.
+	Since []byte `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	// With since: what is recent for nobody after the append becomes that of one session, as by ClaimRecent. A plugin that does not know this
+	// does not claim, and core calls ClaimRecent.
+	ClaimRecent   bool `protobuf:"varint,7,opt,name=claim_recent,json=claimRecent,proto3" json:"claim_recent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AppendHeader) Reset() {
@@ -2107,6 +2112,20 @@ func (x *AppendHeader) GetReplacesMailboxId() []byte {
 		return x.ReplacesMailboxId
 	}
 	return nil
+}
+
+func (x *AppendHeader) GetSince() []byte {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *AppendHeader) GetClaimRecent() bool {
+	if x != nil {
+		return x.ClaimRecent
+	}
+	return false
 }
 
 type AppendMessage struct {
@@ -2186,7 +2205,12 @@ type AppendResponse struct {
 	// Of the mailbox.
 	UidValidity uint32 `protobuf:"varint,1,opt,name=uid_validity,json=uidValidity,proto3" json:"uid_validity,omitempty"`
 	// Column of uint32: the UID of each message, ascending.
-	Uids          []byte `protobuf:"bytes,2,opt,name=uids,proto3" json:"uids,omitempty"`
+	Uids []byte `protobuf:"bytes,2,opt,name=uids,proto3" json:"uids,omitempty"`
+	// What the plugin would answer to Changes since header.since, in that order, without compact columns. It may be left out, and core calls Changes: so it
+	// must be if it begins with reset, or has more than 4,096 messages.
+	Changes []*ChangesResponse `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
+	// What claim_recent has claimed. Without it nothing was.
+	Claimed       *ClaimRecentHeader `protobuf:"bytes,4,opt,name=claimed,proto3" json:"claimed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2231,6 +2255,20 @@ func (x *AppendResponse) GetUidValidity() uint32 {
 func (x *AppendResponse) GetUids() []byte {
 	if x != nil {
 		return x.Uids
+	}
+	return nil
+}
+
+func (x *AppendResponse) GetChanges() []*ChangesResponse {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *AppendResponse) GetClaimed() *ClaimRecentHeader {
+	if x != nil {
+		return x.Claimed
 	}
 	return nil
 }
@@ -3898,22 +3936,26 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\rAppendRequest\x126\n" +
 	"\x06header\x18\x01 \x01(\v2\x1e.roost.storage.v1.AppendHeaderR\x06header\x12;\n" +
 	"\bmessages\x18\x02 \x03(\v2\x1f.roost.storage.v1.AppendMessageR\bmessages\x12\x12\n" +
-	"\x04body\x18\x03 \x01(\fR\x04body\"\xdd\x01\n" +
+	"\x04body\x18\x03 \x01(\fR\x04body\"\x96\x02\n" +
 	"\fAppendHeader\x126\n" +
 	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\fR\trequestId\x12#\n" +
 	"\rmessage_count\x18\x03 \x01(\rR\fmessageCount\x12!\n" +
 	"\freplaces_uid\x18\x04 \x01(\rR\vreplacesUid\x12.\n" +
-	"\x13replaces_mailbox_id\x18\x05 \x01(\fR\x11replacesMailboxId\"z\n" +
+	"\x13replaces_mailbox_id\x18\x05 \x01(\fR\x11replacesMailboxId\x12\x14\n" +
+	"\x05since\x18\x06 \x01(\fR\x05since\x12!\n" +
+	"\fclaim_recent\x18\a \x01(\bR\vclaimRecent\"z\n" +
 	"\rAppendMessage\x12\x14\n" +
 	"\x05flags\x18\x01 \x01(\rR\x05flags\x12\x1a\n" +
 	"\bkeywords\x18\x02 \x03(\tR\bkeywords\x12#\n" +
 	"\rinternal_date\x18\x03 \x01(\x03R\finternalDate\x12\x12\n" +
-	"\x04size\x18\x04 \x01(\x04R\x04size\"G\n" +
+	"\x04size\x18\x04 \x01(\x04R\x04size\"\xc3\x01\n" +
 	"\x0eAppendResponse\x12!\n" +
 	"\fuid_validity\x18\x01 \x01(\rR\vuidValidity\x12\x12\n" +
-	"\x04uids\x18\x02 \x01(\fR\x04uids\"\xed\x02\n" +
+	"\x04uids\x18\x02 \x01(\fR\x04uids\x12;\n" +
+	"\achanges\x18\x03 \x03(\v2!.roost.storage.v1.ChangesResponseR\achanges\x12=\n" +
+	"\aclaimed\x18\x04 \x01(\v2#.roost.storage.v1.ClaimRecentHeaderR\aclaimed\"\xed\x02\n" +
 	"\fStoreRequest\x126\n" +
 	"\amailbox\x18\x01 \x01(\v2\x1c.roost.storage.v1.MailboxRefR\amailbox\x12\x1d\n" +
 	"\n" +
@@ -4182,71 +4224,73 @@ var file_roost_storage_v1_storage_proto_depIdxs = []int32{
 	27, // 19: roost.storage.v1.AppendRequest.header:type_name -> roost.storage.v1.AppendHeader
 	28, // 20: roost.storage.v1.AppendRequest.messages:type_name -> roost.storage.v1.AppendMessage
 	4,  // 21: roost.storage.v1.AppendHeader.mailbox:type_name -> roost.storage.v1.MailboxRef
-	4,  // 22: roost.storage.v1.StoreRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	3,  // 23: roost.storage.v1.StoreRequest.mode:type_name -> roost.storage.v1.StoreMode
-	32, // 24: roost.storage.v1.StoreResponse.header:type_name -> roost.storage.v1.StoreHeader
-	17, // 25: roost.storage.v1.StoreResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	4,  // 26: roost.storage.v1.CopyRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	35, // 27: roost.storage.v1.CopyResponse.header:type_name -> roost.storage.v1.CopyHeader
-	17, // 28: roost.storage.v1.CopyResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	4,  // 29: roost.storage.v1.ExpungeRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	38, // 30: roost.storage.v1.ExpungeResponse.header:type_name -> roost.storage.v1.ExpungeHeader
-	17, // 31: roost.storage.v1.ExpungeResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	4,  // 32: roost.storage.v1.ClaimRecentRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	41, // 33: roost.storage.v1.ClaimRecentResponse.header:type_name -> roost.storage.v1.ClaimRecentHeader
-	17, // 34: roost.storage.v1.ClaimRecentResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	4,  // 35: roost.storage.v1.CreateMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	4,  // 36: roost.storage.v1.DeleteMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	4,  // 37: roost.storage.v1.RenameMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	4,  // 38: roost.storage.v1.SubscribeRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	4,  // 39: roost.storage.v1.EnableModSeqsRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	52, // 40: roost.storage.v1.EnableModSeqsResponse.header:type_name -> roost.storage.v1.EnableModSeqsHeader
-	17, // 41: roost.storage.v1.EnableModSeqsResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	4,  // 42: roost.storage.v1.ExpungedRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	55, // 43: roost.storage.v1.ExpungedResponse.header:type_name -> roost.storage.v1.ExpungedHeader
-	5,  // 44: roost.storage.v1.Storage.ListMailboxes:input_type -> roost.storage.v1.ListMailboxesRequest
-	8,  // 45: roost.storage.v1.Storage.Status:input_type -> roost.storage.v1.StatusRequest
-	12, // 46: roost.storage.v1.Storage.Open:input_type -> roost.storage.v1.OpenRequest
-	16, // 47: roost.storage.v1.Storage.Changes:input_type -> roost.storage.v1.ChangesRequest
-	19, // 48: roost.storage.v1.Storage.Fetch:input_type -> roost.storage.v1.FetchRequest
-	19, // 49: roost.storage.v1.Storage.FetchMany:input_type -> roost.storage.v1.FetchRequest
-	22, // 50: roost.storage.v1.Storage.WatchFile:input_type -> roost.storage.v1.WatchFileRequest
-	24, // 51: roost.storage.v1.Storage.Unwatch:input_type -> roost.storage.v1.UnwatchRequest
-	26, // 52: roost.storage.v1.Storage.Append:input_type -> roost.storage.v1.AppendRequest
-	30, // 53: roost.storage.v1.Storage.Store:input_type -> roost.storage.v1.StoreRequest
-	33, // 54: roost.storage.v1.Storage.Copy:input_type -> roost.storage.v1.CopyRequest
-	36, // 55: roost.storage.v1.Storage.Expunge:input_type -> roost.storage.v1.ExpungeRequest
-	39, // 56: roost.storage.v1.Storage.ClaimRecent:input_type -> roost.storage.v1.ClaimRecentRequest
-	42, // 57: roost.storage.v1.Storage.CreateMailbox:input_type -> roost.storage.v1.CreateMailboxRequest
-	44, // 58: roost.storage.v1.Storage.DeleteMailbox:input_type -> roost.storage.v1.DeleteMailboxRequest
-	46, // 59: roost.storage.v1.Storage.RenameMailbox:input_type -> roost.storage.v1.RenameMailboxRequest
-	48, // 60: roost.storage.v1.Storage.Subscribe:input_type -> roost.storage.v1.SubscribeRequest
-	50, // 61: roost.storage.v1.Storage.EnableModSeqs:input_type -> roost.storage.v1.EnableModSeqsRequest
-	53, // 62: roost.storage.v1.Storage.Expunged:input_type -> roost.storage.v1.ExpungedRequest
-	6,  // 63: roost.storage.v1.Storage.ListMailboxes:output_type -> roost.storage.v1.ListMailboxesResponse
-	9,  // 64: roost.storage.v1.Storage.Status:output_type -> roost.storage.v1.StatusResponse
-	13, // 65: roost.storage.v1.Storage.Open:output_type -> roost.storage.v1.OpenResponse
-	17, // 66: roost.storage.v1.Storage.Changes:output_type -> roost.storage.v1.ChangesResponse
-	20, // 67: roost.storage.v1.Storage.Fetch:output_type -> roost.storage.v1.FetchResponse
-	20, // 68: roost.storage.v1.Storage.FetchMany:output_type -> roost.storage.v1.FetchResponse
-	23, // 69: roost.storage.v1.Storage.WatchFile:output_type -> roost.storage.v1.WatchFileResponse
-	25, // 70: roost.storage.v1.Storage.Unwatch:output_type -> roost.storage.v1.UnwatchResponse
-	29, // 71: roost.storage.v1.Storage.Append:output_type -> roost.storage.v1.AppendResponse
-	31, // 72: roost.storage.v1.Storage.Store:output_type -> roost.storage.v1.StoreResponse
-	34, // 73: roost.storage.v1.Storage.Copy:output_type -> roost.storage.v1.CopyResponse
-	37, // 74: roost.storage.v1.Storage.Expunge:output_type -> roost.storage.v1.ExpungeResponse
-	40, // 75: roost.storage.v1.Storage.ClaimRecent:output_type -> roost.storage.v1.ClaimRecentResponse
-	43, // 76: roost.storage.v1.Storage.CreateMailbox:output_type -> roost.storage.v1.CreateMailboxResponse
-	45, // 77: roost.storage.v1.Storage.DeleteMailbox:output_type -> roost.storage.v1.DeleteMailboxResponse
-	47, // 78: roost.storage.v1.Storage.RenameMailbox:output_type -> roost.storage.v1.RenameMailboxResponse
-	49, // 79: roost.storage.v1.Storage.Subscribe:output_type -> roost.storage.v1.SubscribeResponse
-	51, // 80: roost.storage.v1.Storage.EnableModSeqs:output_type -> roost.storage.v1.EnableModSeqsResponse
-	54, // 81: roost.storage.v1.Storage.Expunged:output_type -> roost.storage.v1.ExpungedResponse
-	63, // [63:82] is the sub-list for method output_type
-	44, // [44:63] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	17, // 22: roost.storage.v1.AppendResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	41, // 23: roost.storage.v1.AppendResponse.claimed:type_name -> roost.storage.v1.ClaimRecentHeader
+	4,  // 24: roost.storage.v1.StoreRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	3,  // 25: roost.storage.v1.StoreRequest.mode:type_name -> roost.storage.v1.StoreMode
+	32, // 26: roost.storage.v1.StoreResponse.header:type_name -> roost.storage.v1.StoreHeader
+	17, // 27: roost.storage.v1.StoreResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	4,  // 28: roost.storage.v1.CopyRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	35, // 29: roost.storage.v1.CopyResponse.header:type_name -> roost.storage.v1.CopyHeader
+	17, // 30: roost.storage.v1.CopyResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	4,  // 31: roost.storage.v1.ExpungeRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	38, // 32: roost.storage.v1.ExpungeResponse.header:type_name -> roost.storage.v1.ExpungeHeader
+	17, // 33: roost.storage.v1.ExpungeResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	4,  // 34: roost.storage.v1.ClaimRecentRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	41, // 35: roost.storage.v1.ClaimRecentResponse.header:type_name -> roost.storage.v1.ClaimRecentHeader
+	17, // 36: roost.storage.v1.ClaimRecentResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	4,  // 37: roost.storage.v1.CreateMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	4,  // 38: roost.storage.v1.DeleteMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	4,  // 39: roost.storage.v1.RenameMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	4,  // 40: roost.storage.v1.SubscribeRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	4,  // 41: roost.storage.v1.EnableModSeqsRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	52, // 42: roost.storage.v1.EnableModSeqsResponse.header:type_name -> roost.storage.v1.EnableModSeqsHeader
+	17, // 43: roost.storage.v1.EnableModSeqsResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	4,  // 44: roost.storage.v1.ExpungedRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	55, // 45: roost.storage.v1.ExpungedResponse.header:type_name -> roost.storage.v1.ExpungedHeader
+	5,  // 46: roost.storage.v1.Storage.ListMailboxes:input_type -> roost.storage.v1.ListMailboxesRequest
+	8,  // 47: roost.storage.v1.Storage.Status:input_type -> roost.storage.v1.StatusRequest
+	12, // 48: roost.storage.v1.Storage.Open:input_type -> roost.storage.v1.OpenRequest
+	16, // 49: roost.storage.v1.Storage.Changes:input_type -> roost.storage.v1.ChangesRequest
+	19, // 50: roost.storage.v1.Storage.Fetch:input_type -> roost.storage.v1.FetchRequest
+	19, // 51: roost.storage.v1.Storage.FetchMany:input_type -> roost.storage.v1.FetchRequest
+	22, // 52: roost.storage.v1.Storage.WatchFile:input_type -> roost.storage.v1.WatchFileRequest
+	24, // 53: roost.storage.v1.Storage.Unwatch:input_type -> roost.storage.v1.UnwatchRequest
+	26, // 54: roost.storage.v1.Storage.Append:input_type -> roost.storage.v1.AppendRequest
+	30, // 55: roost.storage.v1.Storage.Store:input_type -> roost.storage.v1.StoreRequest
+	33, // 56: roost.storage.v1.Storage.Copy:input_type -> roost.storage.v1.CopyRequest
+	36, // 57: roost.storage.v1.Storage.Expunge:input_type -> roost.storage.v1.ExpungeRequest
+	39, // 58: roost.storage.v1.Storage.ClaimRecent:input_type -> roost.storage.v1.ClaimRecentRequest
+	42, // 59: roost.storage.v1.Storage.CreateMailbox:input_type -> roost.storage.v1.CreateMailboxRequest
+	44, // 60: roost.storage.v1.Storage.DeleteMailbox:input_type -> roost.storage.v1.DeleteMailboxRequest
+	46, // 61: roost.storage.v1.Storage.RenameMailbox:input_type -> roost.storage.v1.RenameMailboxRequest
+	48, // 62: roost.storage.v1.Storage.Subscribe:input_type -> roost.storage.v1.SubscribeRequest
+	50, // 63: roost.storage.v1.Storage.EnableModSeqs:input_type -> roost.storage.v1.EnableModSeqsRequest
+	53, // 64: roost.storage.v1.Storage.Expunged:input_type -> roost.storage.v1.ExpungedRequest
+	6,  // 65: roost.storage.v1.Storage.ListMailboxes:output_type -> roost.storage.v1.ListMailboxesResponse
+	9,  // 66: roost.storage.v1.Storage.Status:output_type -> roost.storage.v1.StatusResponse
+	13, // 67: roost.storage.v1.Storage.Open:output_type -> roost.storage.v1.OpenResponse
+	17, // 68: roost.storage.v1.Storage.Changes:output_type -> roost.storage.v1.ChangesResponse
+	20, // 69: roost.storage.v1.Storage.Fetch:output_type -> roost.storage.v1.FetchResponse
+	20, // 70: roost.storage.v1.Storage.FetchMany:output_type -> roost.storage.v1.FetchResponse
+	23, // 71: roost.storage.v1.Storage.WatchFile:output_type -> roost.storage.v1.WatchFileResponse
+	25, // 72: roost.storage.v1.Storage.Unwatch:output_type -> roost.storage.v1.UnwatchResponse
+	29, // 73: roost.storage.v1.Storage.Append:output_type -> roost.storage.v1.AppendResponse
+	31, // 74: roost.storage.v1.Storage.Store:output_type -> roost.storage.v1.StoreResponse
+	34, // 75: roost.storage.v1.Storage.Copy:output_type -> roost.storage.v1.CopyResponse
+	37, // 76: roost.storage.v1.Storage.Expunge:output_type -> roost.storage.v1.ExpungeResponse
+	40, // 77: roost.storage.v1.Storage.ClaimRecent:output_type -> roost.storage.v1.ClaimRecentResponse
+	43, // 78: roost.storage.v1.Storage.CreateMailbox:output_type -> roost.storage.v1.CreateMailboxResponse
+	45, // 79: roost.storage.v1.Storage.DeleteMailbox:output_type -> roost.storage.v1.DeleteMailboxResponse
+	47, // 80: roost.storage.v1.Storage.RenameMailbox:output_type -> roost.storage.v1.RenameMailboxResponse
+	49, // 81: roost.storage.v1.Storage.Subscribe:output_type -> roost.storage.v1.SubscribeResponse
+	51, // 82: roost.storage.v1.Storage.EnableModSeqs:output_type -> roost.storage.v1.EnableModSeqsResponse
+	54, // 83: roost.storage.v1.Storage.Expunged:output_type -> roost.storage.v1.ExpungedResponse
+	65, // [65:84] is the sub-list for method output_type
+	46, // [46:65] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_roost_storage_v1_storage_proto_init() }
