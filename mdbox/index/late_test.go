@@ -206,7 +206,7 @@ func FuzzLate(f *testing.F) {
 		o.Late = true
 		x, err := Open(o)
 		if err != nil {
-			t.Skip("the snapshot of a damaged log")
+			return // the snapshot of a damaged log
 		}
 		l.body = body
 		l.add()
