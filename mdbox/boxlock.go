@@ -70,16 +70,18 @@ func (b *Mailbox) lockSized(ctx context.Context, guid [16]byte, expunge []uint32
 }
 
 // check refuses a mailbox that is not the wanted one, not complete, or damaged.
-func (l *lockedBox) check(guid [16]byte) error {
-	s := l.x.State()
+func (l *lockedBox) check(guid [16]byte) error { return l.b.usable(l.x.State(), guid) }
+
+// usable is check for the state s of a mailbox that may not be locked.
+func (b *Mailbox) usable(s *index.State, guid [16]byte) error {
 	switch {
-	case guid != [16]byte{} && l.b.guid(s) != guid:
-		return fmt.Errorf("%w: %s is another mailbox now", ErrNotFound, l.b.name)
+	case guid != [16]byte{} && b.guid(s) != guid:
+		return fmt.Errorf("%w: %s is another mailbox now", ErrNotFound, b.name)
 	case s.UIDValidity() == 0:
-		return fmt.Errorf("%w: %s", ErrNotInitialised, l.b.name)
+		return fmt.Errorf("%w: %s", ErrNotInitialised, b.name)
 	}
-	if problems, _ := l.b.index.Damage(); len(problems) > 0 {
-		return fmt.Errorf("mdbox: mailbox %s is damaged: %w", l.b.name, problems[0])
+	if problems, _ := b.index.Damage(); len(problems) > 0 {
+		return fmt.Errorf("mdbox: mailbox %s is damaged: %w", b.name, problems[0])
 	}
 	return nil
 }

@@ -41,6 +41,16 @@ func CountAllReferences(t testing.TB, s *Store) map[mapindex.UID]int {
 	return counts
 }
 
+// LockMailbox locks a mailbox until unlock is called.
+func LockMailbox(t testing.TB, b *Mailbox) (unlock func()) {
+	t.Helper()
+	l, err := b.lock(t.Context(), [16]byte{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.unlock
+}
+
 // LookupMap looks a message up in the map as it is now.
 func LookupMap(t testing.TB, s *Store, uid mapindex.UID) (mapindex.Entry, bool, error) {
 	t.Helper()

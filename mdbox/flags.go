@@ -40,8 +40,11 @@ type Protected struct {
 }
 
 // ChangeFlags changes flags and keywords, and returns the UIDs that UnchangedSince protected. Messages that have the wanted flags
-// already keep their modseq. Flags are not synced but by FsyncAlways, as with Dovecot.
+// already keep their modseq, and if all have them the mailbox is not locked. Flags are not synced but by FsyncAlways, as with Dovecot.
 func (b *Mailbox) ChangeFlags(ctx context.Context, c FlagChange) (modified []uint32, err error) {
+	if c.UnchangedSince == AnyModSeq && b.hasFlags(&c) {
+		return nil, nil
+	}
 	l, err := b.lock(ctx, c.Mailbox)
 	if err != nil {
 		return nil, err
@@ -69,6 +72,26 @@ func (b *Mailbox) ChangeFlags(ctx context.Context, c FlagChange) (modified []uin
 	}
 	l.finish()
 	return modified, nil
+}
+
+// hasFlags reports whether a change without condition would change nothing, as far as can be told without the lock.
+func (b *Mailbox) hasFlags(c *FlagChange) bool {
+	if _, err := b.writing(); err != nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, err := b.refreshFlags()
+	if err != nil || b.usable(s, c.Mailbox) != nil {
+		return false
+	}
+	w := newFlagWriter(s, c)
+	for i := range located(s, slices.Values(c.UIDs)) {
+		if w.message(i); len(w.records()) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // EnableModSeqs gives the messages of a mailbox modseqs of their own, if they have none, as the first client does that wants them
