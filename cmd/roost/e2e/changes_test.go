@@ -9,8 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/roostmail/roost/cmd/internal/rig"
 )
@@ -32,19 +34,22 @@ func TestRandomChanges(t *testing.T) {
 	changed, all := context.WithCancel(context.Background()) // ends when all changes are made
 	defer all()
 	var writers, followers sync.WaitGroup
+	sessions := make([]*follower, 8)
+	for i := range sessions {
+		f := &follower{t: t, name: fmt.Sprint("session ", i), c: login(t, r.Addr, storeUser), rng: rand.New(rand.NewPCG(seed, uint64(100+i)))}
+		sessions[i] = f
+	}
+	k := &killer{r: r, sessions: sessions[1:], had: make([]int64, len(sessions))} // the first one waits for the end
 	for w := range 3 {
 		c := login(t, d.Addr, storeUser)
 		cmd(t, c, "SELECT INBOX")
 		writers.Add(1)
 		go func() {
 			defer writers.Done()
-			change(t, c, rand.New(rand.NewPCG(seed, uint64(w))), w, r, d)
+			change(t, c, rand.New(rand.NewPCG(seed, uint64(w))), w, k, d)
 		}()
 	}
-	sessions := make([]*follower, 8)
-	for i := range sessions {
-		f := &follower{t: t, name: fmt.Sprint("session ", i), c: login(t, r.Addr, storeUser), rng: rand.New(rand.NewPCG(seed, uint64(100+i)))}
-		sessions[i] = f
+	for i, f := range sessions {
 		followers.Add(1)
 		go func() {
 			defer followers.Done()
@@ -84,21 +89,21 @@ func TestRandomChanges(t *testing.T) {
 const changes = 60
 
 // change makes changes through Dovecot. The first writer kills the plugin too, the second runs doveadm.
-func change(t *testing.T, c *rig.Client, rng *rand.Rand, writer int, r *rig.Roost, d *rig.Dovecot) {
+func change(t *testing.T, c *rig.Client, rng *rand.Rand, writer int, k *killer, d *rig.Dovecot) {
 	for i := range changes {
 		uid := 1 + rng.IntN(40+i)
 		var err error
-		switch k := rng.IntN(20); {
-		case k < 5:
+		switch n := rng.IntN(20); {
+		case n < 5:
 			m := fmt.Sprintf("Subject: %d of %d\r\n\r\n%s\r\n", i, writer, strings.Repeat("text ", rng.IntN(300)))
 			_, err = c.Cmd("APPEND INBOX (%s) {%d+}\r\n%s", []string{"", `\Seen`, "kw1 kw2"}[rng.IntN(3)], len(m), m)
-		case k < 12:
+		case n < 12:
 			_, err = c.Cmd(`UID STORE %d:%d %cFLAGS (%s)`, uid, uid+rng.IntN(4), "+-"[rng.IntN(2)], []string{`\Seen`, `\Flagged`, `\Answered \Draft`, "kw1", "kw2 kw3", fmt.Sprint("kw", rng.IntN(30))}[rng.IntN(6)])
-		case k < 15:
+		case n < 15:
 			_, err = c.Cmd(`UID STORE %d:%d +FLAGS.SILENT (\Deleted)`, uid, uid+rng.IntN(3))
-		case k < 17:
+		case n < 17:
 			_, err = c.Cmd(`EXPUNGE`)
-		case k < 18:
+		case n < 18:
 			_, err = c.Cmd(`UID COPY %d:%d INBOX`, uid, uid+rng.IntN(4))
 		default:
 			_, err = c.Cmd(`NOOP`)
@@ -108,8 +113,9 @@ func change(t *testing.T, c *rig.Client, rng *rand.Rand, writer int, r *rig.Roos
 			return
 		}
 		if writer == 0 && i%20 == 10 {
-			if pid, err := r.PluginPID("storage/mdbox"); err == nil { // none: it is being started
-				syscall.Kill(pid, syscall.SIGKILL)
+			if err := k.kill(); err != nil {
+				t.Error(err)
+				return
 			}
 		}
 		if writer == 1 && i%15 == 10 {
@@ -121,14 +127,43 @@ func change(t *testing.T, c *rig.Client, rng *rand.Rand, writer int, r *rig.Roos
 	}
 }
 
+// killer kills the storage plugin, but never twice in one command: a call that only reads is made again once.
+type killer struct {
+	r        *rig.Roost
+	sessions []*follower // those that take no NO for an answer
+	had      []int64     // how many answers each had got when the plugin was killed last
+}
+
+func (k *killer) kill() error {
+	end := time.Now().Add(30 * time.Second)
+	for i, f := range k.sessions {
+		for f.answers.Load() <= k.had[i] {
+			if time.Now().After(end) {
+				return fmt.Errorf("%s gets no answer", f.name)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	pid, err := k.r.PluginPID("storage/mdbox")
+	if err != nil {
+		return nil // it is being started
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+	for i, f := range k.sessions {
+		k.had[i] = f.answers.Load()
+	}
+	return nil
+}
+
 // follower is a session with what its client knows.
 type follower struct {
-	t     *testing.T
-	name  string
-	c     *rig.Client
-	rng   *rand.Rand
-	known []knownMessage
-	last  []string // responses, for the report of a failure
+	t       *testing.T
+	name    string
+	c       *rig.Client
+	rng     *rand.Rand
+	known   []knownMessage
+	answers atomic.Int64 // to commands
+	last    []string     // responses, for the report of a failure
 }
 
 // knownMessage is a message as far as the client was told: 0 and "" are unknown.
@@ -165,6 +200,7 @@ func (f *follower) follow(changed context.Context, nth int) {
 
 func (f *follower) cmd(format string, args ...any) {
 	u, err := f.c.Cmd(format, args...)
+	f.answers.Add(1)
 	for _, l := range u {
 		f.learn(l, strings.HasPrefix(format, "FETCH") || strings.HasPrefix(format, "SEARCH"))
 	}

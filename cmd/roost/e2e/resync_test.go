@@ -34,7 +34,7 @@ func TestRandomResync(t *testing.T) {
 	for w := range 3 {
 		c := login(t, d.Addr, storeUser)
 		cmd(t, c, "SELECT INBOX")
-		writers.Go(func() { change(t, c, rand.New(rand.NewPCG(seed, uint64(w))), w, r, d) })
+		writers.Go(func() { change(t, c, rand.New(rand.NewPCG(seed, uint64(w))), w, &killer{r: r}, d) })
 	}
 	caches := make([]*offline, 6)
 	for i := range caches {
