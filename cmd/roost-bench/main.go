@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/roostmail/roost/core/slack"
 )
 
 func main() {
@@ -14,6 +16,9 @@ func main() {
 		Short:         "measure roost, alone and beside a private Dovecot",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+	}
+	if err := slack.OfMonitor(); err != nil { // the client is not to take the servers' time
+		fmt.Fprintln(os.Stderr, "roost-bench: slower than need be:", err)
 	}
 	root.AddCommand(opsCommand(), fairCommand(), idleCommand(), herdCommand(), simulateCommand())
 	if err := root.Execute(); err != nil {

@@ -63,7 +63,7 @@ var arrows = []arrow{
 
 	{"cmd", []string{"core/server", "core/keeper", "core/config", "core/backend", "plugins", "mdbox/dump", "mdbox", "contrib/plugins", "proto"}, "flags, wiring and signals: the one place that knows both core and the bundled plugins"},
 	{"cmd/roost/e2e", []string{"cmd/internal", "core/server", "core/message/messagetest"}, "holds whole servers against Dovecot, also with the mail that the MIME parser is tested with"},
-	{"cmd/roost-bench", []string{"cmd/internal", "core/session", "core/imap", "core/mailbox", "core/tally", "core/backend"}, "drives servers from outside, like any client; core's tables it fills directly, at sizes for which no machine has descriptors"},
+	{"cmd/roost-bench", []string{"core/slack", "cmd/internal", "core/session", "core/imap", "core/mailbox", "core/tally", "core/backend"}, "drives servers from outside, like any client, but for its own monitor; core's tables it fills directly, at sizes for which no machine has descriptors"},
 	{"contrib", []string{"plugins/sdk", "core/backend"}, "examples see what a plugin's author sees"},
 }
 
