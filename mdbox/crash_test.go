@@ -397,7 +397,7 @@ func readBox(s *mdbox.Store, name string) map[uint32]string {
 	for i := 0; ms.Next(); i++ {
 		var keywords []string
 		for k, name := range snap.Keywords {
-			if c.Keywords[i*c.KeywordWords+k/64]>>(k%64)&1 != 0 {
+			if c.HasKeyword(i, k) {
 				keywords = append(keywords, name)
 			}
 		}

@@ -41,7 +41,7 @@ func rows(c *mdbox.Columns, keywords []string, highest uint64) map[uint32]string
 	for i, uid := range c.UIDs {
 		var names []string
 		for k, name := range keywords {
-			if c.Keywords[i*c.KeywordWords+k/64]>>(k%64)&1 != 0 {
+			if c.HasKeyword(i, k) {
 				names = append(names, name)
 			}
 		}

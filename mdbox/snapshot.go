@@ -14,8 +14,18 @@ type Columns struct {
 	// Keywords has KeywordWords words for each message: bit k%64 of word k/64 stands for keyword k.
 	Keywords     []uint64
 	KeywordWords int
+	// LowKeywords, if not nil, stands for Keywords, which is nil then, and KeywordWords is 1: the low byte of each message's word, whose other bytes are 0.
+	LowKeywords []uint8
 	// ModSeqs is nil if the mailbox does not have them: then every message has the mailbox's HighestModSeq.
 	ModSeqs []uint64
+}
+
+// HasKeyword reports whether message i has keyword number k.
+func (c *Columns) HasKeyword(i, k int) bool {
+	if c.LowKeywords != nil {
+		return k < 8 && c.LowKeywords[i]>>k&1 != 0
+	}
+	return k < 64*c.KeywordWords && c.Keywords[i*c.KeywordWords+k/64]>>(k%64)&1 != 0
 }
 
 // Snapshot is the whole state of a mailbox at one moment. It belongs to the caller.
@@ -75,7 +85,10 @@ func (b *Mailbox) damage() []string {
 
 func newColumns(s *index.State, n int) Columns {
 	c := Columns{UIDs: make([]uint32, 0, n), Flags: make([]uint8, 0, n), KeywordWords: s.KeywordWords()}
-	if c.KeywordWords > 0 {
+	switch {
+	case s.FewKeywords():
+		c.LowKeywords = make([]uint8, 0, n)
+	case c.KeywordWords > 0:
 		c.Keywords = make([]uint64, 0, n*c.KeywordWords)
 	}
 	if s.HasModSeqs() {
@@ -91,7 +104,10 @@ func allColumns(s *index.State) Columns {
 	for i := range c.Flags {
 		c.Flags[i] &= messageFlags
 	}
-	if c.KeywordWords > 0 {
+	switch {
+	case c.LowKeywords != nil:
+		c.LowKeywords = s.AppendLowKeywordColumn(c.LowKeywords)
+	case c.KeywordWords > 0:
 		c.Keywords = s.AppendKeywordColumn(c.Keywords)
 	}
 	if s.HasModSeqs() {
@@ -104,7 +120,11 @@ func allColumns(s *index.State) Columns {
 func (c *Columns) add(s *index.State, i int) {
 	c.UIDs = append(c.UIDs, s.UIDs()[i])
 	c.Flags = append(c.Flags, s.Flags()[i]&messageFlags)
-	if c.KeywordWords > 0 {
+	switch {
+	case c.LowKeywords != nil:
+		var word [1]uint64
+		c.LowKeywords = append(c.LowKeywords, byte(s.AppendKeywords(word[:0], i, 1)[0]))
+	case c.KeywordWords > 0:
 		c.Keywords = s.AppendKeywords(c.Keywords, i, c.KeywordWords)
 	}
 	if s.HasModSeqs() {

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"fmt"
 	"os"
 
 	"github.com/emersion/go-imap/v2"
@@ -147,7 +148,7 @@ const (
 )
 
 // Columns holds messages column by column, ascending by UID. All slices have
-// the same length, but Keywords (KeywordWords elements per message) and ModSeq
+// the same length, but Keywords (KeywordWords elements per message), LowKeywords and ModSeqs
 // (may be nil: every message has the mailbox's HighestModSeq).
 type Columns struct {
 	UIDs  []uint32
@@ -156,7 +157,30 @@ type Columns struct {
 	// bit k%64 of word k/64 stands for keyword name k.
 	Keywords     []uint64
 	KeywordWords int
-	ModSeqs      []uint64
+	// LowKeywords, if not nil, stands for Keywords, which is nil then, and KeywordWords is 1: the low byte of each message's word, whose other bytes are 0.
+	LowKeywords []uint8
+	ModSeqs     []uint64
+}
+
+// HasKeyword reports whether message i has keyword number k.
+func (c *Columns) HasKeyword(i, k int) bool {
+	if c.LowKeywords != nil {
+		return k < 8 && c.LowKeywords[i]>>k&1 != 0
+	}
+	return k < 64*c.KeywordWords && c.Keywords[i*c.KeywordWords+k/64]>>(k%64)&1 != 0
+}
+
+// CheckLengths returns an error that says so if the columns do not have as many elements as they should.
+func (c *Columns) CheckLengths() error {
+	n, keywords := len(c.UIDs), len(c.Keywords) == len(c.UIDs)*c.KeywordWords
+	if c.LowKeywords != nil {
+		keywords = len(c.LowKeywords) == n && c.KeywordWords == 1 && c.Keywords == nil
+	}
+	if len(c.Flags) != n || c.KeywordWords < 0 || !keywords || c.ModSeqs != nil && len(c.ModSeqs) != n {
+		return fmt.Errorf("columns of unequal length: %d UIDs, %d flags, %d keyword words of %d per message, %d low keywords, %d modseqs",
+			n, len(c.Flags), len(c.Keywords), c.KeywordWords, len(c.LowKeywords), len(c.ModSeqs))
+	}
+	return nil
 }
 
 // Snapshot is the whole state of a mailbox at one moment.

@@ -26,14 +26,21 @@ var sizes = []int{100_000, 1_000_000}
 func BenchmarkOpen(b *testing.B) {
 	for _, n := range sizes {
 		s := bigSnapshot(n)
-		b.Run(fmt.Sprintf("messages=%d", n), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := fromSnapshot(s, new(flagTable), 1); err != nil {
-					b.Fatal(err)
+		low := *s
+		low.Messages.Keywords = nil
+		for _, w := range s.Messages.Keywords {
+			low.Messages.LowKeywords = append(low.Messages.LowKeywords, uint8(w))
+		}
+		for name, s := range map[string]*backend.Snapshot{"": s, "low/": &low} {
+			b.Run(fmt.Sprintf("%smessages=%d", name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := fromSnapshot(s, new(flagTable), 1); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 

@@ -9,9 +9,8 @@ import (
 
 // checkColumns states the rules of backend.Columns that this package relies on.
 func checkColumns(c *backend.Columns, after uint32) error {
-	n := len(c.UIDs)
-	if len(c.Flags) != n || c.KeywordWords < 0 || len(c.Keywords) != n*c.KeywordWords || c.ModSeqs != nil && len(c.ModSeqs) != n {
-		return badAnswer("columns differ in length")
+	if err := c.CheckLengths(); err != nil {
+		return badAnswer(err.Error())
 	}
 	for _, uid := range c.UIDs {
 		if uid <= after {
@@ -73,8 +72,25 @@ func (c *columns) modseq(i int) uint64 {
 	return c.ModSeqs[i]
 }
 
+// lowWords has each number that fits into a byte.
+var lowWords = func() (words [256]uint64) {
+	for i := range words {
+		words[i] = uint64(i)
+	}
+	return words
+}()
+
+// keywords returns the words of a message.
+func (c *columns) keywords(i int) []uint64 {
+	if c.LowKeywords != nil {
+		w := int(c.LowKeywords[i])
+		return lowWords[w : w+1 : w+1]
+	}
+	return c.Keywords[i*c.KeywordWords:][:c.KeywordWords]
+}
+
 func (c *columns) flags(i int) FlagSetID {
-	row := c.Keywords[i*c.KeywordWords:][:c.KeywordWords]
+	row := c.keywords(i)
 	if allZero(row) {
 		return c.t.intern(c.Flags[i], nil)
 	}
@@ -93,10 +109,24 @@ func (c *columns) flags(i int) FlagSetID {
 	return set.id
 }
 
+// manyMessages is for how many a table of all sets that there can be is worth its making.
+const manyMessages = 4096
+
 // allFlags returns the sets of all messages.
 func (c *columns) allFlags() []FlagSetID {
 	ids := make([]FlagSetID, len(c.Flags))
-	if c.KeywordWords > 0 {
+	switch {
+	case c.LowKeywords != nil && len(ids) > manyMessages:
+		known := make([]FlagSetID, len(plainSets)<<8) // by flags and keywords; each id plus 1, 0 = not met
+		for i := range ids {
+			id := &known[int(c.Flags[i]&allSystemFlags)<<8|int(c.LowKeywords[i])]
+			if *id == 0 {
+				*id = c.flags(i) + 1
+			}
+			ids[i] = *id - 1
+		}
+		return ids
+	case c.KeywordWords > 0:
 		for i := range ids {
 			ids[i] = c.flags(i)
 		}

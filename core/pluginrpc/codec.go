@@ -32,12 +32,27 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	return c.CodecV2.Marshal(v)
 }
 
+// onlyBytes returns the bytes of data that are neither shared nor given back to a pool.
+func onlyBytes(data mem.BufferSlice) ([]byte, bool) {
+	if len(data) != 1 {
+		return nil, false
+	}
+	b, ok := data[0].(mem.SliceBuffer)
+	return b, ok
+}
+
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	switch f := v.(type) {
 	case *inFrame:
 		return f.unmarshal(data)
 	case *inAppend:
 		return f.unmarshal(data)
+	case *storagev1.OpenResponse:
+		if b, ok := onlyBytes(data); ok {
+			if f.Messages = unmarshalOpened(b); f.Messages != nil {
+				return nil
+			}
+		}
 	}
 	return c.CodecV2.Unmarshal(data, v)
 }

@@ -55,10 +55,8 @@ type columnsSplitter struct {
 
 // newColumnsSplitter checks the lengths of the columns, so that the splitter can not run out of one.
 func newColumnsSplitter(c *backend.Columns, compact bool) (*columnsSplitter, error) {
-	n := len(c.UIDs)
-	if len(c.Flags) != n || c.KeywordWords < 0 || len(c.Keywords) != n*c.KeywordWords || (c.ModSeqs != nil && len(c.ModSeqs) != n) {
-		return nil, fmt.Errorf("columns of unequal length: %d UIDs, %d flags, %d keyword words of %d per message, %d modseqs",
-			n, len(c.Flags), len(c.Keywords), c.KeywordWords, len(c.ModSeqs))
+	if err := c.CheckLengths(); err != nil {
+		return nil, err
 	}
 	row := 4 + 1 + 8 + 8*c.KeywordWords
 	if compact && c.KeywordWords <= 1 && c.ModSeqs == nil {
@@ -87,25 +85,40 @@ func (s *columnsSplitter) split() *storagev1.Columns {
 		}
 	}
 	s.next = to
-	kw := c.KeywordWords
-	uids, keywords := c.UIDs[from:to], c.Keywords[from*kw:to*kw]
 	if len(s.msg.UidRuns) == 0 {
-		s.msg.Uids = appendUint32s(s.msg.Uids, uids)
+		s.msg.Uids = appendUint32s(s.msg.Uids, c.UIDs[from:to])
 	}
 	s.msg.Flags = c.Flags[from:to]
-	s.msg.KeywordWords, s.msg.KeywordBytes = uint32(kw), 0
-	if s.compact && kw == 1 {
-		s.msg.KeywordBytes = wordBytes(keywords)
-	}
-	if s.msg.KeywordBytes > 0 {
-		s.msg.Keywords = appendLowBytes(s.msg.Keywords[:0], keywords, int(s.msg.KeywordBytes))
-	} else {
-		s.msg.Keywords = appendUint64s(s.msg.Keywords[:0], keywords)
-	}
+	s.keywords(from, to)
 	if c.ModSeqs != nil {
 		s.msg.ModSeqs = appendUint64s(s.msg.ModSeqs[:0], c.ModSeqs[from:to])
 	}
 	return &s.msg
+}
+
+// keywords sets the column of keywords.
+func (s *columnsSplitter) keywords(from, to int) {
+	c, kw := s.cols, s.cols.KeywordWords
+	s.msg.KeywordWords, s.msg.KeywordBytes = uint32(kw), 0
+	switch {
+	case c.LowKeywords != nil && s.compact:
+		s.msg.KeywordBytes, s.msg.Keywords = 1, c.LowKeywords[from:to]
+	case c.LowKeywords != nil:
+		s.msg.Keywords = s.msg.Keywords[:0]
+		for _, b := range c.LowKeywords[from:to] {
+			s.msg.Keywords = binary.LittleEndian.AppendUint64(s.msg.Keywords, uint64(b))
+		}
+	default:
+		keywords := c.Keywords[from*kw : to*kw]
+		if s.compact && kw == 1 {
+			s.msg.KeywordBytes = wordBytes(keywords)
+		}
+		if s.msg.KeywordBytes > 0 {
+			s.msg.Keywords = appendLowBytes(s.msg.Keywords[:0], keywords, int(s.msg.KeywordBytes))
+		} else {
+			s.msg.Keywords = appendUint64s(s.msg.Keywords[:0], keywords)
+		}
+	}
 }
 
 // fewRuns is how many bytes of runs a message may have that has more than the usual number of rows.
@@ -148,6 +161,43 @@ func marshalOpened(c *storagev1.Columns) mem.BufferSlice {
 	head := protowire.AppendTag(make([]byte, 0, 16), fieldOpened, protowire.BytesType)
 	head = protowire.AppendVarint(head, uint64(len(body)+len(c.Flags)))
 	return mem.BufferSlice{mem.SliceBuffer(head), mem.SliceBuffer(body), mem.SliceBuffer(c.Flags)}
+}
+
+// unmarshalOpened decodes an OpenResponse that has messages and nothing else; nil: it is another one, or broken. What it returns refers to b.
+func unmarshalOpened(b []byte) *storagev1.Columns {
+	num, typ, n := protowire.ConsumeTag(b)
+	if n < 0 || num != fieldOpened || typ != protowire.BytesType {
+		return nil
+	}
+	body, m := protowire.ConsumeBytes(b[n:])
+	if m < 0 || n+m != len(b) {
+		return nil
+	}
+	c := new(storagev1.Columns)
+	bytes := [...]*[]byte{fieldColUIDs: &c.Uids, fieldColFlags: &c.Flags, fieldColKeywords: &c.Keywords, fieldColModSeqs: &c.ModSeqs, fieldColUIDRuns: &c.UidRuns}
+	numbers := [...]*uint32{fieldColWords: &c.KeywordWords, fieldColWordBytes: &c.KeywordBytes}
+	for len(body) > 0 {
+		num, typ, n := protowire.ConsumeTag(body)
+		if n < 0 {
+			return nil
+		}
+		body = body[n:]
+		switch {
+		case typ == protowire.BytesType && int(num) < len(bytes) && bytes[num] != nil:
+			*bytes[num], n = protowire.ConsumeBytes(body)
+		case typ == protowire.VarintType && int(num) < len(numbers) && numbers[num] != nil:
+			var v uint64
+			v, n = protowire.ConsumeVarint(body)
+			*numbers[num] = uint32(v)
+		default:
+			return nil
+		}
+		if n < 0 {
+			return nil
+		}
+		body = body[n:]
+	}
+	return c
 }
 
 // columnsJoiner puts the messages of one group of columns together and checks
@@ -202,7 +252,7 @@ func (j *columnsJoiner) add(p *storagev1.Columns) error {
 		return fmt.Errorf("column mod_seqs has %d bytes for %d messages", len(p.ModSeqs), n)
 	}
 	if !j.started {
-		j.start(words, len(p.ModSeqs) != 0)
+		j.start(words, p.KeywordBytes == 1, len(p.ModSeqs) != 0)
 	}
 	if words != j.out.KeywordWords || (len(p.ModSeqs) != 0) != j.hasModSeqs {
 		return fmt.Errorf("keyword_words or the presence of mod_seqs changes between responses")
@@ -210,23 +260,39 @@ func (j *columnsJoiner) add(p *storagev1.Columns) error {
 	from := len(j.out.UIDs)
 	j.out.UIDs = decodeRuns(decodeUint32s(j.out.UIDs, p.Uids), p.UidRuns)
 	j.out.Flags = append(j.out.Flags, p.Flags...)
+	j.addKeywords(p)
+	j.out.ModSeqs = decodeUint64s(j.out.ModSeqs, p.ModSeqs)
+	return j.check(from)
+}
+
+// addKeywords appends the column of keywords: as bytes, as long as all of them were.
+func (j *columnsJoiner) addKeywords(p *storagev1.Columns) {
+	if j.out.LowKeywords != nil {
+		if p.KeywordBytes == 1 {
+			j.out.LowKeywords = append(j.out.LowKeywords, p.Keywords...)
+			return
+		}
+		j.out.Keywords = decodeLowBytes(make([]uint64, 0, min(j.want, maxPrealloc)), j.out.LowKeywords, 1)
+		j.out.LowKeywords = nil
+	}
 	if p.KeywordBytes > 0 {
 		j.out.Keywords = decodeLowBytes(j.out.Keywords, p.Keywords, int(p.KeywordBytes))
 	} else {
 		j.out.Keywords = decodeUint64s(j.out.Keywords, p.Keywords)
 	}
-	j.out.ModSeqs = decodeUint64s(j.out.ModSeqs, p.ModSeqs)
-	return j.check(from)
 }
 
-func (j *columnsJoiner) start(words int, modSeqs bool) {
+func (j *columnsJoiner) start(words int, low, modSeqs bool) {
 	j.started, j.hasModSeqs = true, modSeqs
 	room := min(j.want, maxPrealloc)
 	j.out.UIDs = make([]uint32, 0, room)
 	j.out.Flags = make([]uint8, 0, room)
 	j.out.KeywordWords = words
 	j.usedBits = make([]uint64, words)
-	if words > 0 && words <= 16 {
+	switch {
+	case low:
+		j.out.LowKeywords = make([]uint8, 0, room)
+	case words > 0 && words <= 16:
 		j.out.Keywords = make([]uint64, 0, room*words)
 	}
 	if modSeqs {
@@ -263,10 +329,18 @@ func (j *columnsJoiner) checkKeywords(from int) error {
 	if words == 0 {
 		return nil
 	}
-	rows := j.out.Keywords[from*words:]
-	for ; len(rows) >= words; rows = rows[words:] {
-		for w, bits := range rows[:words] {
-			j.usedBits[w] |= bits
+	if j.out.LowKeywords != nil {
+		var all uint8
+		for _, bits := range j.out.LowKeywords[from:] {
+			all |= bits
+		}
+		j.usedBits[0] |= uint64(all)
+	} else {
+		rows := j.out.Keywords[from*words:]
+		for ; len(rows) >= words; rows = rows[words:] {
+			for w, bits := range rows[:words] {
+				j.usedBits[w] |= bits
+			}
 		}
 	}
 	for w, bits := range j.usedBits {

@@ -95,7 +95,7 @@ func (w *fakeWriter) sawRequest(t *testing.T, want ...any) {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if d := cmp.Diff(want, w.requests, longColumns); d != "" {
+	if d := cmp.Diff(want, w.requests, longColumns, asWords); d != "" {
 		t.Errorf("request differs: %s", d)
 	}
 	if w.requestID == [16]byte{} {
@@ -126,7 +126,7 @@ func wantResult[R any](t *testing.T, want, got R, err error) {
 	t.Helper()
 	if err != nil {
 		t.Error(err)
-	} else if d := cmp.Diff(want, got, longColumns); d != "" {
+	} else if d := cmp.Diff(want, got, longColumns, asWords); d != "" {
 		t.Errorf("result differs: %s", d)
 	}
 }

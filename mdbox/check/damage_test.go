@@ -76,7 +76,7 @@ func messagesOf(b *mdbox.Mailbox, snap *mdbox.Snapshot) map[uint32]message {
 		}
 		flags := []string{fmt.Sprintf("%02x", c.Flags[i]&0x1f)}
 		for k, name := range snap.Keywords {
-			if c.Keywords[i*c.KeywordWords+k/64]>>(k%64)&1 != 0 {
+			if c.HasKeyword(i, k) {
 				flags = append(flags, name)
 			}
 		}

@@ -24,6 +24,30 @@ func (s *State) AppendKeywordColumn(dst []uint64) []uint64 {
 	return dst
 }
 
+// FewKeywords reports whether there are keywords, and a byte has room for a set of all.
+func (s *State) FewKeywords() bool { return len(s.keywords.names) > 0 && len(s.keywords.names) <= 8 }
+
+// AppendLowKeywordColumn appends the keywords of all messages, a byte each: the low one of their word. FewKeywords must hold.
+func (s *State) AppendLowKeywordColumn(dst []uint8) []uint8 {
+	e, start := s.keywordExt, len(dst)
+	if e == nil || e.RecordSize == 0 {
+		return append(dst, make([]uint8, len(s.uids))...)
+	}
+	if e.RecordSize == 1 {
+		dst = append(dst, e.column...)
+	} else {
+		for i := range s.uids {
+			dst = append(dst, e.Record(i)[0])
+		}
+	}
+	if mask := byte(s.keywordMask()); mask != 0xff {
+		for i := range dst[start:] {
+			dst[start+i] &= mask
+		}
+	}
+	return dst
+}
+
 // keywordMask has the bits of the last word of a set of keywords that stand for
 // keywords with a name. Others can only be set by damage.
 func (s *State) keywordMask() uint64 {

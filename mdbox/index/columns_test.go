@@ -29,6 +29,18 @@ func TestColumnsEqualSingleMessages(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("%d names, %d bytes: column %x, one by one %x", names, size, got, want)
 			}
+			if s.FewKeywords() != (names > 0 && names <= 8) {
+				t.Errorf("%d names are few: %v", names, s.FewKeywords())
+			}
+			if s.FewKeywords() {
+				low := s.AppendLowKeywordColumn([]uint8{0xff})
+				for i, w := range append([]uint64{0xff}, want...) {
+					if uint64(low[i]) != w || len(low) != 1+len(want) {
+						t.Errorf("%d names, %d bytes: low column %x, words %x", names, size, low, want)
+						break
+					}
+				}
+			}
 			for i, w := range got {
 				for bit := range 64 {
 					k := i%max(words, 1)*64 + bit

@@ -266,7 +266,7 @@ func (b *box) wantFlags(t T, uid uint32, flags uint8, keywords ...string) {
 func flagsText(c *backend.Columns, i int, names []string) string {
 	keywords := []string{}
 	for k, name := range names {
-		if w := k / 64; w < c.KeywordWords && c.Keywords[i*c.KeywordWords+w]>>(k%64)&1 != 0 {
+		if c.HasKeyword(i, k) {
 			keywords = append(keywords, name)
 		}
 	}

@@ -209,7 +209,7 @@ func flagNames(f uint8) []string {
 func keywordNames(all []string, c *backend.Columns, i int) []string {
 	names := []string{}
 	for k, name := range all {
-		if c.Keywords[i*c.KeywordWords+k/64]>>(k%64)&1 != 0 {
+		if c.HasKeyword(i, k) {
 			names = append(names, name)
 		}
 	}
