@@ -112,7 +112,7 @@ func (l *Limits) list() []limit {
 		{key: "contexts", number: &l.Contexts, def: 10, low: 1, high: 1 << 16},
 		{key: "context_bytes", number: &l.ContextBytes, bytes: true, def: 64 * kib, low: 1024, high: 1 << 30},
 		{key: "search_mailboxes", number: &l.SearchMailboxes, def: 1000, low: 1, high: 1 << 24},
-		{key: "sort_memory", number: &l.SortMemory, bytes: true, def: 64 * 1024 * kib, low: 1024, high: 1 << 40},
+		{key: "sort_memory", number: &l.SortMemory, bytes: true, def: 256 * 1024 * kib, low: 1024, high: 1 << 40},
 		{key: "notify_set", number: &l.NotifySet, bytes: true, def: 4 * kib, low: 16, high: mib},
 		{key: "notify_user_mailboxes", number: &l.NotifyUserMailboxes, def: 1000, low: 1, high: 1 << 24},
 		{key: "notify_mailboxes", number: &l.NotifyMailboxes, def: 1 << 18, low: 1, high: 1 << 28},

@@ -80,7 +80,7 @@ func DefaultConfig() Config {
 		NotifyUserMailboxes: 1000,
 		NotifyMailboxes:     1 << 18,
 		SavedResult:         64 << 10,
-		SortMemory:          64 << 20,
+		SortMemory:          256 << 20,
 		SearchMailboxes:     1000,
 		Contexts:            10,
 		ContextBytes:        64 << 10,
