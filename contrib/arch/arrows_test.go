@@ -33,6 +33,7 @@ var arrows = []arrow{
 	{"core/mailbox", append([]string{"core/slab", "core/users"}, vocabulary...), "views are made of storage answers; who shows them to whom is the session's business"},
 	{"core/slab", nil, "memory for records; knows nothing of what is in them"},
 	{"core/quiet", nil, "a timer; knows nothing of what is quiet"},
+	{"core/heap", nil, "a property of the process; knows nothing of what is in it"},
 	{"core/slack", nil, "a property of threads; knows nothing of what they run"},
 	{"core/authcache", []string{"core/backend"}, "an auth plugin before another one; it knows neither sessions nor processes"},
 	{"core/users", []string{"core/slab", "core/backend"}, "a table of users, which sessions and mailboxes refer to by number"},
@@ -61,7 +62,7 @@ var arrows = []arrow{
 	{"plugins/notify", []string{"plugins/sdk", "core/backend"}, "plugins see the SDK and the interfaces, never core or each other"},
 	{"plugins/state", []string{"plugins/sdk", "core/backend"}, "plugins see the SDK and the interfaces, never core or each other"},
 
-	{"cmd", []string{"core/server", "core/keeper", "core/config", "core/backend", "plugins", "mdbox/dump", "mdbox", "contrib/plugins", "proto"}, "flags, wiring and signals: the one place that knows both core and the bundled plugins"},
+	{"cmd", []string{"core/server", "core/keeper", "core/heap", "core/config", "core/backend", "plugins", "mdbox/dump", "mdbox", "contrib/plugins", "proto"}, "flags, wiring and signals: the one place that knows both core and the bundled plugins"},
 	{"cmd/roost/e2e", []string{"cmd/internal", "core/server", "core/message/messagetest"}, "holds whole servers against Dovecot, also with the mail that the MIME parser is tested with"},
 	{"cmd/roost-bench", []string{"core/slack", "cmd/internal", "core/session", "core/imap", "core/mailbox", "core/tally", "core/backend"}, "drives servers from outside, like any client, but for its own monitor; core's tables it fills directly, at sizes for which no machine has descriptors"},
 	{"contrib", []string{"plugins/sdk", "core/backend"}, "examples see what a plugin's author sees"},
