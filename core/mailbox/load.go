@@ -118,12 +118,15 @@ func (c *columns) allFlags() []FlagSetID {
 	switch {
 	case c.LowKeywords != nil && len(ids) > manyMessages:
 		known := make([]FlagSetID, len(plainSets)<<8) // by flags and keywords; each id plus 1, 0 = not met
-		for i := range ids {
-			id := &known[int(c.Flags[i]&allSystemFlags)<<8|int(c.LowKeywords[i])]
-			if *id == 0 {
-				*id = c.flags(i) + 1
+		low := c.LowKeywords[:len(ids)]
+		for i, f := range c.Flags[:len(ids)] {
+			k := int(f&allSystemFlags)<<8 | int(low[i])
+			id := known[k]
+			if id == 0 {
+				id = c.flags(i) + 1
+				known[k] = id
 			}
-			ids[i] = *id - 1
+			ids[i] = id - 1
 		}
 		return ids
 	case c.KeywordWords > 0:

@@ -41,11 +41,22 @@ func (s *State) AppendLowKeywordColumn(dst []uint8) []uint8 {
 		}
 	}
 	if mask := byte(s.keywordMask()); mask != 0xff {
-		for i := range dst[start:] {
-			dst[start+i] &= mask
-		}
+		maskBytes(dst[start:], mask)
 	}
 	return dst
+}
+
+// maskBytes takes the bits that are not in mask out of b. Usually there are none.
+func maskBytes(b []byte, mask byte) {
+	wide := uint64(mask) * (^uint64(0) / 0xff)
+	for ; len(b) >= 8; b = b[8:] {
+		if w := binary.LittleEndian.Uint64(b); w&^wide != 0 {
+			binary.LittleEndian.PutUint64(b, w&wide)
+		}
+	}
+	for i := range b {
+		b[i] &= mask
+	}
 }
 
 // keywordMask has the bits of the last word of a set of keywords that stand for
