@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/roostmail/roost/core/backend"
-	"github.com/roostmail/roost/core/heap"
 	"github.com/roostmail/roost/plugins/sdk"
 )
 
@@ -35,9 +34,6 @@ interrupted, and a server uses it whose plugin has that address (see [plugins.NA
 		p, err := bundled(args[0], log)
 		if err != nil {
 			return err
-		}
-		if p.Info().Kind == backend.KindStorage {
-			heap.Reserve(heap.Working)
 		}
 		sdk.Serve(p)
 		return nil

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/roostmail/roost/core/config"
-	"github.com/roostmail/roost/core/heap"
 	"github.com/roostmail/roost/core/keeper"
 	"github.com/roostmail/roost/core/server"
 )
@@ -107,7 +106,6 @@ func configFlag(c *cobra.Command, file *string) {
 
 // run serves until a signal ends it. ready is called when every listener is open, if it is not nil.
 func run(ctx context.Context, c *config.Config, ready func(*server.Server) error) error {
-	heap.Reserve(heap.Working)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)

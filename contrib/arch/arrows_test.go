@@ -39,7 +39,7 @@ var arrows = []arrow{
 	{"core/users", []string{"core/slab", "core/backend"}, "a table of users, which sessions and mailboxes refer to by number"},
 	{"core/tally", nil, "counts numbers, whatever they stand for"},
 	{"core/conn", nil, "event loops and TLS records know no IMAP and no plugin"},
-	{"core/pluginrpc", []string{"core/backend", "core/quiet", "proto"}, "the only place where Go interfaces and the wire meet"},
+	{"core/pluginrpc", []string{"core/backend", "core/heap", "core/quiet", "proto"}, "the only place where Go interfaces and the wire meet"},
 
 	{"core/session", middle, "the engine of sessions is ignorant of the protocol it carries"},
 	{"core/imap", append([]string{"core/session"}, middle...), "the protocol is written against the engine and the views, never against a storage format"},
@@ -47,7 +47,7 @@ var arrows = []arrow{
 	{"core/relay", []string{"core/backend"}, "is given mailboxes, storage and plugin as interfaces, and reaches no session"},
 	{"core/host", []string{"core/backend", "core/pluginrpc", "core/slack", "proto"}, "supervises processes; knows no session"},
 	{"core/cluster", append([]string{"core/session", "core/imap", "proto"}, middle...), "carries commands and records between machines"},
-	{"core/keeper", []string{"core/quiet", "core/slack"}, "holds descriptors and memory that it does not understand, so that it has no reason to die"},
+	{"core/keeper", []string{"core/heap", "core/quiet", "core/slack"}, "holds descriptors and memory that it does not understand, so that it has no reason to die"},
 	{"core/admin", []string{"core/backend"}, "is given what to show as functions, so that it can not reach into the server"},
 
 	{"core/server", []string{"core", "notifier"}, "puts the parts of core together; plugins reach it only as values of core/backend, passed in by cmd"},
@@ -62,7 +62,7 @@ var arrows = []arrow{
 	{"plugins/notify", []string{"plugins/sdk", "core/backend"}, "plugins see the SDK and the interfaces, never core or each other"},
 	{"plugins/state", []string{"plugins/sdk", "core/backend"}, "plugins see the SDK and the interfaces, never core or each other"},
 
-	{"cmd", []string{"core/server", "core/keeper", "core/heap", "core/config", "core/backend", "plugins", "mdbox/dump", "mdbox", "contrib/plugins", "proto"}, "flags, wiring and signals: the one place that knows both core and the bundled plugins"},
+	{"cmd", []string{"core/server", "core/keeper", "core/config", "core/backend", "plugins", "mdbox/dump", "mdbox", "contrib/plugins", "proto"}, "flags, wiring and signals: the one place that knows both core and the bundled plugins"},
 	{"cmd/roost/e2e", []string{"cmd/internal", "core/server", "core/message/messagetest"}, "holds whole servers against Dovecot, also with the mail that the MIME parser is tested with"},
 	{"cmd/roost-bench", []string{"core/slack", "cmd/internal", "core/session", "core/imap", "core/mailbox", "core/tally", "core/backend"}, "drives servers from outside, like any client, but for its own monitor; core's tables it fills directly, at sizes for which no machine has descriptors"},
 	{"contrib", []string{"plugins/sdk", "core/backend"}, "examples see what a plugin's author sees"},

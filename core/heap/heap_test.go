@@ -29,7 +29,7 @@ func TestReserve(t *testing.T) {
 	if n := collections(); n != 0 {
 		t.Errorf("%d collections within the reserve", n)
 	}
-	Reserve(0)
+	Release()
 	if n := collections(); n == 0 {
 		t.Error("nothing is collected without a reserve: the test tests nothing")
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/roostmail/roost/core/heap"
 	"github.com/roostmail/roost/core/quiet"
 	"github.com/roostmail/roost/core/slack"
 )
@@ -91,6 +92,7 @@ func Run(o Options) (code int, err error) {
 	for _, l := range o.Listeners {
 		k.store.addListener(activatedPrefix+l.Address, l.FD)
 	}
+	heap.Settle()
 	if k.core, err = k.spawn(o.Program); err != nil {
 		return 1, fmt.Errorf("keeper: starting core: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roostmail/roost/core/heap"
 	"github.com/roostmail/roost/core/hibernate"
 	"github.com/roostmail/roost/core/host"
 )
@@ -36,9 +37,19 @@ func (s *Server) hibernateConfig(policy *host.Plugin) hibernate.Config {
 	return c
 }
 
-// sample takes what the governor wants to know.
+// A core with few sessions has a reserve of the heap, in bytes, until it has many: then what a burst of logins leaves between its garbage costs more
+// than collections in the middle of an answer do.
+const (
+	heapReserve  = 8 << 20
+	manySessions = 1000
+)
+
+// sample takes what the governor wants to know, and is the moment to give the reserve of the heap up.
 func (s *Server) sample() hibernate.Sample {
 	e := s.engine.Stats()
+	if e.Sessions >= manySessions {
+		heap.Release()
+	}
 	memory, gcs := hibernate.MemoryInUse()
 	tables := max(e.SlabBytes+s.protocol.Mailboxes().Usage().EntryBytes, 0)
 	return hibernate.Sample{

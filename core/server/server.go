@@ -15,6 +15,7 @@ import (
 	"github.com/roostmail/roost/core/admin"
 	"github.com/roostmail/roost/core/authcache"
 	"github.com/roostmail/roost/core/config"
+	"github.com/roostmail/roost/core/heap"
 	"github.com/roostmail/roost/core/hibernate"
 	"github.com/roostmail/roost/core/host"
 	"github.com/roostmail/roost/core/imap"
@@ -67,6 +68,7 @@ type Server struct {
 // Start makes a server that serves. If it fails, everything it had begun is ended.
 // ctx ends the start only.
 func Start(ctx context.Context, o Options) (*Server, error) {
+	heap.Reserve(heapReserve)
 	s := &Server{opts: o, log: o.Log, started: time.Now(), registry: prometheus.NewRegistry(), stopped: make(chan struct{})}
 	if err := s.start(ctx); err != nil {
 		s.Close()
@@ -96,6 +98,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err := s.startEngine(ctx, handshakes); err != nil {
 		return err
 	}
+	heap.Settle()
 	if err := s.serve(ls); err != nil {
 		return err
 	}

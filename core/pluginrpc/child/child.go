@@ -29,6 +29,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/heap"
 	"github.com/roostmail/roost/core/pluginrpc"
 )
 
@@ -74,6 +75,7 @@ func Serve(p backend.Plugin) error {
 			opts.Lanes.Close() // core sees that there are no more
 		}()
 	}
+	heap.Settle()
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: Handshake(),
 		Plugins:         plugin.PluginSet{pluginrpc.PluginSet: entry{server: server}},
