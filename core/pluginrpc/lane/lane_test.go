@@ -489,3 +489,33 @@ func BenchmarkCall(b *testing.B) {
 		}
 	}
 }
+
+// A burst of calls leaves a few lanes, whose buffers are all that stays of it, and calls go on.
+func TestRestClosesLanes(t *testing.T) {
+	c := serveToy(t, newToy(), noGRPC{t})
+	for range 3 {
+		var used []*lane
+		for range 2 * keptLanes {
+			l := c.lanes.get()
+			if l == nil {
+				t.Fatal("no lane")
+			}
+			used = append(used, l)
+		}
+		for _, l := range used {
+			c.lanes.put(l)
+		}
+		c.lanes.rest()
+		if n := c.lanes.Len(); n != keptLanes || len(c.lanes.idle) != n {
+			t.Errorf("%d lanes after a rest, %d idle, want %d", n, len(c.lanes.idle), keptLanes)
+		}
+		for _, l := range used[:keptLanes] {
+			if _, err := l.conn.Write([]byte{0}); err == nil {
+				t.Error("a lane that was used before the others is open")
+			}
+		}
+		if out, err := echo(t.Context(), c, "next"); out != "next" || err != nil {
+			t.Errorf("the next call: %q, %v", out, err)
+		}
+	}
+}

@@ -21,12 +21,14 @@ const (
 	keptMemory = 4 << 20
 	// keptFor is how long after the last call it is kept, or up to twice as long.
 	keptFor = 5 * time.Second
+	// keptLanes is how many idle lanes are kept after that. Each costs some 30 KB of buffers and stacks in both processes.
+	keptLanes = 2
 )
 
 // Lanes is core's end of the lane socket, and the lanes to one process. They are made when there is a call for them.
 type Lanes struct {
 	socket *os.File
-	quiet  *quiet.Watch // over calls that leave memory
+	quiet  *quiet.Watch // over calls, which leave lanes and memory
 
 	mu     sync.Mutex
 	idle   []*lane // the last one used last
@@ -148,8 +150,8 @@ func (p *Lanes) put(l *lane) {
 	p.idle = append(p.idle, l)
 	if l.memory != nil {
 		p.kept += l.memory.used
-		p.quiet.Touch()
 	}
+	p.quiet.Touch()
 }
 
 // full reports whether idle lanes have too much memory to keep n bytes more. Lanes that are put back at once may keep a little more than that.
@@ -159,10 +161,17 @@ func (p *Lanes) full(n int) bool {
 	return n > keptMemory-p.kept
 }
 
-// rest gives the memory of all idle lanes back.
+// rest closes all idle lanes but a few, and gives the memory of these back.
 func (p *Lanes) rest() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if n := len(p.idle) - keptLanes; n > 0 {
+		for _, l := range p.idle[:n] {
+			delete(p.all, l)
+			l.conn.Close()
+		}
+		p.idle = append([]*lane(nil), p.idle[n:]...)
+	}
 	for _, l := range p.idle {
 		l.memory.giveBack()
 	}
