@@ -40,7 +40,7 @@ func (s *Server) hibernateConfig(policy *host.Plugin) hibernate.Config {
 // A core with few sessions has a reserve of the heap, in bytes, until it has many: then what a burst of logins leaves between its garbage costs more
 // than collections in the middle of an answer do.
 const (
-	heapReserve  = 8 << 20
+	heapReserve  = 3 << 20
 	manySessions = 1000
 )
 
