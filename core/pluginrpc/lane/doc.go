@@ -14,7 +14,7 @@
 //     answers to, both without blocking; the third is the memory of the lane. Only a plugin that announces the capability "lane-memory" gets three, and not always.
 //   - without: the lane was given up in the middle of a call. Whoever answers it may stop; the answer goes nowhere.
 //
-// A lane carries one call at a time. After a complete answer it is used for the next one. A lane whose call was cancelled, or on which
+// A lane carries one call at a time. After a complete answer it is used for the next one, or closed when core has not needed so many for a while. A lane whose call was cancelled, or on which
 // something broke the rules, is closed and never used again: so an answer can not be taken for that of another call.
 //
 // # A call
