@@ -55,6 +55,9 @@ func (w *worker) off(f func() error) error {
 	return err
 }
 
+// patience bounds an operation: Dovecot takes more than a minute to sort a million messages for the first time.
+const patience = 15 * time.Minute
+
 // connect makes the worker's connection.
 func (w *worker) connect(o op) (err error) {
 	user := o.user
@@ -64,6 +67,7 @@ func (w *worker) connect(o op) (err error) {
 	if w.Client, err = rig.Login(w.server.addr, user); err != nil || o.selects == "" {
 		return err
 	}
+	w.Patience = patience
 	_, err = w.Drain("SELECT %s", o.selects)
 	return err
 }

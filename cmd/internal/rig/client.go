@@ -2,6 +2,7 @@ package rig
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -14,13 +15,18 @@ import (
 // told and reads whole responses, literals included. It understands no more
 // of IMAP than where a response ends.
 type Client struct {
+	Patience time.Duration // bounds every wait for the server; 0: Patience
+
 	conn net.Conn
 	buf  []byte // received and not yet returned
 	n    int    // tags used
 }
 
-// Patience bounds every wait for the server.
+// Patience bounds every wait of a client that has none of its own.
 const Patience = 60 * time.Second
+
+// wait gives the server the time that it has for what comes next.
+func (c *Client) wait() { c.conn.SetDeadline(time.Now().Add(cmp.Or(c.Patience, Patience))) }
 
 // Dial connects in plaintext and reads the greeting.
 func Dial(addr string) (*Client, error) {
@@ -73,7 +79,7 @@ func (c *Client) Close() { c.conn.Close() }
 
 // Send writes raw bytes.
 func (c *Client) Send(b []byte) error {
-	c.conn.SetDeadline(time.Now().Add(Patience))
+	c.wait()
 	_, err := c.conn.Write(b)
 	return err
 }
@@ -169,7 +175,7 @@ func (c *Client) fill() error {
 	if cap(c.buf)-len(c.buf) < 1<<16 {
 		c.buf = append(make([]byte, 0, 2*cap(c.buf)+1<<17), c.buf...)
 	}
-	c.conn.SetDeadline(time.Now().Add(Patience))
+	c.wait()
 	n, err := c.conn.Read(c.buf[len(c.buf):cap(c.buf)])
 	c.buf = c.buf[:len(c.buf)+n]
 	if n > 0 {
@@ -194,7 +200,7 @@ func (c *Client) Drain(format string, args ...any) (int, error) {
 		if len(tail) > 4096 {
 			tail = append(tail[:0], tail[len(tail)-1024:]...)
 		}
-		c.conn.SetDeadline(time.Now().Add(Patience))
+		c.wait()
 		n, err := c.conn.Read(tail[len(tail):cap(tail)])
 		total += n
 		tail = tail[:len(tail)+n]
