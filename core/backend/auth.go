@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// User is an authenticated user as storage needs it. It holds no secret.
+// User is an authenticated user as storage needs it. It holds no secret. It may be shared by many calls, and is not changed.
 type User struct {
 	Name string // normalised login name
 	// Fields are the userdb fields under Dovecot's names: home, mail, uid, gid, … FieldMaster is among them.

@@ -48,7 +48,7 @@ func New(ctx context.Context, conn grpc.ClientConnInterface, o ClientOptions) (b
 		if c.info.Has(backend.CapLaneMemory) {
 			o.Lanes.ShareMemory()
 		}
-		conn, c.lanes = lane.NewConn(conn, o.Lanes, newCodec()), true
+		conn, c.lanes = lane.NewConn(conn, o.Lanes, newCodec(nil)), true
 	}
 	conn = patient(conn, c.name, c.limits.AnswerTimeout)
 	switch c.info.Kind {

@@ -43,25 +43,21 @@ func (s *Storage) copyToProto(ctx context.Context, r *backend.CopyRequest) (*sto
 	if err := s.writable(); err != nil {
 		return nil, err
 	}
-	ref, err := mailboxToProto(r.Mailbox)
-	if err != nil {
-		return nil, err
-	}
 	if err := checkUTF8("mailbox name", r.Destination.Name); err != nil {
 		return nil, err
 	}
 	if d := r.Destination.User; d != nil && (r.Mailbox.User == nil || d.Name != r.Mailbox.User.Name) {
 		return nil, backend.Errorf(backend.KindInvalidArgument, "the destination is another user's")
 	}
-	return &storagev1.CopyRequest{
-		Mailbox:              ref,
+	req := &storagev1.CopyRequest{
 		MailboxId:            optionalID(r.MailboxID),
 		RequestId:            requestID(ctx),
 		DestinationNamespace: r.Destination.Namespace,
 		Destination:          r.Destination.Name,
 		Move:                 r.Move,
 		Since:                r.Since,
-	}, nil
+	}
+	return req, s.refs.address(req, r.Mailbox)
 }
 
 // copyJoiner puts the answer to Copy together. Errors are the broken rules.

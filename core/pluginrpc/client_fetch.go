@@ -18,10 +18,6 @@ import (
 // When it fails, the messages sent before stay sent, and the last one may lack
 // a part of its body: the caller goes on from there.
 func (s *Storage) Fetch(ctx context.Context, r *backend.FetchRequest, sink backend.FetchSink) error {
-	ref, err := mailboxToProto(r.Mailbox)
-	if err != nil {
-		return err
-	}
 	for _, name := range r.HeaderFields {
 		if err := checkUTF8("header field name", name); err != nil {
 			return err
@@ -29,16 +25,18 @@ func (s *Storage) Fetch(ctx context.Context, r *backend.FetchRequest, sink backe
 	}
 	for uids := r.UIDs; len(uids) > 0; {
 		n := min(len(uids), maxFetchUIDs)
-		err := s.fetch(ctx, &storagev1.FetchRequest{
-			Mailbox:      ref,
+		req := &storagev1.FetchRequest{
 			MailboxId:    optionalID(r.MailboxID),
 			Uids:         appendUint32s(make([]byte, 0, 4*n), uids[:n]),
 			Items:        uint32(r.Items),
 			HeaderFields: r.HeaderFields,
 			Offset:       r.Offset,
 			Length:       r.Length,
-		}, &fetchReceiver{sink: sink, wanted: uids[:n]})
-		if err != nil {
+		}
+		if err := s.refs.address(req, r.Mailbox); err != nil {
+			return err
+		}
+		if err := s.fetch(ctx, req, &fetchReceiver{sink: sink, wanted: uids[:n]}); err != nil {
 			return err
 		}
 		uids = uids[n:]

@@ -54,13 +54,13 @@ func (s *Storage) Expunged(ctx context.Context, m backend.MailboxRef, id [16]byt
 	if err := s.keepsModSeqs(); err != nil {
 		return nil, err
 	}
-	ref, err := mailboxToProto(m)
-	if err != nil {
+	req := &storagev1.ExpungedRequest{MailboxId: optionalID(id), ModSeq: modseq}
+	if err := s.refs.address(req, m); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := s.storage.Expunged(ctx, &storagev1.ExpungedRequest{Mailbox: ref, MailboxId: optionalID(id), ModSeq: modseq})
+	stream, err := s.storage.Expunged(ctx, req)
 	if err != nil {
 		return nil, s.err(ctx, err)
 	}

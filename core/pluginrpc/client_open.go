@@ -14,13 +14,13 @@ import (
 
 // Open implements backend.Storage.
 func (s *Storage) Open(ctx context.Context, m backend.MailboxRef) (*backend.Snapshot, error) {
-	ref, err := mailboxToProto(m)
-	if err != nil {
+	req := &storagev1.OpenRequest{Compact: true}
+	if err := s.refs.address(req, m); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := s.storage.Open(ctx, &storagev1.OpenRequest{Mailbox: ref, Compact: true})
+	stream, err := s.storage.Open(ctx, req)
 	if err != nil {
 		return nil, s.err(ctx, err)
 	}
@@ -154,13 +154,13 @@ func checkHeader(uidNext uint32, highestModSeq uint64, position []byte) error {
 
 // Changes implements backend.Storage.
 func (s *Storage) Changes(ctx context.Context, m backend.MailboxRef, since []byte) (*backend.Changes, error) {
-	ref, err := mailboxToProto(m)
-	if err != nil {
+	req := &storagev1.ChangesRequest{Position: since, Compact: true}
+	if err := s.refs.address(req, m); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := s.storage.Changes(ctx, &storagev1.ChangesRequest{Mailbox: ref, Position: since, Compact: true})
+	stream, err := s.storage.Changes(ctx, req)
 	if err != nil {
 		return nil, s.err(ctx, err)
 	}

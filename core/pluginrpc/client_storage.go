@@ -26,11 +26,12 @@ type Storage struct {
 	quota    storagev1.QuotaClient
 	acl      storagev1.ACLClient
 	fetches  fetchStreams
+	refs     *sentRefs
 }
 
 func newStorage(c *client, conn grpc.ClientConnInterface) *Storage {
 	warmStorage()
-	return &Storage{client: c, conn: conn, storage: storagev1.NewStorageClient(conn), metadata: storagev1.NewMetadataClient(conn), quota: storagev1.NewQuotaClient(conn), acl: storagev1.NewACLClient(conn)}
+	return &Storage{client: c, conn: conn, storage: storagev1.NewStorageClient(conn), metadata: storagev1.NewMetadataClient(conn), quota: storagev1.NewQuotaClient(conn), acl: storagev1.NewACLClient(conn), refs: newSentRefs()}
 }
 
 // mailboxToProto fails with KindInvalidArgument on a name that is not UTF-8.

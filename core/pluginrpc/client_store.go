@@ -55,15 +55,10 @@ func (s *Storage) storeToProto(ctx context.Context, r *backend.StoreRequest) (*s
 	if err := s.writable(); err != nil {
 		return nil, err
 	}
-	ref, err := mailboxToProto(r.Mailbox)
-	if err != nil {
-		return nil, err
-	}
 	if err := checkKeywords(r.Keywords); err != nil {
 		return nil, err
 	}
 	req := &storagev1.StoreRequest{
-		Mailbox:   ref,
 		MailboxId: optionalID(r.MailboxID),
 		RequestId: requestID(ctx),
 		Mode:      storagev1.StoreMode(r.Mode),
@@ -75,7 +70,7 @@ func (s *Storage) storeToProto(ctx context.Context, r *backend.StoreRequest) (*s
 	if r.UnchangedSince != backend.AnyModSeq {
 		req.UnchangedSince = &r.UnchangedSince
 	}
-	return req, nil
+	return req, s.refs.address(req, r.Mailbox)
 }
 
 // checkKeywords refuses names that can not be sent.
@@ -93,16 +88,14 @@ func (s *Storage) Expunge(ctx context.Context, r *backend.ExpungeRequest) (*back
 	if err := s.writable(); err != nil {
 		return nil, err
 	}
-	ref, err := mailboxToProto(r.Mailbox)
-	if err != nil {
-		return nil, err
-	}
 	req := &storagev1.ExpungeRequest{
-		Mailbox:     ref,
 		MailboxId:   optionalID(r.MailboxID),
 		RequestId:   requestID(ctx),
 		OnlyDeleted: r.OnlyDeleted,
 		Since:       r.Since,
+	}
+	if err := s.refs.address(req, r.Mailbox); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -139,14 +132,13 @@ func (s *Storage) ClaimRecent(ctx context.Context, m backend.MailboxRef, id [16]
 	if err := s.writable(); err != nil {
 		return nil, err
 	}
-	ref, err := mailboxToProto(m)
-	if err != nil {
+	req := &storagev1.ClaimRecentRequest{MailboxId: optionalID(id), RequestId: requestID(ctx), Since: since}
+	if err := s.refs.address(req, m); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := s.storage.ClaimRecent(ctx, &storagev1.ClaimRecentRequest{
-		Mailbox: ref, MailboxId: optionalID(id), RequestId: requestID(ctx), Since: since})
+	stream, err := s.storage.ClaimRecent(ctx, req)
 	if err != nil {
 		return nil, s.err(ctx, err)
 	}

@@ -12,9 +12,12 @@ import (
 // codec is gRPC's protobuf codec, but for the types that encode and decode
 // themselves without the copies of the generated code. The bytes are the same
 // protobuf messages, so the other side needs no such codec.
-type codec struct{ encoding.CodecV2 }
+type codec struct {
+	encoding.CodecV2
+	refs *receivedRefs // nil: requests are not received here
+}
 
-func newCodec() codec { return codec{encoding.GetCodecV2("proto")} }
+func newCodec(refs *receivedRefs) codec { return codec{encoding.GetCodecV2("proto"), refs} }
 
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	switch f := v.(type) {
@@ -52,6 +55,10 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 			if f.Messages = unmarshalOpened(b); f.Messages != nil {
 				return nil
 			}
+		}
+	case mailboxed:
+		if done, err := c.refs.unmarshal(data, f); done || err != nil {
+			return err
 		}
 	}
 	return c.CodecV2.Unmarshal(data, v)

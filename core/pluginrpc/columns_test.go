@@ -61,7 +61,7 @@ func TestColumnsInMessages(t *testing.T) {
 				messages := 0
 				for m := s.split(); m != nil; m = s.split() {
 					messages++
-					data, err := newCodec().Marshal(&storagev1.OpenResponse{Messages: m})
+					data, err := newCodec(nil).Marshal(&storagev1.OpenResponse{Messages: m})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -73,7 +73,7 @@ func TestColumnsInMessages(t *testing.T) {
 					if err := proto.Unmarshal(b, &generated); err != nil || !proto.Equal(&generated, &storagev1.OpenResponse{Messages: m}) {
 						t.Fatalf("%v, or it is another message", err)
 					}
-					if err := newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(b)}, &got); err != nil || !proto.Equal(&got, &generated) {
+					if err := newCodec(nil).Unmarshal(mem.BufferSlice{mem.SliceBuffer(b)}, &got); err != nil || !proto.Equal(&got, &generated) {
 						t.Fatalf("%v, or another message than generated code decodes", err)
 					}
 					if err := j.add(got.Messages); err != nil {

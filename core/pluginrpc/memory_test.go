@@ -58,7 +58,7 @@ func overLanes(t testing.TB, p backend.Plugin, memory bool) *Storage {
 		return configured(t, s)
 	}
 	c.lanes = true
-	return configured(t, newStorage(c, lane.NewConn(conn, lanes, newCodec())))
+	return configured(t, newStorage(c, lane.NewConn(conn, lanes, newCodec(nil))))
 }
 
 func configured(t testing.TB, s *Storage) *Storage {

@@ -29,6 +29,7 @@ type Server struct {
 	plugin backend.Plugin
 	opts   ServerOptions
 	quiet  *quiet.Watch
+	refs   *receivedRefs
 	state  atomic.Int32                              // stateNew …
 	config atomic.Pointer[pluginv1.ConfigureRequest] // with which the plugin was configured
 }
@@ -95,13 +96,13 @@ func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Server{plugin: p, opts: o, quiet: quiet.NewWatch(quietAfter, quiet.FreeMemory)}, nil
+	return &Server{plugin: p, opts: o, quiet: quiet.NewWatch(quietAfter, quiet.FreeMemory), refs: newReceivedRefs()}, nil
 }
 
 // GRPCOptions returns the options with which the gRPC server must be made.
 func (s *Server) GRPCOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.ForceServerCodecV2(newCodec()),
+		grpc.ForceServerCodecV2(newCodec(s.refs)),
 		grpc.MaxRecvMsgSize(MaxMessage),
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
@@ -153,7 +154,7 @@ func (s *Server) info() backend.Info {
 
 // ServeLanes answers calls of the plugin's kind that come over lanes, until core closes the lane socket.
 func (s *Server) ServeLanes() error {
-	l := lane.NewServer(lane.ServerOptions{Codec: newCodec(), Unary: s.unary, Stream: s.stream, Log: s.opts.Log})
+	l := lane.NewServer(lane.ServerOptions{Codec: newCodec(s.refs), Unary: s.unary, Stream: s.stream, Log: s.opts.Log})
 	s.registerKind(l)
 	return l.Serve(s.opts.Lanes)
 }

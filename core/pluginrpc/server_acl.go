@@ -47,7 +47,7 @@ func (a *aclServer) GetACL(ctx context.Context, r *storagev1.GetACLRequest) (*st
 	if err != nil {
 		return nil, err
 	}
-	list, err := p.GetACL(ctx, mailboxFromProto(r.Mailbox))
+	list, err := p.GetACL(ctx, a.s.refs.ref(r.Mailbox))
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (a *aclServer) SetACL(ctx context.Context, r *storagev1.SetACLRequest) (*st
 		return nil, err
 	}
 	change := backend.ACLChange{ACLEntry: aclEntryFromProto(r.Entry), Mode: backend.StoreMode(r.Mode)}
-	return &storagev1.SetACLResponse{}, p.SetACL(withRequestID(ctx, r.RequestId), mailboxFromProto(r.Mailbox), change)
+	return &storagev1.SetACLResponse{}, p.SetACL(withRequestID(ctx, r.RequestId), a.s.refs.ref(r.Mailbox), change)
 }
 
 func (a *aclServer) DeleteACL(ctx context.Context, r *storagev1.DeleteACLRequest) (*storagev1.DeleteACLResponse, error) {
@@ -72,5 +72,5 @@ func (a *aclServer) DeleteACL(ctx context.Context, r *storagev1.DeleteACLRequest
 	if err != nil {
 		return nil, err
 	}
-	return &storagev1.DeleteACLResponse{}, p.DeleteACL(withRequestID(ctx, r.RequestId), mailboxFromProto(r.Mailbox), r.Identifier, r.Negative)
+	return &storagev1.DeleteACLResponse{}, p.DeleteACL(withRequestID(ctx, r.RequestId), a.s.refs.ref(r.Mailbox), r.Identifier, r.Negative)
 }

@@ -45,7 +45,7 @@ func (s *storageServer) fetch(ctx context.Context, r *storagev1.FetchRequest, si
 		return backend.Errorf(backend.KindInvalidArgument, "column uids has %d bytes", len(r.Uids))
 	}
 	req := &backend.FetchRequest{
-		Mailbox:      mailboxFromProto(r.Mailbox),
+		Mailbox:      s.s.refs.ref(r.Mailbox),
 		UIDs:         decodeUint32s(make([]uint32, 0, len(r.Uids)/4), r.Uids),
 		Items:        backend.FetchItems(r.Items),
 		HeaderFields: r.HeaderFields,

@@ -84,5 +84,5 @@ func (m *metadataServer) SetMetadata(ctx context.Context, r *storagev1.SetMetada
 	for i, c := range r.Changes {
 		changes[i] = metadataFromProto(c)
 	}
-	return &storagev1.SetMetadataResponse{}, p.SetMetadata(withRequestID(ctx, r.RequestId), mailboxFromProto(r.Mailbox), changes)
+	return &storagev1.SetMetadataResponse{}, p.SetMetadata(withRequestID(ctx, r.RequestId), m.s.refs.ref(r.Mailbox), changes)
 }

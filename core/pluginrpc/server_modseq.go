@@ -25,7 +25,7 @@ func (s *storageServer) EnableModSeqs(r *storagev1.EnableModSeqsRequest, stream 
 	if err != nil {
 		return err
 	}
-	changed, err := m.EnableModSeqs(withRequestID(stream.Context(), r.RequestId), mailboxFromProto(r.Mailbox), id, r.Since)
+	changed, err := m.EnableModSeqs(withRequestID(stream.Context(), r.RequestId), s.s.refs.ref(r.Mailbox), id, r.Since)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (s *storageServer) Expunged(r *storagev1.ExpungedRequest, stream grpc.Serve
 	if err != nil {
 		return err
 	}
-	res, err := m.Expunged(stream.Context(), mailboxFromProto(r.Mailbox), id, r.ModSeq)
+	res, err := m.Expunged(stream.Context(), s.s.refs.ref(r.Mailbox), id, r.ModSeq)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func (s *storageServer) Status(ctx context.Context, r *storagev1.StatusRequest) 
 }
 
 func (s *storageServer) Open(r *storagev1.OpenRequest, stream grpc.ServerStreamingServer[storagev1.OpenResponse]) error {
-	snap, err := s.storage.Open(stream.Context(), mailboxFromProto(r.Mailbox))
+	snap, err := s.storage.Open(stream.Context(), s.s.refs.ref(r.Mailbox))
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func utf8Texts(list []string) []string {
 }
 
 func (s *storageServer) Changes(r *storagev1.ChangesRequest, stream grpc.ServerStreamingServer[storagev1.ChangesResponse]) error {
-	ch, err := s.storage.Changes(stream.Context(), mailboxFromProto(r.Mailbox), r.Position)
+	ch, err := s.storage.Changes(stream.Context(), s.s.refs.ref(r.Mailbox), r.Position)
 	if err != nil {
 		return err
 	}

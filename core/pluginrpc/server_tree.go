@@ -11,7 +11,7 @@ func (s *storageServer) CreateMailbox(ctx context.Context, r *storagev1.CreateMa
 	if err != nil {
 		return nil, err
 	}
-	return &storagev1.CreateMailboxResponse{}, w.CreateMailbox(withRequestID(ctx, r.RequestId), mailboxFromProto(r.Mailbox))
+	return &storagev1.CreateMailboxResponse{}, w.CreateMailbox(withRequestID(ctx, r.RequestId), s.s.refs.ref(r.Mailbox))
 }
 
 func (s *storageServer) DeleteMailbox(ctx context.Context, r *storagev1.DeleteMailboxRequest) (*storagev1.DeleteMailboxResponse, error) {
@@ -19,7 +19,7 @@ func (s *storageServer) DeleteMailbox(ctx context.Context, r *storagev1.DeleteMa
 	if err != nil {
 		return nil, err
 	}
-	return &storagev1.DeleteMailboxResponse{}, w.DeleteMailbox(withRequestID(ctx, r.RequestId), mailboxFromProto(r.Mailbox))
+	return &storagev1.DeleteMailboxResponse{}, w.DeleteMailbox(withRequestID(ctx, r.RequestId), s.s.refs.ref(r.Mailbox))
 }
 
 func (s *storageServer) RenameMailbox(ctx context.Context, r *storagev1.RenameMailboxRequest) (*storagev1.RenameMailboxResponse, error) {
@@ -27,7 +27,7 @@ func (s *storageServer) RenameMailbox(ctx context.Context, r *storagev1.RenameMa
 	if err != nil {
 		return nil, err
 	}
-	return &storagev1.RenameMailboxResponse{}, w.RenameMailbox(withRequestID(ctx, r.RequestId), mailboxFromProto(r.Mailbox), r.NewName)
+	return &storagev1.RenameMailboxResponse{}, w.RenameMailbox(withRequestID(ctx, r.RequestId), s.s.refs.ref(r.Mailbox), r.NewName)
 }
 
 func (s *storageServer) Subscribe(ctx context.Context, r *storagev1.SubscribeRequest) (*storagev1.SubscribeResponse, error) {
@@ -35,5 +35,5 @@ func (s *storageServer) Subscribe(ctx context.Context, r *storagev1.SubscribeReq
 	if err != nil {
 		return nil, err
 	}
-	return &storagev1.SubscribeResponse{}, w.Subscribe(withRequestID(ctx, r.RequestId), mailboxFromProto(r.Mailbox), r.Subscribed)
+	return &storagev1.SubscribeResponse{}, w.Subscribe(withRequestID(ctx, r.RequestId), s.s.refs.ref(r.Mailbox), r.Subscribed)
 }

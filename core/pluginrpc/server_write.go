@@ -86,7 +86,7 @@ func (s *storageServer) Store(stream grpc.BidiStreamingServer[storagev1.StoreReq
 		return err
 	}
 	req := &backend.StoreRequest{
-		Mailbox:        mailboxFromProto(r.Mailbox),
+		Mailbox:        s.s.refs.ref(r.Mailbox),
 		MailboxID:      id,
 		UIDs:           uids,
 		Mode:           backend.StoreMode(r.Mode),
@@ -126,7 +126,7 @@ func (s *storageServer) Copy(stream grpc.BidiStreamingServer[storagev1.CopyReque
 	if err != nil {
 		return err
 	}
-	source := mailboxFromProto(r.Mailbox)
+	source := s.s.refs.ref(r.Mailbox)
 	res, err := w.Copy(withRequestID(stream.Context(), r.RequestId), &backend.CopyRequest{
 		Mailbox:     source,
 		MailboxID:   id,
@@ -167,7 +167,7 @@ func (s *storageServer) Expunge(stream grpc.BidiStreamingServer[storagev1.Expung
 		return err
 	}
 	res, err := w.Expunge(withRequestID(stream.Context(), r.RequestId), &backend.ExpungeRequest{
-		Mailbox:     mailboxFromProto(r.Mailbox),
+		Mailbox:     s.s.refs.ref(r.Mailbox),
 		MailboxID:   id,
 		UIDs:        uids,
 		OnlyDeleted: r.OnlyDeleted,
@@ -195,7 +195,7 @@ func (s *storageServer) ClaimRecent(r *storagev1.ClaimRecentRequest, stream grpc
 	if err != nil {
 		return err
 	}
-	res, err := w.ClaimRecent(withRequestID(stream.Context(), r.RequestId), mailboxFromProto(r.Mailbox), id, r.Since)
+	res, err := w.ClaimRecent(withRequestID(stream.Context(), r.RequestId), s.s.refs.ref(r.Mailbox), id, r.Since)
 	if err != nil {
 		return err
 	}

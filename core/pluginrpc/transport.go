@@ -23,7 +23,7 @@ const streamWorkers = 16
 func DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithDefaultCallOptions(
-			grpc.ForceCodecV2(newCodec()),
+			grpc.ForceCodecV2(newCodec(nil)),
 			grpc.MaxCallRecvMsgSize(MaxMessage),
 			grpc.MaxCallSendMsgSize(MaxMessage),
 		),
