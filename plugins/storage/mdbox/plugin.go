@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -221,75 +220,4 @@ func (s *Storage) Unwatch(ctx context.Context, ids []int32) error {
 	}
 	s.watches.remove(ids)
 	return nil
-}
-
-// locate returns where a user's mail of a namespace is. Dovecot's userdb fields
-// home, mail, uid and gid take precedence over the options.
-func (s *Storage) locate(u *backend.User, name string) (*namespace, place, error) {
-	ns := s.namespaces[name]
-	if u == nil || ns == nil {
-		return nil, place{}, backend.Errorf(backend.KindNotFound, "no such namespace")
-	}
-	v := s.varsOf(u)
-	p, err := s.resolve(ns, v, u.Fields["mail"])
-	if err != nil {
-		return nil, place{}, &backend.Error{Kind: backend.KindUnavailable, Message: "mail storage is misconfigured", Detail: err.Error()}
-	}
-	p.namespace = name
-	if p.owner, err = parseOwner(v.UID, v.GID); err != nil {
-		return nil, place{}, &backend.Error{Kind: backend.KindUnavailable, Message: "mail storage is misconfigured", Detail: err.Error()}
-	}
-	return ns, p, nil
-}
-
-// varsOf returns the variables of a user's paths; the home directory may still be that of mail_home.
-func (s *Storage) varsOf(u *backend.User) mdbox.Vars {
-	return mdbox.Vars{User: u.Name, Home: u.Fields["home"],
-		UID: cmp.Or(u.Fields["uid"], s.settings.uid), GID: cmp.Or(u.Fields["gid"], s.settings.gid)}
-}
-
-// place is what identifies a user's store. Equal places share everything.
-type place struct {
-	location    mdbox.Location
-	attachments string
-	attributes  string // file of annotations, "" = none
-	owner       owner
-	namespace   string // its name
-}
-
-func (s *Storage) resolve(ns *namespace, v mdbox.Vars, mail string) (p place, err error) {
-	if v.Home == "" && s.settings.home != "" {
-		if v.Home, err = v.ExpandPath(s.settings.home); err != nil {
-			return p, err
-		}
-	}
-	t := ns.location
-	if mail != "" && ns.Namespace.Location == "" {
-		if t, err = s.parseLocation(mail); err != nil {
-			return p, err
-		}
-	}
-	if t == nil {
-		return p, &mdbox.LocationError{Reason: "neither the option nor the user's field \"mail\" is set"}
-	}
-	if p.location, err = t.Resolve(v, s.baseDir); err != nil {
-		return p, err
-	}
-	if p.attachments, err = s.path(v, s.settings.attachments); err != nil {
-		return p, err
-	}
-	p.attributes, err = s.path(v, s.settings.attributes)
-	return p, err
-}
-
-// path replaces the variables of an option that is a path; "" stays.
-func (s *Storage) path(v mdbox.Vars, template string) (string, error) {
-	if template == "" {
-		return "", nil
-	}
-	path, err := v.ExpandPath(template)
-	if err == nil && !filepath.IsAbs(path) {
-		path = filepath.Join(s.baseDir, path)
-	}
-	return path, err
 }

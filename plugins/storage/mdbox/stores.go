@@ -19,6 +19,7 @@ const filesPerStore = 4
 type stores struct {
 	settings   settings
 	groups     groupCache
+	located    places
 	namespaces map[string]*namespace
 	log        *slog.Logger
 	recovered  recovered
@@ -72,6 +73,7 @@ func newStores(set settings, namespaces map[string]*namespace, log *slog.Logger)
 	c.mailboxes.emptied = func() {
 		c.cache.CloseIdle()
 		c.groups.rest()
+		c.located.forget()
 	}
 	return c
 }
