@@ -3,6 +3,7 @@ package pluginrpc
 import (
 	"sync"
 
+	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
 
 	pluginv1 "github.com/roostmail/roost/proto/roost/plugin/v1"
@@ -14,6 +15,7 @@ import (
 var warmStorage = sync.OnceFunc(func() {
 	ref := &storagev1.MailboxRef{User: &pluginv1.User{Name: "x", Fields: map[string][]byte{"x": nil}}, Name: "x"}
 	columns := &storagev1.Columns{Uids: []byte{1}}
+	codec := newCodec(newReceivedRefs())
 	for _, m := range []proto.Message{
 		&storagev1.OpenRequest{Mailbox: ref},
 		&storagev1.OpenResponse{Header: &storagev1.SnapshotHeader{UidNext: 1}, Messages: columns},
@@ -24,7 +26,7 @@ var warmStorage = sync.OnceFunc(func() {
 		&storagev1.FetchRequest{Mailbox: ref},
 	} {
 		if b, err := proto.Marshal(m); err == nil {
-			_ = proto.Unmarshal(b, m.ProtoReflect().New().Interface())
+			_ = codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(b)}, m.ProtoReflect().New().Interface())
 		}
 	}
 })
