@@ -14,7 +14,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/roostmail/roost/core/backend"
-	"github.com/roostmail/roost/core/heap"
 	"github.com/roostmail/roost/core/pluginrpc/lane"
 	"github.com/roostmail/roost/core/quiet"
 	authv1 "github.com/roostmail/roost/proto/roost/auth/v1"
@@ -31,13 +30,9 @@ type Server struct {
 	opts   ServerOptions
 	quiet  *quiet.Watch
 	refs   *receivedRefs
-	calls  atomic.Int64                              // since the start
 	state  atomic.Int32                              // stateNew …
 	config atomic.Pointer[pluginv1.ConfigureRequest] // with which the plugin was configured
 }
-
-// manyCalls is how many calls a plugin has had when its heap needs no reserve any more: it has grown to what the work takes.
-const manyCalls = 1000
 
 // quietAfter is how long a plugin has had no call when it gives back the memory that its work has left behind.
 const quietAfter = 12 * time.Second
@@ -171,9 +166,6 @@ func (s *Server) admit(method string) error {
 		return nil
 	}
 	s.quiet.Touch()
-	if s.calls.Add(1) == manyCalls {
-		heap.Release()
-	}
 	switch s.state.Load() {
 	case stateReady:
 		return nil

@@ -75,7 +75,6 @@ func Serve(p backend.Plugin) error {
 			opts.Lanes.Close() // core sees that there are no more
 		}()
 	}
-	heap.Reserve(heapReserve)
 	heap.Settle()
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: Handshake(),
@@ -87,10 +86,6 @@ func Serve(p backend.Plugin) error {
 	})
 	return nil
 }
-
-// heapReserve is the reserve of the heap, in bytes, that a plugin has until it has had many calls: a storage plugin that is asked for a mailbox of 100,000
-// messages would otherwise collect four times before it has answered.
-const heapReserve = 4 << 20
 
 // Handshake is go-plugin's view of the handshake; core uses it too.
 func Handshake() plugin.HandshakeConfig {
