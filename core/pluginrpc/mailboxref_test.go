@@ -150,9 +150,21 @@ func TestKeptRefs(t *testing.T) {
 			}
 		}
 		m := jane()
-		m.User.Fields["x"] = strings.Repeat("x", keptRefBytes)
-		n := s.len()
 		b, _ := s.field(m)
+		if again, err := s.field(m); err != nil || &b[0] != &again[0] {
+			t.Errorf("%v; want that it is encoded once", err)
+		}
+		known, _, _ := cutMailbox(b)
+		if _, err := r.message(known); err != nil {
+			t.Fatal(err)
+		}
+		n := s.len()
+		if n == 0 || r.len() != n {
+			t.Errorf("%d and %d are kept", n, r.len())
+		}
+		m = jane() // another user, as its fields do not change
+		m.User.Fields["x"] = strings.Repeat("x", keptRefBytes)
+		b, _ = s.field(m)
 		body, _, _ := cutMailbox(b)
 		if p, err := r.message(body); err != nil || len(p.User.Fields["x"]) != keptRefBytes || s.len() != n || r.len() != n {
 			t.Errorf("a large one: %v; %d and %d are kept, before %d", err, s.len(), r.len(), n)

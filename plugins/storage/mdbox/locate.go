@@ -16,10 +16,6 @@ func (s *Storage) locate(u *backend.User, name string) (*namespace, place, error
 	if u == nil || ns == nil {
 		return nil, place{}, backend.Errorf(backend.KindNotFound, "no such namespace")
 	}
-	key := placeKey{u, name}
-	if p, ok := s.stores.located.get(key); ok {
-		return ns, p, nil
-	}
 	v := s.varsOf(u)
 	p, err := s.resolve(ns, v, u.Fields["mail"])
 	if err != nil {
@@ -29,7 +25,6 @@ func (s *Storage) locate(u *backend.User, name string) (*namespace, place, error
 	if p.owner, err = parseOwner(v.UID, v.GID); err != nil {
 		return nil, place{}, &backend.Error{Kind: backend.KindUnavailable, Message: "mail storage is misconfigured", Detail: err.Error()}
 	}
-	s.stores.located.put(key, p)
 	return ns, p, nil
 }
 
@@ -88,7 +83,8 @@ func (s *Storage) path(v mdbox.Vars, template string) (string, error) {
 // keptPlaces is how many places are kept. There are as many as users whose calls follow each other.
 const keptPlaces = 64
 
-// places has those of the users of the last calls. The one who calls for a user again mostly has the same *backend.User.
+// places has those of the users whose mailboxes were used last. The one who calls for a mailbox again mostly has the same *backend.User; calls for no
+// mailbox have another each time, and are not kept. All are forgotten when the last mailbox is closed.
 type places struct {
 	mu   sync.Mutex
 	kept map[placeKey]place

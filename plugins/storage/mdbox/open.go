@@ -15,13 +15,19 @@ func (s *Storage) mailbox(ctx context.Context, ref backend.MailboxRef) (m *openM
 	if err := s.usable(ctx); err != nil {
 		return nil, p, nil, err
 	}
-	_, p, err = s.locate(ref.User, ref.Namespace)
-	if err != nil {
-		return nil, p, nil, err
+	key := placeKey{ref.User, ref.Namespace}
+	p, known := s.stores.located.get(key)
+	if !known {
+		if _, p, err = s.locate(ref.User, ref.Namespace); err != nil {
+			return nil, p, nil, err
+		}
 	}
 	m, release, err = s.stores.mailbox(p, ref.Name)
 	if err != nil {
 		return nil, p, nil, toBackend(err)
+	}
+	if !known {
+		s.stores.located.put(key, p)
 	}
 	return m, p, release, nil
 }
