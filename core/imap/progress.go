@@ -64,6 +64,18 @@ func (r *request) during(call func()) {
 	call()
 }
 
+// await waits, without a worker, until something is done that another command does, or this one has ended.
+func (r *request) await(done <-chan struct{}) {
+	r.during(func() {
+		r.s.Yield(func() {
+			select {
+			case <-done:
+			case <-r.ctx.Done():
+			}
+		})
+	})
+}
+
 // progressClock is where progress has the time from: another one in tests.
 type progressClock struct {
 	now func() time.Time

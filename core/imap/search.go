@@ -75,7 +75,7 @@ func (r *request) find(key *searchKey) (*search, error) {
 		return nil, err
 	}
 	s := r.srv.newSearch(r.ctx, r.view, r.mbox.Ref(), key)
-	s.box, s.recent, s.breathe = r.mbox, r.recent(r.view), r.s.Breathe
+	s.box, s.recent, s.breathe, s.wait = r.mbox, r.recent(r.view), r.s.Breathe, r.await
 	s.steps = uint64(r.view.Len())
 	s.progress = r.newProgress(s.steps)
 	if s.progress != nil && !strings.HasSuffix(r.cmd.name, "SEARCH") {
@@ -124,7 +124,8 @@ type search struct {
 	among []mailbox.SeqRange // the messages that are searched
 
 	recent   mailbox.Recent
-	breathe  func() // called between messages
+	breathe  func()                     // called between messages
+	wait     func(done <-chan struct{}) // until something is done, or the command has ended; there if box is
 	progress *progress
 	steps    uint64 // that the search takes: one for each message
 

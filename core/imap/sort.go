@@ -119,10 +119,11 @@ func parseSortCriteria(d *imapwire.Decoder) []sortCriterion {
 
 // sort puts what was found in order. text is what the client has written for the criteria.
 func (s *search) sort(criteria []sortCriterion, text string) error {
-	if order, ok := s.keptOrder(aboutOrder(text)); ok {
-		s.order = order
-		return nil
-	}
+	about := aboutOrder(text)
+	return s.once(about, s.keeps(s.count()), s.orderOf, func() error { return s.findOrder(criteria, about) })
+}
+
+func (s *search) findOrder(criteria []sortCriterion, about string) error {
 	found := slices.AppendSeq(make([]mailbox.Message, 0, s.count()), s.matches())
 	k := newSortKeys(s.srv.cfg.SortMemory, criteria, len(found))
 	if err := s.collect(found, k); err != nil {
@@ -140,7 +141,7 @@ func (s *search) sort(criteria []sortCriterion, text string) error {
 			return !k.came[i]
 		})
 	} else if s.keeps(len(found)) {
-		s.keepOrder(aboutOrder(text), found, order)
+		s.keepOrder(about, found, order)
 	}
 	s.order = make([]mailbox.SeqNum, len(order))
 	for n, i := range order {

@@ -10,9 +10,39 @@ import (
 // What messages are sorted by does not change: an order that was found once is kept with the mailbox (mailbox.Finding), and that of some of its messages
 // is taken from it. So are the threads of all messages.
 
-// keeps reports whether an order or threads of so many messages are kept: of those of which others are likely to be a part.
+// keeps reports whether an order of so many messages is kept: of those of which others are likely to be a part.
 func (s *search) keeps(found int) bool {
 	return s.box != nil && 2*found > int(s.view.Len()) && s.failures.count == 0
+}
+
+// once calls use with what is kept, and if that is of no use (false), find. When others are about to find what will be kept, it waits for that, and
+// calls use again: of many who ask the same at once, one finds it. What is not likely to be kept is not waited for.
+func (s *search) once(about string, likely bool, use func(*mailbox.Finding) bool, find func() error) error {
+	if s.box == nil {
+		return find()
+	}
+	var useless *mailbox.Finding
+	for {
+		f := s.box.Finding(about)
+		if f != nil && f != useless && use(f) {
+			return nil
+		}
+		useless = f
+		if !likely {
+			return find()
+		}
+		if busy := s.box.Seek(about); busy != nil {
+			s.wait(busy)
+			if err := s.ctx.Err(); err != nil {
+				return err
+			}
+		} else if s.box.Finding(about) == useless {
+			defer s.box.Sought(about)
+			return find()
+		} else { // it came before Seek
+			s.box.Sought(about)
+		}
+	}
 }
 
 // keepOrder keeps an order of messages: their indexes in found.
@@ -27,15 +57,8 @@ func (s *search) keepOrder(about string, found []mailbox.Message, order []uint32
 	s.box.Keep(f)
 }
 
-// keptOrder returns the order of what was found, if an order is kept in which all of that is.
-func (s *search) keptOrder(about string) ([]mailbox.SeqNum, bool) {
-	if s.box == nil {
-		return nil, false
-	}
-	f := s.box.Finding(about)
-	if f == nil {
-		return nil, false
-	}
+// orderOf puts what was found in a kept order, if all of that is in it.
+func (s *search) orderOf(f *mailbox.Finding) bool {
 	at := make([]mailbox.SeqNum, len(f.UIDs)) // by rank; 0 = it was not found
 	k, n := 0, 0
 	for m := range s.matches() {
@@ -43,7 +66,7 @@ func (s *search) keptOrder(about string) ([]mailbox.SeqNum, bool) {
 			k++
 		}
 		if k == len(f.UIDs) || f.UIDs[k] != uint32(m.UID) {
-			return nil, false
+			return false
 		}
 		at[f.Ranks[k]] = m.Seq
 		n++
@@ -51,38 +74,35 @@ func (s *search) keptOrder(about string) ([]mailbox.SeqNum, bool) {
 	if n < len(at) {
 		at = slices.DeleteFunc(at, func(seq mailbox.SeqNum) bool { return seq == 0 })
 	}
-	return at, true
+	s.order = at
+	return true
 }
 
 // aboutOrder names an order by its criteria, as the client wrote them.
 func aboutOrder(criteria string) string { return "SORT " + strings.ToUpper(criteria) }
 
-// keptThreads returns the response that a THREAD of all messages had, nil = it is not known, or not all were found.
-func (s *search) keptThreads(about string) []byte {
-	if s.box == nil {
-		return nil
-	}
-	f := s.box.Finding(about)
-	if f == nil || len(f.UIDs) != int(s.view.Len()) {
-		return nil
+// threadsOf reports whether kept threads are those of exactly what was found, which is all messages.
+func (s *search) threadsOf(f *mailbox.Finding) bool {
+	if len(f.UIDs) != int(s.view.Len()) {
+		return false
 	}
 	n := 0
 	for m := range s.matches() {
 		if uint32(m.UID) != f.UIDs[n] {
-			return nil
+			return false
 		}
 		n++
 	}
-	if n < len(f.UIDs) {
-		return nil
-	}
-	return f.Text
+	return n == len(f.UIDs)
 }
+
+// keepsThreads reports whether threads of so many messages are kept: of all.
+func (s *search) keepsThreads(found int) bool { return s.keeps(found) && found == int(s.view.Len()) }
 
 // keepThreads keeps the response of a THREAD of all messages.
 func (t *thread) keepThreads(about string, text []byte) {
 	gone := slices.ContainsFunc(t.messages, func(m threadMessage) bool { return !m.came })
-	if !gone && t.keeps(len(t.messages)) && len(t.messages) == int(t.view.Len()) {
+	if !gone && t.keepsThreads(len(t.messages)) {
 		f := &mailbox.Finding{About: about, UIDs: make([]uint32, len(t.messages)), Text: text}
 		for i := range t.messages {
 			f.UIDs[i] = uint32(t.messages[i].UID)

@@ -7,9 +7,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/mailbox/mailboxtest"
+	"github.com/roostmail/roost/core/session"
 )
 
 // askedStore is a storage that counts the messages that it is asked for.
@@ -93,4 +95,74 @@ func TestOrdersAreKept(t *testing.T) {
 	arrive()
 	check("when one has come", false)
 	check("when one has come, again", true)
+}
+
+// heldStore is a storage whose Fetch waits for the test. Nothing is counted until it may go on.
+type heldStore struct {
+	askedStore
+	at   chan struct{} // a call has come
+	goOn chan struct{} // closed: they may go on
+}
+
+func (s *heldStore) Fetch(ctx context.Context, r *backend.FetchRequest, sink backend.FetchSink) error {
+	s.at <- struct{}{}
+	select {
+	case <-s.goOn:
+		return s.askedStore.Fetch(ctx, r, sink)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// TestOrderIsFoundOnce: of sessions that ask the same at once, one asks storage, and the others wait without a worker. When that one's client goes, another
+// one asks.
+func TestOrderIsFoundOnce(t *testing.T) {
+	const sessions, messages = 10, 40
+	for _, command := range []string{"SORT (DATE) UTF-8 ALL", "THREAD REFERENCES UTF-8 ALL"} {
+		for _, firstGoes := range []bool{false, true} {
+			st := &heldStore{at: make(chan struct{}, sessions), goOn: make(chan struct{})}
+			srv := startServerOn(t, testConfig(), false, func(s *mailboxtest.Store) backend.Storage { st.memory = s; return st },
+				func(_ *mailboxtest.Store, c *session.Config) {
+					c.Workers, c.UserWorkers, c.HangupGrace = 4, 2, time.Millisecond
+				})
+			inbox := srv.store.Create("demo", "", "INBOX")
+			for i := range messages {
+				inbox.Append(fmt.Sprintf("Message-ID: <%d@x>\r\nDate: 1 Jan 2024 00:00:%02d +0000\r\n\r\nx", i, i*7%60), 0)
+			}
+			first := selected(t, srv)
+			others := make([]*conn, sessions-1)
+			for i := range others {
+				others[i] = selected(t, srv)
+			}
+			first.send([]byte("z " + command + "\r\n"))
+			<-st.at
+			for _, c := range others {
+				c.send([]byte("z " + command + "\r\n"))
+			}
+			wait(t, "the others wait", func() bool { return srv.engine.Stats().Waiting == len(others) })
+			if firstGoes {
+				first.c.Close()
+				<-st.at // another one asks
+			}
+			close(st.goOn)
+			var want string
+			if !firstGoes {
+				want = first.read()
+				first.want("z OK …")
+			}
+			for i, c := range others {
+				got := c.read()
+				c.want("z OK …")
+				if want == "" {
+					want = got
+				}
+				if got != want || strings.Count(got, " ") < 2 {
+					t.Errorf("%s, session %d: %s\nwant %s", command, i, got, want)
+				}
+			}
+			if asked := st.asked.Load(); asked != messages {
+				t.Errorf("%s (first goes: %v): storage is asked for %d messages", command, firstGoes, asked)
+			}
+		}
+	}
 }

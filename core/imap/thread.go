@@ -37,18 +37,25 @@ func runThread(r *request) error {
 		return err
 	}
 	about := aboutThreads(name, r.cmd.uid)
-	if text := s.keptThreads(about); text != nil {
-		return writeText(r.s, text)
-	}
-	t := &thread{search: s, uid: r.cmd.uid, messages: make([]threadMessage, 0, s.count())}
-	for m := range s.matches() {
-		t.messages = append(t.messages, threadMessage{Message: m})
-	}
-	if err := algorithm(t); err != nil {
+	var text []byte
+	err = s.once(about, s.keepsThreads(s.count()), func(f *mailbox.Finding) bool {
+		text = f.Text
+		return s.threadsOf(f)
+	}, func() error {
+		t := &thread{search: s, uid: r.cmd.uid, messages: make([]threadMessage, 0, s.count())}
+		for m := range s.matches() {
+			t.messages = append(t.messages, threadMessage{Message: m})
+		}
+		if err := algorithm(t); err != nil {
+			return err
+		}
+		text = t.answer(nil)
+		t.keepThreads(about, text)
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	text := t.answer(nil)
-	t.keepThreads(about, text)
 	return errorsOf(s.failures.outcome("searched"), writeText(r.s, text))
 }
 

@@ -16,6 +16,38 @@ type Finding struct {
 
 func (f *Finding) bytes() int64 { return int64(4*len(f.UIDs) + 4*len(f.Ranks) + len(f.Text)) }
 
+// seeker is somebody who finds out about something.
+type seeker struct {
+	about string
+	done  chan struct{} // closed when they have ended
+}
+
+// Seek makes the caller the one who finds out about something, until it calls Sought with the same words, if busy is nil. Otherwise somebody else is at it:
+// busy is closed when they have ended, and have perhaps kept what they found.
+func (m *Mailbox) Seek(about string) (busy <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.seekers {
+		if s.about == about {
+			return s.done
+		}
+	}
+	m.seekers = append(m.seekers, seeker{about, make(chan struct{})})
+	return nil
+}
+
+// Sought ends what a Seek has begun.
+func (m *Mailbox) Sought(about string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seekers = slices.DeleteFunc(m.seekers, func(s seeker) bool {
+		if s.about == about {
+			close(s.done)
+		}
+		return s.about == about
+	})
+}
+
 // Keep keeps a finding, in place of an older one about the same. It counts as part of the mailbox's views, and goes with them.
 func (m *Mailbox) Keep(f *Finding) {
 	m.mu.Lock()

@@ -42,7 +42,7 @@ var figures = []figure{
 	{"sessions_tls_records", "Of these, with TLS 1.3 that sleeps in a slot of 208 bytes.", false, func(f stats) float64 { return float64(f.engine.TLSRecords) }},
 	{"sessions_tls_held", "Of these, with the state of crypto/tls: TLS 1.2, [tls] sleep = \"hold\", or a handshake.", false, func(f stats) float64 { return float64(f.engine.TLSHeld) }},
 	{"commands_running", "Commands and events that a worker runs.", false, func(f stats) float64 { return float64(f.engine.Running) }},
-	{"commands_waiting", "Commands that wait for a client, without a worker.", false, func(f stats) float64 { return float64(f.engine.Waiting) }},
+	{"commands_waiting", "Commands that wait for a client, or for what another command finds, without a worker.", false, func(f stats) float64 { return float64(f.engine.Waiting) }},
 	{"commands_paused", "Commands that wait for their next time slice.", false, func(f stats) float64 { return float64(f.engine.Paused) }},
 	{"commands_queued", "Sessions that wait for a worker.", false, func(f stats) float64 { return float64(f.engine.Queued) }},
 	{"tls_handshakes", "TLS handshakes in progress.", false, func(f stats) float64 { return float64(f.engine.Handshakes) }},

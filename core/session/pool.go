@@ -18,9 +18,9 @@ type task struct {
 
 // pool runs tasks on a bounded number of workers.
 //
-// A slot is the right to run. A worker that waits for a slow client gives its slot away, and so does one whose time slice
-// is used up while others wait (breathe). So the number of goroutines is the number of slots, plus the number of
-// commands that wait for their client, plus at most maxPaused.
+// A slot is the right to run. A worker that waits for a slow client, or for what another worker does, gives its slot away, and so
+// does one whose time slice is used up while others wait (breathe). So the number of goroutines is the number of slots, plus the
+// number of commands that wait for their client or for one another, plus at most maxPaused.
 //
 // Who gets a free slot: payers that wait take turns, whatever the number of things that each of them waits for
 // (payer.go), and none has more than share slots at once.
@@ -40,7 +40,7 @@ type pool struct {
 	queued  int       // tasks without a slot
 	paused  int       // workers that gave their slot away because their slice was used up
 	idle    []*worker // goroutines without a slot or task, asleep on their start channel
-	waiting int       // workers that gave their slot away to wait for a client, until they ask for one again
+	waiting int       // workers that gave their slot away to wait for a client or for another worker, until they ask for one again
 	closed  bool
 	wg      sync.WaitGroup // the goroutines
 }
@@ -163,7 +163,7 @@ func (p *pool) passSlot(w *worker) {
 	}
 }
 
-// yield gives the calling worker's slot away, before it waits for its client.
+// yield gives the calling worker's slot away, before it waits for its client or for another worker.
 func (p *pool) yield(w *worker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -217,7 +217,7 @@ func (p *pool) crowded() bool { return p.wanted.Load() > 0 }
 // poolLoad is what the pool is doing.
 type poolLoad struct {
 	running int // workers with a slot
-	waiting int // workers that wait for a client
+	waiting int // workers that wait for a client or for another worker
 	paused  int // workers that wait for the next time slice
 	queued  int // tasks that wait for a worker
 }

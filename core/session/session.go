@@ -113,6 +113,16 @@ func (s *Session) Breathe() {
 	}
 }
 
+// Yield lets others have the worker while wait runs: what waits for the command of another session must not keep it from a worker. wait must not touch
+// the session. On a loop there is nothing to let go of.
+func (s *Session) Yield(wait func()) {
+	if s.w != nil {
+		s.e.pool.yield(s.w)
+		defer s.e.pool.regain(s.w)
+	}
+	wait()
+}
+
 // Close flushes what is queued, in bounded time, and closes the connection. Nothing written later is sent.
 func (s *Session) Close() {
 	if s.r.flags&flagClosing == 0 {

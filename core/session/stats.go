@@ -40,7 +40,7 @@ type Stats struct {
 	TLSHeld    int   // of these, by crypto/tls's state: TLS 1.2, Config.HoldTLS, or a handshake in progress
 	Workers    int   // workers that there are
 	Running    int   // workers that run a command or event
-	Waiting    int   // commands that wait, without a worker's slot, for a client to read or to shake hands
+	Waiting    int   // commands that wait, without a worker's slot, for a client to read or to shake hands, or for what another command finds
 	Paused     int   // commands whose time slice was used up, which wait for the next one
 	Queued     int   // sessions that wait for a worker
 	Handshakes int   // TLS handshakes in progress
