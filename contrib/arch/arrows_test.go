@@ -42,7 +42,7 @@ var arrows = []arrow{
 	{"core/pluginrpc", []string{"core/backend", "core/heap", "core/quiet", "proto"}, "the only place where Go interfaces and the wire meet"},
 
 	{"core/session", middle, "the engine of sessions is ignorant of the protocol it carries"},
-	{"core/imap", append([]string{"core/session"}, middle...), "the protocol is written against the engine and the views, never against a storage format"},
+	{"core/imap", append([]string{"core/session", "core/heap"}, middle...), "the protocol is written against the engine and the views, never against a storage format"},
 	{"core/hibernate", []string{"core/mailbox", "core/backend"}, "says which mailboxes stay warm; it reaches the policy by its interface, and no session"},
 	{"core/relay", []string{"core/backend"}, "is given mailboxes, storage and plugin as interfaces, and reaches no session"},
 	{"core/host", []string{"core/backend", "core/pluginrpc", "core/slack", "proto"}, "supervises processes; knows no session"},

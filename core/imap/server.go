@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/heap"
 	"github.com/roostmail/roost/core/mailbox"
 	"github.com/roostmail/roost/core/quiet"
 	"github.com/roostmail/roost/core/session"
@@ -72,7 +73,7 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 	// When the mailboxes that the last commands have used sleep, too.
 	srv.quiet = quiet.NewWatch(cfg.Mailboxes.Warm+quietAfter, func() {
 		srv.boxes.Trim()
-		quiet.FreeMemory()
+		heap.Free()
 	})
 	if m, ok := storage.(backend.ModSeqs); ok && storage.Info().Has(backend.CapModSeqs) {
 		srv.modseqs = m

@@ -75,7 +75,7 @@ func Run(o Options) (code int, err error) {
 	if err := slack.ForChildren(); err != nil {
 		o.Log.Warn("calls of plugins will take more of the processor's time", "error", err)
 	}
-	k := &Keeper{o: o, events: make(chan event, 16), requests: make(chan *request), notify: newNotifier(), quiet: quiet.NewWatch(quietAfter, quiet.FreeMemory)}
+	k := &Keeper{o: o, events: make(chan event, 16), requests: make(chan *request), notify: newNotifier(), quiet: quiet.NewWatch(quietAfter, heap.Free)}
 	raiseFileLimit()
 	if o.Control != "" {
 		c, err := listenControl(o.Control, k.requests, o.Log)

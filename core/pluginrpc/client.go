@@ -131,11 +131,18 @@ func (c *client) Configure(ctx context.Context, conf backend.Config) error {
 	return nil
 }
 
-// Health implements backend.Plugin.
+// Health implements backend.Plugin. The plugin is not told how long core waits: each time it would be another header, and HTTP/2 keeps the last
+// headers on both sides.
 func (c *client) Health(ctx context.Context) error {
-	_, err := c.base.Health(ctx, &pluginv1.HealthRequest{})
+	_, err := c.base.Health(untimed{ctx}, &pluginv1.HealthRequest{})
 	return c.err(ctx, err)
 }
+
+// untimed is a context that ends when the other one does, and does not say when that is.
+type untimed struct{ context.Context }
+
+// Deadline implements context.Context.
+func (untimed) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // closeTimeout bounds Close, which has no context.
 const closeTimeout = 5 * time.Second

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/core/heap"
 	"github.com/roostmail/roost/core/pluginrpc/lane"
 	"github.com/roostmail/roost/core/quiet"
 	authv1 "github.com/roostmail/roost/proto/roost/auth/v1"
@@ -96,7 +97,7 @@ func NewServer(p backend.Plugin, o ServerOptions) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Server{plugin: p, opts: o, quiet: quiet.NewWatch(quietAfter, quiet.FreeMemory), refs: newReceivedRefs()}, nil
+	return &Server{plugin: p, opts: o, quiet: quiet.NewWatch(quietAfter, heap.Free), refs: newReceivedRefs()}, nil
 }
 
 // GRPCOptions returns the options with which the gRPC server must be made.

@@ -1,7 +1,6 @@
 package quiet_test
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,16 +59,4 @@ func TestNoTouchIsLost(t *testing.T) {
 			t.Error("no call after the last Touch")
 		}
 	})
-}
-
-func TestFreeMemoryLeavesTheProcessorsAsTheyWere(t *testing.T) {
-	was := runtime.GOMAXPROCS(0)
-	defer runtime.GOMAXPROCS(was)
-	for _, n := range []int{was, 3} {
-		runtime.GOMAXPROCS(n)
-		quiet.FreeMemory()
-		if got := runtime.GOMAXPROCS(0); got != n {
-			t.Errorf("%d processors, %d before", got, n)
-		}
-	}
 }

@@ -98,7 +98,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err := s.startEngine(ctx, handshakes); err != nil {
 		return err
 	}
-	heap.Settle()
+	heap.Prime()
 	if err := s.serve(ls); err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ type shard struct {
 	mu    sync.Mutex
 	cells []uint64
 	used  int
+	first [firstCells]uint64 // the cells of a small shard
 }
 
 // New returns an empty table.
@@ -165,7 +166,12 @@ func (sh *shard) remove(i int) {
 
 func (sh *shard) resize(n int) {
 	old := sh.cells
-	sh.cells = make([]uint64, max(n, firstCells))
+	if n > firstCells {
+		sh.cells = make([]uint64, n)
+	} else { // these were in use before, perhaps, and are not now
+		sh.cells = sh.first[:]
+		clear(sh.cells)
+	}
 	for _, c := range old {
 		if c != 0 {
 			sh.cells[sh.find(c&^Max)] = c

@@ -75,7 +75,7 @@ func Serve(p backend.Plugin) error {
 			opts.Lanes.Close() // core sees that there are no more
 		}()
 	}
-	heap.Settle()
+	heap.Prime()
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: Handshake(),
 		Plugins:         plugin.PluginSet{pluginrpc.PluginSet: entry{server: server}},
