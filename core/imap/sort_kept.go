@@ -16,7 +16,8 @@ func (s *search) keeps(found int) bool {
 }
 
 // once calls use with what is kept, and if that is of no use (false), find. When others are about to find what will be kept, it waits for that, and
-// calls use again: of many who ask the same at once, one finds it. What is not likely to be kept is not waited for.
+// calls use again: of many who ask the same at once, one finds it. If that one fails, all do, but not because its client has gone. What is not likely to be
+// kept is not waited for.
 func (s *search) once(about string, likely bool, use func(*mailbox.Finding) bool, find func() error) error {
 	if s.box == nil {
 		return find()
@@ -31,18 +32,31 @@ func (s *search) once(about string, likely bool, use func(*mailbox.Finding) bool
 		if !likely {
 			return find()
 		}
-		if busy := s.box.Seek(about); busy != nil {
-			s.wait(busy)
+		switch seeking, first := s.box.Seek(about); {
+		case !first:
+			s.wait(seeking.Done())
 			if err := s.ctx.Err(); err != nil {
 				return err
 			}
-		} else if s.box.Finding(about) == useless {
-			defer s.box.Sought(about)
-			return find()
-		} else { // it came before Seek
-			s.box.Sought(about)
+			if err := seeking.Err(); err != nil {
+				return err
+			}
+		case s.box.Finding(about) != useless: // it came before Seek
+			s.box.Sought(seeking, nil)
+		default:
+			return s.seek(seeking, find)
 		}
 	}
+}
+
+// seek calls find, for all who wait.
+func (s *search) seek(seeking *mailbox.Seeking, find func() error) (err error) {
+	var forAll error
+	defer func() { s.box.Sought(seeking, forAll) }()
+	if err = find(); s.ctx.Err() == nil {
+		forAll = err
+	}
+	return err
 }
 
 // keepOrder keeps an order of messages: their indexes in found.

@@ -102,12 +102,16 @@ type heldStore struct {
 	askedStore
 	at   chan struct{} // a call has come
 	goOn chan struct{} // closed: they may go on
+	err  error         // how they end then; nil: they do what they are for
 }
 
 func (s *heldStore) Fetch(ctx context.Context, r *backend.FetchRequest, sink backend.FetchSink) error {
 	s.at <- struct{}{}
 	select {
 	case <-s.goOn:
+		if s.err != nil {
+			return s.err
+		}
 		return s.askedStore.Fetch(ctx, r, sink)
 	case <-ctx.Done():
 		return ctx.Err()
@@ -115,12 +119,16 @@ func (s *heldStore) Fetch(ctx context.Context, r *backend.FetchRequest, sink bac
 }
 
 // TestOrderIsFoundOnce: of sessions that ask the same at once, one asks storage, and the others wait without a worker. When that one's client goes, another
-// one asks.
+// one asks; when storage fails, all fail.
 func TestOrderIsFoundOnce(t *testing.T) {
 	const sessions, messages = 10, 40
 	for _, command := range []string{"SORT (DATE) UTF-8 ALL", "THREAD REFERENCES UTF-8 ALL"} {
-		for _, firstGoes := range []bool{false, true} {
+		for _, how := range []string{"found", "gone", "failed"} {
 			st := &heldStore{at: make(chan struct{}, sessions), goOn: make(chan struct{})}
+			answer, asked := "z OK …", int64(messages)
+			if how == "failed" {
+				st.err, answer, asked = backend.Errorf(backend.KindInUse, "x"), "z NO …", 0
+			}
 			srv := startServerOn(t, testConfig(), false, func(s *mailboxtest.Store) backend.Storage { st.memory = s; return st },
 				func(_ *mailboxtest.Store, c *session.Config) {
 					c.Workers, c.UserWorkers, c.HangupGrace = 4, 2, time.Millisecond
@@ -140,28 +148,28 @@ func TestOrderIsFoundOnce(t *testing.T) {
 				c.send([]byte("z " + command + "\r\n"))
 			}
 			wait(t, "the others wait", func() bool { return srv.engine.Stats().Waiting == len(others) })
-			if firstGoes {
+			all := append(others, first)
+			if how == "gone" {
+				all = others
 				first.c.Close()
 				<-st.at // another one asks
 			}
 			close(st.goOn)
 			var want string
-			if !firstGoes {
-				want = first.read()
-				first.want("z OK …")
-			}
-			for i, c := range others {
-				got := c.read()
-				c.want("z OK …")
-				if want == "" {
-					want = got
+			for i, c := range all {
+				if how != "failed" {
+					got := c.read()
+					if want == "" {
+						want = got
+					}
+					if got != want || strings.Count(got, " ") < 2 {
+						t.Errorf("%s, %s, session %d: %s\nwant %s", command, how, i, got, want)
+					}
 				}
-				if got != want || strings.Count(got, " ") < 2 {
-					t.Errorf("%s, session %d: %s\nwant %s", command, i, got, want)
-				}
+				c.want(answer)
 			}
-			if asked := st.asked.Load(); asked != messages {
-				t.Errorf("%s (first goes: %v): storage is asked for %d messages", command, firstGoes, asked)
+			if n := st.asked.Load(); n != asked || len(st.at) > 0 {
+				t.Errorf("%s, %s: storage is asked for %d messages, and %d calls more", command, how, n, len(st.at))
 			}
 		}
 	}

@@ -16,36 +16,40 @@ type Finding struct {
 
 func (f *Finding) bytes() int64 { return int64(4*len(f.UIDs) + 4*len(f.Ranks) + len(f.Text)) }
 
-// seeker is somebody who finds out about something.
-type seeker struct {
+// Seeking is that somebody finds out about something.
+type Seeking struct {
 	about string
-	done  chan struct{} // closed when they have ended
+	done  chan struct{}
+	err   error // not to be read before done is closed
 }
 
-// Seek makes the caller the one who finds out about something, until it calls Sought with the same words, if busy is nil. Otherwise somebody else is at it:
-// busy is closed when they have ended, and have perhaps kept what they found.
-func (m *Mailbox) Seek(about string) (busy <-chan struct{}) {
+// Done is closed when they have ended, and have perhaps kept what they found.
+func (s *Seeking) Done() <-chan struct{} { return s.done }
+
+// Err returns, after Done, why they failed. nil: they did not, or nobody else has to for that.
+func (s *Seeking) Err() error { return s.err }
+
+// Seek returns who is about to find out about something. first: it is the caller, and others get the same until the caller has called Sought.
+func (m *Mailbox) Seek(about string) (s *Seeking, first bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, s := range m.seekers {
+	for _, s := range m.seeking {
 		if s.about == about {
-			return s.done
+			return s, false
 		}
 	}
-	m.seekers = append(m.seekers, seeker{about, make(chan struct{})})
-	return nil
+	s = &Seeking{about: about, done: make(chan struct{})}
+	m.seeking = append(m.seeking, s)
+	return s, true
 }
 
-// Sought ends what a Seek has begun.
-func (m *Mailbox) Sought(about string) {
+// Sought ends what a Seek has begun. err is for those who wait for it.
+func (m *Mailbox) Sought(s *Seeking, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.seekers = slices.DeleteFunc(m.seekers, func(s seeker) bool {
-		if s.about == about {
-			close(s.done)
-		}
-		return s.about == about
-	})
+	m.seeking = slices.DeleteFunc(m.seeking, func(other *Seeking) bool { return other == s })
+	s.err = err
+	close(s.done)
 }
 
 // Keep keeps a finding, in place of an older one about the same. It counts as part of the mailbox's views, and goes with them.

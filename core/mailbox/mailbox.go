@@ -37,7 +37,7 @@ type Mailbox struct {
 	updates  [4]*Update
 	notes    []memo
 	findings []*Finding // the oldest first
-	seekers  []seeker   // who are about to find something; none is there for long
+	seeking  []*Seeking // by who works with it
 	claims   []claim    // who has which \Recent messages, oldest first
 	changed  bool       // the entry does not say all of this
 
