@@ -1,8 +1,6 @@
 package heap
 
 import (
-	"os"
-	"os/exec"
 	"runtime"
 	"sync"
 	"testing"
@@ -16,12 +14,7 @@ type (
 
 // TestGather: a burst that leaves such records between garbage does not keep the memory of that.
 func TestGather(t *testing.T) {
-	if os.Getenv("HEAP_CHILD") == "" { // in a process of its own, whose runtime has few records
-		cmd := exec.Command(os.Args[0], "-test.run=^TestGather$", "-test.v")
-		cmd.Env = append(os.Environ(), "HEAP_CHILD=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
+	if !inChild(t) {
 		return
 	}
 	Settle()

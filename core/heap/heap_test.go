@@ -13,12 +13,7 @@ var sink []byte
 
 // What is allocated within the reserve is not collected, and the reserve itself takes no memory.
 func TestReserve(t *testing.T) {
-	if os.Getenv("HEAP_CHILD") == "" { // in a process of its own, which has just begun
-		cmd := exec.Command(os.Args[0], "-test.run=^TestReserve$", "-test.v")
-		cmd.Env = append(os.Environ(), "HEAP_CHILD=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
+	if !inChild(t) {
 		return
 	}
 	resident := residentBytes(t)
@@ -58,4 +53,19 @@ func residentBytes(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return pages * os.Getpagesize()
+}
+
+// inChild reports whether this is the process of the test alone, whose heap and runtime are those of a process that has just begun. If not, it runs the
+// test in one.
+func inChild(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv("HEAP_CHILD") != "" {
+		return true
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), "HEAP_CHILD=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	return false
 }

@@ -1,20 +1,13 @@
 package heap
 
 import (
-	"os"
-	"os/exec"
 	"runtime"
 	"testing"
 )
 
 // TestPrime: what the collector takes for lists of spans it has taken before there is work.
 func TestPrime(t *testing.T) {
-	if os.Getenv("HEAP_CHILD") == "" { // in a process of its own, which has just begun
-		cmd := exec.Command(os.Args[0], "-test.run=^TestPrime$", "-test.v")
-		cmd.Env = append(os.Environ(), "HEAP_CHILD=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
+	if !inChild(t) {
 		return
 	}
 	Prime()
