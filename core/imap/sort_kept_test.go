@@ -174,3 +174,28 @@ func TestOrderIsFoundOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoWaitsForAnOrderIsTold: a session that waits for what another one makes tells its client that it goes on, as one that makes it.
+func TestWhoWaitsForAnOrderIsTold(t *testing.T) {
+	st := &heldStore{at: make(chan struct{}, 2), goOn: make(chan struct{})}
+	cfg := testConfig()
+	cfg.ProgressInterval = time.Millisecond
+	srv := startServerOn(t, cfg, false, func(s *mailboxtest.Store) backend.Storage { st.memory = s; return st })
+	srv.store.Create("demo", "", "INBOX").Append("Date: 1 Jan 2024 00:00:00 +0000\r\n\r\nx", 0)
+	finder, waiter := selected(t, srv), selected(t, srv)
+	finder.send([]byte("z SORT (DATE) UTF-8 ALL\r\n"))
+	<-st.at
+	waiter.send([]byte("z SORT (DATE) UTF-8 ALL\r\n"))
+	for range 2 {
+		waiter.want("* OK [INPROGRESS (\"z\" …")
+	}
+	close(st.goOn)
+	line := waiter.read()
+	for strings.HasPrefix(line, "* OK [INPROGRESS") {
+		line = waiter.read()
+	}
+	if line != "* SORT 1" {
+		t.Errorf("got %q", line)
+	}
+	waiter.want("z OK …")
+}

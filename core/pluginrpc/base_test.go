@@ -389,3 +389,38 @@ func TestFDChannel(t *testing.T) {
 		t.Errorf("a wrong packet: %v", err)
 	}
 }
+
+// stuckAuth is not well until nobody waits for it.
+type stuckAuth struct {
+	fakeAuth
+	timed chan bool // whether it was told how long that is
+	ended chan struct{}
+}
+
+func (a *stuckAuth) Health(ctx context.Context) error {
+	_, timed := ctx.Deadline()
+	a.timed <- timed
+	<-ctx.Done()
+	close(a.ended)
+	return ctx.Err()
+}
+
+// TestHealthIsNotTimed: who asks for health gives up when its time is over, and the plugin hears of that, and not of the time.
+func TestHealthIsNotTimed(t *testing.T) {
+	plugin := &stuckAuth{timed: make(chan bool, 1), ended: make(chan struct{})}
+	plugin.info = backend.Info{Kind: backend.KindAuth, Name: "fake"}
+	a := connect(t, plugin, ClientOptions{}).(*Auth)
+	ctx, cancel := context.WithCancel(t.Context())
+	timed, stop := context.WithTimeout(ctx, time.Hour)
+	defer stop()
+	answer := make(chan error, 1)
+	go func() { answer <- a.Health(timed) }()
+	if <-plugin.timed {
+		t.Error("the plugin is told of the time")
+	}
+	cancel()
+	if err := <-answer; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want that it was given up", err)
+	}
+	<-plugin.ended
+}

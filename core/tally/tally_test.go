@@ -96,3 +96,37 @@ func BenchmarkAddDone(b *testing.B) {
 		}
 	}
 }
+
+// TestASmallTableForgetsWhatItHadBefore: the cells that a shard has as long as it is small are used again when it has become small again.
+func TestASmallTableForgetsWhatItHadBefore(t *testing.T) {
+	const keys, kept = 400, 16
+	table := New()
+	small := table.Bytes()
+	for range 3 {
+		for i := range uint64(keys) {
+			table.Add(Key{Address: i}, Max)
+		}
+		for i := range uint64(keys - kept) {
+			table.Done(Key{Address: kept + i})
+		}
+		for i := range uint64(keys) {
+			want := 0
+			if i < kept {
+				want = 1
+			}
+			if got := table.Count(Key{Address: i}); got != want {
+				t.Fatalf("key %d: %d, want %d", i, got, want)
+			}
+		}
+		for i := range uint64(kept) {
+			table.Done(Key{Address: i})
+		}
+		if n := table.Len(); n != 0 {
+			t.Fatalf("%d keys are left", n)
+		}
+		small = max(small, table.Bytes())
+	}
+	if most := int64(shardCount * firstCells * 8); small > most {
+		t.Errorf("an empty table has %d bytes, want at most %d", small, most)
+	}
+}
