@@ -28,6 +28,7 @@ type Limits struct {
 	Message                int    // bytes of a message that is appended
 	SpoolDir               string // absolute; where messages are while they arrive, "" = $TMPDIR or /var/tmp
 	SpoolAbove             int    // bytes of a message up to which it is kept in memory instead
+	SpoolMemory            int    // bytes of all messages above that which are kept in memory nevertheless, one at most an eighth
 	Spool                  int    // bytes of all messages in SpoolDir
 	SpoolFiles             int    // commands with messages there; 0 = a 16th of the number of open files, at most 4096
 	Output                 int    // bytes that wait for a client
@@ -101,6 +102,7 @@ func (l *Limits) list() []limit {
 		{key: "message", number: &l.Message, bytes: true, def: 150 * mib, low: 64 * kib, high: math.MaxInt32},
 		{key: "spool_dir", path: &l.SpoolDir},
 		{key: "spool_above", number: &l.SpoolAbove, bytes: true, def: 64 * kib, low: 1, high: 1 << 30},
+		{key: "spool_memory", number: &l.SpoolMemory, bytes: true, def: 8 * mib, high: 1 << 40},
 		{key: "spool", number: &l.Spool, bytes: true, def: 1 << 30, low: 64 * kib, high: math.MaxInt},
 		{key: "spool_files", number: &l.SpoolFiles, high: 1 << 30},
 		{key: "output", number: &l.Output, bytes: true, def: mib, low: 4 * kib, high: 1 << 30},

@@ -48,6 +48,7 @@ var figures = []figure{
 	{"tls_handshakes", "TLS handshakes in progress.", false, func(f stats) float64 { return float64(f.engine.Handshakes) }},
 	{"session_extras", "Sleeping sessions with something beside their record.", false, func(f stats) float64 { return float64(f.engine.Extras) }},
 	{"session_extra_bytes", "Bytes of these.", false, func(f stats) float64 { return float64(f.engine.ExtraBytes) }},
+	{"spool_memory_bytes", "Bytes taken for messages that clients send, bounded by [limits] spool_memory.", false, func(f stats) float64 { return float64(f.engine.SpoolMemory) }},
 	{"spools", "Commands with messages in spool files.", false, func(f stats) float64 { return float64(f.engine.Spools) }},
 	{"spool_bytes", "Bytes of these messages, announced.", false, func(f stats) float64 { return float64(f.engine.SpoolBytes) }},
 	{"sessions_compressed", "Sessions that are compressed (COMPRESS), bounded by [limits] compressed_sessions.", false, func(f stats) float64 { return float64(f.engine.Compressed) }},

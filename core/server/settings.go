@@ -30,6 +30,7 @@ func engineConfig(c *config.Config) session.Config {
 		MaxMessage:        int64(l.Message),
 		SpoolDir:          l.SpoolDir,
 		SpoolAbove:        l.SpoolAbove,
+		SpoolMemory:       int64(l.SpoolMemory),
 		MaxSpool:          int64(l.Spool),
 		MaxSpoolFiles:     l.SpoolFiles,
 		MaxOutput:         l.Output,

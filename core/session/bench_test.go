@@ -38,7 +38,7 @@ func BenchmarkCommand(b *testing.B) {
 }
 
 func benchmarkCommand(b *testing.B, tlsOn bool, cmd string, conns int) {
-	s, imaps := startTLSServer(b, Config{}, nil)
+	s, imaps := startTLSServer(b, Config{SpoolMemory: 8 << 20}, nil)
 	cs := make([]net.Conn, conns)
 	for i := range cs {
 		raw, err := net.Dial("tcp", map[bool]string{false: s.addr, true: imaps}[tlsOn])
@@ -152,7 +152,7 @@ func BenchmarkTransfer(b *testing.B) {
 }
 
 func benchmarkTransfer(b *testing.B, cmd string, tlsOn bool) {
-	s, imaps := startTLSServer(b, Config{}, nil)
+	s, imaps := startTLSServer(b, Config{SpoolMemory: 8 << 20}, nil)
 	raw, err := net.Dial("tcp", map[bool]string{false: s.addr, true: imaps}[tlsOn])
 	if err != nil {
 		b.Fatal(err)
@@ -186,7 +186,7 @@ func BenchmarkAppend(b *testing.B) {
 	for _, size := range []int{4 << 10, 60 << 10, 100 << 10, 16 << 20} {
 		for _, tlsOn := range []bool{false, true} {
 			b.Run(fmt.Sprintf("bytes=%d/tls=%v", size, tlsOn), func(b *testing.B) {
-				s, imaps := startTLSServer(b, Config{}, nil)
+				s, imaps := startTLSServer(b, Config{SpoolMemory: 8 << 20}, nil)
 				raw, err := net.Dial("tcp", map[bool]string{false: s.addr, true: imaps}[tlsOn])
 				if err != nil {
 					b.Fatal(err)

@@ -174,7 +174,7 @@ func TestCompressedTransfers(t *testing.T) {
 		c.want(`m ran "3000000"`, "z bye")
 		c.wantEnd()
 	}
-	cfg := Config{SpoolDir: t.TempDir(), SpoolAbove: 1000}
+	cfg := Config{SpoolDir: t.TempDir(), SpoolAbove: 1000, SpoolMemory: 1 << 20}
 	t.Run("plaintext", func(t *testing.T) {
 		s := startServer(t, cfg, nil)
 		c := s.dial(t)

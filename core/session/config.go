@@ -28,6 +28,7 @@ type Config struct {
 	MaxMessage        int64         // octets of a literal that is a body, [limits] message; default 150 MiB
 	SpoolDir          string        // where bodies are while they arrive, [limits] spool_dir; default $TMPDIR, else /var/tmp
 	SpoolAbove        int           // octets of a body up to which it is kept in memory instead, [limits] spool_above; default 64 KiB
+	SpoolMemory       int64         // octets of larger bodies in memory, of all sessions together, one at most an eighth; 0 = none, [limits] spool_memory
 	MaxSpool          int64         // octets of the bodies in files, of all sessions together, [limits] spool; default 1 GiB
 	MaxSpoolFiles     int           // commands with bodies in a file, [limits] spool_files; default a 16th of RLIMIT_NOFILE, at most 4096
 	MaxOutput         int           // bytes kept for a client that does not read, [limits] output; default 1 MiB

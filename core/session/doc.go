@@ -3,7 +3,7 @@
 // they end (core/imapwire.Framer); what they mean is the Protocol's.
 //
 //	accept ─▶ Greet ─▶ asleep ──input──▶ loop: frame ─┬─ Quick: answered on the loop ──────────▶ asleep
-//	                     ▲                            ├─ piece of a body ─▶ worker: to its spool file ─▶ asleep
+//	                     ▲                            ├─ piece of a body ─▶ worker: to its spool ─▶ asleep
 //	                     │                            └─ task ─▶ worker: Run, waits for slow clients without a slot
 //	                     └── output waits for the socket, deadline, mailbox event, shutdown, hang-up
 //
@@ -22,7 +22,7 @@
 //     that the client does not take (both bounded by Config), a part of a TLS record, a compressed stream (at most some 33 KiB,
 //     compress.go), the protocol's rare state, and the state of
 //     crypto/tls for TLS 1.2. Most sessions have none: TLS 1.3 sleeps in a slot of Engine.tlsSlots (tls_records.go). A
-//     half-received command with a body larger than SpoolAbove also holds a file (spool.go). What sleeps is packed outside of Go's heap (saved.go), but for
+//     half-received command with a body larger than SpoolAbove also holds a file (spool.go), or memory within bounds for all (spoolmemory.go). What sleeps is packed outside of Go's heap (saved.go), but for
 //     files, crypto/tls's state, and for a while what is large.
 //  5. Input is not read before the input before it is used, nor while output waits for the client: its TCP window holds it back.
 //     TLS reads up to wireSize bytes of records, but opens none before its turn. Commands of one session run one after the other, in the order they came.

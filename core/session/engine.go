@@ -119,6 +119,7 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time,
 	e.tasks.base, e.tasks.grace = e.ctx, cfg.HangupGrace
 	e.handshakes.max = cfg.MaxHandshakes
 	e.door.init(&e.cfg, e.slab)
+	e.spools.memory.max = cfg.SpoolMemory
 	e.spools.dir, e.spools.maxBytes, e.spools.maxFiles = cfg.SpoolDir, cfg.MaxSpool, int64(cfg.MaxSpoolFiles)
 	if err := e.spools.check(); err != nil {
 		if spoolDir != "" {

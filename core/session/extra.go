@@ -59,7 +59,7 @@ func fit(b []byte) []byte {
 	return append([]byte(nil), b...)
 }
 
-// bytes is the size of x with its buffers. What tls, user and the system for a spool file hold is not known here.
+// bytes is the size of x with its buffers. What tls, user and the system for a spool file hold is not known here; spoolMemory counts its own.
 func (x *extra) bytes() int64 {
 	n := int64(unsafe.Sizeof(*x)) + int64(cap(x.in)) + int64(cap(x.out)) + int64(cap(x.wire)) + int64(cap(x.flow))
 	if x.channel != nil {

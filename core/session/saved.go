@@ -41,7 +41,7 @@ var (
 
 // movable reports whether x can be packed, but for the protocol's part.
 func (x *extra) movable() bool {
-	return x.tls == nil && (x.spool == nil || x.spool.file == nil && x.spool.reserved == 0)
+	return x.tls == nil && (x.spool == nil || !x.spool.apart())
 }
 
 // keep puts the extra, which is needed, where it is while the session sleeps: packed, if it is movable and has not more than limit bytes, else in

@@ -21,11 +21,12 @@ type Body struct {
 	// of them; what follows the literal is at At + Kept.
 	At, Kept int
 	Size     uint64
-	off      int64 // in the spool file, if Kept is not Size
+	memory   *bodyMemory // where it is, if Kept is not Size; nil: in the spool file
+	off      int64       // in the spool file
 }
 
-// spool holds the bodies of one command: small ones are kept in the session's input, others are written, one behind the
-// other, to a file without a name. It belongs to the session's extra. Only workers touch the file.
+// spool holds the bodies of one command: small ones are kept in the session's input, larger ones in memory while there is some (spoolmemory.go),
+// others are written, one behind the other, to a file without a name. It belongs to the session's extra. Only workers touch the file.
 type spool struct {
 	bodies   []Body
 	file     *os.File // nil: not made yet, or none needed
@@ -33,8 +34,14 @@ type spool struct {
 	reserved int64    // what is in spools.bytes for it; not 0: it is in spools.files
 }
 
-// spools bounds the spool files of all sessions.
+// apart reports whether a body is not in the session's input.
+func (sp *spool) apart() bool {
+	return sp.file != nil || sp.reserved != 0 || slices.ContainsFunc(sp.bodies, func(b Body) bool { return b.memory != nil })
+}
+
+// spools bounds the spool files of all sessions, and has the memory for what needs none.
 type spools struct {
+	memory   spoolMemory
 	dir      string
 	maxBytes int64
 	maxFiles int64
@@ -60,8 +67,12 @@ func (p *spools) reserve(sp *spool, size int64) (limit string) {
 	return ""
 }
 
-// write appends b to the spool's file, which it makes if there is none. It may wait for the disk.
+// write appends b to the body that is arriving. It may wait for the disk.
 func (p *spools) write(sp *spool, b []byte) (err error) {
+	if m := sp.arriving(); m != nil {
+		m.write(b)
+		return nil
+	}
 	if sp.file == nil {
 		if sp.file, err = p.create(); err != nil {
 			return err
@@ -71,6 +82,9 @@ func (p *spools) write(sp *spool, b []byte) (err error) {
 	sp.end += int64(n)
 	return err
 }
+
+// arriving returns the memory of the body that was announced last; nil if it goes to the file.
+func (sp *spool) arriving() *bodyMemory { return sp.bodies[len(sp.bodies)-1].memory }
 
 // create makes a file that has no name, and that nobody else can open.
 func (p *spools) create() (*os.File, error) {
@@ -101,6 +115,11 @@ func (p *spools) createNamed() (*os.File, error) {
 // release gives sp back: its file is closed, on a goroutine of its own unless mayWait, since
 // freeing a large file takes long.
 func (p *spools) release(sp *spool, mayWait bool) {
+	for _, b := range sp.bodies {
+		if b.memory != nil {
+			b.memory.release()
+		}
+	}
 	done := func() {
 		if sp.file != nil {
 			_ = sp.file.Close() // nothing in it is needed
@@ -133,6 +152,8 @@ func (s *Session) body(fr imapwire.Frame, lim imapwire.FrameLimits) bool {
 	if fr.Size <= uint64(c.SpoolAbove) && lim.Fits(fr) {
 		b.Kept = int(fr.Size)
 		s.framer.Accept()
+	} else if b.memory = s.e.spools.memory.take(fr.Size); b.memory != nil {
+		s.framer.Spool()
 	} else {
 		if limit := s.e.spools.reserve(sp, int64(fr.Size)); limit != "" {
 			s.e.refusals.spool.hit(s, limit)
@@ -151,7 +172,7 @@ func (s *Session) spooling() bool {
 	return left > 0
 }
 
-// spoolPiece moves what has arrived of a body to its file, on a worker: a write may wait for the disk. What is
+// spoolPiece moves what has arrived of a body to its file or memory, on a worker: a write may wait for the disk. What is
 // read here ends with the body at the latest, so that none of it goes through the input.
 func (s *Session) spoolPiece() (more bool, v verdict) {
 	left, head := s.framer.Spooling()
@@ -164,8 +185,12 @@ func (s *Session) spoolPiece() (more bool, v verdict) {
 	}
 	s.jobs++
 	s.keepInput() // out of the scratch buffer
-	piece := s.in[head:]
-	if !buffered {
+	piece, memory := s.in[head:], s.x.spool.arriving()
+	switch {
+	case buffered:
+	case memory != nil:
+		piece = memory.room()
+	default:
 		piece = s.scratch
 	}
 	piece = piece[:min(uint64(len(piece)), left)]
@@ -177,7 +202,12 @@ func (s *Session) spoolPiece() (more bool, v verdict) {
 	if s.r.flags&flagClosing == 0 {
 		s.r.giveUp = 0
 	}
-	err := s.e.spools.write(s.x.spool, piece)
+	var err error
+	if !buffered && memory != nil {
+		memory.filled(len(piece))
+	} else {
+		err = s.e.spools.write(s.x.spool, piece)
+	}
 	s.framer.Took(len(piece))
 	if buffered {
 		s.in = slices.Delete(s.in, head, head+len(piece))
@@ -243,6 +273,9 @@ func (s *Session) OpenBody(i int) io.Reader {
 	b := s.Bodies()[i]
 	if uint64(b.Kept) == b.Size {
 		return bytes.NewReader(s.in[b.At:][:b.Kept]) // the command is at the front of the input
+	}
+	if b.memory != nil {
+		return &memoryReader{m: b.memory}
 	}
 	return io.NewSectionReader(s.x.spool.file, b.off, int64(b.Size))
 }

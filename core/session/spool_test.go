@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -67,7 +68,7 @@ func startSpool(t testing.TB, cfg Config) *server {
 // empty waits until nothing is spooled.
 func (s *server) empty(t testing.TB) {
 	t.Helper()
-	eventually(t, "nothing is spooled", func() bool { st := s.Stats(); return st.Spools == 0 && st.SpoolBytes == 0 })
+	eventually(t, "nothing is spooled", func() bool { st := s.Stats(); return st.Spools == 0 && st.SpoolBytes == 0 && st.SpoolMemory == 0 })
 }
 
 func (s *server) dialUser(t testing.TB) *client {
@@ -78,7 +79,7 @@ func (s *server) dialUser(t testing.TB) *client {
 	return c
 }
 
-// TestBodiesInPieces: how the stream is cut changes nothing, whether bodies are kept or in a file.
+// TestBodiesInPieces: how the stream is cut changes nothing, whether bodies are kept, in memory or in a file.
 func TestBodiesInPieces(t *testing.T) {
 	big, small := message(40), message(9)
 	const two = "a SPOOL ({%d+}\r\n#) {%d+}\r\n# and {%d+}\r\n# x\r\n"
@@ -87,8 +88,8 @@ func TestBodiesInPieces(t *testing.T) {
 	want = append(want, `b "{3+}\r\n{1}"`)
 	want = append(want, answer("c SPOOL {%d+}\r\n#\r\n", big)...)
 	want = append(want, `d "x"`)
-	for _, above := range []int{1, 10, 12, 100} {
-		s := startSpool(t, Config{SpoolAbove: above})
+	for _, cfg := range []Config{{SpoolAbove: 1}, {SpoolAbove: 10}, {SpoolAbove: 12}, {SpoolAbove: 100}, {SpoolAbove: 1, SpoolMemory: 1 << 20}, {SpoolAbove: 10, SpoolMemory: 11 * memoryShare}, {SpoolAbove: 10, SpoolMemory: 1 << 20}} {
+		s := startSpool(t, cfg)
 		c := s.dialUser(t)
 		for size := 1; size <= len(stream); size += 1 + size/20 {
 			for rest := stream; rest != ""; {
@@ -99,6 +100,67 @@ func TestBodiesInPieces(t *testing.T) {
 			c.want(want...)
 		}
 		s.empty(t)
+	}
+}
+
+// TestBodiesInMemory: bodies above SpoolAbove are in memory, one with at most its share, while there is some. Files and their limits are not touched.
+func TestBodiesInMemory(t *testing.T) {
+	s := startSpool(t, Config{SpoolAbove: 100, SpoolMemory: memoryShare * 2 * memoryPiece, MaxSpoolFiles: 1})
+	whole, more := message(2*memoryPiece), message(2*memoryPiece+1)
+	clients := make([]*client, memoryShare)
+	for i := range clients {
+		clients[i] = s.dialUser(t)
+		clients[i].send(fmt.Sprintf("a SPOOL {%d}\r\n", len(whole)-i))
+		clients[i].want("+ OK")
+		clients[i].send(whole[:1000*i]) // they hold what they have announced
+	}
+	if st := s.Stats(); st.SpoolMemory != memoryShare*2*memoryPiece || st.Spools != 0 || st.SpoolBytes != 0 {
+		t.Errorf("%+v", st)
+	}
+	other := s.dialUser(t)
+	other.send("b SPOOL {101}\r\n")
+	other.want("+ OK")
+	if st := s.Stats(); st.SpoolMemory != memoryShare*2*memoryPiece || st.Spools != 1 || st.SpoolBytes != 101 {
+		t.Errorf("without memory: %+v", st)
+	}
+	other.send(whole[:101] + "\r\n")
+	other.want(answer("b SPOOL {%d}\r\n#\r\n", whole[:101])...)
+	for i, c := range clients {
+		body := whole[:len(whole)-i]
+		c.send(body[1000*i:] + "\r\n")
+		c.want(answer("a SPOOL {%d}\r\n#\r\n", body)...)
+	}
+	s.empty(t)
+	other.send(fmt.Sprintf("c SPOOL {%d}\r\n", len(more)))
+	other.want("+ OK")
+	if st := s.Stats(); st.SpoolMemory != 0 || st.Spools != 1 {
+		t.Errorf("more than its share: %+v", st)
+	}
+	other.send(more + fmt.Sprintf(" {%d}\r\n", len(whole)))
+	other.want("+ OK")
+	other.send(whole + "\r\n") // in memory behind one in a file
+	other.want(answer("c SPOOL {%d}\r\n# {%d}\r\n#\r\n", more, whole)...)
+	s.empty(t)
+}
+
+// TestBodyMemoryIsNotReadLater: who still has a reader of a body sees nothing of those that have its memory now.
+func TestBodyMemoryIsNotReadLater(t *testing.T) {
+	pool := &spoolMemory{max: 1 << 20}
+	m := pool.take(10)
+	m.write([]byte("0123456789"))
+	r := &memoryReader{m: m}
+	b := make([]byte, 4)
+	if n, err := r.Read(b); string(b[:n]) != "0123" || err != nil {
+		t.Fatalf("%q, %v", b[:n], err)
+	}
+	m.release()
+	other := pool.take(10)
+	other.write([]byte("abcdefghij"))
+	if n, err := r.Read(b); n != 0 || err == nil || err == io.EOF {
+		t.Errorf("%q, %v", b[:n], err)
+	}
+	if got, err := io.ReadAll(&memoryReader{m: other}); string(got) != "abcdefghij" || err != nil {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
@@ -124,7 +186,7 @@ func TestBodiesThatAreAskedFor(t *testing.T) {
 }
 
 func TestBodiesOverTLS(t *testing.T) {
-	s, imaps := startTLSServer(t, Config{SpoolDir: t.TempDir(), SpoolAbove: 1000, Workers: 1}, nil)
+	s, imaps := startTLSServer(t, Config{SpoolDir: t.TempDir(), SpoolAbove: 1000, SpoolMemory: 1 << 20, Workers: 1}, nil)
 	nc, err := tls.Dial("tcp", imaps, clientTLS(tls.VersionTLS13))
 	if err != nil {
 		t.Fatal(err)
@@ -344,7 +406,13 @@ func (s *server) heard() (ok bool) {
 
 // TestAbortedBodies ends sessions at every byte of a command with bodies.
 func TestAbortedBodies(t *testing.T) {
-	s := startSpool(t, Config{Workers: 2, SpoolAbove: 10, HangupGrace: time.Millisecond})
+	for _, memory := range []int64{0, 1 << 20} {
+		t.Run(fmt.Sprint(memory), func(t *testing.T) { abortBodies(t, memory) })
+	}
+}
+
+func abortBodies(t *testing.T, memory int64) {
+	s := startSpool(t, Config{Workers: 2, SpoolAbove: 10, SpoolMemory: memory, HangupGrace: time.Millisecond})
 	m := message(30)
 	stream := fill("a SPOOLHOLD {%d+}\r\n# {%d+}\r\n# {%d+}\r\n#\r\n", m, m[:5], m)
 	for n := range len(stream) + 1 {
@@ -365,13 +433,13 @@ func TestAbortedBodies(t *testing.T) {
 // TestShutdownWithBodies: Drain and Close give back what is half-received.
 func TestShutdownWithBodies(t *testing.T) {
 	for _, drain := range []bool{true, false} {
-		s := startSpool(t, Config{SpoolAbove: 10})
+		s := startSpool(t, Config{SpoolAbove: 10, SpoolMemory: memoryShare * memoryPiece})
 		a, b := s.dialUser(t), s.dialUser(t)
-		a.send("a SPOOL {1000}\r\n")
+		a.send(fmt.Sprintf("a SPOOL {%d}\r\n", memoryPiece+1))
 		a.want("+ OK")
 		a.send("123456")
-		b.send(fill("a SPOOL {%d+}\r\n# {", message(2000)))
-		eventually(t, "both are spooled", func() bool { return s.Stats().SpoolBytes == 3000 })
+		b.send(fill("a SPOOL {%d+}\r\n# {%d+}\r\n# {", message(2*memoryPiece), message(2000)))
+		eventually(t, "both are spooled", func() bool { st := s.Stats(); return st.SpoolBytes == 3*memoryPiece+1 && st.SpoolMemory == memoryPiece })
 		if drain {
 			if err := s.Drain(context.Background()); err != nil {
 				t.Fatal(err)

@@ -33,25 +33,26 @@ const (
 
 // Stats are the engine's figures at one time. Counters count since the start.
 type Stats struct {
-	Sessions   int   // connected now
-	Strangers  int   // of these, not logged in
-	TLS        int   // of these, protected by TLS
-	TLSRecords int   // of these, by TLS 1.3 that sleeps in a TLS slot
-	TLSHeld    int   // of these, by crypto/tls's state: TLS 1.2, Config.HoldTLS, or a handshake in progress
-	Workers    int   // workers that there are
-	Running    int   // workers that run a command or event
-	Waiting    int   // commands that wait, without a worker's slot, for a client to read or to shake hands, or for what another command finds
-	Paused     int   // commands whose time slice was used up, which wait for the next one
-	Queued     int   // sessions that wait for a worker
-	Handshakes int   // TLS handshakes in progress
-	Extras     int   // sleeping sessions with something beside their record
-	ExtraBytes int64 // what they hold in input, output and bookkeeping
-	Spools     int   // commands half-received or running with bodies in a file
-	SpoolBytes int64 // octets of these, announced
-	Compressed int   // sessions whose stream is compressed
-	FlowBytes  int64 // what is kept of these streams; in ExtraBytes too while the session sleeps
-	SlabBytes  int64 // mapped for records, TLS slots and packed extras, used or not
-	Loops      int
+	Sessions    int   // connected now
+	Strangers   int   // of these, not logged in
+	TLS         int   // of these, protected by TLS
+	TLSRecords  int   // of these, by TLS 1.3 that sleeps in a TLS slot
+	TLSHeld     int   // of these, by crypto/tls's state: TLS 1.2, Config.HoldTLS, or a handshake in progress
+	Workers     int   // workers that there are
+	Running     int   // workers that run a command or event
+	Waiting     int   // commands that wait, without a worker's slot, for a client to read or to shake hands, or for what another command finds
+	Paused      int   // commands whose time slice was used up, which wait for the next one
+	Queued      int   // sessions that wait for a worker
+	Handshakes  int   // TLS handshakes in progress
+	Extras      int   // sleeping sessions with something beside their record
+	ExtraBytes  int64 // what they hold in input, output and bookkeeping
+	SpoolMemory int64 // octets taken for bodies in memory, of commands half-received or running
+	Spools      int   // commands half-received or running with bodies in a file
+	SpoolBytes  int64 // octets of these, announced
+	Compressed  int   // sessions whose stream is compressed
+	FlowBytes   int64 // what is kept of these streams; in ExtraBytes too while the session sleeps
+	SlabBytes   int64 // mapped for records, TLS slots and packed extras, used or not
+	Loops       int
 
 	Accepted         uint64 // connections that became sessions
 	Quick            uint64 // commands answered from the record
@@ -124,24 +125,25 @@ func (e *Engine) Stats() Stats {
 	held, slots := int(e.tlsConns.Load()), e.tlsSlots.Used()
 	load := e.pool.load()
 	st := Stats{
-		Sessions:   int(e.live.Load()),
-		Strangers:  e.door.listed(),
-		TLS:        held + slots,
-		TLSRecords: slots,
-		TLSHeld:    held,
-		Running:    load.running,
-		Waiting:    load.waiting,
-		Paused:     load.paused,
-		Queued:     load.queued,
-		Handshakes: e.handshakes.inProgress(),
-		Extras:     int(e.extras.count.Load()),
-		ExtraBytes: e.extras.bytes.Load() + e.saved.UsedBytes(),
-		Spools:     int(e.spools.files.Load()),
-		SpoolBytes: e.spools.bytes.Load(),
-		Compressed: int(e.compressed.Load()),
-		FlowBytes:  e.flowBytes.Load(),
-		SlabBytes:  e.slab.bytes() + e.tlsSlots.Bytes() + e.saved.Bytes(),
-		Loops:      len(e.loops),
+		Sessions:    int(e.live.Load()),
+		Strangers:   e.door.listed(),
+		TLS:         held + slots,
+		TLSRecords:  slots,
+		TLSHeld:     held,
+		Running:     load.running,
+		Waiting:     load.waiting,
+		Paused:      load.paused,
+		Queued:      load.queued,
+		Handshakes:  e.handshakes.inProgress(),
+		Extras:      int(e.extras.count.Load()),
+		ExtraBytes:  e.extras.bytes.Load() + e.saved.UsedBytes(),
+		SpoolMemory: e.spools.memory.taken.Load(),
+		Spools:      int(e.spools.files.Load()),
+		SpoolBytes:  e.spools.bytes.Load(),
+		Compressed:  int(e.compressed.Load()),
+		FlowBytes:   e.flowBytes.Load(),
+		SlabBytes:   e.slab.bytes() + e.tlsSlots.Bytes() + e.saved.Bytes(),
+		Loops:       len(e.loops),
 
 		Accepted:         e.counts.accepted.Load(),
 		Quick:            e.counts.quick.Load(),

@@ -22,7 +22,7 @@ import (
 func TestStorm(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	s, imaps := startTLSServer(t, Config{Workers: 3, MaxLiteralUnauth: 1 << 20, MaxCommand: 2 << 20, MaxHandshakes: 4, SpoolDir: t.TempDir(), SpoolAbove: 5000}, nil)
+	s, imaps := startTLSServer(t, Config{Workers: 3, MaxLiteralUnauth: 1 << 20, MaxCommand: 2 << 20, MaxHandshakes: 4, SpoolDir: t.TempDir(), SpoolAbove: 5000, SpoolMemory: 1 << 20}, nil)
 	var stop atomic.Bool
 	var noise, clients sync.WaitGroup
 	noise.Go(func() {
