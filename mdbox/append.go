@@ -128,6 +128,7 @@ func (a *appending) run(ctx context.Context, messages []NewMessage) (*Saved, err
 // write writes the messages, durably, where nobody knows them yet.
 func (a *appending) write(ctx context.Context, messages []NewMessage) error {
 	describe := a.b.describer(a.now)
+	defer describe.release()
 	for _, m := range messages {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -138,9 +139,8 @@ func (a *appending) write(ctx context.Context, messages []NewMessage) error {
 		mail := appendedMail{NewMessage: m}
 		guid, raw := m.guid()
 		mail.guid = guid
-		body := describe.tee(m.Body, m.Received)
 		var err error
-		mail.stored, err = a.saver.save(dbox.NewMessage{Received: m.Received, GUID: guid, RawGUID: raw, Copied: m.GUID != "", Mailbox: a.b.dir, SizeHint: m.Size}, body)
+		mail.stored, err = a.saver.save(dbox.NewMessage{Received: m.Received, GUID: guid, RawGUID: raw, Copied: m.GUID != "", Mailbox: a.b.dir, SizeHint: m.Size, Tee: describe.next(m.Received, m.Size)}, m.Body)
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func (b *Mailbox) describer(now time.Time) *describer {
 	b.mu.Lock()
 	s := b.index.State()
 	id, e := s.Header().IndexID(), s.Ext(extCache)
-	o := cache.DescribeOptions{Policy: &w.Cache, Parser: w.Parser,
+	o := cache.DescribeOptions{Policy: &w.Cache, Parser: w.Parser, AsStored: true,
 		HasVSize: hasVSize(s), Saved: now.Unix()}
 	seq := uint32(0)
 	if e != nil {
@@ -56,21 +56,28 @@ func (b *Mailbox) describer(now time.Time) *describer {
 	return &describer{cache.NewDescriber(o), o.Saved}
 }
 
-// tee returns a reader of the next message's body, which is described as it is read.
-func (d *describer) tee(body io.Reader, received int64) io.Reader {
+// next returns what the next message, of about size bytes, is written to, as it is stored. nil: nothing.
+func (d *describer) next(received int64, size uint64) io.Writer {
 	if d == nil {
-		return body
+		return nil
 	}
-	d.d.Next(received, d.saved)
-	return io.TeeReader(body, d.d)
+	d.d.Next(received, d.saved, size)
+	return d.d
 }
 
-// values returns those of the message that was read.
+// values returns those of the message that was written.
 func (d *describer) values() []cache.FieldValue {
 	if d == nil {
 		return nil
 	}
 	return d.d.Values()
+}
+
+// release ends it.
+func (d *describer) release() {
+	if d != nil {
+		d.d.Release()
+	}
 }
 
 // cacheWriter is the cache of a locked mailbox, and the records that its index needs for it.

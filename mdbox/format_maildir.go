@@ -299,7 +299,7 @@ type maildirSaver struct {
 }
 
 func (a *maildirSaver) save(m dbox.NewMessage, body io.Reader) (dbox.Stored, error) {
-	d, err := a.b.maildir.Save(m.Received, body)
+	d, err := a.b.maildir.Save(m.Received, body, m.Tee)
 	if errors.Is(err, index.ErrDeleted) {
 		return dbox.Stored{}, fmt.Errorf("%w: %s: %v", ErrNotFound, a.b.name, err)
 	}

@@ -205,7 +205,7 @@ func (l *learner) header(m *Message, block []byte) {
 	if d == nil {
 		return
 	}
-	d.Next(0, 0)
+	d.Next(0, 0, 0)
 	if _, err := d.Write(block); err == nil {
 		l.add(m.rec.uid, d.Values())
 	}
@@ -255,7 +255,7 @@ func (m *Message) Describe(structure, preview bool) *Description {
 	if d == nil {
 		return nil
 	}
-	d.Next(received, m.SaveDate())
+	d.Next(received, m.SaveDate(), body.PhysicalSize())
 	return &Description{d: d, m: m, size: body.PhysicalSize()}
 }
 

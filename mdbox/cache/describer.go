@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strings"
+	"sync"
 )
 
 // DescribeOptions say which values of a message to compute.
@@ -12,8 +13,8 @@ type DescribeOptions struct {
 	Fields []string
 	Policy *Policy
 	Parser Parser // nil: what needs one is left out
-	// AsStored says that what is written is the message as it is stored already. Otherwise it is one that is being
-	// saved, and described as it will be stored: with LF line ends.
+	// AsStored says that what is written has the line ends of the stored message. Otherwise it has those that clients see, and is
+	// described as package dbox stores it: with LF line ends.
 	AsStored bool
 	// HasVSize says that the index has the extension vsize or hdr-vsize; then that is where the virtual size is stored.
 	HasVSize bool
@@ -90,13 +91,34 @@ func NewDescriber(o DescribeOptions) *Describer {
 	return d
 }
 
-// Next makes d describe another message, of which the same is wanted. The values of the one before stay what they are.
-func (d *Describer) Next(received, saved int64) {
+// Next makes d describe another message of about size bytes (0: not known), of which the same is wanted. The values of the one before
+// stay what they are.
+func (d *Describer) Next(received, saved int64, size uint64) {
 	d.o.Received, d.o.Saved = received, saved
 	d.message = message{data: d.data[:0], scratch: d.scratch, found: d.found}
-	if cap(d.data) > d.o.MaxHeader { // not for the small ones that follow
+	if cap(d.data) > keptBuffer { // not for the small ones that follow
 		d.data = nil
 	}
+	switch {
+	case !d.buffer || size > uint64(d.o.MaxMessage) || size <= uint64(cap(d.data)):
+	case size <= keptBuffer:
+		d.data = (*buffers.Get().(*[keptBuffer]byte))[:0]
+	default:
+		d.data = make([]byte, 0, size)
+	}
+}
+
+// keptBuffer is the capacity of the buffers for messages that are kept for other messages.
+const keptBuffer = 256 << 10
+
+var buffers = sync.Pool{New: func() any { return new([keptBuffer]byte) }}
+
+// Release gives the memory of d to other Describers. The values of messages stay what they are; d is not used any more.
+func (d *Describer) Release() {
+	if cap(d.data) == keptBuffer {
+		buffers.Put((*[keptBuffer]byte)(d.data[:keptBuffer]))
+	}
+	d.message = message{}
 }
 
 // Describes reports whether any value is wanted.
@@ -113,6 +135,13 @@ func (d *Describer) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
 		piece := rest[:min(len(rest), 32<<10)]
 		rest = rest[len(piece):]
+		if d.headerDone && d.buffer && !d.tooLarge {
+			known := len(d.data)
+			d.data = d.ends.append(d.data, piece)
+			d.count(d.data[known:])
+			d.bound()
+			continue
+		}
 		d.scratch = d.ends.append(d.scratch[:0], piece)
 		d.add(d.scratch)
 	}
@@ -131,12 +160,16 @@ func (d *Describer) add(b []byte) {
 	if d.tooLarge || !d.buffer {
 		return
 	}
-	if len(d.data)+len(b) > d.o.MaxMessage {
+	d.data = append(d.data, b...)
+	d.bound()
+}
+
+// bound gives up what is held of a message that turns out to be too large.
+func (d *Describer) bound() {
+	if len(d.data) > d.o.MaxMessage {
 		d.tooLarge = true
 		d.data = bytes.Clone(d.data[:d.headerSize])
-		return
 	}
-	d.data = append(d.data, b...)
 }
 
 // addHeader takes what of b belongs to the header, and returns the rest.

@@ -84,7 +84,17 @@ func fuzzValues(b []byte) (values []FieldValue) {
 	return values
 }
 
-// FuzzDescriber writes a message in one piece and in small ones: the values are the same, and header values can be read.
+// textParser has the text of a message as its structure.
+type textParser struct{}
+
+func (textParser) ParseHeader([]byte, Want) (v HeaderValues) { return v }
+
+func (textParser) ParseMessage(stored []byte, _ Want) MessageValues {
+	return MessageValues{BodyStructure: append([]byte{}, stored...)} // never nil: it was parsed
+}
+
+// FuzzDescriber writes a message in one piece and in small ones: the values are the same, those of the parser of the whole message as it is stored, and
+// header values can be read.
 func FuzzDescriber(f *testing.F) {
 	f.Add([]byte("From: a\r\nSubject: b\r\n folded\r\nSUBJECT : c\r\n\r\nbody\r\n"), uint8(3))
 	f.Add([]byte("Subject: a\n\r\n\r\r\nx\r"), uint8(1))
@@ -92,7 +102,7 @@ func FuzzDescriber(f *testing.F) {
 	f.Fuzz(func(t *testing.T, msg []byte, piece uint8) {
 		p := DefaultPolicy()
 		for _, stored := range []bool{false, true} {
-			o := DescribeOptions{Fields: []string{"flags", "hdr.subject", "hdr.X-A", "size.virtual", "size.physical"}, Policy: &p, MaxHeader: 200, AsStored: stored}
+			o := DescribeOptions{Fields: []string{"flags", "hdr.subject", "hdr.X-A", "size.virtual", "size.physical", "imap.bodystructure"}, Policy: &p, Parser: textParser{}, MaxHeader: 200, MaxMessage: 1000, AsStored: stored}
 			whole, pieces := NewDescriber(o), NewDescriber(o)
 			whole.Write(msg)
 			for rest := msg; len(rest) > 0; {
@@ -104,9 +114,28 @@ func FuzzDescriber(f *testing.F) {
 				t.Fatal(d)
 			}
 			first := whole.Values()
-			whole.Next(0, 0)
+			if text := whole.Parsed().BodyStructure; (uint64(len(text)) != whole.PhysicalSize()) != (whole.PhysicalSize() > 1000 || whole.noHeader) {
+				t.Fatalf("%d bytes of %d were parsed", len(text), whole.PhysicalSize())
+			}
+			pieces.Release()
+			whole.Next(0, 0, uint64(len(msg)+int(piece)))
 			whole.Write(msg)
 			if d := cmp.Diff(first, whole.Values()); d != "" {
+				t.Fatal(d)
+			}
+			last := whole.Values()
+			size := whole.PhysicalSize()
+			whole.Release()
+			other := NewDescriber(o)
+			other.Next(0, 0, 1)
+			other.Write(bytes.Repeat([]byte("X-A: other\r\n"), 10))
+			if d := cmp.Diff(first, last); d != "" || len(other.Values()) == 0 {
+				t.Fatal("after others: ", d)
+			}
+			whole = NewDescriber(o)
+			whole.Next(0, 0, 0)
+			whole.Write(msg)
+			if d := cmp.Diff(first, whole.Values()); d != "" || whole.PhysicalSize() != size {
 				t.Fatal(d)
 			}
 			if stored && whole.PhysicalSize() != uint64(len(msg)) || whole.VirtualSize() < whole.PhysicalSize() {

@@ -19,6 +19,8 @@ type NewMessage struct {
 	POP3UIDL  string // empty: none
 	POP3Order uint32 // 0: none
 	SizeHint  uint64 // about the size of the text in bytes; 0: not known. What is far too large is refused unread
+	// Tee gets the text, with the line ends as stored, uncompressed. nil: nobody does. After an error it may have got a part.
+	Tee io.Writer
 }
 
 // Stored tells where and how a message was stored.
@@ -46,7 +48,7 @@ func (s *Files) write(d *draft, m *NewMessage, body io.Reader) (Stored, error) {
 	if strings.ContainsAny(m.RawGUID+m.POP3UIDL, "\r\n\x00") {
 		return Stored{}, ErrText
 	}
-	text, err := s.writeBody(d, body, m.SizeHint)
+	text, err := s.writeBody(d, body, m)
 	if err != nil {
 		return Stored{}, err
 	}
@@ -66,10 +68,10 @@ func (s *Files) write(d *draft, m *NewMessage, body io.Reader) (Stored, error) {
 	return st, nil
 }
 
-// writeBody writes a text of about hint bytes as the stored body, and returns its sizes.
-func (s *Files) writeBody(out io.Writer, body io.Reader, hint uint64) (*lf, error) {
+// writeBody writes the text of m as the stored body, and returns its sizes.
+func (s *Files) writeBody(out io.Writer, body io.Reader, m *NewMessage) (*lf, error) {
 	tooLarge := &LimitError{Setting: "MaxMessageSize", Limit: s.cfg.MaxMessageSize}
-	if hint/2 > s.cfg.MaxMessageSize { // not even if all of it is line ends
+	if m.SizeHint/2 > s.cfg.MaxMessageSize { // not even if all of it is line ends
 		return nil, tooLarge
 	}
 	dst, err := newCompressor(s.cfg.SaveCompression, out)
@@ -96,6 +98,11 @@ func (s *Files) writeBody(out io.Writer, body io.Reader, hint uint64) (*lf, erro
 		}
 		if _, err := dst.Write(b); err != nil {
 			return nil, err
+		}
+		if m.Tee != nil {
+			if _, err := m.Tee.Write(b); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return text, dst.Close()

@@ -22,13 +22,14 @@ func TestLineEnds(t *testing.T) {
 			if err := m.c.fs().Mkdir(m.path(dirTmp), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			d, err := m.Save(0, iotest.OneByteReader(strings.NewReader(in)))
+			var tee strings.Builder
+			d, err := m.Save(0, iotest.OneByteReader(strings.NewReader(in)), &tee)
 			if err != nil {
 				t.Fatal(err)
 			}
 			b, err := vfs.ReadFile(vfs.OS, d.path, 100)
 			bare := strings.Count(want[i], "\n") - strings.Count(want[i], "\r\n")
-			if string(b) != want[i] || err != nil || d.Physical != uint64(len(b)) || d.Virtual != uint64(len(b)+bare) {
+			if string(b) != want[i] || tee.String() != want[i] || err != nil || d.Physical != uint64(len(b)) || d.Virtual != uint64(len(b)+bare) {
 				t.Errorf("%q with CRLF %t: %q, sizes %d and %d, %v; want %q", in, crlf, b, d.Physical, d.Virtual, err, want[i])
 			}
 		}

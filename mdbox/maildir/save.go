@@ -37,16 +37,17 @@ func (d *Draft) SetGUID(guid string) { d.ext = []string{"G" + guid} }
 // saveBuffer is how much of a message is converted and written at once, in bytes.
 const saveBuffer = 64 << 10
 
-// Save writes a message into tmp/, durably: its text with CRLF or LF line ends, read to its end. received is INTERNALDATE, UNIX time.
+// Save writes a message into tmp/, durably: its text with CRLF or LF line ends, read to its end, and to tee as it is stored; nil: to nothing else.
+// received is INTERNALDATE, UNIX time.
 // After an error there is no file. Errors are those of body and of the file system, dbox.ErrLooksCompressed, and a *dbox.LimitError.
-func (m *Mailbox) Save(received int64, body io.Reader) (*Draft, error) {
+func (m *Mailbox) Save(received int64, body io.Reader, tee io.Writer) (*Draft, error) {
 	base := newBase(m.c.now())
 	d := &Draft{m: m, path: filepath.Join(m.path(dirTmp), base)}
 	f, err := m.perm.Create(m.c.fs(), d.path, 0)
 	if err != nil {
 		return nil, fmt.Errorf("maildir: save: %w", deletedError(err))
 	}
-	err = d.write(f, body)
+	err = d.write(f, body, tee)
 	if err == nil {
 		err = f.SetMtime(received * 1e9)
 	}
@@ -60,7 +61,7 @@ func (m *Mailbox) Save(received int64, body io.Reader) (*Draft, error) {
 	return d, nil
 }
 
-func (d *Draft) write(f vfs.WritableFile, body io.Reader) error {
+func (d *Draft) write(f vfs.WritableFile, body io.Reader, tee io.Writer) error {
 	c := lineEnds{crlf: d.m.c.SaveCRLF}
 	in, out := make([]byte, saveBuffer), make([]byte, 0, saveBuffer)
 	for {
@@ -75,6 +76,11 @@ func (d *Draft) write(f vfs.WritableFile, body io.Reader) error {
 			}
 			if err := writeAll(f, out); err != nil {
 				return err
+			}
+			if tee != nil {
+				if _, err := tee.Write(out); err != nil {
+					return err
+				}
 			}
 			out = out[:0]
 		}

@@ -58,7 +58,7 @@ const received = 1577872800 // 2020-01-01 10:00:00 UTC
 
 // save saves a message with flags.
 func (b *box) save(text string, flags uint8, keywords ...string) (uid uint32, err error) {
-	d, err := b.m.Save(received, strings.NewReader(text))
+	d, err := b.m.Save(received, strings.NewReader(text), nil)
 	if err != nil {
 		return 0, err
 	}

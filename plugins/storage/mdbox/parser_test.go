@@ -46,15 +46,18 @@ const everyField = "flags date.sent date.received date.save size.virtual size.ph
 func TestCachedValuesAreThoseOfDovecot(t *testing.T) {
 	for _, test := range []struct {
 		name, cached, always, never string
+		settings                    string
 		args                        []string
 	}{
-		{"default", "flags", "", "imap.envelope", nil},
-		{"everything", "flags", everyField, "pop3.uidl", nil},
-		{"everything, mail_save_crlf", "flags", everyField, "pop3.uidl", []string{"--crlf"}},
-		{"structure only", "imap.bodystructure imap.body", "", "imap.envelope", nil},
-		{"body only", "imap.body", "", "imap.envelope", nil},
-		{"new only", everyField, "", "mime.parts", nil},
-		{"nothing", "flags", "", "*", nil},
+		{"default", "flags", "", "imap.envelope", "", nil},
+		{"everything", "flags", everyField, "pop3.uidl", "", nil},
+		{"everything, mail_save_crlf", "flags", everyField, "pop3.uidl", "", []string{"--crlf"}},
+		{"maildir", "flags", everyField, "pop3.uidl", "mail_location = maildir:~/Maildir", nil},
+		{"maildir, mail_save_crlf", "flags", everyField, "pop3.uidl", "mail_location = maildir:~/Maildir", []string{"--crlf"}},
+		{"structure only", "imap.bodystructure imap.body", "", "imap.envelope", "", nil},
+		{"body only", "imap.body", "", "imap.envelope", "", nil},
+		{"new only", everyField, "", "mime.parts", "", nil},
+		{"nothing", "flags", "", "*", "", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			policy, err := cache.NewPolicy(test.cached, test.always, test.never)
@@ -65,7 +68,7 @@ func TestCachedValuesAreThoseOfDovecot(t *testing.T) {
 			for _, m := range cachedMails {
 				mails = append(mails, wire(m))
 			}
-			compareSaved(t, &policy, test.cached, test.always, test.never, mails, test.args...)
+			compareSaved(t, &policy, test.cached, test.always, test.never, test.settings, mails, test.args...)
 		})
 	}
 }
@@ -89,7 +92,7 @@ func TestRandomCachedValuesAreThoseOfDovecot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compareSaved(t, &policy, "flags", everyField, "pop3.uidl", mails)
+	compareSaved(t, &policy, "flags", everyField, "pop3.uidl", "", mails)
 }
 
 // randomText returns a message of which it is hard to make a snippet.
@@ -115,15 +118,15 @@ func wire(m string) []byte {
 }
 
 // compareSaved lets a Dovecot with the given settings save messages, and compares what its cache has of them with what a
-// Describer computes of them.
-func compareSaved(t *testing.T, policy *cache.Policy, cached, always, never string, mails [][]byte, args ...string) {
+// Describer computes of them as they are sent, and as they are stored.
+func compareSaved(t *testing.T, policy *cache.Policy, cached, always, never, settings string, mails [][]byte, args ...string) {
 	t.Helper()
 	store := mdboxtest.MakeStore(t, append(args, "--content", "fresh")...)
 	conf, err := os.OpenFile(store.Conf, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(conf, "\nmail_cache_fields = %s\nmail_always_cache_fields = %s\nmail_never_cache_fields = %s\n", cached, always, never)
+	fmt.Fprintf(conf, "\nmail_cache_fields = %s\nmail_always_cache_fields = %s\nmail_never_cache_fields = %s\n%s\n", cached, always, never, settings)
 	if err := conf.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +136,10 @@ func compareSaved(t *testing.T, policy *cache.Policy, cached, always, never stri
 	}
 	store.IMAP(t, commands...)
 
-	dir := store.Mailbox("twin")
+	dir, crlf := store.Mailbox("twin"), false
+	if strings.Contains(settings, "maildir:") {
+		dir, crlf = filepath.Join(store.Home, "Maildir", ".twin"), slices.Contains(args, "--crlf")
+	}
 	x, err := index.Open(index.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
@@ -171,16 +177,26 @@ func compareSaved(t *testing.T, policy *cache.Policy, cached, always, never stri
 				o.Saved = int64(binary.LittleEndian.Uint32(v.Data))
 			}
 		}
-		d := cache.NewDescriber(o)
-		for len(m) > 0 { // in pieces
-			n, err := d.Write(m[:min(len(m), 1000)])
-			if err != nil {
-				t.Fatal(err)
-			}
-			m = m[n:]
+		what := fmt.Sprintf("message %d (%.60q)", i+1, m)
+		if !crlf {
+			diffValues(t, what, describe(t, o, m), want)
+			m = bytes.ReplaceAll(m, []byte("\r\n"), []byte("\n"))
 		}
-		diffValues(t, fmt.Sprintf("message %d (%.60q)", i+1, mails[i]), d.Values(), want)
+		o.AsStored = true
+		diffValues(t, what+" as stored", describe(t, o, m), want)
 	}
+}
+
+func describe(t *testing.T, o cache.DescribeOptions, m []byte) []cache.FieldValue {
+	d := cache.NewDescriber(o)
+	for len(m) > 0 { // in pieces
+		n, err := d.Write(m[:min(len(m), 1000)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		m = m[n:]
+	}
+	return d.Values()
 }
 
 // diffValues reports the fields of which two lists have different values; their order does not matter.
