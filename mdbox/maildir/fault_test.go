@@ -22,7 +22,10 @@ type history struct {
 	saved    map[string]uint32 // texts of messages that were saved, with their UIDs
 	expunge  map[string]bool   // texts of messages whose expunge was begun
 	expunged map[string]bool   // and was done
+	killed   bool              // the process ends with its first error, and undoes nothing
 }
+
+var long = "Subject: 2\n\n" + strings.Repeat("long ", 300) + "\n"
 
 // openIn opens the mailbox in a file system of the test.
 func openIn(t testing.TB, fsys vfs.FS) (*box, error) {
@@ -77,7 +80,7 @@ func (h *history) run(t testing.TB, fsys vfs.FS) error {
 	for _, step := range []func() error{
 		func() error { _, err := b.sync(maildir.SyncOptions{}); return err },
 		func() error { return save("Subject: 1\n\n", "kw1") },
-		func() error { return save("Subject: 2\n\n" + strings.Repeat("long ", 300) + "\n") },
+		func() error { return save(long) },
 		func() error {
 			return request(translog.KeywordUpdate{Name: "kw2", UIDs: []translog.UIDRange{{First: 1, Last: 3}}})
 		},
@@ -85,6 +88,18 @@ func (h *history) run(t testing.TB, fsys vfs.FS) error {
 			return request(translog.FlagUpdates{{UIDs: translog.UIDRange{First: 1, Last: 2}, Add: index.FlagFlagged}})
 		},
 		func() error { return expunge("Subject: 1\n\n") },
+		func() error { // two at once, of which there are both or none
+			var drafts []*maildir.Draft
+			for _, text := range []string{"Subject: 0\n\n", long} {
+				d, err := b.m.Link(b.m, h.saved[text])
+				if err != nil {
+					return errors.Join(err, abort(drafts))
+				}
+				drafts = append(drafts, d)
+			}
+			_, err := b.place(drafts...)
+			return err
+		},
 		func() error {
 			h.tried["Subject: delivered\n\n"] = true
 			d, err := b.m.Link(b.m, h.saved["Subject: 0\n\n"])
@@ -117,7 +132,7 @@ func TestFaultsAndCrashes(t *testing.T) {
 			fsys := base.After(crashfs.LoseNothing, 0)
 			fault := crashfs.Fault{N: n, What: what}
 			fsys.Inject(fault)
-			h := &history{tried: map[string]bool{"Subject: 0\n\n": true}, saved: map[string]uint32{"Subject: 0\n\n": 1}, expunge: map[string]bool{}, expunged: map[string]bool{}}
+			h := &history{killed: what == crashfs.PowerCut, tried: map[string]bool{"Subject: 0\n\n": true}, saved: map[string]uint32{"Subject: 0\n\n": 1}, expunge: map[string]bool{}, expunged: map[string]bool{}}
 			err := h.run(t, fsys)
 			hit := fsys.Hit()
 			if err != nil && !hit {
@@ -157,7 +172,7 @@ func (h *history) check(t testing.TB, fsys *crashfs.FS, loss crashfs.Loss) error
 			return fmt.Errorf("sync: %w", err)
 		}
 	}
-	uids := map[string]uint32{}
+	uids, copies := map[string]uint32{}, map[string]int{}
 	for _, uid := range b.x.State().UIDs() {
 		f, _, err := b.m.Open(uid)
 		if err != nil {
@@ -172,9 +187,13 @@ func (h *history) check(t testing.TB, fsys *crashfs.FS, loss crashfs.Loss) error
 		if text := string(p); !h.tried[text] {
 			return fmt.Errorf("message %d is %.40q", uid, text)
 		}
+		copies[string(p)]++
 		if uids[string(p)] == 0 { // a copy has the same text
 			uids[string(p)] = uid
 		}
+	}
+	if one, two := copies["Subject: 0\n\n"] > 1, copies[long] > 1; one != two && h.killed && loss == crashfs.LoseNothing {
+		return fmt.Errorf("of two messages that were copied together there is one: %v", copies)
 	}
 	for text, uid := range h.saved {
 		if !h.expunge[text] && uids[text] != uid {

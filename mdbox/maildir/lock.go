@@ -47,6 +47,9 @@ func (m *Mailbox) Lock(ctx context.Context) (*Locked, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := l.finishMoves(); err != nil { // it is left for the next one
+		m.c.report(fmt.Errorf("maildir: %s: moves that were begun: %w", m.dirs.Mail, err))
+	}
 	err = m.readList()
 	if err == nil {
 		l.keywords, err = m.readKeywords()

@@ -26,6 +26,7 @@ type Draft struct {
 	base   string
 	ext    []string // fields of its line in dovecot-uidlist
 	path   string   // where it is now
+	file   string   // where it is to be: "cur/<name>"
 }
 
 // GUID returns the GUID of the message, as a string. It is only final when the message was placed.
@@ -193,12 +194,10 @@ func (l *Locked) place(drafts []*Draft) (first uint32, err error) {
 		if d.linked && taken == nil {
 			taken = m.list.bases()
 		}
-		if err := l.touch(); err != nil {
-			return 0, err
-		}
-		if err := l.move(d, taken); err != nil {
-			return 0, err
-		}
+		l.name(d, taken)
+	}
+	if err := l.move(drafts); err != nil {
+		return 0, err
 	}
 	if err := m.syncDir(m.path(dirCur)); err != nil {
 		return 0, err
@@ -209,8 +208,8 @@ func (l *Locked) place(drafts []*Draft) (first uint32, err error) {
 	return first, l.appendList(before)
 }
 
-// move moves a message from tmp/ to cur/, and gives it the next UID.
-func (l *Locked) move(d *Draft, taken map[string]bool) error {
+// name gives a message the name that it is to have in cur/, and the next UID.
+func (l *Locked) name(d *Draft, taken map[string]bool) {
 	m := l.m
 	if _, exists := m.files[d.base]; exists || taken[d.base] {
 		if len(d.ext) == 0 { // the GUID stays
@@ -226,17 +225,33 @@ func (l *Locked) move(d *Draft, taken map[string]bool) error {
 	for _, name := range d.Keywords {
 		letters |= l.keywords.Letter(name)
 	}
-	file := dirCur + "/" + WithFlags(d.base, d.Flags&flagsMask, letters)
-	if err := m.c.fs().Rename(d.path, m.path(file)); err != nil {
-		return err
-	}
-	d.path = m.path(file)
-	m.files[d.base] = file
+	d.file = dirCur + "/" + WithFlags(d.base, d.Flags&flagsMask, letters)
+	m.files[d.base] = d.file
 	if taken != nil {
 		taken[d.base] = true
 	}
 	m.list.Entries = append(m.list.Entries, Entry{UID: m.list.NextUID, Base: d.base, Ext: d.ext})
 	m.list.NextUID++
+}
+
+// move moves messages from tmp/ to cur/: all of them, unless it fails.
+func (l *Locked) move(drafts []*Draft) (err error) {
+	if len(drafts) > 1 {
+		if err := l.noteMoves(drafts); err != nil {
+			return errors.Join(err, l.forgetMoves())
+		}
+		defer func() { err = errors.Join(err, l.forgetMoves()) }()
+	}
+	for _, d := range drafts {
+		if err := l.touch(); err != nil {
+			return err
+		}
+		to := l.m.path(d.file)
+		if err := l.m.c.fs().Rename(d.path, to); err != nil {
+			return err
+		}
+		d.path = to
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package maildir_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/maildir"
 	"github.com/roostmail/roost/mdbox/translog"
+	"github.com/roostmail/roost/mdbox/vfs"
 )
 
 // place brings drafts into the mailbox, as a server does that saves messages.
@@ -163,6 +165,55 @@ func TestMoreKeywordsThanLetters(t *testing.T) {
 	equal(t, "many keywords", b, "INBOX")
 	if got := b.rows(); strings.Count(got[1], "kw") != 30 || !strings.HasPrefix(got[0], "1  kw03 kw29 ") {
 		t.Errorf("messages %q", got)
+	}
+	resynced(t, s, "INBOX")
+}
+
+// TestMovesOfTheKilledAreFinished: what a process has noted in tmp/ and not moved comes into the mailbox with the next lock, and nothing else does.
+func TestMovesOfTheKilledAreFinished(t *testing.T) {
+	s := newStore(t)
+	s.append(t, "INBOX", "", "Subject: there\n\n")
+	b := s.open(t, "")
+	b.mustSync()
+	tmp, cur := filepath.Join(s.Root, "tmp"), filepath.Join(s.Root, "cur")
+	entries, err := os.ReadDir(cur)
+	must(t, err)
+	there := entries[0].Name()
+	write := func(dir, name, text string) {
+		f, err := s.fs.OpenWrite(filepath.Join(dir, name), vfs.Create, 0o600)
+		must(t, err)
+		_, err = f.Write([]byte(text))
+		must(t, errors.Join(err, f.Close()))
+	}
+	count := func() int {
+		b.mustSync()
+		entries, err := os.ReadDir(cur)
+		must(t, err)
+		if _, err := os.Stat(filepath.Join(tmp, "roost.moves")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the note is still there: %v", err)
+		}
+		if len(entries) != len(b.x.State().UIDs()) {
+			t.Errorf("%d files, and messages %v", len(entries), b.x.State().UIDs())
+		}
+		return len(entries)
+	}
+	write(tmp, "5.M1P1.h", "Subject: one\n\n")
+	write(tmp, "5.M2P1.h", "Subject: two\n\n")
+	write(tmp, "roost.moves", "5.M1P1.h\t5.M1P1.h:2,S\n5.M2P1.h\t5.M2P1.h:2,\n") // it has no end: nothing was moved
+	if n := count(); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+	write(tmp, "roost.moves", "5.M1P1.h\t../5.M1P1.h:2,S\n5.M1P1.h\t.x\nx\n\n5.M2P1.h\t"+there+"\n5.M3P1.h\t5.M3P1.h:2,\n.\n") // or is somebody else's
+	if n := count(); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+	write(tmp, "roost.moves", "5.M1P1.h\t5.M1P1.h:2,S\n5.M2P1.h\t5.M2P1.h:2,\n.\n") // nothing was moved
+	if n := count(); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+	write(tmp, "roost.moves", "5.M0P1.h\t5.M0P1.h:2,S\n5.M1P1.h\t5.M1P1.h:2,S\n5.M2P1.h\t5.M2P1.h:2,\n.\n")
+	if n := count(); n != 3 {
+		t.Errorf("%d messages", n)
 	}
 	resynced(t, s, "INBOX")
 }
