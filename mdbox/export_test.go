@@ -41,6 +41,11 @@ func CountAllReferences(t testing.TB, s *Store) map[mapindex.UID]int {
 	return counts
 }
 
+// RecountReferences makes the reference counts of the map those that the mailboxes have.
+func RecountReferences(s *Store) error {
+	return s.withMap(context.Background(), func(m *lockedMap) error { return s.recountAll(context.Background(), m) })
+}
+
 // LockMailbox locks a mailbox until unlock is called.
 func LockMailbox(t testing.TB, b *Mailbox) (unlock func()) {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mapindex"
@@ -47,26 +48,60 @@ func (s *Store) recover(ctx context.Context, m *lockedMap) error {
 	return m.Finish()
 }
 
-// countReferences adds, to the counts of the map UIDs in counts, the messages in all mailboxes that refer to them.
-// unread is what kept mailboxes from being read.
+// countAttempts is how often the mailboxes are counted again because some are renamed meanwhile.
+const countAttempts = 10
+
+var (
+	errRenamed = errors.New("mailboxes are renamed meanwhile")
+	// errLeftOut is in the error of names that are no mailboxes, which may have references nevertheless. It stays as it is until somebody renames them.
+	errLeftOut = errors.New("left out of the mailboxes")
+)
+
+// countReferences sets the counts of the map UIDs in counts to how many messages in all mailboxes refer to them.
+// unread is what kept mailboxes from being read: then counts may be too low.
+//
+// Who renames mailboxes needs no MAP, and one that was renamed meanwhile can be missed under both names, or be met under both. So they are counted again
+// unless the tree has the same mailboxes before and after, none has gone, and none was met twice.
 func (s *Store) countReferences(ctx context.Context, counts map[mapindex.UID]uint16) (unread, err error) {
 	if len(counts) == 0 {
 		return nil, nil
 	}
-	list, _, err := s.Mailboxes()
-	if err != nil {
-		return nil, err
+	same := map[[2]string]bool{} // names of mailboxes that had the same GUID in an attempt before: whoever has copied a directory
+	for range countAttempts {
+		for uid := range counts {
+			counts[uid] = 0
+		}
+		whole, unread, err := s.countOnce(ctx, counts, same)
+		if whole || unread != nil || err != nil {
+			return unread, err
+		}
 	}
-	for _, info := range list {
-		if info.NoSelect || info.NonExistent {
+	return errRenamed, nil
+}
+
+// countOnce is one attempt of countReferences. It was not whole if mailboxes were renamed meanwhile.
+func (s *Store) countOnce(ctx context.Context, counts map[mapindex.UID]uint16, same map[[2]string]bool) (whole bool, unread, err error) {
+	tree, err := s.tree()
+	if err != nil {
+		return false, nil, err
+	}
+	for _, damage := range tree.Damage {
+		unread = errors.Join(unread, fmt.Errorf("%w: %s", errLeftOut, damage))
+	}
+	seen := map[[16]byte]string{}
+	for _, info := range tree.Mailboxes {
+		if info.NoSelect {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return false, nil, err
 		}
 		b, err := s.OpenMailbox(info.Name)
-		if errors.Is(err, ErrNotInitialised) || errors.Is(err, ErrNotFound) {
-			continue // nothing in it yet, or any more
+		if errors.Is(err, ErrNotFound) {
+			return false, nil, nil
+		}
+		if errors.Is(err, ErrNotInitialised) {
+			continue // nothing in it yet
 		}
 		if err == nil {
 			_, err = b.index.Refresh()
@@ -76,6 +111,13 @@ func (s *Store) countReferences(ctx context.Context, counts map[mapindex.UID]uin
 			continue
 		}
 		state := b.index.State()
+		if guid := b.guid(state); guid != [16]byte{} {
+			if pair := [2]string{seen[guid], info.Name}; pair[0] != "" && !same[pair] {
+				same[pair] = true
+				return false, nil, nil
+			}
+			seen[guid] = info.Name
+		}
 		mails := state.Ext(index.ExtMdbox)
 		if mails == nil {
 			continue
@@ -94,7 +136,16 @@ func (s *Store) countReferences(ctx context.Context, counts map[mapindex.UID]uin
 			unread = errors.Join(unread, problems[0])
 		}
 	}
-	return unread, nil
+	for range 2 { // a rename that this misses both times has come at the wrong moment of three walks
+		again, err := s.tree()
+		if err != nil {
+			return false, nil, err
+		}
+		if !slices.Equal(again.Mailboxes, tree.Mailboxes) {
+			return false, nil, nil
+		}
+	}
+	return true, unread, nil
 }
 
 // afterDeath counts all references again if a process that might have changed the store has died, or if this one could not give some
@@ -124,12 +175,16 @@ func (s *Store) recountAll(ctx context.Context, m *lockedMap) error {
 	counts := map[mapindex.UID]uint16{}
 	m.Map().All(func(uid mapindex.UID, _ mapindex.Entry, _ error) bool { counts[uid] = 0; return true })
 	unread, err := s.countReferences(ctx, counts)
-	if err = errors.Join(err, unread); err != nil {
+	if err != nil {
 		return err
 	}
+	if unread != nil && !errors.Is(unread, errLeftOut) {
+		return unread
+	}
+	s.report("count references, lowering none", unread)
 	wrong := 0
 	m.Map().All(func(uid mapindex.UID, e mapindex.Entry, err error) bool {
-		if err != nil || counts[uid] == e.Refcount {
+		if err != nil || counts[uid] == e.Refcount || counts[uid] < e.Refcount && unread != nil {
 			delete(counts, uid)
 			return true
 		}
