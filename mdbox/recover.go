@@ -61,17 +61,17 @@ var (
 // unread is what kept mailboxes from being read: then counts may be too low.
 //
 // Who renames mailboxes needs no MAP, and one that was renamed meanwhile can be missed under both names, or be met under both. So they are counted again
-// unless the tree has the same mailboxes before and after, none has gone, and none was met twice.
+// unless the tree has the same mailboxes before and after, none has gone, and none was met twice (but see oddities).
 func (s *Store) countReferences(ctx context.Context, counts map[mapindex.UID]uint16) (unread, err error) {
 	if len(counts) == 0 {
 		return nil, nil
 	}
-	same := map[[2]string]bool{} // names of mailboxes that had the same GUID in an attempt before: whoever has copied a directory
+	known := oddities{}
 	for range countAttempts {
 		for uid := range counts {
 			counts[uid] = 0
 		}
-		whole, unread, err := s.countOnce(ctx, counts, same)
+		whole, unread, err := s.countOnce(ctx, counts, known)
 		if whole || unread != nil || err != nil {
 			return unread, err
 		}
@@ -79,8 +79,19 @@ func (s *Store) countReferences(ctx context.Context, counts map[mapindex.UID]uin
 	return errRenamed, nil
 }
 
+// oddities are what looks as if mailboxes were renamed, and is no more than odd if the next attempt finds it again: a name of the tree that has no mailbox
+// ({name, ""}), and two names whose mailboxes have the same GUID, since somebody has copied a directory.
+type oddities map[[2]string]bool
+
+// found notes one, and reports whether it was known.
+func (o oddities) found(name, other string) bool {
+	known := o[[2]string{name, other}]
+	o[[2]string{name, other}] = true
+	return known
+}
+
 // countOnce is one attempt of countReferences. It was not whole if mailboxes were renamed meanwhile.
-func (s *Store) countOnce(ctx context.Context, counts map[mapindex.UID]uint16, same map[[2]string]bool) (whole bool, unread, err error) {
+func (s *Store) countOnce(ctx context.Context, counts map[mapindex.UID]uint16, known oddities) (whole bool, unread, err error) {
 	tree, err := s.tree()
 	if err != nil {
 		return false, nil, err
@@ -98,6 +109,9 @@ func (s *Store) countOnce(ctx context.Context, counts map[mapindex.UID]uint16, s
 		}
 		b, err := s.OpenMailbox(info.Name)
 		if errors.Is(err, ErrNotFound) {
+			if known.found(info.Name, "") {
+				continue
+			}
 			return false, nil, nil
 		}
 		if errors.Is(err, ErrNotInitialised) {
@@ -112,8 +126,7 @@ func (s *Store) countOnce(ctx context.Context, counts map[mapindex.UID]uint16, s
 		}
 		state := b.index.State()
 		if guid := b.guid(state); guid != [16]byte{} {
-			if pair := [2]string{seen[guid], info.Name}; pair[0] != "" && !same[pair] {
-				same[pair] = true
+			if other := seen[guid]; other != "" && !known.found(info.Name, other) {
 				return false, nil, nil
 			}
 			seen[guid] = info.Name

@@ -1,6 +1,8 @@
 package mdbox_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +18,7 @@ import (
 type hookedFS struct {
 	vfs.FS
 	hook func(name string)
+	gone string // what begins so is not there; "": nothing
 }
 
 func (f *hookedFS) Open(name string) (vfs.File, error) {
@@ -25,6 +28,9 @@ func (f *hookedFS) Open(name string) (vfs.File, error) {
 
 func (f *hookedFS) Stat(name string) (vfs.Info, error) {
 	f.hook(name)
+	if f.gone != "" && strings.HasPrefix(name, f.gone) {
+		return vfs.Info{}, fs.ErrNotExist
+	}
 	return f.FS.Stat(name)
 }
 
@@ -72,5 +78,21 @@ func TestReferencesAreCountedWhileMailboxesAreRenamed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestReferencesAreCountedBesideAStaleName: a name in the tree whose mailbox is never found does not keep references from being counted.
+func TestReferencesAreCountedBesideAStaleName(t *testing.T) {
+	dovecot := mdboxtest.MakeStore(t, "--content", "fresh")
+	dovecot.IMAP(t, "CREATE A", "CREATE B")
+	hooked := &hookedFS{FS: vfs.OS, hook: func(string) {}}
+	s := mdbox.New(testLocation(t, dovecot.Root), mdbox.Options{FS: hooked, Write: &mdbox.Writing{Cache: cache.DefaultPolicy()}, Report: func(err error) { t.Error(err) }})
+	t.Cleanup(func() { s.Close() })
+	hooked.gone = filepath.Join(dovecot.Root, "mailboxes", "B", "dbox-Mails")
+	if _, err := s.OpenMailbox("B"); !errors.Is(err, mdbox.ErrNotFound) || !names(t, s)["B"] {
+		t.Fatalf("%v, mailboxes %v", err, names(t, s))
+	}
+	if err := mdbox.RecountReferences(s); err != nil {
+		t.Error(err)
 	}
 }
