@@ -327,7 +327,7 @@ func (s *State) putRight() {
 	if s.logModSeq > maxModSeq {
 		s.logModSeq = 1
 	}
-	if s.modSeqExt == nil || s.modSeqExt.hdrSize != modSeqHeaderSize {
+	if s.modSeqExt == nil {
 		return
 	}
 	if h, ok := s.modSeqHeader(); ok && h.Highest > maxModSeq {
