@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/roostmail/roost/mdbox/dbox"
+	"github.com/roostmail/roost/mdbox/filelock"
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/mailboxlist"
 	"github.com/roostmail/roost/mdbox/mapindex"
@@ -15,14 +16,15 @@ import (
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
-// Repair is a store whose map is locked (MAP), so that nobody can save, copy, expunge or purge: for package check, which repairs
-// it. It is for one goroutine.
+// Repair is a store of which the map is locked (MAP), so that nobody can save, copy, expunge or purge, and the tree (TREE), so that no mailbox
+// is made, renamed or deleted: for package check, which repairs it. It is for one goroutine.
 type Repair struct {
-	Map *index.Locked // the map; if it is damaged, only Reset can be used
-	s   *Store
+	Map  *index.Locked // the map; if it is damaged, only Reset can be used
+	tree *filelock.File
+	s    *Store
 }
 
-// LockForRepair takes MAP, also of a store whose map is damaged. A store without a map gets an empty one.
+// LockForRepair takes TREE and MAP, also of a store whose map is damaged. A store without a map gets an empty one.
 func (s *Store) LockForRepair(ctx context.Context) (*Repair, error) {
 	if f := s.location.Format; f == FormatMaildir {
 		return nil, fmt.Errorf("mdbox: a store of the format %s is repaired when it is used", f)
@@ -36,22 +38,26 @@ func (s *Store) LockForRepair(ctx context.Context) (*Repair, error) {
 			return nil, err
 		}
 	}
+	tree, err := s.lockTree(ctx)
+	if err != nil {
+		return nil, err
+	}
 	select {
 	case s.writer <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, errors.Join(ctx.Err(), tree.Release())
 	}
 	_, l, err := index.Repair(ctx, s.MapOptions(), w)
 	if err != nil {
 		<-s.writer
-		return nil, fmt.Errorf("mdbox: lock map: %w", err)
+		return nil, errors.Join(fmt.Errorf("mdbox: lock map: %w", err), tree.Release())
 	}
-	return &Repair{Map: l, s: s}, nil
+	return &Repair{Map: l, tree: tree, s: s}, nil
 }
 
-// Unlock gives MAP back. The store reads everything again.
+// Unlock gives MAP and TREE back. The store reads everything again.
 func (r *Repair) Unlock() error {
-	err := r.Map.Unlock()
+	err := errors.Join(r.Map.Unlock(), r.tree.Release())
 	s := r.s
 	s.writeMap = nil
 	s.mu.Lock()
@@ -82,8 +88,7 @@ func (s *Store) LockMailbox(ctx context.Context, name string) (*index.Locked, er
 	return l, nil
 }
 
-// MailboxOf returns the name of the mailbox with a storage name. If it does not exist it is made, without TREE: that comes before MAP. Nobody is
-// misled, since a mailbox exists from when its index is complete. The map must be in order.
+// MailboxOf returns the name of the mailbox with a storage name. If it does not exist it is made. The map must be in order.
 // The caller then calls MarkListStale.
 func (r *Repair) MailboxOf(ctx context.Context, storage string) (name string, made bool, err error) {
 	s := r.s
@@ -95,7 +100,7 @@ func (r *Repair) MailboxOf(ctx context.Context, storage string) (name string, ma
 		return name, false, err
 	}
 	if s.location.Layout == LayoutIndex {
-		return "", false, err // its name is in the list index, which needs TREE
+		return "", false, err // its name is in the list index, whose lock comes before MAP
 	}
 	dir, err := s.codec().Storage(name)
 	if err != nil {

@@ -49,6 +49,15 @@ func (s *Store) Mailboxes() (list []MailboxInfo, damage []string, err error) {
 	return list, damage, nil
 }
 
+// LeavesOut reports whether names are left out of Mailboxes that may be mailboxes nevertheless.
+func (s *Store) LeavesOut() (bool, error) {
+	tree, err := s.tree()
+	if err != nil {
+		return false, fmt.Errorf("mdbox: list mailboxes: %w", err)
+	}
+	return len(tree.Damage) > 0, nil
+}
+
 // Subscriptions returns the subscribed names, in no particular order. damage
 // names those that cannot be the names of mailboxes. A missing file is an empty list.
 func (s *Store) Subscriptions() (names, damage []string, err error) {

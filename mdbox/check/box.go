@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/mdbox/dbox"
@@ -52,9 +53,84 @@ func referencesOf(s *index.State) []reference {
 	return refs
 }
 
-// openMailboxes reads the indexes of all mailboxes.
+// openMailboxes reads the indexes of all mailboxes. One that is renamed meanwhile could be missed, or be met twice: so they are read again
+// unless the tree is the same afterwards, and none has gone.
 func (v *verifier) openMailboxes() error {
+	report := v.report
+	defer func() { v.report = report }()
+	steady := false
+	for try := 0; !steady && try < attempts; try++ {
+		v.report, v.boxes, v.moved = &Report{}, nil, false
+		err := v.openEach()
+		if err == nil {
+			steady, err = v.steadyTree()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	report.append(v.report)
+	if !steady {
+		report.add(Finding{Kind: Unverified, File: v.s.Location().Root, Offset: -1, Rule: "mailboxes: they are renamed all the time"})
+	}
+	report.Mailboxes = len(v.boxes)
+	return nil
+}
+
+// reopenMailboxes opens the mailboxes that there are now. What is wrong with them was reported.
+func (v *verifier) reopenMailboxes() error {
+	report := v.report
+	defer func() { v.report = report }()
+	v.report = &Report{}
+	return v.openMailboxes()
+}
+
+// noteOdd is called for what shows that mailboxes were renamed, unless it is found again and again: a name without a mailbox (other is ""), or
+// another one with the same GUID, since somebody has copied a directory.
+func (v *verifier) noteOdd(name, other string) {
+	if odd := [2]string{name, other}; !v.odd[odd] {
+		v.odd[odd], v.moved = true, true
+	}
+}
+
+// list returns the mailboxes that can be selected. damage says which names are none.
+func (v *verifier) list() (names, damage []string, err error) {
 	list, damage, err := v.s.Mailboxes()
+	for _, info := range list {
+		if !info.NoSelect && !info.NonExistent {
+			names = append(names, info.Name)
+		}
+	}
+	return names, damage, err
+}
+
+// steadyTree reports whether the mailboxes are still those that were opened, and none of these has gone or was met twice.
+func (v *verifier) steadyTree() (bool, error) {
+	byGUID := map[[16]byte]string{}
+	for _, b := range v.boxes {
+		if b.x == nil {
+			continue
+		}
+		guid := headerOf(b.x.State()).MailboxGUID
+		if other, twice := byGUID[guid]; twice && guid != [16]byte{} {
+			v.noteOdd(b.name, other)
+		}
+		byGUID[guid] = b.name
+	}
+	if v.moved {
+		return false, nil
+	}
+	names, _, err := v.list()
+	if isDamage(err) {
+		err = nil
+	}
+	return slices.Equal(names, v.names), err
+}
+
+// openEach opens each mailbox.
+func (v *verifier) openEach() (err error) {
+	var damage []string
+	v.names, damage, err = v.list()
 	if isDamage(err) {
 		v.report.damage(err, v.paths.ListIndex, "", 0)
 		return nil
@@ -65,25 +141,22 @@ func (v *verifier) openMailboxes() error {
 	for _, d := range damage {
 		v.report.add(Finding{File: v.paths.ListIndex, Offset: -1, Rule: d})
 	}
-	for _, info := range list {
-		if info.NoSelect || info.NonExistent {
-			continue
-		}
+	for _, name := range v.names {
 		if err := v.ctx.Err(); err != nil {
 			return err
 		}
-		if err := v.openMailbox(info.Name); err != nil {
+		if err := v.openMailbox(name); err != nil {
 			return err
 		}
 	}
-	v.report.Mailboxes = len(v.boxes)
 	return nil
 }
 
 func (v *verifier) openMailbox(name string) error {
 	dir, cacheDir, err := v.s.MailboxPaths(name)
 	if errors.Is(err, mdbox.ErrNotFound) {
-		return nil // deleted meanwhile
+		v.noteOdd(name, "")
+		return nil
 	}
 	if err != nil {
 		return err

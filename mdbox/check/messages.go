@@ -40,6 +40,9 @@ func (v *verifier) messages(b *box) error {
 			return err
 		}
 		if err := v.message(ms.Message()); err != nil && !errors.Is(err, mdbox.ErrExpunged) {
+			if _, gone := b.x.Refresh(); gone != nil {
+				return nil // deleted or renamed meanwhile
+			}
 			v.report.damage(err, b.path, b.name, ms.Message().UID())
 		}
 	}

@@ -27,8 +27,8 @@ type RebuildOptions struct {
 // references to them, be it that a process was killed or that a mailbox has vanished, go back to their mailbox. The store must be one that may be
 // written.
 //
-// It holds MAP while it works on the map, the mail files or references, so that others wait who want to save, copy or expunge, and BOX of
-// one mailbox at a time. Others may read meanwhile, and read everything again afterwards. When it is interrupted, the next one goes on.
+// It holds TREE and MAP while it works on the map, the mail files or references, so that others wait who want to make, rename or delete mailboxes, to
+// save, copy or expunge, and BOX of one mailbox at a time. Others may read meanwhile, and read everything again afterwards. When it is interrupted, the next one goes on.
 //
 // What is known is taken from wherever it still is (index.Salvage, dbox.Salvage), and put together by the GUIDs of
 // messages. Repairs.Done says what was done, and what was lost. The error is one of ctx, a lock, or the file system, or ErrFormat.
@@ -151,6 +151,7 @@ type builder struct {
 	byGUID  map[dbox.GUID][]*mail
 	byPlace map[place]*mail
 	highest dbox.FileID
+	leftOut bool             // names are left out of the tree, whose references can not be counted
 	made    bool             // mailboxes were made
 	torn    map[string]int64 // mailboxes, "" = the map, whose logs end with so many bytes of an unfinished write
 }
@@ -162,7 +163,7 @@ func (b *builder) did(r Repair) {
 	}
 }
 
-// repairMail repairs the map, the mail files and the mailboxes, under MAP.
+// repairMail repairs the map, the mail files and the mailboxes, under TREE and MAP.
 func (b *builder) repairMail() (err error) {
 	if b.r, err = b.s.LockForRepair(b.ctx); err != nil {
 		return err

@@ -24,6 +24,9 @@ func (b *builder) match() error {
 			r.fix = r.fix || r.mail.uid != r.to
 		}
 	}
+	for _, m := range b.mails {
+		m.kept = b.leftOut && m.refcount > 0
+	}
 	b.findOrphans()
 	return nil
 }

@@ -65,14 +65,15 @@ type mail struct {
 	inMap      bool
 	refs       int
 	restore    bool
+	kept       bool // the map counts references, and some may be where they can not be counted
 	fallback   dbox.NewMessage
 	newGUID    dbox.GUID // that the message gets; zero: its own
 	moved      *mapindex.Location
 	restoredTo string
 }
 
-// wanted reports whether somebody refers to the message, or will.
-func (m *mail) wanted() bool { return m.refs > 0 || m.restore }
+// wanted reports whether somebody refers to the message, or may, or will.
+func (m *mail) wanted() bool { return m.refs > 0 || m.kept || m.restore }
 
 // readMap reads what there is of the map.
 func (b *builder) readMap() (err error) {
@@ -96,10 +97,13 @@ func (b *builder) readMap() (err error) {
 	return nil
 }
 
-// readMailboxes reads what there is of all mailboxes.
+// readMailboxes reads what there is of all mailboxes. None can be renamed meanwhile, and so be missed: TREE is held.
 func (b *builder) readMailboxes() error {
 	list, _, err := b.s.Mailboxes()
 	if err != nil {
+		return err
+	}
+	if b.leftOut, err = b.s.LeavesOut(); err != nil {
 		return err
 	}
 	for _, info := range list {

@@ -160,6 +160,9 @@ func (b *builder) repairMap() error {
 	}
 	for _, m := range b.mails {
 		n := m.refs
+		if m.kept {
+			n = max(n, int(m.refcount))
+		}
 		if m.restore {
 			n++
 		}

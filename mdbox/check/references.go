@@ -9,7 +9,7 @@ import (
 )
 
 // references compares the references that mailboxes have with those that the map counts. Whoever changes references changes the map first
-// and the mailbox then, and both through their logs: so what is read is of one moment if the map is the same before and after.
+// and the mailbox then, and both through their logs: so what is read is of one moment if the map is the same before and after, and the mailboxes are.
 func (v *verifier) references() error {
 	if v.m == nil {
 		for _, b := range v.boxes {
@@ -24,7 +24,11 @@ func (v *verifier) references() error {
 		if err != nil || steady {
 			return err
 		}
-		if err := v.refresh(); err != nil {
+		steady, err = v.steadyTree()
+		if err == nil && !steady {
+			err = v.reopenMailboxes()
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -41,10 +45,13 @@ func (v *verifier) refresh() error {
 		if b.x == nil {
 			continue
 		}
+		was := headerOf(b.x.State()).MailboxGUID
 		if _, err := b.x.Refresh(); errors.Is(err, index.ErrDeleted) {
-			b.x = nil
+			b.x, v.moved = nil, true
 		} else if err != nil {
 			return err
+		} else if headerOf(b.x.State()).MailboxGUID != was {
+			v.moved = true // another one has its name
 		}
 	}
 	return nil
@@ -62,6 +69,9 @@ func (v *verifier) countOnce() (steady bool, err error) {
 	}
 	if v.m.Index().State().Position() != before {
 		return false, nil
+	}
+	if steady, err := v.steadyTree(); !steady || err != nil {
+		return false, err
 	}
 	if unfinished(v.m.Index()) {
 		// Somebody may be at it. If nobody is, whoever locks the map next counts again.

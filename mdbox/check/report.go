@@ -82,6 +82,14 @@ func (r *Report) Clean() bool {
 	return r.More == 0
 }
 
+// append adds the findings of o.
+func (r *Report) append(o *Report) {
+	for _, f := range o.Findings {
+		r.add(f)
+	}
+	r.More += o.More
+}
+
 func (r *Report) add(f Finding) {
 	if len(r.Findings) < maxFindings {
 		r.Findings = append(r.Findings, f)

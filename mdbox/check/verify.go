@@ -34,8 +34,11 @@ type verifier struct {
 	report *Report
 
 	known map[string]mdbox.Remembered // from before anything else was read
-	boxes []*box
-	m     *mapindex.Map // nil: there is none
+	names []string                    // of the mailboxes that were listed
+	boxes []*box                      // those of them that could be opened
+	moved bool                        // mailboxes were renamed or deleted while they were opened, or since
+	odd   map[[2]string]bool          // see noteOdd
+	m     *mapindex.Map               // nil: there is none
 }
 
 // Verify reads a whole store and reports what is wrong with it. The error is one of ctx or of the file system, which says
@@ -47,7 +50,7 @@ func Verify(ctx context.Context, s *mdbox.Store, o Options) (*Report, error) {
 	if f := s.Location().Format; f == mdbox.FormatMaildir {
 		return nil, fmt.Errorf("check: a store of the format %s can not be verified", f)
 	}
-	v := &verifier{ctx: ctx, s: s, o: o, paths: s.Paths(), report: &Report{}, known: s.Remembered()}
+	v := &verifier{ctx: ctx, s: s, o: o, paths: s.Paths(), report: &Report{}, known: s.Remembered(), odd: map[[2]string]bool{}}
 	steps := []func() error{v.openMap, v.openMailboxes, v.references, v.mailFiles, v.mailboxes, v.control}
 	if s.Location().Format == mdbox.FormatSdbox {
 		steps = v.singleSteps()
