@@ -125,7 +125,8 @@ with "lost:". UIDs, flags and keywords are taken from every file that still has 
 messages that are in no mailbox any more go back to theirs, and damaged mail files are
 kept as m.N.broken.
 
-Dovecot and roost may use the store meanwhile: those who want to save, copy or expunge wait.
+Dovecot and roost may use the store meanwhile: those wait who want to save, copy or expunge,
+or to make, rename or delete mailboxes.
 ` + storeHelp + fmt.Sprintf(exitCodeText, "something is lost"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return rebuild(cmd, &f, asJSON) },
 	}
