@@ -42,18 +42,30 @@ func (b *Mailbox) describer(now time.Time) *describer {
 	if e != nil {
 		seq = e.ResetID
 	}
+	var fields []cache.Field
+	if b.cacheFieldsOf == (cache.Identity{IndexID: id, ResetID: seq}) {
+		fields = b.cacheFields
+	}
 	b.mu.Unlock()
-	fields := w.Cache.Initial()
-	if f, err := b.store.options.Cache.Open(b.cacheFile, id, seq); err == nil {
-		if fields, err = f.ReadFields(); err != nil {
-			fields = w.Cache.Initial()
-		}
-		f.Close()
+	if fields == nil {
+		fields = b.readCacheFields(id, seq)
 	}
 	if o.Fields = w.Cache.SaveFields(fields); len(o.Fields) == 0 {
 		return nil
 	}
 	return &describer{cache.NewDescriber(o), o.Saved}
+}
+
+// readCacheFields returns the fields of a cache file, or if there is none those that it will have first.
+func (b *Mailbox) readCacheFields(id, seq uint32) []cache.Field {
+	fields := b.store.options.Write.Cache.Initial()
+	if f, err := b.store.options.Cache.Open(b.cacheFile, id, seq); err == nil {
+		if read, err := f.ReadFields(); err == nil {
+			fields = read
+		}
+		f.Close()
+	}
+	return fields
 }
 
 // next returns what the next message, of about size bytes, is written to, as it is stored. nil: nothing.
@@ -182,6 +194,7 @@ func (c *cacheWriter) records() []translog.NewRecord {
 		c.l.b.store.options.Report(fmt.Errorf("mdbox: cache of %s: %w", c.l.b.name, err))
 		return c.begin
 	}
+	c.l.b.cacheFields, c.l.b.cacheFieldsOf = c.w.Fields(), cache.Identity{IndexID: c.l.x.State().Header().IndexID(), ResetID: c.seq}
 	if c.offsets.Len() == 0 {
 		return c.begin
 	}
@@ -223,9 +236,8 @@ func (l *lockedBox) cacheRecords(ctx context.Context, first uint32, messages []n
 // cacheWriting returns how the cache of a mailbox is written.
 func (s *Store) cacheWriting(b *Mailbox) *cache.WriteConfig {
 	w := s.options.Write
-	p, err := s.permissions(b.dir)
-	if w == nil || err != nil {
+	if w == nil {
 		return nil
 	}
-	return &cache.WriteConfig{FS: s.options.FS, Lock: s.locks, Policy: w.Cache, Perm: p.File, Sync: w.Fsync == index.FsyncAlways, Now: s.now}
+	return &cache.WriteConfig{FS: s.options.FS, Lock: s.locks, Policy: w.Cache, Perm: s.permOf(b.dir), Sync: w.Fsync == index.FsyncAlways, Now: s.now}
 }

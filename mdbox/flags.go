@@ -76,7 +76,7 @@ func (b *Mailbox) ChangeFlags(ctx context.Context, c FlagChange) (modified []uin
 
 // hasFlags reports whether a change without condition would change nothing, as far as can be told without the lock.
 func (b *Mailbox) hasFlags(c *FlagChange) bool {
-	if _, err := b.writing(); err != nil {
+	if b.store.options.Write == nil {
 		return false
 	}
 	b.mu.Lock()

@@ -45,11 +45,10 @@ func (b *Mailbox) noteSize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w, err := b.writing()
-	if err != nil {
-		return err
+	if b.store.options.Write == nil {
+		return ErrReadOnly
 	}
-	if sum.lock, err = b.store.locks.File(ctx, path, sizeTimeout, w.Perm); err != nil {
+	if sum.lock, err = b.lockSizeFile(ctx, path, sizeTimeout); err != nil {
 		if !errors.Is(err, filelock.ErrTimeout) {
 			b.store.report("lock the sum of sizes of "+b.name, err)
 		}

@@ -36,6 +36,9 @@ type Mailbox struct {
 	index *index.Index
 	// cacheChecked is the cache file that has been seen to have all records that the index refers to.
 	cacheChecked cache.Identity
+	// cacheFields are the fields of the cache file cacheFieldsOf when this process last added to it.
+	cacheFields   []cache.Field
+	cacheFieldsOf cache.Identity
 }
 
 // OpenMailbox reads a mailbox. Names are UTF-8, with '/' between levels. It

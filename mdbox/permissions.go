@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/roostmail/roost/mdbox/mailboxlist"
+	"github.com/roostmail/roost/mdbox/vfs"
 )
 
 // permissions returns those of the new files and directories of a mailbox, whose directory below mailboxes/ is dir: what that directory
@@ -31,6 +32,14 @@ func (s *Store) permissions(dir string) (mailboxlist.Permissions, error) {
 		if dir = filepath.Dir(dir); dir == "." {
 			dir = ""
 		}
+	}
+}
+
+// permOf returns what asks for the permissions of new files, for those who may make one.
+func (s *Store) permOf(dir string) func() (vfs.Perm, error) {
+	return func() (vfs.Perm, error) {
+		p, err := s.permissions(dir)
+		return p.File, err
 	}
 }
 

@@ -43,10 +43,7 @@ func (b *Mailbox) lockSizes(ctx context.Context, expunge []uint32) *sizeSum {
 	}
 	path, err := b.sizeLockPath()
 	if err == nil {
-		var w *index.Writing
-		if w, err = b.writing(); err == nil {
-			sum.lock, err = b.store.locks.File(ctx, path, 0, w.Perm)
-		}
+		sum.lock, err = b.lockSizeFile(ctx, path, 0)
 	}
 	if err != nil {
 		if !errors.Is(err, filelock.ErrTimeout) && ctx.Err() == nil {
@@ -55,6 +52,15 @@ func (b *Mailbox) lockSizes(ctx context.Context, expunge []uint32) *sizeSum {
 		return nil
 	}
 	return sum
+}
+
+// lockSizeFile takes VSIZE.
+func (b *Mailbox) lockSizeFile(ctx context.Context, path string, timeout time.Duration) (*filelock.File, error) {
+	p, err := b.store.permissions(b.dir)
+	if err != nil {
+		return nil, err
+	}
+	return b.store.locks.File(ctx, path, timeout, p.File)
 }
 
 // sizeLockPath is where dovecot-vsize.lock is: beside the index, or under a name of its own in the volatile directory.

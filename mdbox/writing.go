@@ -67,11 +67,7 @@ func (s *Store) indexWriting(w index.Writing, dir string) (*index.Writing, error
 	if s.options.Write == nil {
 		return nil, ErrReadOnly
 	}
-	p, err := s.permissions(dir)
-	if err != nil {
-		return nil, err
-	}
-	w.Lock, w.Fsync, w.Perm, w.Now = s.locks, s.options.Write.Fsync, p.File, s.now
+	w.Lock, w.Fsync, w.Perm, w.Now = s.locks, s.options.Write.Fsync, s.permOf(dir), s.now
 	w.Warn = func(path, what string) { s.options.Report(fmt.Errorf("mdbox: %s: %s", path, what)) }
 	return &w, nil
 }

@@ -76,7 +76,11 @@ func (c *WriteConfig) newFile(path string, h Header) (*newFile, error) {
 	if err := c.FS.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by one who was killed
 		return nil, err
 	}
-	f, err := c.perm().Create(c.FS, temp, 0)
+	perm, err := c.perm()
+	if err != nil {
+		return nil, err
+	}
+	f, err := perm.Create(c.FS, temp, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -44,10 +44,7 @@ func (s *Files) openFile(path string) (*File, error) {
 	}
 	f := &File{files: s, file: v, blocks: make(map[uint32]*block)}
 	if f.info, err = v.Stat(); err == nil {
-		f.header, err = f.readHeader()
-	}
-	if err == nil {
-		err = f.refreshFields()
+		f.header, err = f.refreshFields()
 	}
 	if err != nil {
 		v.Close()
@@ -56,16 +53,41 @@ func (s *Files) openFile(path string) (*File, error) {
 	return f, nil
 }
 
-func (f *File) readHeader() (Header, error) { return readHeader(f.file) }
+// window reads the header and the tables of a cache file, which mostly lie together at its beginning.
+type window struct {
+	file vfs.File
+	at   int64 // where b begins in the file
+	b    []byte
+}
 
-func readHeader(f vfs.File) (Header, error) {
-	var buf [HeaderSize]byte
-	n, err := f.ReadAt(buf[:], 0)
-	if err != nil && err != io.EOF {
+// headWindow is how much is read at once, in bytes: enough for the tables of usual files.
+const headWindow = 4096
+
+// from returns what is at off: at least n bytes, or all up to the end of the file. It is valid until the next call.
+func (w *window) from(off int64, n int) ([]byte, error) {
+	if skip := off - w.at; skip >= 0 && skip+int64(n) <= int64(len(w.b)) {
+		return w.b[skip:], nil
+	}
+	w.at = off
+	if size := max(n, headWindow); cap(w.b) < size {
+		w.b = make([]byte, size)
+	}
+	w.b = w.b[:cap(w.b)]
+	got, err := w.file.ReadAt(w.b, off)
+	w.b = w.b[:got]
+	if err == io.EOF {
+		err = nil
+	}
+	return w.b, err
+}
+
+func (w *window) header() (Header, error) {
+	b, err := w.from(0, HeaderSize)
+	if err != nil {
 		return Header{}, err
 	}
-	h, err := DecodeHeader(buf[:n])
-	return h, vfs.At(err, f.Name(), 0)
+	h, err := DecodeHeader(b[:min(len(b), HeaderSize)])
+	return h, vfs.At(err, w.file.Name(), 0)
 }
 
 // Fields returns the fields of the newest table that was read, by field number. Their decisions are those of that
@@ -78,38 +100,42 @@ func (f *File) Fields() []Field {
 
 // ReadFields reads the newest field table, with the decisions that stand in it now, and returns its fields as Fields does.
 func (f *File) ReadFields() ([]Field, error) {
-	if err := f.refreshFields(); err != nil {
+	if _, err := f.refreshFields(); err != nil {
 		return nil, err
 	}
 	return f.Fields(), nil
 }
 
-// refreshFields reads the newest field table.
-func (f *File) refreshFields() error {
-	h, err := f.readHeader()
+// refreshFields reads the header and the newest field table.
+func (f *File) refreshFields() (Header, error) {
+	w := &window{file: f.file}
+	h, err := w.header()
 	if err != nil {
-		return err
+		return h, err
 	}
 	var newest []Field
-	_, err = WalkTables(f.file, h, func(_ uint32, t FieldTable) { newest = t.Fields })
-	if err != nil {
-		return err
+	if _, err := w.tables(h, func(_ uint32, t FieldTable) { newest = t.Fields }); err != nil {
+		return h, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fields = newest
-	return nil
+	return h, nil
 }
 
 // WalkTables calls visit for each field table of a cache file, oldest first. It
 // returns their number, and a *vfs.CorruptError if the chain is broken.
 func WalkTables(file vfs.File, h Header, visit func(off uint32, t FieldTable)) (n int, err error) {
+	return (&window{file: file}).tables(h, visit)
+}
+
+func (w *window) tables(h Header, visit func(off uint32, t FieldTable)) (n int, err error) {
 	var prev uint32
 	for off := h.FirstTable; off != 0; n++ {
 		if off <= prev || off < HeaderSize {
-			return n, vfs.At(vfs.Corrupt(int64(prev), "field table lies behind the one before"), file.Name(), 0)
+			return n, vfs.At(vfs.Corrupt(int64(prev), "field table lies behind the one before"), w.file.Name(), 0)
 		}
-		t, err := readTable(file, off)
+		t, err := w.table(int64(off))
 		if err != nil {
 			return n, err
 		}
@@ -119,22 +145,20 @@ func WalkTables(file vfs.File, h Header, visit func(off uint32, t FieldTable)) (
 	return n, nil
 }
 
-func readTable(file vfs.File, off uint32) (FieldTable, error) {
-	buf := make([]byte, 4096)
-	for {
-		n, err := file.ReadAt(buf, int64(off))
-		if err != nil && err != io.EOF {
+func (w *window) table(off int64) (FieldTable, error) {
+	b, err := w.from(off, tableHeaderSize)
+	if err != nil {
+		return FieldTable{}, err
+	}
+	size, err := tableSize(b)
+	if err == nil && size > len(b) {
+		if b, err = w.from(off, size); err != nil {
 			return FieldTable{}, err
 		}
-		size, err := tableSize(buf[:n])
-		if err == nil && size > len(buf) {
-			buf = make([]byte, size)
-			continue
-		}
-		if err != nil {
-			return FieldTable{}, vfs.At(err, file.Name(), int64(off))
-		}
-		t, _, err := DecodeFieldTable(buf[:n])
-		return t, vfs.At(err, file.Name(), int64(off))
 	}
+	if err != nil {
+		return FieldTable{}, vfs.At(err, w.file.Name(), off)
+	}
+	t, _, err := DecodeFieldTable(b)
+	return t, vfs.At(err, w.file.Name(), off)
 }

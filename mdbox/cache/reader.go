@@ -231,7 +231,7 @@ func (r *Reader) grown(err error) error {
 	if !errors.As(err, &unknown) {
 		return err
 	}
-	if err := r.file.refreshFields(); err != nil {
+	if _, err := r.file.refreshFields(); err != nil {
 		return err
 	}
 	fields := r.file.Fields()

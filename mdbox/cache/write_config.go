@@ -18,7 +18,7 @@ type WriteConfig struct {
 	FS     vfs.FS
 	Lock   *filelock.Config
 	Policy Policy
-	Perm   vfs.Perm // of new files; zero: vfs.Private
+	Perm   func() (vfs.Perm, error) // of new files, asked when one is made; nil: vfs.Private
 	// Sync makes everything that was written durable before it is referred to: mail_fsync=always. Without it nothing
 	// of a cache is, which costs time after a power cut and never data.
 	Sync bool
@@ -62,7 +62,12 @@ func (c *WriteConfig) maxRecordSize() int {
 func (c *WriteConfig) maxFileSize() int64 {
 	return min(orDefault(c.MaxFileSize, maxFileSize), maxFileSize)
 }
-func (c *WriteConfig) perm() vfs.Perm { return orDefault(c.Perm, vfs.Private) }
+func (c *WriteConfig) perm() (vfs.Perm, error) {
+	if c.Perm == nil {
+		return vfs.Private, nil
+	}
+	return c.Perm()
+}
 
 // now returns the time as it is stored.
 func (c *WriteConfig) now() uint32 {

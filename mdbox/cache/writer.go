@@ -66,10 +66,11 @@ func (w *Writer) load() error {
 		return err
 	}
 	w.size, w.end = st.Size, (st.Size+3)&^3
-	if w.header, err = readHeader(w.file); err != nil {
+	r := &window{file: w.file}
+	if w.header, err = r.header(); err != nil {
 		return err
 	}
-	w.tables, err = WalkTables(w.file, w.header, func(off uint32, t FieldTable) { w.table, w.fields = off, t.Fields })
+	w.tables, err = r.tables(w.header, func(off uint32, t FieldTable) { w.table, w.fields = off, t.Fields })
 	w.inFile = len(w.fields)
 	return err
 }

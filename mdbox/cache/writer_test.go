@@ -73,7 +73,7 @@ func checkFile(t testing.TB, path string) (Header, []Field) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	h, err := readHeader(f)
+	h, err := (&window{file: f}).header()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,11 @@ func openCreated(o Options, w *Writing, lock *filelock.Log, err error) (*Index, 
 // createLog makes .log and returns it locked, or nil if there is one by the time that it
 // could be made.
 func (x *Index) createLog(ctx context.Context, w *Writing, former Former, initial func() ([]translog.NewRecord, error)) (*filelock.Log, error) {
-	dot, err := w.Lock.Dotlock(ctx, x.logPath(), newLogDotlock(w))
+	o, err := newLogDotlock(w)
+	if err != nil {
+		return nil, err
+	}
+	dot, err := w.Lock.Dotlock(ctx, x.logPath(), o)
 	if err != nil {
 		return nil, err
 	}
@@ -156,8 +160,9 @@ func (x *Index) publish(ctx context.Context, w *Writing, dot *filelock.Dotlock, 
 	return lock, nil
 }
 
-func newLogDotlock(w *Writing) filelock.DotlockOptions {
-	return filelock.DotlockOptions{Timeout: newLogTimeout, Stale: newLogStale, Suffix: newLogSuffix, Perm: w.perm()}
+func newLogDotlock(w *Writing) (filelock.DotlockOptions, error) {
+	perm, err := w.perm()
+	return filelock.DotlockOptions{Timeout: newLogTimeout, Stale: newLogStale, Suffix: newLogSuffix, Perm: perm}, err
 }
 
 // writeNewLog writes the content of a new log and makes it durable: names must not lead

@@ -46,7 +46,10 @@ func Repair(ctx context.Context, o Options, w *Writing) (*Index, *Locked, error)
 
 // replaceMissingLog makes .log and returns it locked, or nil if there is one by now.
 func (x *Index) replaceMissingLog(ctx context.Context, w *Writing) (*filelock.Log, error) {
-	o := newLogDotlock(w)
+	o, err := newLogDotlock(w)
+	if err != nil {
+		return nil, err
+	}
 	o.Timeout += o.Stale // so that one which was left just now is overridden
 	dot, err := w.Lock.Dotlock(ctx, x.logPath(), o)
 	if err != nil {

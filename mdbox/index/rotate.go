@@ -81,7 +81,10 @@ func (l *Locked) replaceLog(b []byte, before func() error) error {
 // somebody who crashed, or who makes a log where there was none and will notice that there is.
 func (l *Locked) newLogLock(fill func(vfs.WritableFile) error) (*filelock.Dotlock, error) {
 	fsys, path := l.x.o.FS, l.x.logPath()+newLogSuffix
-	o := newLogDotlock(l.w)
+	o, err := newLogDotlock(l.w)
+	if err != nil {
+		return nil, err
+	}
 	o.Fill = fill
 	if l.repair { // one is often left by what made the repair necessary, or by an earlier repair
 		o.Timeout, o.Stale = repairTimeout, repairStale

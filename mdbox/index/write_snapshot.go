@@ -52,12 +52,16 @@ func (l *Locked) syncLog() error {
 // left that did not come to the end.
 func (l *Locked) writeFile(path string, b []byte) error {
 	fsys := l.x.o.FS
-	f, err := l.w.perm().Create(fsys, path, 0)
+	perm, err := l.w.perm()
+	if err != nil {
+		return err
+	}
+	f, err := perm.Create(fsys, path, 0)
 	if errors.Is(err, fs.ErrExist) {
 		if err := fsys.Remove(path); err != nil {
 			return err
 		}
-		f, err = l.w.perm().Create(fsys, path, 0)
+		f, err = perm.Create(fsys, path, 0)
 	}
 	if err != nil {
 		return err

@@ -43,8 +43,8 @@ type Writing struct {
 	Log2MaxAge time.Duration
 	// Backup: the snapshot that is replaced stays as .backup, as Dovecot does for dbox mailboxes.
 	Backup bool
-	Perm   vfs.Perm         // of new files; the zero Perm is vfs.Private
-	Now    func() time.Time // nil = time.Now
+	Perm   func() (vfs.Perm, error) // of new files, asked when one is made; nil = vfs.Private
+	Now    func() time.Time         // nil = time.Now
 	// Warn is told of what was put right under the lock; nil = nobody.
 	Warn func(path, what string)
 }
@@ -62,11 +62,11 @@ func (w *Writing) warn(path, what string) {
 	}
 }
 
-func (w *Writing) perm() vfs.Perm {
-	if w.Perm == (vfs.Perm{}) {
-		return vfs.Private
+func (w *Writing) perm() (vfs.Perm, error) {
+	if w.Perm == nil {
+		return vfs.Private, nil
 	}
-	return w.Perm
+	return w.Perm()
 }
 
 func orDefault[T int64 | time.Duration](v, def T) T {
