@@ -89,6 +89,7 @@ type thread struct {
 	subjects bool         // these are needed
 	none     []int        // messages without a date
 	bytes    int          // of message IDs and subjects
+	base     []byte       // the last base subject, for its memory
 	forest   forest
 }
 
@@ -119,22 +120,42 @@ func (t *thread) add(i int, f *backend.FetchedMessage) error {
 	if m.came = f.Err == nil || f.Err.Kind != backend.KindExpunged; !m.came {
 		return nil
 	}
-	if m.date = sentDate(f.HeaderFields); m.date == 0 && f.Err == nil {
+	h := readThreadHeader(f.HeaderFields)
+	date, _ := message.ParseDate(h.date.Value)
+	if m.date = date.Unix; m.date == 0 && f.Err == nil {
 		t.none = append(t.none, i)
 	}
-	if field, ok := message.FindField(f.HeaderFields, "Subject"); ok && t.subjects {
-		var base []byte
-		base, m.reply = message.AppendBaseSubject(nil, field)
-		m.subject = string(base)
-		t.bytes += len(base)
+	if t.subjects && h.subject.Raw != nil {
+		t.base, m.reply = message.AppendBaseSubject(t.base[:0], h.subject)
+		m.subject = string(t.base)
+		t.bytes += len(t.base)
 	}
 	if t.links != nil {
-		t.bytes += t.links.add(i, f.HeaderFields)
+		t.bytes += t.links.add(i, &h)
 	}
 	if most := t.srv.cfg.SortMemory; most > 0 && t.bytes > most {
 		return errSortMemory(most)
 	}
 	return nil
+}
+
+// threadHeader are the fields that threads are made of; those that a message does not have are zero.
+type threadHeader struct{ date, subject, id, references, inReplyTo message.Field }
+
+// readThreadHeader returns the first field of each name.
+func readThreadHeader(header []byte) (h threadHeader) {
+	for f, rest, ok := message.NextField(header); ok; f, rest, ok = message.NextField(rest) {
+		for _, want := range [...]struct {
+			name string
+			to   *message.Field
+		}{{"Date", &h.date}, {"Subject", &h.subject}, {"Message-ID", &h.id}, {"References", &h.references}, {"In-Reply-To", &h.inReplyTo}} {
+			if want.to.Raw == nil && f.Named(want.name) {
+				*want.to = f
+				break
+			}
+		}
+	}
+	return h
 }
 
 // undated implements columns.

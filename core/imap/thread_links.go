@@ -9,6 +9,11 @@ type threadLinks struct {
 	nodes []linkNode
 }
 
+// newThreadLinks returns links for about n messages.
+func newThreadLinks(n int) *threadLinks {
+	return &threadLinks{ids: make(map[string]int, n), nodes: make([]linkNode, 0, n)}
+}
+
 type linkNode struct {
 	message int // noMessage: a dummy
 	parent  int // none: it is a root
@@ -19,18 +24,16 @@ type linkNode struct {
 const idCost = 100
 
 // add adds a message with its Message-ID, References and In-Reply-To, and returns how many bytes of memory that takes.
-func (l *threadLinks) add(msg int, header []byte) (bytes int) {
+func (l *threadLinks) add(msg int, h *threadHeader) (bytes int) {
 	node := none
-	if f, ok := message.FindField(header, "Message-ID"); ok {
-		if id, _ := message.NextMessageID(f.Value); id != nil {
-			node = l.node(id, &bytes)
-		}
+	if id, _ := message.NextMessageID(h.id.Value); id != nil {
+		node = l.node(id, &bytes)
 	}
 	if node == none || l.nodes[node].message != noMessage { // (1)(A): an ID that is not unique is none
 		node = l.make(&bytes)
 	}
 	l.nodes[node].message = msg
-	parent := l.chain(header, &bytes)
+	parent := l.chain(h, &bytes)
 	n := &l.nodes[node]
 	if n.parent != none && n.parent != parent { // (1)(B): what the message itself says counts
 		l.nodes[n.parent].kids--
@@ -44,24 +47,20 @@ func (l *threadLinks) add(msg int, header []byte) (bytes int) {
 
 // chain links the message IDs of References with each other, and returns the last one: the parent of the message. Without valid References it
 // is the first one of In-Reply-To.
-func (l *threadLinks) chain(header []byte, bytes *int) (parent int) {
+func (l *threadLinks) chain(h *threadHeader, bytes *int) (parent int) {
 	parent = none
-	if f, ok := message.FindField(header, "References"); ok {
-		for id, rest := message.NextMessageID(f.Value); id != nil; id, rest = message.NextMessageID(rest) {
-			node := l.node(id, bytes)
-			if parent != none {
-				l.link(parent, node)
-			}
-			parent = node
+	for id, rest := message.NextMessageID(h.references.Value); id != nil; id, rest = message.NextMessageID(rest) {
+		node := l.node(id, bytes)
+		if parent != none {
+			l.link(parent, node)
 		}
+		parent = node
 	}
 	if parent != none {
 		return parent
 	}
-	if f, ok := message.FindField(header, "In-Reply-To"); ok {
-		if id, _ := message.NextMessageID(f.Value); id != nil {
-			return l.node(id, bytes)
-		}
+	if id, _ := message.NextMessageID(h.inReplyTo.Value); id != nil {
+		return l.node(id, bytes)
 	}
 	return none
 }

@@ -31,11 +31,16 @@ func (t *thread) references() error {
 // link is steps 1 to 3: it makes a forest of the messages, in which dummies are roots only, with a child at least.
 // Nodes have the numbers of t.links.
 func (t *thread) link() error {
-	t.links = &threadLinks{ids: map[string]int{}}
+	n := len(t.messages)
+	if most := t.srv.cfg.SortMemory; most > 0 {
+		n = min(n, most/idCost)
+	}
+	t.links = newThreadLinks(n)
 	if err := t.collect(); err != nil {
 		return err
 	}
 	nodes := t.links.nodes
+	t.forest.nodes = make([]forestNode, 0, len(nodes))
 	for i := range nodes {
 		t.forest.plant(nodes[i].message)
 	}

@@ -8,7 +8,10 @@ import "bytes"
 func AppendBaseSubject(dst []byte, f Field) (base []byte, reply bool) {
 	start := len(dst)
 	value, _ := f.text(nil)
-	dst = appendFolded(dst, appendDecodedWords(nil, value)) // (1)
+	dst = appendDecodedWords(dst, value) // (1)
+	decoded := len(dst)
+	dst = appendFolded(dst, dst[start:])
+	dst = dst[:start+copy(dst[start:], dst[decoded:])]
 	dst = dst[:start+packBlanks(dst[start:])]
 	s := subject{b: dst[start:]}
 	for {

@@ -78,6 +78,9 @@ func FindField(header []byte, name string) (f Field, ok bool) {
 	return Field{}, false
 }
 
+// Named reports whether the field has the given name (in any case).
+func (f *Field) Named(name string) bool { return equalFold(f.Name, name) }
+
 // AppendFields appends the fields of header whose name is one of names (with
 // not: is none of names), as they stand there and in their order (RFC 3501 §6.4.5, HEADER.FIELDS
 // and HEADER.FIELDS.NOT). Names compare without regard to case. An empty line follows, with not only if header has one.
