@@ -29,7 +29,7 @@ func BenchmarkCommit(b *testing.B) {
 			return translog.NewRecord{External: true, Payload: translog.ExpungeGUIDs{{UID: uid}}}
 		}},
 	} {
-		for _, n := range []uint32{1000, 100000} {
+		for _, n := range []uint32{1000, 100000, 1000000} {
 			b.Run(fmt.Sprintf("%s/messages=%d", c.name, n), func(b *testing.B) {
 				s := largeState(b, n)
 				l := newTestLog(b)

@@ -46,8 +46,22 @@ func (s *State) cutDoomed() {
 	s.doomed = doomed{}
 }
 
-// cut removes the messages gone from a column in which each has size elements.
+// cut removes the messages gone, ascending, from a column in which each has size elements: what is behind the first of them moves to the front, or what is before
+// the last one to the end, whichever is less.
 func cut[T any](column []T, gone []int, size int) []T {
+	if before := (gone[len(gone)-1] + 1) * size; before < len(column)-gone[0]*size {
+		to := before
+		for k := len(gone) - 1; k >= 0; k-- {
+			from := 0
+			if k > 0 {
+				from = (gone[k-1] + 1) * size
+			}
+			n := gone[k]*size - from
+			copy(column[to-n:to], column[from:from+n])
+			to -= n
+		}
+		return column[to:]
+	}
 	for k, i := range gone {
 		next := len(column)
 		if k+1 < len(gone) {

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -22,6 +23,33 @@ func TestExpungedMessagesLeaveEveryColumn(t *testing.T) {
 	for i, uid := range s.uids {
 		if rec := s.exts[0].Record(i); s.flags[i] != uint8(uid-1) || !slices.Equal(rec, []byte{byte(uid - 1), 0xff}) {
 			t.Errorf("message with UID %d has the flags %d and the record %x of another", uid, s.flags[i], rec)
+		}
+	}
+}
+
+// TestCut: whichever side is moved, what was not cut is left, in its order.
+func TestCut(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		n, size := 1+rnd.IntN(40), rnd.IntN(4)
+		low, high := rnd.IntN(n), rnd.IntN(n)
+		low, high = min(low, high), max(low, high)
+		var column, want []int
+		var gone []int
+		for i := range n {
+			out := i >= low && i <= high && (i == low || rnd.IntN(2) == 0)
+			if out {
+				gone = append(gone, i)
+			}
+			for k := range size {
+				column = append(column, i*10+k)
+				if !out {
+					want = append(want, i*10+k)
+				}
+			}
+		}
+		if got := cut(slices.Clone(column), gone, size); !slices.Equal(got, want) {
+			t.Fatalf("%v of %d elements each cut from %v: %v", gone, size, column, got)
 		}
 	}
 }
