@@ -27,10 +27,8 @@ func (r *request) deleted(ranges []mailbox.SeqRange) []uint32 {
 		now = v // the same messages with newer flags
 	}
 	var uids []uint32
-	for m := range now.Messages(ranges) {
-		if now.FlagSet(m.Flags).System&backend.FlagDeleted != 0 {
-			uids = append(uids, uint32(m.UID))
-		}
+	for m := range now.Deleted(ranges) {
+		uids = append(uids, uint32(m.UID))
 	}
 	return uids
 }

@@ -25,6 +25,7 @@ type chunk struct {
 	flags   []FlagSetID
 	modseqs []uint64
 	unseen  uint32 // messages without \Seen
+	deleted uint32 // messages with \Deleted
 	highest uint64 // of modseqs
 }
 
@@ -37,8 +38,15 @@ func (c *chunk) push(r record, t *flagTable) {
 	c.uids = append(c.uids, r.uid)
 	c.flags = append(c.flags, r.flags)
 	c.modseqs = append(c.modseqs, r.modseq)
-	c.unseen += t.unseen(r.flags)
-	c.highest = max(c.highest, r.modseq)
+	c.tally(r.flags, r.modseq, t)
+}
+
+// tally counts a message in.
+func (c *chunk) tally(flags FlagSetID, modseq uint64, t *flagTable) {
+	system := t.latest(flags).System
+	c.unseen += uint32(system&backend.FlagSeen/backend.FlagSeen ^ 1)
+	c.deleted += uint32(system & backend.FlagDeleted / backend.FlagDeleted)
+	c.highest = max(c.highest, modseq)
 }
 
 // grow returns a copy of c, owned by the caller, that shares its columns. Only the last chunk of
@@ -58,10 +66,9 @@ func (c *chunk) slice(from, to int, t *flagTable) *chunk {
 
 // count sets what is derived from the columns.
 func (c *chunk) count(t *flagTable) {
-	c.unseen, c.highest = 0, 0
+	c.unseen, c.deleted, c.highest = 0, 0, 0
 	for i, f := range c.flags {
-		c.unseen += t.unseen(f)
-		c.highest = max(c.highest, c.modseqs[i])
+		c.tally(f, c.modseqs[i], t)
 	}
 }
 
@@ -69,14 +76,6 @@ func (c *chunk) count(t *flagTable) {
 func (c *chunk) find(uid uint32) int {
 	i, _ := slices.BinarySearch(c.uids, uid)
 	return i
-}
-
-// unseen returns 1 if the set has no \Seen, else 0. Called by the writer only.
-func (t *flagTable) unseen(id FlagSetID) uint32 {
-	if t.latest(id).System&backend.FlagSeen != 0 {
-		return 0
-	}
-	return 1
 }
 
 // writer puts together the chunks of a view, in order.

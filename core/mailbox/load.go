@@ -199,6 +199,7 @@ func fromSnapshot(s *backend.Snapshot, t *flagTable, version uint64) (*View, err
 		}
 		for _, f := range cols.Flags[from:to] {
 			c.unseen += uint32(f&backend.FlagSeen/backend.FlagSeen ^ 1)
+			c.deleted += uint32(f & backend.FlagDeleted / backend.FlagDeleted)
 		}
 		chunks = append(chunks, c)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/imapwire"
 	"github.com/roostmail/roost/core/mailbox"
 )
@@ -178,6 +179,17 @@ func checkCurrent(t *testing.T, f *fixture, v *mailbox.View) {
 		all := slices.DeleteFunc(slices.Collect(v.Messages(v.All())), func(m mailbox.Message) bool { return m.ModSeq <= since })
 		if !slices.Equal(newer, all) {
 			t.Fatalf("%d messages newer than %d, want %d", len(newer), since, len(all))
+		}
+	}
+	for _, rs := range [][]mailbox.SeqRange{v.All(), {{First: 2, Last: mailbox.SeqNum(v.Len()/2 + 1)}}} {
+		var deleted []mailbox.Message
+		for m := range v.Messages(rs) {
+			if v.FlagSet(m.Flags).System&backend.FlagDeleted != 0 {
+				deleted = append(deleted, m)
+			}
+		}
+		if got := slices.Collect(v.Deleted(rs)); !slices.Equal(got, deleted) {
+			t.Fatalf("%v with \\Deleted in %v, want %v", got, rs, deleted)
 		}
 	}
 	for i, uid := range want {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/imapwire"
 )
 
@@ -206,10 +207,37 @@ func (v *View) All() []SeqRange {
 }
 
 // Messages iterates over ascending ranges, as Seqs and UIDs return them.
-func (v *View) Messages(rs []SeqRange) iter.Seq[Message] { return v.Newer(rs, 0) }
+func (v *View) Messages(rs []SeqRange) iter.Seq[Message] {
+	return v.messages(rs, func(*chunk) bool { return true })
+}
 
-// Newer is Messages of those with a modseq above since, 0 = all. It does not look at what lies between them.
+// Newer is Messages of those with a modseq above since, 0 = all. It hardly looks at what lies between them.
 func (v *View) Newer(rs []SeqRange, since uint64) iter.Seq[Message] {
+	if since == 0 {
+		return v.Messages(rs)
+	}
+	return only(v.messages(rs, func(c *chunk) bool { return c.highest > since }), func(m *Message) bool { return m.ModSeq > since })
+}
+
+// Deleted is Messages of those with \Deleted. It hardly looks at what lies between them.
+func (v *View) Deleted(rs []SeqRange) iter.Seq[Message] {
+	return only(v.messages(rs, func(c *chunk) bool { return c.deleted > 0 }),
+		func(m *Message) bool { return v.FlagSet(m.Flags).System&backend.FlagDeleted != 0 })
+}
+
+// only leaves out those that are not wanted.
+func only(all iter.Seq[Message], wanted func(*Message) bool) iter.Seq[Message] {
+	return func(yield func(Message) bool) {
+		for m := range all {
+			if wanted(&m) && !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// messages iterates over those messages of ranges that lie in chunks that are wanted.
+func (v *View) messages(rs []SeqRange, wanted func(*chunk) bool) iter.Seq[Message] {
 	return func(yield func(Message) bool) {
 		for _, r := range rs {
 			if r.First < 1 || r.First > r.Last || uint32(r.First) > v.count {
@@ -218,12 +246,12 @@ func (v *View) Newer(rs []SeqRange, since uint64) iter.Seq[Message] {
 			last := min(r.Last, SeqNum(v.count))
 			for i, seq := v.chunkOf(r.First), r.First; seq <= last; i++ {
 				c := v.chunks[i]
-				if since > 0 && c.highest <= since {
+				if !wanted(c) {
 					seq = SeqNum(v.before[i]) + SeqNum(c.len()) + 1
 					continue
 				}
 				for j := int(uint32(seq) - v.before[i] - 1); j < c.len() && seq <= last; j++ {
-					if m := c.message(j, seq); (since == 0 || m.ModSeq > since) && !yield(m) {
+					if !yield(c.message(j, seq)) {
 						return
 					}
 					seq++
