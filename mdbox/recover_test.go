@@ -14,26 +14,6 @@ import (
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
-// hookedFS tells of names that are about to be looked at.
-type hookedFS struct {
-	vfs.FS
-	hook func(name string)
-	gone string // what begins so is not there; "": nothing
-}
-
-func (f *hookedFS) Open(name string) (vfs.File, error) {
-	f.hook(name)
-	return f.FS.Open(name)
-}
-
-func (f *hookedFS) Stat(name string) (vfs.Info, error) {
-	f.hook(name)
-	if f.gone != "" && strings.HasPrefix(name, f.gone) {
-		return vfs.Info{}, fs.ErrNotExist
-	}
-	return f.FS.Stat(name)
-}
-
 // TestReferencesAreCountedWhileMailboxesAreRenamed: a mailbox that is renamed, which takes no lock of the map, while references are counted
 // again is counted all the same: what is counted too low is lost with the next expunge.
 func TestReferencesAreCountedWhileMailboxesAreRenamed(t *testing.T) {
@@ -54,7 +34,7 @@ func TestReferencesAreCountedWhileMailboxesAreRenamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dovecot := mdboxtest.MakeStore(t, "--content", "fresh")
 			dovecot.IMAP(t, "CREATE A", "CREATE B", "CREATE C")
-			hooked := &hookedFS{FS: vfs.OS, hook: func(string) {}}
+			hooked := &mdboxtest.Hooked{FS: vfs.OS, Hook: func(string) error { return nil }}
 			s := mdbox.New(testLocation(t, dovecot.Root), mdbox.Options{FS: hooked, Write: &mdbox.Writing{Cache: cache.DefaultPolicy()}, Report: func(err error) { t.Error(err) }})
 			t.Cleanup(func() { s.Close() })
 			for _, box := range []string{"A", "B", "B", "C"} {
@@ -63,11 +43,12 @@ func TestReferencesAreCountedWhileMailboxesAreRenamed(t *testing.T) {
 				}
 			}
 			moved := false
-			hooked.hook = func(name string) {
+			hooked.Hook = func(name string) error {
 				if !moved && strings.Contains(name, "/mailboxes/B/") {
 					moved = true
 					rename(t, filepath.Join(dovecot.Root, "mailboxes"))
 				}
+				return nil
 			}
 			if err := mdbox.RecountReferences(s); err != nil || !moved {
 				t.Fatalf("moved %t, %v", moved, err)
@@ -85,10 +66,15 @@ func TestReferencesAreCountedWhileMailboxesAreRenamed(t *testing.T) {
 func TestReferencesAreCountedBesideAStaleName(t *testing.T) {
 	dovecot := mdboxtest.MakeStore(t, "--content", "fresh")
 	dovecot.IMAP(t, "CREATE A", "CREATE B")
-	hooked := &hookedFS{FS: vfs.OS, hook: func(string) {}}
+	hooked := &mdboxtest.Hooked{FS: vfs.OS, Hook: func(string) error { return nil }}
 	s := mdbox.New(testLocation(t, dovecot.Root), mdbox.Options{FS: hooked, Write: &mdbox.Writing{Cache: cache.DefaultPolicy()}, Report: func(err error) { t.Error(err) }})
 	t.Cleanup(func() { s.Close() })
-	hooked.gone = filepath.Join(dovecot.Root, "mailboxes", "B", "dbox-Mails")
+	hooked.Hook = func(name string) error {
+		if strings.HasPrefix(name, filepath.Join(dovecot.Root, "mailboxes", "B", "dbox-Mails")) {
+			return fs.ErrNotExist
+		}
+		return nil
+	}
 	if _, err := s.OpenMailbox("B"); !errors.Is(err, mdbox.ErrNotFound) || !names(t, s)["B"] {
 		t.Fatalf("%v, mailboxes %v", err, names(t, s))
 	}

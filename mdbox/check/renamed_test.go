@@ -15,16 +15,6 @@ import (
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
-// renamingFS renames mailboxes when others are looked at.
-type renamingFS struct {
-	vfs.FS
-	hook func(name string)
-}
-
-func (f *renamingFS) Open(name string) (vfs.File, error) { f.hook(name); return f.FS.Open(name) }
-
-func (f *renamingFS) Stat(name string) (vfs.Info, error) { f.hook(name); return f.FS.Stat(name) }
-
 // renamer renames mailboxes as a server does: when TREE is free.
 type renamer struct {
 	t    *testing.T
@@ -140,13 +130,14 @@ func TestVerifyWhileMailboxesAreRenamed(t *testing.T) {
 				r, change := &renamer{t: t, root: s.Root}, renaming()
 				counting := step == "from the start"
 				seen := map[string]bool{}
-				hooked := &renamingFS{FS: vfs.OS, hook: func(name string) {
+				hooked := &mdboxtest.Hooked{FS: vfs.OS, Hook: func(name string) error {
 					seen[name] = true
 					// The index of C is the last one to be opened.
 					counting = counting || strings.Contains(name, "mdbox/storage/dovecot.map.index.log") && seen[filepath.Join(s.Root, "mailboxes/C/dbox-Mails/dovecot.index.log")]
 					if counting {
 						change(r, name)
 					}
+					return nil
 				}}
 				report, err := check.Verify(context.Background(), openHooked(t, s, hooked), check.Options{FS: hooked})
 				if err != nil || r.done == 0 {
@@ -176,13 +167,14 @@ func TestRebuildWhileMailboxesAreRenamed(t *testing.T) {
 			damageMailFile(t, s)
 			r, change := &renamer{t: t, root: s.Root}, renaming()
 			looked := 0
-			hooked := &renamingFS{FS: vfs.OS, hook: func(name string) {
+			hooked := &mdboxtest.Hooked{FS: vfs.OS, Hook: func(name string) error {
 				if strings.HasSuffix(name, "/dovecot.map.index.backup") {
 					looked++
 				}
 				if looked > 1 { // that it is verified comes first
 					change(r, name)
 				}
+				return nil
 			}}
 			repairs, err := check.Rebuild(context.Background(), openHooked(t, s, hooked), check.RebuildOptions{FS: hooked})
 			if err != nil || !repairs.Changed() {
