@@ -154,7 +154,7 @@ func (b *builder) findOrphans() {
 		case m.refs > 0, b.referenced(m.guid), back[m.guid] && m.guid != dbox.GUID{}:
 		case !b.mapLost && (!m.inMap || m.refcount == 0): // left by a save that was not acknowledged, or expunged
 		case m.inMap && m.refcount == 0 && b.mapSeen.Complete:
-		case len(lossy) == 0 && expunged[m.guid]:
+		case len(lossy) == 0 && expunged[m.guid] && !(b.leftOut && b.mapLost): // what is left out may have it still
 		default:
 			m.restore = true
 			back[m.guid] = true

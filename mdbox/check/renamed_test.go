@@ -227,3 +227,36 @@ func TestRebuildBesideNameLeftOut(t *testing.T) {
 		t.Errorf("B has %d messages", len(box["B"]))
 	}
 }
+
+// TestRebuildOfLostMapBesideNameLeftOut: without a map nobody knows what such a directory refers to: a message that was expunged elsewhere is not given up.
+func TestRebuildOfLostMapBesideNameLeftOut(t *testing.T) {
+	s := storeForRenames(t)
+	before, _ := read(t, openToWrite(t, s))
+	lost, err := filepath.Glob(filepath.Join(s.Root, "storage", "dovecot.map.index*"))
+	if err != nil || len(lost) == 0 {
+		t.Fatal(lost, err)
+	}
+	for _, name := range lost {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(filepath.Join(s.Root, "mailboxes", "B"), filepath.Join(s.Root, "mailboxes", "B&")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := check.Rebuild(context.Background(), openToWrite(t, s), check.RebuildOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	after, _ := read(t, openToWrite(t, s))
+	texts := map[string]bool{}
+	for _, box := range after {
+		for _, m := range box {
+			texts[m.hash] = true
+		}
+	}
+	for uid, m := range before["B"] {
+		if !texts[m.hash] {
+			t.Errorf("UID %d of B is in no mailbox", uid)
+		}
+	}
+}
