@@ -132,6 +132,9 @@ func (b *builder) catchUp(box *oldBox, s *index.State, path string) (records []t
 }
 
 func headerOf(s *index.State) index.MdboxHeader {
+	if s == nil {
+		return index.MdboxHeader{}
+	}
 	if e := s.Ext(index.ExtMdboxHeader); e != nil {
 		if h, err := index.DecodeMdboxHeader(e.Header()); err == nil {
 			return h

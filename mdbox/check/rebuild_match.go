@@ -45,11 +45,19 @@ func (b *builder) at(uid mapindex.UID) *mail {
 	return nil
 }
 
+// underMap returns the message that the map has under the map UID of a record: none if the mailbox belongs to another map.
+func (b *builder) underMap(box *oldBox, r *oldRef) *mail {
+	if of, is := headerOf(box.seen.State).MapUIDValidity, b.mapSeen.State.UIDValidity(); of != is && of != 0 && is != 0 {
+		return nil
+	}
+	return b.at(r.to)
+}
+
 // resolve finds messages by the map if it has them with the right GUID, and else by their GUIDs.
 func (b *builder) resolve() {
 	for _, box := range b.boxes {
 		for _, r := range box.refs {
-			m := b.at(r.to)
+			m := b.underMap(box, r)
 			if m != nil && (m.guid == r.guid || r.guid == dbox.GUID{} || m.guid == dbox.GUID{}) {
 				r.fix = r.guid == dbox.GUID{}
 				r.mail = m
@@ -104,7 +112,7 @@ func (b *builder) resolveByMap() {
 			if r.mail != nil {
 				continue
 			}
-			if m := b.at(r.to); m != nil && !taken[m] && (m.newGUID == dbox.GUID{} || m.newGUID == r.guid) {
+			if m := b.underMap(box, r); m != nil && !taken[m] && (m.newGUID == dbox.GUID{} || m.newGUID == r.guid) {
 				r.mail, m.newGUID = m, r.guid
 				if m.wrong == "" {
 					m.wrong = "its GUID is damaged"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/mdbox/dbox"
@@ -136,7 +137,12 @@ func (b *builder) repairMap() error {
 	l := b.r.Map
 	path := b.paths.Map + "/" + mapindex.Prefix
 	s := b.mapSeen.State
-	if s.UIDValidity() == 0 {
+	switch {
+	case b.leftOut && b.mapLost:
+		s.SetUIDValidity(b.newMapUIDValidity())
+		b.mapSeen.Complete = false
+		b.did(Repair{File: path, What: "the map got another UIDVALIDITY, since directories that are no mailboxes may have map UIDs that it has lost"})
+	case s.UIDValidity() == 0:
 		s.SetUIDValidity(b.mapUIDValidity())
 		b.mapSeen.Complete = false
 	}
@@ -215,14 +221,9 @@ func (b *builder) mapUIDValidity() uint32 {
 	count := map[uint32]int{}
 	var most uint32
 	for _, box := range b.boxes {
-		if box.seen.State == nil {
-			continue
-		}
-		if e := box.seen.State.Ext(index.ExtMdboxHeader); e != nil {
-			if h, err := index.DecodeMdboxHeader(e.Header()); err == nil && h.MapUIDValidity != 0 {
-				if count[h.MapUIDValidity]++; count[h.MapUIDValidity] > count[most] {
-					most = h.MapUIDValidity
-				}
+		if v := headerOf(box.seen.State).MapUIDValidity; v != 0 {
+			if count[v]++; count[v] > count[most] {
+				most = v
 			}
 		}
 	}
@@ -230,6 +231,19 @@ func (b *builder) mapUIDValidity() uint32 {
 		most = max(1, b.mapSeen.State.Header().IndexID())
 	}
 	return most
+}
+
+// newMapUIDValidity returns a UIDVALIDITY that the map never had. What refers to the one of before, and is not repaired with the rest, is seen to
+// belong to another map: it would get other messages under its map UIDs.
+func (b *builder) newMapUIDValidity() uint32 {
+	v := max(b.mapSeen.State.UIDValidity(), b.mapSeen.State.Header().IndexID(), uint32(time.Now().Unix()))
+	for _, box := range b.boxes {
+		v = max(v, headerOf(box.seen.State).MapUIDValidity)
+	}
+	if v++; v == 0 {
+		v = 1
+	}
+	return v
 }
 
 // mend makes an index whole: it has the state seen afterwards.

@@ -228,9 +228,28 @@ func TestRebuildBesideNameLeftOut(t *testing.T) {
 	}
 }
 
-// TestRebuildOfLostMapBesideNameLeftOut: without a map nobody knows what such a directory refers to: a message that was expunged elsewhere is not given up.
+// TestRebuildOfLostMapBesideNameLeftOut: without a map nobody knows what such a directory refers to. A message that was expunged elsewhere is not
+// given up, and the directory gets no other messages when it is a mailbox again.
 func TestRebuildOfLostMapBesideNameLeftOut(t *testing.T) {
+	t.Run("whole", func(t *testing.T) { rebuildOfLostMapBesideNameLeftOut(t, false) })
+	t.Run("the last of it", func(t *testing.T) { rebuildOfLostMapBesideNameLeftOut(t, true) })
+}
+
+func rebuildOfLostMapBesideNameLeftOut(t *testing.T, last bool) {
 	s := storeForRenames(t)
+	snapshot := filepath.Join(s.Root, "storage", "dovecot.map.index")
+	old, err := os.ReadFile(snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var saved []string
+	for n := range 8 { // those in B have the highest map UIDs, but not the last places
+		text := fmt.Sprintf("Subject: %d\r\n\r\n%s\r\n", n, strings.Repeat("x", n))
+		for _, name := range []string{"A", "B"} {
+			saved = append(saved, fmt.Sprintf("APPEND %s {%d+}\r\n%s", name, len(text), text))
+		}
+	}
+	s.IMAP(t, append(saved, "SELECT A", "STORE 3:* +FLAGS (\\Deleted)", "EXPUNGE")...)
 	before, _ := read(t, openToWrite(t, s))
 	lost, err := filepath.Glob(filepath.Join(s.Root, "storage", "dovecot.map.index*"))
 	if err != nil || len(lost) == 0 {
@@ -238,6 +257,11 @@ func TestRebuildOfLostMapBesideNameLeftOut(t *testing.T) {
 	}
 	for _, name := range lost {
 		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if last {
+		if err := os.WriteFile(snapshot, old, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -257,6 +281,30 @@ func TestRebuildOfLostMapBesideNameLeftOut(t *testing.T) {
 	for uid, m := range before["B"] {
 		if !texts[m.hash] {
 			t.Errorf("UID %d of B is in no mailbox", uid)
+		}
+	}
+
+	// What comes back has map UIDs that the new map gave to others.
+	if err := os.Rename(filepath.Join(s.Root, "mailboxes", "B&"), filepath.Join(s.Root, "mailboxes", "D")); err != nil {
+		t.Fatal(err)
+	}
+	foreign := false // Dovecot shows them the wrong texts otherwise: it does not compare GUIDs
+	for _, f := range verify(t, s).Findings {
+		foreign = foreign || strings.Contains(f.String(), "belongs to a map with UIDVALIDITY") && f.Mailbox == "D"
+	}
+	if !foreign {
+		t.Error("D belongs to the new map")
+	}
+	if _, err := check.Rebuild(context.Background(), openToWrite(t, s), check.RebuildOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range verify(t, s).Findings {
+		t.Error(f)
+	}
+	after, _ = read(t, openToWrite(t, s))
+	for uid, m := range before["B"] {
+		if after["D"][uid].hash != m.hash {
+			t.Errorf("UID %d of D has another text", uid)
 		}
 	}
 }
