@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"math"
+	"slices"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -61,7 +62,7 @@ func finish(v, next *View, e edit) (*View, *delta, error) {
 	t := v.table
 	next.Keywords = t.keywords[:len(t.keywords):len(t.keywords)]
 	d := deltaFrom(v)
-	next.setChunks(applyEdit(v, e, d))
+	next.chunkList = applyEdit(v, e, d)
 	t.publish()
 	if !d.changes(next, len(e.appended) > 0) {
 		return v, nil, nil
@@ -70,64 +71,66 @@ func finish(v, next *View, e edit) (*View, *delta, error) {
 	return next, d, nil
 }
 
-// applyEdit returns the chunks of v after e and notes in d what happened.
-func applyEdit(v *View, e edit, d *delta) []*chunk {
-	w := writer{t: v.table, out: make([]*chunk, 0, len(v.chunks)+1)}
-	for _, c := range v.chunks {
-		last := c.last()
-		x := takeUIDs(&e.expunged, last)
-		u := takeRecords(&e.updated, last)
-		if len(x) == 0 && len(u) == 0 {
-			w.keep(c)
-			continue
-		}
-		if len(x) == 0 {
-			w.keep(c.update(u, v.table, d))
-			continue
-		}
-		for i := range c.uids {
-			r := c.record(i)
-			for len(x) > 0 && x[0] < r.uid {
-				x = x[1:]
-			}
-			if len(x) > 0 && x[0] == r.uid {
-				x = x[1:]
-				d.expunged = append(d.expunged, r)
-				takeRecords(&u, r.uid)
-				continue
-			}
-			w.put(d.updateOne(r, &u))
-		}
+// first returns the lowest UID to which something happens that is there already.
+func (e *edit) first() (uid uint32, ok bool) {
+	uid = math.MaxUint32
+	if len(e.expunged) > 0 {
+		uid, ok = e.expunged[0], true
 	}
-	w.flush()
-	return appendRecords(w.out, e.appended, v.table)
+	if len(e.updated) > 0 {
+		uid, ok = min(uid, e.updated[0].uid), true
+	}
+	return uid, ok
+}
+
+// applyEdit returns the messages of v after e and notes in d what happened.
+func applyEdit(v *View, e edit, d *delta) chunkList {
+	w := rewriting(&v.chunkList, v.table)
+	kept := 0
+	for {
+		uid, ok := e.first()
+		i := len(v.chunks)
+		if ok {
+			i = v.find(kept, uid)
+		}
+		w.keep(&v.chunkList, kept, i)
+		if i == len(v.chunks) {
+			break
+		}
+		c := v.chunks[i]
+		w.replace(c)
+		kept = i + 1
+		x, u := takeUIDs(&e.expunged, c.last()), takeRecords(&e.updated, c.last())
+		if len(x) > 0 {
+			var gone []record
+			c, gone = c.without(x, v.table)
+			d.expunged = append(d.expunged, gone...)
+		}
+		if len(u) > 0 {
+			c = c.update(u, v.table, d)
+		}
+		w.fill(c)
+	}
+	w.grow(e.appended)
+	return w.list
 }
 
 // update returns a copy of c with the values of u, whose UIDs are in the range of c.
 func (c *chunk) update(u []record, t *flagTable, d *delta) *chunk {
-	n := &chunk{uids: c.uids, flags: append([]FlagSetID(nil), c.flags...), modseqs: append([]uint64(nil), c.modseqs...)}
-	n.uids = n.uids[:len(n.uids):len(n.uids)]
+	n := &chunk{uids: c.uids[:c.len():c.len()], flags: slices.Clone(c.flags), modseqs: slices.Clone(c.modseqs)}
+	var less, more chunk
 	for _, r := range u {
 		i := c.find(r.uid)
 		if i == c.len() || c.uids[i] != r.uid {
 			continue
 		}
 		d.note(c.record(i), r)
+		less.tally(n.flags[i], n.modseqs[i], t)
+		more.tally(r.flags, r.modseq, t)
 		n.flags[i], n.modseqs[i] = r.flags, r.modseq
 	}
-	n.count(t)
+	n.tallyFrom(c, &less, &more)
 	return n
-}
-
-// updateOne returns the new value of r, if u, ascending, has one, and removes from u what is not after r.
-func (d *delta) updateOne(r record, u *[]record) record {
-	for _, n := range takeRecords(u, r.uid) {
-		if n.uid == r.uid {
-			d.note(r, n)
-			return n
-		}
-	}
-	return r
 }
 
 // note records that a message changed.
@@ -138,25 +141,6 @@ func (d *delta) note(old, new record) {
 	case old.modseq != new.modseq:
 		d.touched = append(d.touched, old.uid)
 	}
-}
-
-// appendRecords adds new messages after all others.
-func appendRecords(chunks []*chunk, rs []record, t *flagTable) []*chunk {
-	for len(rs) > 0 {
-		n := len(chunks)
-		if n == 0 || chunks[n-1].len() >= chunkSize {
-			chunks = append(chunks, &chunk{})
-			n++
-		} else {
-			chunks[n-1] = chunks[n-1].grow()
-		}
-		c := chunks[n-1]
-		for len(rs) > 0 && c.len() < chunkSize {
-			c.push(rs[0], t)
-			rs = rs[1:]
-		}
-	}
-	return chunks
 }
 
 // takeUIDs removes from s, ascending, what is at most last, and returns it.

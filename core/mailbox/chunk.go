@@ -6,8 +6,8 @@ import (
 	"github.com/roostmail/roost/core/backend"
 )
 
-// chunkSize is the number of messages up to which a chunk grows. A chunk that a
-// rebuilt view made larger is split at twice this size.
+// chunkSize is the number of messages up to which a chunk grows. In a rebuilt view one
+// may have up to twice as many.
 const chunkSize = 1024
 
 // record is one message.
@@ -72,49 +72,68 @@ func (c *chunk) count(t *flagTable) {
 	}
 }
 
+// tallyFrom counts what is in a copy of old by what was taken out of it and what was put in.
+func (c *chunk) tallyFrom(old, out, in *chunk) {
+	c.unseen, c.deleted, c.highest = old.unseen-out.unseen+in.unseen, old.deleted-out.deleted+in.deleted, max(old.highest, in.highest)
+	if c.highest > in.highest && c.highest == out.highest {
+		c.highest = 0
+		for _, m := range c.modseqs {
+			c.highest = max(c.highest, m)
+		}
+	}
+}
+
+// extend appends the messages [from, to) of another chunk in place, uncounted. The caller owns c.
+func (c *chunk) extend(of *chunk, from, to int) {
+	c.uids = append(c.uids, of.uids[from:to]...)
+	c.flags = append(c.flags, of.flags[from:to]...)
+	c.modseqs = append(c.modseqs, of.modseqs[from:to]...)
+}
+
+// newChunk returns a chunk that has room for n messages.
+func newChunk(n int) *chunk {
+	return &chunk{uids: make([]uint32, 0, n), flags: make([]FlagSetID, 0, n), modseqs: make([]uint64, 0, n)}
+}
+
+// without returns a copy of c without the messages that are in uids, ascending, and these. The copy may be empty.
+func (c *chunk) without(uids []uint32, t *flagTable) (n *chunk, gone []record) {
+	n = newChunk(c.len())
+	from := 0
+	var less chunk
+	for _, uid := range uids {
+		i := c.find(uid)
+		if i == c.len() || c.uids[i] != uid {
+			continue
+		}
+		n.extend(c, from, i)
+		from = i + 1
+		less.tally(c.flags[i], c.modseqs[i], t)
+		gone = append(gone, c.record(i))
+	}
+	n.extend(c, from, c.len())
+	n.tallyFrom(c, &less, &chunk{})
+	return n, gone
+}
+
+// with returns a copy of c with messages that it does not have, ascending.
+func (c *chunk) with(rs []record, t *flagTable) *chunk {
+	n := newChunk(c.len() + len(rs))
+	n.unseen, n.deleted, n.highest = c.unseen, c.deleted, c.highest
+	from := 0
+	for _, r := range rs {
+		i := c.find(r.uid)
+		n.extend(c, from, i)
+		n.push(r, t)
+		from = i
+	}
+	n.extend(c, from, c.len())
+	return n
+}
+
 // find returns the index of the first message with a UID of at least uid.
 func (c *chunk) find(uid uint32) int {
 	i, _ := slices.BinarySearch(c.uids, uid)
 	return i
-}
-
-// writer puts together the chunks of a view, in order.
-type writer struct {
-	t    *flagTable
-	out  []*chunk
-	open *chunk // being filled, owned; not in out
-}
-
-// keep takes over a whole chunk.
-func (w *writer) keep(c *chunk) {
-	w.flush()
-	w.out = append(w.out, c)
-}
-
-// put appends one message.
-func (w *writer) put(r record) {
-	if w.open == nil {
-		w.open = &chunk{}
-	} else if w.open.len() >= chunkSize {
-		w.flush()
-		w.open = &chunk{}
-	}
-	w.open.push(r, w.t)
-}
-
-// flush ends the chunk being filled. A small one is joined with a small one before it, so that
-// expunging does not leave many tiny chunks.
-func (w *writer) flush() {
-	c := w.open
-	w.open = nil
-	if c == nil || c.len() == 0 {
-		return
-	}
-	if n := len(w.out); n > 0 && w.out[n-1].len()+c.len() <= chunkSize/2 {
-		w.out[n-1] = join(w.out[n-1], c, w.t)
-		return
-	}
-	w.out = append(w.out, c)
 }
 
 func join(a, b *chunk, t *flagTable) *chunk {

@@ -91,7 +91,7 @@ func (j *journal) rebuild(cur *View, version uint64) *View {
 	old.UIDNext, old.FirstRecent, old.HighestModSeq = limits.uidNext, limits.firstRecent, limits.highestModSeq
 	n := min(limits.keywords, len(cur.Keywords))
 	old.Keywords = cur.Keywords[:n:n]
-	old.setChunks(unexpunge(cur, expungedBelow(steps, limits.uidNext), limits.uidNext))
+	old.chunkList = unexpunge(cur, expungedBelow(steps, limits.uidNext), limits.uidNext)
 	return &old
 }
 
@@ -117,24 +117,34 @@ func expungedBelow(steps []*delta, uidNext imap.UID) []record {
 	return rs
 }
 
-// unexpunge returns the chunks of v with rs put back and without what is at or above uidNext.
-func unexpunge(v *View, rs []record, uidNext imap.UID) []*chunk {
-	w := writer{t: v.table, out: make([]*chunk, 0, len(v.chunks)+1)}
-	for _, c := range v.chunks {
+// unexpunge returns the messages of v with rs put back and without what is at or above uidNext.
+func unexpunge(v *View, rs []record, uidNext imap.UID) chunkList {
+	w := rewriting(&v.chunkList, v.table)
+	kept := 0
+	for {
+		uid := uint32(uidNext)
+		if len(rs) > 0 {
+			uid = min(uid, rs[0].uid)
+		}
+		i := v.find(kept, uid)
+		w.keep(&v.chunkList, kept, i)
+		if i == len(v.chunks) {
+			break
+		}
+		c := v.chunks[i]
+		w.replace(c)
+		kept = i + 1
 		back := takeRecords(&rs, c.last())
-		n := c.len()
-		if imap.UID(c.last()) >= uidNext {
-			n = c.find(uint32(uidNext))
-		}
-		if len(back) == 0 && n == c.len() {
-			w.keep(c)
+		n := c.find(uint32(uidNext))
+		switch {
+		case len(back) == 0 && n > 0:
+			w.add(c.slice(0, n, v.table))
+			continue
+		case n == c.len() && n+len(back) <= 2*chunkSize:
+			w.add(c.with(back, v.table))
 			continue
 		}
-		if len(back) == 0 && n > 0 {
-			w.keep(c.slice(0, n, v.table))
-			continue
-		}
-		for i := 0; i < n; i++ {
+		for i := range n {
 			r := c.record(i)
 			for len(back) > 0 && back[0].uid < r.uid {
 				w.put(back[0])
@@ -150,5 +160,5 @@ func unexpunge(v *View, rs []record, uidNext imap.UID) []*chunk {
 		w.put(r)
 	}
 	w.flush()
-	return w.out
+	return w.list
 }

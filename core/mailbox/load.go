@@ -213,8 +213,8 @@ func fromSnapshot(s *backend.Snapshot, t *flagTable, version uint64) (*View, err
 		HighestModSeq: max(s.HighestModSeq, 1),
 		Keywords:      t.keywords[:len(t.keywords):len(t.keywords)],
 		table:         t,
+		chunkList:     listOf(chunks),
 	}
-	v.setChunks(chunks)
 	if n > 0 {
 		// A damaged header must not make the next message's UID one that is in use.
 		v.UIDNext = max(v.UIDNext, uidAfter(cols.UIDs[n-1]))

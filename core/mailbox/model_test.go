@@ -1,6 +1,7 @@
 package mailbox_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -106,7 +107,7 @@ func runModel(t *testing.T, rnd *rand.Rand, start, steps, most int) {
 			if err != nil {
 				t.Fatalf("step %d: %v", step, err)
 			}
-			if err := cl.check(v); err != nil {
+			if err := errors.Join(cl.check(v), mailbox.Sound(v)); err != nil {
 				t.Fatalf("step %d: %v", step, err)
 			}
 			if rnd.IntN(4) != 0 {
@@ -159,6 +160,9 @@ func change(f *fixture, rnd *rand.Rand, most int) {
 // checkCurrent compares a view with the store, and its lookups with each other.
 func checkCurrent(t *testing.T, f *fixture, v *mailbox.View) {
 	t.Helper()
+	if err := mailbox.Sound(v); err != nil {
+		t.Fatal(err)
+	}
 	want := f.inbox.UIDs()
 	if now := viewUIDs(v); !slices.Equal(want, now) {
 		t.Fatalf("store (-), view (+):\n%s", cmp.Diff(want, now))

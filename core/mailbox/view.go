@@ -37,23 +37,8 @@ type View struct {
 	HighestModSeq uint64
 	Keywords      []string // by keyword number, as in FlagSet.Keywords; not to be changed
 
-	chunks []*chunk
-	before []uint32 // messages before each chunk
-	count  uint32
-	unseen uint32
-	table  *flagTable
-}
-
-// setChunks completes a view under construction.
-func (v *View) setChunks(chunks []*chunk) {
-	v.chunks = chunks
-	v.before = make([]uint32, len(chunks))
-	v.count, v.unseen = 0, 0
-	for i, c := range chunks {
-		v.before[i] = v.count
-		v.count += uint32(c.len())
-		v.unseen += c.unseen
-	}
+	chunkList
+	table *flagTable
 }
 
 // Len returns the number of messages (EXISTS).
@@ -141,15 +126,15 @@ func (f *Finder) Seq(uid imap.UID) SeqNum {
 
 // LastUID returns the largest UID, or 0 if the mailbox is empty.
 func (v *View) LastUID() imap.UID {
-	if len(v.chunks) == 0 {
+	if len(v.lasts) == 0 {
 		return 0
 	}
-	return imap.UID(v.chunks[len(v.chunks)-1].last())
+	return imap.UID(v.lasts[len(v.lasts)-1])
 }
 
 // lowerBound returns the first message with a UID of at least uid, or Len+1.
 func (v *View) lowerBound(uid imap.UID) SeqNum {
-	i := sort.Search(len(v.chunks), func(i int) bool { return v.chunks[i].last() >= uint32(uid) })
+	i := v.find(0, uint32(uid))
 	if i == len(v.chunks) {
 		return SeqNum(v.count) + 1
 	}
