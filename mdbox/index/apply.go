@@ -125,7 +125,7 @@ func (a *applier) appends(as translog.Appends) {
 		s.uids = append(s.uids, m.UID)
 		s.flags = append(s.flags, m.Flags)
 		for _, e := range s.exts {
-			e.column = appendZeros(e.column, int(e.RecordSize))
+			e.column.b = appendZeros(e.column.b, int(e.RecordSize))
 		}
 		a.touchModSeq(len(s.uids)-1, len(s.uids))
 		s.hdr.set(offMessagesCount, s.hdr.Messages()+1)

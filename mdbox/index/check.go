@@ -40,9 +40,9 @@ func (s *State) Check() error {
 
 func (s *State) checkExts() error {
 	for _, e := range s.exts {
-		if len(e.column) != len(s.uids)*int(e.RecordSize) && !s.isLate(e) || len(e.hdr) != pad8(int(e.hdrSize)) {
+		if !e.column.holds(len(s.uids), int(e.RecordSize)) && !s.isLate(e) || len(e.hdr) != pad8(int(e.hdrSize)) {
 			return fmt.Errorf("index: extension %q has %d bytes of records for %d messages of %d bytes, %d of header data for %d",
-				e.Name, len(e.column), len(s.uids), e.RecordSize, len(e.hdr), e.hdrSize)
+				e.Name, len(e.column.b), len(s.uids), e.RecordSize, len(e.hdr), e.hdrSize)
 		}
 		if s.Ext(e.Name) != e {
 			return fmt.Errorf("index: two extensions %q", e.Name)

@@ -14,7 +14,7 @@ func (s *State) AppendKeywordColumn(dst []uint64) []uint64 {
 		return dst
 	}
 	n, mask := int(e.RecordSize), s.keywordMask()
-	for rec := e.column; len(rec) >= n; rec = rec[n:] {
+	for rec := e.Column(); len(rec) >= n; rec = rec[n:] {
 		var v uint64
 		for j, b := range rec[:n] {
 			v |= uint64(b) << (8 * j)
@@ -34,7 +34,7 @@ func (s *State) AppendLowKeywordColumn(dst []uint8) []uint8 {
 		return append(dst, make([]uint8, len(s.uids))...)
 	}
 	if e.RecordSize == 1 {
-		dst = append(dst, e.column...)
+		dst = append(dst, e.Column()...)
 	} else {
 		for i := range s.uids {
 			dst = append(dst, e.Record(i)[0])
@@ -74,7 +74,7 @@ func (s *State) AppendModSeqColumn(dst []uint64) []uint64 {
 		return dst
 	}
 	highest := s.HighestModSeq()
-	for rec := s.modSeqExt.column; len(rec) >= modSeqRecordSize; rec = rec[modSeqRecordSize:] {
+	for rec := s.modSeqExt.Column(); len(rec) >= modSeqRecordSize; rec = rec[modSeqRecordSize:] {
 		v := binary.LittleEndian.Uint64(rec)
 		if v == 0 {
 			v = highest

@@ -16,8 +16,8 @@ func TestColumnsEqualSingleMessages(t *testing.T) {
 			}
 			if size > 0 {
 				s.addExt(&ExtHeader{Name: extKeywords, RecordSize: size, RecordAlign: 1})
-				for i := range s.keywordExt.column {
-					s.keywordExt.column[i] = 0xff // also bits of keywords without name
+				for i := range s.keywordExt.column.b {
+					s.keywordExt.column.b[i] = 0xff // also bits of keywords without name
 				}
 			}
 			words := s.KeywordWords()

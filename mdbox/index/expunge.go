@@ -40,7 +40,7 @@ func (s *State) cutDoomed() {
 	}
 	gone := s.doomed.numbers()
 	for _, e := range s.exts {
-		e.column = cut(e.column, gone, int(e.RecordSize))
+		e.column.cut(gone, int(e.RecordSize))
 	}
 	s.uids, s.flags = cut(s.uids, gone, 1), cut(s.flags, gone, 1)
 	s.doomed = doomed{}

@@ -11,22 +11,21 @@ type Ext struct {
 
 	hdrSize uint32
 	hdr     []byte // hdrSize bytes, then padding to a multiple of 8
-	column  []byte // RecordSize bytes for each message, in the order of the messages
+	column  column // in the order of the messages
 }
 
 // Header returns the header data. It is valid until the next Refresh.
 func (e *Ext) Header() []byte { return e.hdr[:e.hdrSize:e.hdrSize] }
 
 // Record returns the data of message i, counted from 0. It is valid until the
-// next Refresh. An extension without record data gives an empty slice.
+// next Refresh or Column. An extension without record data gives an empty slice.
 func (e *Ext) Record(i int) []byte {
-	n := int(e.RecordSize)
-	return e.column[i*n : (i+1)*n : (i+1)*n]
+	return e.column.row(i, int(e.RecordSize))
 }
 
 // Column returns the data of all messages, RecordSize bytes each. It is valid
 // until the next Refresh.
-func (e *Ext) Column() []byte { return e.column }
+func (e *Ext) Column() []byte { return e.column.all(int(e.RecordSize)) }
 
 // resizeHeader changes the header data to size bytes. As in Dovecot's memory,
 // bytes in the padding survive.
@@ -44,17 +43,17 @@ func (e *Ext) resizeHeader(size uint32) {
 // what is there is kept from the start of each record, new bytes are zero.
 func (e *Ext) resizeRecords(size uint16, messages int) {
 	old, n := int(e.RecordSize), int(size)
-	column := make([]byte, messages*n)
+	rows, before := make([]byte, messages*n), e.column.all(old)
 	if keep := min(old, n); keep > 0 {
 		for i := range messages {
-			copy(column[i*n:], e.column[i*old:i*old+keep])
+			copy(rows[i*n:], before[i*old:i*old+keep])
 		}
 	}
-	e.column, e.RecordSize = column, size
+	e.column, e.RecordSize = column{b: rows}, size
 }
 
 // clear zeroes header data and records.
 func (e *Ext) clear() {
 	clear(e.hdr[:e.hdrSize])
-	clear(e.column)
+	clear(e.column.b)
 }

@@ -63,7 +63,7 @@ func (s *State) readLate(r io.ReaderAt) error {
 		return err
 	}
 	for k, e := range l.exts {
-		e.column = columns[k]
+		e.column = column{b: columns[k]}
 	}
 	s.late = nil
 	return nil

@@ -291,7 +291,7 @@ func merge(s, o *State, maxBytes int64) *State {
 			if from := src.s.Ext(e.Name); from != nil && from.RecordSize == e.RecordSize && from.ResetID == e.ResetID {
 				copy(rec, from.Record(src.i))
 			}
-			e.column = append(e.column, rec...)
+			e.column.b = append(e.column.b, rec...)
 		}
 	}
 	m.modSeqHdr = m.modSeqExt != nil

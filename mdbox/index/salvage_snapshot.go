@@ -61,7 +61,7 @@ func salvageRecords(head, b []byte, maxBytes int64) *State {
 		s.flags = append(s.flags, rec[4]&^flagOldRecent)
 		for k, e := range s.exts {
 			if e.RecordSize > 0 {
-				e.column = append(e.column, rec[offsets[k]:][:e.RecordSize]...)
+				e.column.b = append(e.column.b, rec[offsets[k]:][:e.RecordSize]...)
 			}
 		}
 	}

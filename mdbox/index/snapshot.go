@@ -117,7 +117,7 @@ func (s *State) readRecords(r io.ReaderAt, offsets []uint16, minor uint8) error 
 	s.uids, s.flags = make([]uint32, 0, room), make([]uint8, 0, room)
 	for _, e := range s.exts {
 		if !s.isLate(e) {
-			e.column = make([]byte, 0, room*int(e.RecordSize))
+			e.column = column{b: make([]byte, 0, room*int(e.RecordSize))}
 		}
 	}
 	mask := ^uint8(0)
@@ -183,7 +183,7 @@ func (s *State) decodeRecords(b []byte, base int64, offsets []uint16, flagMask u
 	s.uids, s.flags = uids, flags
 	for k, e := range s.exts {
 		if e.RecordSize > 0 && !s.isLate(e) {
-			e.column = appendColumn(e.column, b[offsets[k]:], size, int(e.RecordSize))
+			e.column.b = appendColumn(e.column.b, b[offsets[k]:], size, int(e.RecordSize))
 		}
 	}
 	return nil
