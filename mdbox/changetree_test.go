@@ -253,7 +253,7 @@ func TestTreeErrors(t *testing.T) {
 		{change{"CREATE", "dbox-Mails", ""}, errName},
 		{change{"CREATE", strings.Repeat("x", 256), ""}, errName},
 		{change{"DELETE", "nix", ""}, mdbox.ErrNotFound},
-		{change{"DELETE", "inbox", ""}, errName},
+		{change{"DELETE", "INBOX", ""}, errName},
 		{change{"DELETE", "a", ""}, nil},
 		{change{"DELETE", "a", ""}, mdbox.ErrHasChildren},
 		{change{"RENAME", "nix", "x"}, mdbox.ErrNotFound},

@@ -32,7 +32,7 @@ func (s *Store) CreateMailbox(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return s.changeTree(ctx, func() error { return s.create(ctx, mailboxlist.Canonical(name), dir) })
+	return s.changeTree(ctx, func() error { return s.create(ctx, name, dir) })
 }
 
 // EnsureMailbox makes a mailbox unless it exists, as for one that the configuration says shall be there. If it was

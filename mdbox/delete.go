@@ -22,8 +22,7 @@ const trashName = "..DOVECOT-TrasH"
 //
 // It returns ErrNotFound, ErrHasChildren for a name that is only a parent, a *mailboxlist.NameError for INBOX, or ErrReadOnly.
 func (s *Store) DeleteMailbox(ctx context.Context, name string) error {
-	name = mailboxlist.Canonical(name)
-	if name == mailboxlist.Inbox {
+	if s.isInbox(name) {
 		return &mailboxlist.NameError{Name: name, Reason: "can not be deleted"}
 	}
 	dir, err := s.dirOf(name)

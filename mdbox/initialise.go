@@ -114,7 +114,7 @@ func (s *Store) firstRecords(n *newMailbox) (records []translog.NewRecord, err e
 
 // complete makes the index of a mailbox whose creation was interrupted before that was done.
 func (s *Store) complete(ctx context.Context, name, dir string) error {
-	n := newMailbox{name: mailboxlist.Canonical(name)}
+	n := newMailbox{name: name}
 	if s.location.Layout == LayoutIndex {
 		if _, err := hex.Decode(n.guid[:], []byte(dir)); err != nil {
 			return fmt.Errorf("%w: %s", ErrNotInitialised, name)

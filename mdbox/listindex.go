@@ -134,7 +134,7 @@ func (l *listIndex) dir(name string) (string, error) {
 // are all there and the mailbox's log has not changed since. It never does so for INBOX, as Dovecot
 // does not keep its values up to date.
 func (s *Store) CachedStatus(name string, size bool) (st Status, ok bool) {
-	if mailboxlist.Canonical(name) == mailboxlist.Inbox || s.location.Format == FormatMaildir { // whose files may have changed
+	if name == mailboxlist.Inbox || s.location.Format == FormatMaildir { // whose files may have changed
 		return Status{}, false
 	}
 	dir, err := s.mailboxDir(name)

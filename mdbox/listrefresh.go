@@ -100,7 +100,7 @@ func (s *Store) noteChange(t mailboxlist.ChangeType, guid [16]byte) {
 
 // noteName is noteChange for a name.
 func (s *Store) noteName(t mailboxlist.ChangeType, name string) {
-	s.noteChange(t, mailboxlist.NameGUID(s.options.Write.clientName(name)))
+	s.noteChange(t, mailboxlist.NameGUID(s.clientName(name)))
 }
 
 func le32(v uint32) []byte { return binary.LittleEndian.AppendUint32(nil, v) }

@@ -45,10 +45,10 @@ type Mailbox struct {
 // returns ErrNotFound, ErrNotInitialised, or a *vfs.CorruptError when nothing of the
 // index can be used; for lesser damage see Snapshot.Damage.
 //
-// In a store that may be changed, INBOX always exists, and a mailbox whose creation was interrupted is completed.
+// In a store that may be changed, and has one, INBOX always exists, and a mailbox whose creation was interrupted is completed.
 func (s *Store) OpenMailbox(name string) (*Mailbox, error) {
 	dir, err := s.mailboxDir(name)
-	if s.options.Write != nil && errors.Is(err, ErrNotFound) && mailboxlist.Canonical(name) == mailboxlist.Inbox {
+	if s.options.Write != nil && errors.Is(err, ErrNotFound) && name == mailboxlist.Inbox && !s.options.NoInbox {
 		if err = s.EnsureMailbox(context.Background(), name, false); err == nil {
 			dir, err = s.mailboxDir(name)
 		}

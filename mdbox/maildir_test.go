@@ -135,7 +135,7 @@ func TestRenameInboxOfMaildir(t *testing.T) {
 	session.appendMail("INBOX", "one")
 	session.run(`SELECT INBOX`)
 	session.run(`STORE 1 +FLAGS (kw \Flagged)`)
-	mustChange(t, s, change{"CREATE", "INBOX/child", ""}, change{"RENAME", "inbox", "kept/inbox"})
+	mustChange(t, s, change{"CREATE", "INBOX/child", ""}, change{"RENAME", "INBOX", "kept/inbox"})
 	if n := len(open(t, s, "INBOX").Messages.UIDs); n != 0 {
 		t.Errorf("%d messages in INBOX", n)
 	}

@@ -133,7 +133,7 @@ func (s *Store) deleteNode(ctx context.Context, name, storage string) error {
 // renameNode is RenameMailbox under the tree lock.
 func (s *Store) renameNode(ctx context.Context, from, to, fromStorage, toStorage string) error {
 	var inbox mailboxlist.ListRecord // the new one
-	if from == mailboxlist.Inbox {
+	if s.isInbox(from) {
 		if err := s.refuseExisting(ctx, to, toStorage); err != nil {
 			return err
 		}
@@ -151,7 +151,7 @@ func (s *Store) renameNode(ctx context.Context, from, to, fromStorage, toStorage
 			return fmt.Errorf("%w: %s", ErrExists, to)
 		}
 		moved := []uint32{uid}
-		if from == mailboxlist.Inbox {
+		if s.isInbox(from) {
 			e.Set(toStorage, r.GUID, r.UIDValidity)
 			e.Set(fromStorage, inbox.GUID, inbox.UIDValidity)
 			moved[0], _, _ = e.Find(toStorage)

@@ -21,7 +21,6 @@ import (
 // It returns ErrNotFound, ErrExists for the new name, a *mailboxlist.NameError for a new name that is not possible,
 // ErrPermissionsConflict, or ErrReadOnly.
 func (s *Store) RenameMailbox(ctx context.Context, from, to string) error {
-	from, to = mailboxlist.Canonical(from), mailboxlist.Canonical(to)
 	fromDir, err := s.dirOf(from)
 	if err != nil {
 		return err
@@ -33,10 +32,10 @@ func (s *Store) RenameMailbox(ctx context.Context, from, to string) error {
 	if err != nil {
 		return err
 	}
-	if from != mailboxlist.Inbox && strings.HasPrefix(to, from+"/") {
+	if !s.isInbox(from) && strings.HasPrefix(to, from+"/") {
 		return &mailboxlist.NameError{Name: to, Reason: "is below the mailbox itself"}
 	}
-	if s.location.Layout == LayoutPlusPlus && from == mailboxlist.Inbox {
+	if s.location.Layout == LayoutPlusPlus && s.isInbox(from) {
 		return s.renameInbox(ctx, to)
 	}
 	return s.changeTree(ctx, func() error {
@@ -70,7 +69,7 @@ func (s *Store) rename(ctx context.Context, from, to, fromDir, toDir string) err
 	if x, err := index.Open(s.indexOptions(toDir)); err == nil {
 		s.former.note(fromDir, x.State().Former())
 	}
-	if from == mailboxlist.Inbox {
+	if s.isInbox(from) {
 		if err := s.create(context.WithoutCancel(ctx), from, fromDir); err != nil && !errors.Is(err, ErrExists) {
 			s.options.Report(fmt.Errorf("mdbox: make INBOX again: %w", err)) // it is made when it is opened next
 		}
@@ -117,7 +116,7 @@ func (s *Store) renamed(ctx context.Context, to, toDir string) {
 func (s *Store) checkRename(from, to, fromDir, toDir string) error {
 	target := filepath.Join(s.location.mailboxesDir(s.location.Root), toDir)
 	entries, err := s.options.FS.ReadDir(target)
-	leftover := err == nil && len(entries) == 0 && from == mailboxlist.Inbox // of an interrupted RENAME of INBOX
+	leftover := err == nil && len(entries) == 0 && s.isInbox(from) // of an interrupted RENAME of INBOX
 	if err == nil && !leftover {
 		return fmt.Errorf("%w: %s", ErrExists, to)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -134,7 +133,7 @@ func (s *Store) checkRename(from, to, fromDir, toDir string) error {
 	if p.Conflict(q) {
 		return fmt.Errorf("%w: %s and %s", ErrPermissionsConflict, from, to)
 	}
-	if from == mailboxlist.Inbox {
+	if s.isInbox(from) {
 		return nil
 	}
 	return s.checkChildren(from, to)
@@ -178,7 +177,7 @@ func (s *Store) planRename(ctx context.Context, from, to, fromDir, toDir string)
 	if l.Layout == LayoutPlusPlus {
 		return m, s.planPlusPlus(m, from, to)
 	}
-	if from == mailboxlist.Inbox {
+	if s.isInbox(from) {
 		return m, s.planInbox(ctx, m, toDir)
 	}
 	top := l.mailboxesDir(l.Root)

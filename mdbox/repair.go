@@ -95,7 +95,6 @@ func (r *Repair) MailboxOf(ctx context.Context, storage string) (name string, ma
 	if name, err = s.codec().Name(storage); err != nil {
 		return "", false, err
 	}
-	name = mailboxlist.Canonical(name)
 	if _, err = s.mailboxDir(name); !errors.Is(err, ErrNotFound) {
 		return name, false, err
 	}

@@ -33,6 +33,9 @@ type Options struct {
 	MaxStateBytes int64
 	// MaxMailboxes bounds the mailboxes that are listed; 0 = the default of package mailboxlist.
 	MaxMailboxes int
+	// NoInbox: INBOX is not the user's one (namespaces with inbox = false), but a mailbox as others. But in LayoutPlusPlus it is the root
+	// of all others in any case, so it is not deleted.
+	NoInbox bool
 	// Write says how the store is written; nil: it is not.
 	Write *Writing
 	// Report is told about damage that did not keep an answer from being given,

@@ -15,7 +15,6 @@ func (s *Store) Subscribe(ctx context.Context, name string, on bool) error {
 	if s.options.Write == nil {
 		return ErrReadOnly
 	}
-	name = mailboxlist.Canonical(name)
 	storage, err := s.codec().Storage(name)
 	if err != nil {
 		return err

@@ -80,9 +80,14 @@ func (s *Store) Subscriptions() (names, damage []string, err error) {
 			damage = append(damage, fmt.Sprintf("%s: %v", path, err))
 			continue
 		}
-		names = append(names, mailboxlist.Canonical(name))
+		names = append(names, name)
 	}
 	return names, damage, nil
+}
+
+// isInbox reports whether a name is that of the mailbox that can not be deleted, and is made again when it is renamed.
+func (s *Store) isInbox(name string) bool {
+	return name == mailboxlist.Inbox && (!s.options.NoInbox || s.location.Layout == LayoutPlusPlus)
 }
 
 func (s *Store) codec() mailboxlist.Codec {
@@ -131,7 +136,7 @@ func (s *Store) mailboxDir(name string) (string, error) {
 		return "", err
 	}
 	if s.location.Layout == LayoutIndex {
-		if dir, err = s.list.dir(mailboxlist.Canonical(name)); err != nil {
+		if dir, err = s.list.dir(name); err != nil {
 			return "", err
 		}
 	}

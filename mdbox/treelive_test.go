@@ -165,7 +165,7 @@ func TestRenameInbox(t *testing.T) {
 			session.run("SELECT INBOX")
 		}
 		before := open(t, s, "INBOX")
-		mustChange(t, s, change{"RENAME", "inbox", "kept/inbox"})
+		mustChange(t, s, change{"RENAME", "INBOX", "kept/inbox"})
 		moved := open(t, s, "kept/inbox")
 		if moved.GUID != before.GUID || moved.UIDValidity != before.UIDValidity || len(moved.Messages.UIDs) != 1 {
 			t.Errorf("renamed: %x %d %v, was %x %d", moved.GUID, moved.UIDValidity, moved.Messages.UIDs, before.GUID, before.UIDValidity)
@@ -196,7 +196,7 @@ func TestRenameInbox(t *testing.T) {
 func TestInboxIsMade(t *testing.T) {
 	eachLayout(t, func(t *testing.T, d *dovecotStore) {
 		s := d.open(t)
-		if snap := open(t, s, "inbox"); snap.UIDValidity == 0 {
+		if snap := open(t, s, "INBOX"); snap.UIDValidity == 0 {
 			t.Error("INBOX without UIDVALIDITY")
 		}
 		if err := s.EnsureMailbox(context.Background(), "Sent", true); err != nil {

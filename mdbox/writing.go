@@ -110,12 +110,13 @@ func (b *Mailbox) writing() (*index.Writing, error) { return b.store.mailboxWrit
 func (s *Store) durable() bool { return s.options.Write.Fsync != index.FsyncNever }
 
 // clientName returns the name of a mailbox as clients see it.
-func (w *Writing) clientName(name string) string {
+func (s *Store) clientName(name string) string {
+	if name == mailboxlist.Inbox && !s.options.NoInbox {
+		return name
+	}
+	w := s.options.Write
 	if w.Separator != 0 && w.Separator != '/' {
 		name = strings.ReplaceAll(name, "/", string(rune(w.Separator)))
-	}
-	if name == mailboxlist.Inbox {
-		return name
 	}
 	return w.NamespacePrefix + name
 }

@@ -39,14 +39,18 @@ func (r *request) listed(patterns []pattern) (*listing, error) {
 			return nil, err
 		}
 		l.expect(len(infos))
+		subscribed := false // INBOX, in other letters
 		for _, info := range infos {
 			if name, ok := ns.client(info.Name); ok {
 				l.add(ns, name, info)
+			} else if strings.EqualFold(info.Name, "INBOX") {
+				subscribed = subscribed || info.Subscribed
 			}
 		}
 		if ns.Inbox { // it always exists (RFC 3501 §5.1)
 			l.add(ns, "INBOX", backend.MailboxInfo{Name: "INBOX"})
-			l.byName["INBOX"].info.NoSelect = false
+			inbox := l.byName["INBOX"]
+			inbox.info.NoSelect, inbox.info.Subscribed = false, inbox.info.Subscribed || subscribed
 		}
 		l.addParents(ns)
 	}

@@ -172,8 +172,8 @@ func (ns *namespace) check(name string) error {
 	return nil
 }
 
-// client returns the UTF-8 form of what clients call a storage name. ok is false
-// for a name with the client's separator inside a level: it has no client's form.
+// client returns the UTF-8 form of what clients call a storage name. ok is false for a name that has none: with the client's separator
+// inside a level, or where clients would reach INBOX.
 func (ns *namespace) client(name string) (s string, ok bool) {
 	if name == "INBOX" && ns.Inbox {
 		return name, true
@@ -183,6 +183,9 @@ func (ns *namespace) client(name string) (s string, ok bool) {
 			return "", false
 		}
 		name = strings.ReplaceAll(name, "/", ns.sep)
+	}
+	if ns.Prefix == "" && (strings.EqualFold(name, "INBOX") || ns.Inbox && ns.spellInbox(name) != name) {
+		return "", false
 	}
 	return ns.Prefix + name, true
 }

@@ -30,6 +30,9 @@ func TestNamesResolve(t *testing.T) {
 		{"INBOX", "in", "INBOX", ""},
 		{"iNbOx", "in", "INBOX", ""},
 		{"INBOX.a.b", "in", "a/b", ""},
+		{"INBOX.Inbox", "in", "Inbox", ""}, // not INBOX
+		{"inbox.inbox.a", "in", "inbox/a", ""},
+		{"Shared/INBOX", "sh", "INBOX", ""},
 		{"inbox.a", "in", "a", ""},
 		{"Shared/x", "sh", "x", ""},
 		{"shared/x", "", "", "NONEXISTENT"},
@@ -65,6 +68,12 @@ func TestNamesResolve(t *testing.T) {
 	}
 	if _, ok := n.inbox.client("a.b"); ok {
 		t.Error("a level with the separator in it got a name")
+	}
+	plain := mustNames(t, backend.Namespace{Name: "in", Separator: '.', Inbox: true, List: true})
+	for _, name := range []string{"inbox", "Inbox/a"} { // clients that say this get INBOX, and what is below it
+		if got, ok := plain.inbox.client(name); ok {
+			t.Errorf("%q got the name %q", name, got)
+		}
 	}
 }
 

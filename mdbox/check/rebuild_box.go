@@ -68,7 +68,7 @@ func (b *builder) boxFor(storage string) (*oldBox, error) {
 
 func (b *builder) boxNamed(name string) *oldBox {
 	for _, box := range b.boxes {
-		if strings.EqualFold(box.name, name) && (box.name == name || strings.EqualFold(name, inbox)) {
+		if box.name == name {
 			return box
 		}
 	}

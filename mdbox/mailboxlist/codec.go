@@ -13,7 +13,7 @@ const (
 	maxLevel = (maxName + 1) / 2
 )
 
-// Inbox is the name of the mailbox that has the same name in any case.
+// Inbox is the name of the mailbox that clients may call so in any case (RFC 3501 §5.1). In a store inbox and Inbox are other names.
 const Inbox = "INBOX"
 
 // NameError says why a mailbox name is not possible. Its text may be shown to a client.
@@ -38,18 +38,9 @@ func (c Codec) dirName() string {
 	return c.Dir
 }
 
-// Canonical returns the name with INBOX in capitals.
-func Canonical(name string) string {
-	if strings.EqualFold(name, Inbox) {
-		return Inbox
-	}
-	return name
-}
-
 // Storage returns the storage name, levels separated by '/'. The error is a
 // *NameError. A valid storage name can be joined to a directory safely.
 func (c Codec) Storage(name string) (string, error) {
-	name = Canonical(name)
 	if len(name) > maxName {
 		return "", &NameError{name[:maxPart], fmt.Sprintf("has more than %d bytes", maxName)}
 	}

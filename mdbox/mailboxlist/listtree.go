@@ -124,6 +124,6 @@ func mailboxOf(uid uint32, nodes map[uint32]node, names map[uint32]string, codec
 		parts = append(parts, part)
 	}
 	slices.Reverse(parts)
-	m.Name = Canonical(strings.Join(parts, "/"))
+	m.Name = strings.Join(parts, "/")
 	return m, nil
 }

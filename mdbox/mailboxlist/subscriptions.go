@@ -131,7 +131,6 @@ func (s *Subscriptions) Decoded(codec Codec) (names, invalid []string) {
 			invalid = append(invalid, storage)
 			continue
 		}
-		name = Canonical(name)
 		if !seen[name] {
 			seen[name] = true
 			names = append(names, name)

@@ -44,9 +44,9 @@ func TestSubscriptionsRefuses(t *testing.T) {
 }
 
 func TestDecodedSubscriptions(t *testing.T) {
-	s := &Subscriptions{Version: 2, Names: []string{"inbox", "INBOX", "Entw&APw-rfe &- Ideen", "bad&name", "Ghost"}}
+	s := &Subscriptions{Version: 2, Names: []string{"inbox", "INBOX", "INBOX", "Entw&APw-rfe &- Ideen", "bad&name", "Ghost"}}
 	names, invalid := s.Decoded(Codec{})
-	if d := cmp.Diff([]string{"INBOX", "Entwürfe & Ideen", "Ghost"}, names); d != "" {
+	if d := cmp.Diff([]string{"inbox", "INBOX", "Entwürfe & Ideen", "Ghost"}, names); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff([]string{"bad&name"}, invalid); d != "" {

@@ -102,10 +102,6 @@ func (w *walker) children(name, dir string, entries []fs.DirEntry, level int) er
 			w.note(sub, err)
 			continue
 		}
-		if level == 1 && part != Inbox && Canonical(part) == Inbox {
-			w.note(sub, "not listed: its name is INBOX in other letters")
-			continue
-		}
 		full := strings.TrimPrefix(name+"/"+part, "/")
 		if len(full) > maxName {
 			w.note(sub, fmt.Sprintf("not listed: its name has more than %d bytes", maxName))

@@ -199,13 +199,13 @@ func TestKeywordLetters(t *testing.T) {
 func TestPlusPlus(t *testing.T) {
 	var p PlusPlus
 	for name, dir := range map[string]string{
-		"INBOX": "", "inbox": "", "A/B c": ".A.B c", "A/B c/é": ".A.B c.&AOk-", "INBOX/x": ".INBOX.x", "&": ".&-",
+		"INBOX": "", "inbox": ".inbox", "A/B c": ".A.B c", "A/B c/é": ".A.B c.&AOk-", "INBOX/x": ".INBOX.x", "&": ".&-",
 	} {
 		got, err := p.Dir(name)
 		if got != dir || err != nil {
 			t.Errorf("%q: %q, %v; want %q", name, got, err, dir)
 		}
-		if back, err := p.Name(dir); err != nil || !strings.EqualFold(back, name) {
+		if back, err := p.Name(dir); err != nil || back != name {
 			t.Errorf("%q: %q, %v; want %q", dir, back, err, name)
 		}
 	}
@@ -214,7 +214,7 @@ func TestPlusPlus(t *testing.T) {
 			t.Errorf("%q is %q", name, dir)
 		}
 	}
-	for _, dir := range []string{".", "..", ".a.", ".a..b", "a", ".INBOX", ".inbox", ".&", ".a/b", ".é"} {
+	for _, dir := range []string{".", "..", ".a.", ".a..b", "a", ".INBOX", ".&", ".a/b", ".é"} {
 		if name, err := p.Name(dir); err == nil {
 			t.Errorf("%q is %q", dir, name)
 		}

@@ -56,7 +56,7 @@ func (p PlusPlus) Name(dir string) (string, error) {
 		return "", &mailboxlist.NameError{Name: dir, Reason: "is not that of a mailbox"}
 	}
 	name, err := mailboxlist.Codec{UTF8: p.UTF8, Dir: Marker}.Name(strings.ReplaceAll(rest, ".", "/"))
-	if err == nil && mailboxlist.Canonical(name) == mailboxlist.Inbox {
+	if err == nil && name == mailboxlist.Inbox {
 		err = &mailboxlist.NameError{Name: dir, Reason: "is INBOX, which is the root"}
 	}
 	return name, err

@@ -42,6 +42,7 @@ type Storage struct {
 type namespace struct {
 	backend.Namespace
 	location *mdbox.LocationTemplate // nil: only users with a field "mail" have one
+	noInbox  bool                    // INBOX is not that of any namespace with inbox = true
 }
 
 var (
@@ -111,6 +112,9 @@ func (s *Storage) Configure(_ context.Context, c backend.Config) error {
 		if err != nil {
 			return err
 		}
+		ns.noInbox = n.Location != "" && !slices.ContainsFunc(spaces, func(with backend.Namespace) bool {
+			return with.Inbox && cmp.Or(with.Location, set.location) == n.Location
+		})
 		s.namespaces[n.Name] = ns
 		if ns.location != nil && strings.Contains(ns.location.String(), ":INDEXPVT=") {
 			s.log.Warn("private flags are not read: INDEXPVT is not supported", "namespace", n.Name)

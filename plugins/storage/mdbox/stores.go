@@ -98,6 +98,7 @@ func (c *stores) store(p place) (s *mdbox.Store, release func(), err error) {
 			AttachmentDir:  p.attachments,
 			Attributes:     p.attributes,
 			Cache:          c.cache,
+			NoInbox:        c.namespaces[p.namespace].noInbox,
 			MaxOpenFiles:   filesPerStore,
 			MaxMessageSize: uint64(c.settings.maxMessage),
 			MaxMailboxes:   c.settings.maxTree,
