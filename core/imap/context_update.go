@@ -1,7 +1,6 @@
 package imap
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/emersion/go-imap/v2"
@@ -92,8 +91,6 @@ func (st *contextStep) firstNew() mailbox.SeqNum {
 	return mailbox.SeqNum(st.u.To.Len() - st.u.Appended() + 1)
 }
 
-var errContext = errors.New("imap: a context cannot be brought up to date")
-
 // update brings one context up to date, and tells what changed.
 func (st *contextStep) update(c *searchContext, candidates []mailbox.SeqRange) error {
 	r, view := st.r, st.u.To
@@ -126,7 +123,7 @@ func (st *contextStep) update(c *searchContext, candidates []mailbox.SeqRange) e
 	if len(added) > 0 {
 		var order []uint32
 		if c.sorted() {
-			if order, err = st.order(s, criteria, append(slices.Clone(c.order), added...)); err != nil {
+			if order, added, err = st.order(s, criteria, c.order, added); err != nil {
 				return err
 			}
 		}
@@ -137,28 +134,38 @@ func (st *contextStep) update(c *searchContext, candidates []mailbox.SeqRange) e
 	return nil
 }
 
-// order sorts messages that match.
-func (st *contextStep) order(s *search, criteria []sortCriterion, uids []uint32) ([]uint32, error) {
+// order returns where messages belong that match now, in the order of those that did, and which of them there are still. What others have expunged, of
+// which the client can not be told yet, can not be sorted: what it has of that stays where it is.
+func (st *contextStep) order(s *search, criteria []sortCriterion, had, added []uint32) (order, there []uint32, err error) {
 	clear(s.found)
-	for _, uid := range uids {
+	for _, uid := range slices.Concat(had, added) {
 		if seq := st.u.To.Seq(imap.UID(uid)); seq != 0 {
 			s.found[seq-1] = true
 		}
 	}
 	if err := s.sort(criteria, ""); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := s.failures.outcome("sorted"); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	order := make([]uint32, 0, len(s.order))
+	known := memberOf(had)
+	var between []uint32            // since the last one that the client has
+	before := map[uint32][]uint32{} // that one: those that come before it
 	for m := range s.matches() {
-		order = append(order, uint32(m.UID))
+		uid := uint32(m.UID)
+		if known(uid) {
+			before[uid], between = between, nil
+			continue
+		}
+		between, there = append(between, uid), append(there, uid)
 	}
-	if len(order) != len(uids) { // a message is gone, of which the client is not told yet
-		return nil, errContext
+	order = make([]uint32, 0, len(had)+len(there))
+	for _, uid := range had {
+		order = append(append(order, before[uid]...), uid)
 	}
-	return order, nil
+	slices.Sort(there)
+	return append(order, between...), there, nil
 }
 
 // fetch sends what the client wants of new messages that match (RFC 5465 §6).

@@ -82,12 +82,11 @@ func (r *request) parseESearch() (*esearchArgs, error) {
 		return nil, bad("UPDATE needs a selected mailbox.")
 	case a.options.save && (!a.selected || len(a.sources) > 0):
 		return nil, bad("SAVE is for the selected mailbox only.")
-	case key.hasModSeq():
-		if err := r.needModSeqs(); err != nil {
-			return nil, err
-		}
 	}
-	return a, a.options.check(r)
+	if err := a.options.check(r); err != nil {
+		return nil, err
+	}
+	return a, r.admitSearch(key)
 }
 
 // source reads one filter-mailboxes.

@@ -31,10 +31,10 @@ func runFetch(r *request) error {
 	if err != nil {
 		return err
 	}
-	ranges = r.limited(ranges)
 	if args.page.wanted() {
 		ranges = args.pageOf(r.view, ranges)
 	}
+	ranges = r.limited(ranges) // of the page: what it is counted from is the set (RFC 9394 §3.3)
 	if args.has(fetchModSeq) {
 		r.enableCondstore() // RFC 7162 §3.1
 		if r.enabled(enabledQresync) {

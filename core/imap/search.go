@@ -60,18 +60,26 @@ func (r *request) search(options searchReturn) error {
 	return r.answerSearch(s, options, "SEARCH", searchContext{charset: string(charset), program: p.text()})
 }
 
-// find does the search of SEARCH, SORT and THREAD. An error is one without result; what could not be read is in failures.
-func (r *request) find(key *searchKey) (*search, error) {
+// admitSearch refuses a search that the session may not do, and turns CONDSTORE on for one with MODSEQ (RFC 7162 §3.1).
+func (r *request) admitSearch(key *searchKey) error {
 	if r.enabled(enabledUIDOnly) && key.hasNumbers() {
-		return nil, errUIDRequired
+		return errUIDRequired
+	}
+	if err := r.srv.offers.refuseSearch(key); err != nil {
+		return err
 	}
 	if key.hasModSeq() {
 		if err := r.needModSeqs(); err != nil {
-			return nil, err
+			return err
 		}
-		r.enableCondstore() // RFC 7162 §3.1
+		r.enableCondstore()
 	}
-	if err := r.srv.offers.refuseSearch(key); err != nil {
+	return nil
+}
+
+// find does the search of SEARCH, SORT and THREAD. An error is one without result; what could not be read is in failures.
+func (r *request) find(key *searchKey) (*search, error) {
+	if err := r.admitSearch(key); err != nil {
 		return nil, err
 	}
 	s := r.srv.newSearch(r.ctx, r.view, r.mbox.Ref(), key)

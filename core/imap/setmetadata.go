@@ -86,7 +86,8 @@ func (r *request) checkMetadata(server bool, changes []backend.MetadataEntry) er
 				return err
 			}
 		}
-		if strings.Count(c.Name, "/") < 2 { // "/private" alone
+		readOnly := server && c.Name == "/shared/admin" // RFC 5464 §6.2.2
+		if readOnly || strings.Count(c.Name, "/") < 2 { // "/private" alone
 			return no("CANNOT", "The "+c.Name+" attribute cannot be changed")
 		}
 	}
