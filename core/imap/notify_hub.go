@@ -154,6 +154,17 @@ func (r *request) wrote(ref backend.MailboxRef, kinds backend.ChangeKinds) {
 	r.srv.boxes.Wrote(ref, kinds)
 	for _, b := range r.hubs() {
 		r.srv.boxes.Doubt(b.id, ref.Namespace, ref.Name)
+		r.srv.hubs.begin(b)
+	}
+}
+
+// begin lets a hub whose sessions come from another process list what they follow, if it has not done so: until then it hears of no mailbox.
+func (h *hubs) begin(b *hub) {
+	h.mu.Lock()
+	begun := b.names != nil
+	h.mu.Unlock()
+	if !begun {
+		h.announce(b.id, func(*hub) {})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/mailbox"
+	"github.com/roostmail/roost/core/session"
 )
 
 func sampleNotifySet() notifySet {
@@ -85,4 +86,29 @@ func FuzzNotifySet(f *testing.F) {
 		}
 		notifyBits(set)
 	})
+}
+
+// TestPollsResumeHubs: the sessions that another process leaves get their lists in as many polls as these have room for.
+func TestPollsResumeHubs(t *testing.T) {
+	const users = 4*notifyResumes + notifyResumes/2
+	h := &hubs{byUser: map[uint32]*hub{}, byID: map[uint32]*hub{}}
+	for id := uint32(1); id <= users; id++ {
+		b := &hub{id: id, user: id, relist: true, turn: make(chan struct{}, 1)}
+		b.sets = []*hubSet{{sessions: []session.Handle{session.Handle(id)}}}
+		h.byID[id], h.byUser[id] = b, b
+	}
+	told := map[uint32]bool{}
+	f := func(x session.Handle) {
+		if b := h.byID[uint32(x)]; b.names == nil { // its session lists
+			told[b.id] = true
+			b.names, b.relist = &listing{}, false
+		}
+	}
+	h.signal.Store(&f)
+	for poll := 1; poll <= 5; poll++ {
+		h.onPoll()
+		if want := min(poll*notifyResumes, users); len(told) != want {
+			t.Errorf("after %d polls %d of %d users are resumed, want %d", poll, len(told), users, want)
+		}
+	}
 }

@@ -27,14 +27,17 @@ func (h *hubs) onPoll() {
 	slices.Sort(ids)
 	from, _ := slices.BinarySearch(ids, h.polled+1)
 	var due []uint32
+	resumed := 0
 	for i := range ids {
 		id := ids[(from+i)%len(ids)]
 		switch b := h.byID[id]; {
 		case b.failed:
 			b.failed = false
 			due = append(due, id)
-		case b.names == nil && i < notifyResumes: // its sessions come from another process
-			due = append(due, id)
+		case b.names == nil: // its sessions come from another process
+			if resumed++; resumed <= notifyResumes {
+				due = append(due, id)
+			}
 		case i < notifyRelists:
 			h.polled = id
 			b.relist = true

@@ -180,3 +180,30 @@ func TestNotifyOutlivesCore(t *testing.T) {
 		until(fmt.Sprintf("* STATUS work (MESSAGES %d ", n)) // once more, since nobody knows what has been told
 	}
 }
+
+// TestNotifyBesidesAMailboxOutlivesCore: also a session that has none selected is told at once of what others do, long before mailboxes are polled.
+func TestNotifyBesidesAMailboxOutlivesCore(t *testing.T) {
+	home := tempDir(t)
+	must(t, os.Mkdir(filepath.Join(home, storeUser), 0o700))
+	must(t, os.Chown(filepath.Join(home, storeUser), rig.MailUID, rig.MailUID))
+	c := &crowd{t: t, r: startRoost(t, rig.RoostOptions{Home: filepath.Join(home, "%u"), Users: []string{storeUser}, Extra: "[limits]\nmailbox_poll = \"1h\"\n"})}
+	watcher := login(t, c.r.Addr, storeUser)
+	cmd(t, watcher, "CREATE work")
+	cmd(t, watcher, "NOTIFY SET (MAILBOXES work (MessageNew MessageExpunge))")
+	c.sessions = append(c.sessions, &member{Client: watcher})
+	for n := 1; n <= 3; n++ {
+		w := login(t, c.r.Addr, storeUser)
+		appendMessage(t, w, "work", n)
+		for l, err := watcher.ReadResponse(); !strings.HasPrefix(string(l), fmt.Sprintf("* STATUS work (MESSAGES %d ", n)); l, err = watcher.ReadResponse() {
+			must(t, err)
+		}
+		cmd(t, w, "LOGOUT")
+		w.Close()
+		if n == 1 {
+			must(t, c.reload())
+		} else if n == 2 {
+			c.held()
+			must(t, syscall.Kill(c.r.CorePIDs()[0], syscall.SIGKILL))
+		}
+	}
+}
