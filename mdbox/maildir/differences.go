@@ -71,15 +71,20 @@ func (d *differences) message(e *Entry, seen []bool) error {
 	}
 	seen[i] = true
 	if d.s.todo.expunges(e.UID) {
-		if err := d.s.remove(e.Base); err != nil {
+		err := d.s.remove(e.Base)
+		switch {
+		case err == nil:
+			delete(d.s.files, e.Base)
+			seen[i] = false
+			return nil
+		case !d.s.l.m.stays(file, err):
 			return err
 		}
-		delete(d.s.files, e.Base)
-		seen[i] = false
-		return nil
 	}
+	dirty := d.state.Flags()[i]&index.FlagDirty != 0
 	if d.s.todo.touches(e.UID) {
-		if err := d.rename(e); err != nil {
+		err := d.rename(i, e)
+		if dirty = err != nil; dirty && !d.s.l.m.stays(file, err) {
 			return err
 		}
 	}
@@ -87,15 +92,18 @@ func (d *differences) message(e *Entry, seen []bool) error {
 		seen[i] = false
 		return nil
 	}
-	d.compare(i, file)
+	d.compare(i, file, dirty)
 	return nil
 }
 
-// rename carries out the changes of flags of a message.
-func (d *differences) rename(e *Entry) error {
+// rename carries out the changes of flags of message i, also of earlier ones that could not be.
+func (d *differences) rename(i int, e *Entry) error {
 	m := d.s.l.m
 	return d.s.atFile(e.Base, func(from string) error {
 		flags, letters := ParseFlags(path.Base(from))
+		if have := d.state.Flags()[i]; have&index.FlagDirty != 0 {
+			flags, letters = have&flagsMask, letters&^d.s.l.keywords.Known()|d.lettersOf(i)
+		}
 		flags, letters = d.s.todo.apply(e.UID, flags, letters, &d.s.l.keywords)
 		to := dirCur + "/" + WithFlags(path.Base(from), flags, letters)
 		if m.path(to) == from {
@@ -111,15 +119,16 @@ func (d *differences) rename(e *Entry) error {
 	})
 }
 
-// compare notes how flags and keywords of message i differ from its file.
-func (d *differences) compare(i int, file string) {
-	have := d.state.Flags()[i]
-	if have&index.FlagDirty != 0 {
-		return // the file could not be renamed: the index is right
+// compare notes how flags and keywords of message i differ from its file, or that it is dirty: the file could not be renamed, and the
+// index is right.
+func (d *differences) compare(i int, file string, dirty bool) {
+	have, uid := d.state.Flags()[i], d.state.UIDs()[i]
+	if dirty {
+		d.changes.flags(uid, index.FlagDirty&^have, 0)
+		return
 	}
 	flags, letters := ParseFlags(file)
-	uid := d.state.UIDs()[i]
-	d.changes.flags(uid, flags&^have, have&flagsMask&^flags)
+	d.changes.flags(uid, flags&^have, have&(flagsMask|index.FlagDirty)&^flags)
 	letters &= d.s.l.keywords.Known()
 	inIndex := d.lettersOf(i)
 	d.changes.keywords(uid, letters&^inIndex, inIndex&^letters)

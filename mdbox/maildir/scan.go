@@ -118,8 +118,8 @@ func (l *Locked) moveToCur(found *listing, name string) (missed bool, err error)
 	case isMissing(err):
 		delete(found.files, base)
 		return true, nil
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, fs.ErrPermission):
-		return false, nil // it stays in new/
+	case l.m.stays(from, err):
+		return false, nil
 	default:
 		return false, err
 	}
@@ -153,7 +153,7 @@ func (l *Locked) separate(found *listing, file string) error {
 	flags, letters := ParseFlags(name)
 	to := dirCur + "/" + WithFlags(base+name[len(Base(name)):], flags, letters)
 	if err := m.c.fs().Rename(m.path(file), m.path(to)); err != nil {
-		if isMissing(err) {
+		if isMissing(err) || m.stays(file, err) {
 			return nil
 		}
 		return err
@@ -161,6 +161,18 @@ func (l *Locked) separate(found *listing, file string) error {
 	m.c.report(fmt.Errorf("maildir: %s: two messages had the name %q: one is %q now", m.dirs.Mail, name, to))
 	found.files[base] = to
 	return nil
+}
+
+// stays reports err, and returns true, if it says that a file can not be renamed or removed: it stays where it is, and the others are
+// gone on with.
+func (m *Mailbox) stays(file string, err error) bool {
+	for _, e := range []error{unix.ENAMETOOLONG, unix.EACCES, unix.EPERM, unix.EROFS, unix.ENOSPC, unix.EDQUOT} {
+		if errors.Is(err, e) {
+			m.c.report(fmt.Errorf("maildir: %s: %q stays as it is: %w", m.dirs.Mail, file, err))
+			return true
+		}
+	}
+	return false
 }
 
 // errGone says that a message has no file.

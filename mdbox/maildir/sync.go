@@ -348,7 +348,10 @@ func (s *syncing) commit() error {
 	}
 	s.changed = s.changed || len(records) > 0
 	s.l.m.files = s.files
-	return s.x.CommitTail()
+	if err := s.x.CommitTail(); !errors.Is(err, index.ErrRequests) {
+		return err
+	}
+	return nil // files that could not be removed: the next Sync tries it again
 }
 
 // headerRecords returns what notes the state of the directories in the index.
