@@ -161,12 +161,14 @@ func (s *Store) makeMaildir(dir string, p mailboxlist.Permissions) error {
 			return fmt.Errorf("mdbox: make mailbox directory: %w", err)
 		}
 	}
-	f, err := p.File.Create(fsys, filepath.Join(box, maildir.Marker), 0)
-	if err == nil {
-		err = f.Close()
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("mdbox: make mailbox directory: %w", err)
+	if dir != "" {
+		f, err := p.File.Create(fsys, filepath.Join(box, maildir.Marker), 0)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("mdbox: make mailbox directory: %w", err)
+		}
 	}
 	if !s.durable() {
 		return nil

@@ -128,6 +128,20 @@ func TestMaildirTree(t *testing.T) {
 	}
 }
 
+// TestMaildirFolderMarker: every mailbox has the marker but INBOX, which is the root.
+func TestMaildirFolderMarker(t *testing.T) {
+	d := newDovecotStore(t, "maildir:~/Maildir")
+	s := d.open(t)
+	open(t, s, "INBOX")
+	mustChange(t, s, change{"CREATE", "a", ""})
+	d.IMAP(t, "CREATE b", "STATUS INBOX (MESSAGES)")
+	for dir, want := range map[string]bool{"": false, ".a": true, ".b": true} {
+		if _, err := os.Stat(filepath.Join(d.Home, "Maildir", dir, "maildirfolder")); (err == nil) != want {
+			t.Errorf("directory %q: %v, want a marker: %t", dir, err, want)
+		}
+	}
+}
+
 // TestRenameInboxOfMaildir: INBOX is the root, and stays; its messages move.
 func TestRenameInboxOfMaildir(t *testing.T) {
 	d := newDovecotStore(t, "maildir:~/Maildir")
