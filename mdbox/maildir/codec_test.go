@@ -42,7 +42,11 @@ func TestFileNames(t *testing.T) {
 		{"x:2,FS,other", f | s, 0, "x", "x:2,DSc,other"},
 		{"x:1,FS", 0, 0, "x", "x:2,DSc"},
 		{"x:", 0, 0, "x", "x:2,DSc"},
-		{"x:3:2,S", 0, 0, "x", "x:2,DSc"},
+		{"x:3:2,S", s, 0, "x", "x:3:2,DSc"}, // this and the next ones as Dovecot 2.3.19 has them
+		{"1.M1P2.[::1]:2,FS", f | s, 0, "1.M1P2.[", "1.M1P2.[::1]:2,DSc"},
+		{"x:2,SF:2,T", index.FlagDeleted, 0, "x", "x:2,SF:2,DSc"},
+		{"x:2,S:", 0, 0, "x", "x:2,S:2,DSc"},
+		{"x:2,S,x:2,F", f, 0, "x", "x:2,S,x:2,DSc"},
 		{"msg with,S=spaces:2,ST", s | index.FlagDeleted, 0, "msg with,S=spaces", "msg with,S=spaces:2,DSc"},
 	} {
 		if got := Base(c.name); got != c.base {

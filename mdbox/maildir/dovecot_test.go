@@ -177,6 +177,26 @@ func TestFilesAreTheTruth(t *testing.T) {
 	resynced(t, s, "INBOX")
 }
 
+func TestNameWithColons(t *testing.T) {
+	s := newStore(t)
+	s.append(t, "INBOX", "", "Subject: a\n\n")
+	for _, name := range []string{"1.M1P2.[::1]:2,FS", "2.x:3:2,S", "3.x:2,SF:2,T", "4.x:1,F", "5.x:2,S:"} {
+		s.deliver(t, "", "1", "Subject: b\n\n")
+		must(t, s.fs.Rename(filepath.Join(s.Root, "new", "1"), filepath.Join(s.Root, "cur", name)))
+	}
+	b := s.open(t, "")
+	b.mustSync()
+	equal(t, "names with colons", b, "INBOX")
+	b.request(translog.FlagUpdates{{UIDs: translog.UIDRange{First: 2, Last: 6}, Add: index.FlagAnswered}})
+	b.mustSync()
+	want := []string{"cur/1.M1P2.[::1]:2,FRS", "cur/2.x:3:2,RS", "cur/3.x:2,SF:2,RT", "cur/4.x:2,R", "cur/5.x:2,S:2,R"} // as of Dovecot
+	if diff := cmp.Diff(want, slices.DeleteFunc(s.files(t, ""), func(f string) bool { return len(f) > 40 })); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	equal(t, "with other flags", b, "INBOX")
+	resynced(t, s, "INBOX")
+}
+
 func TestExpungedFileThatIsBackGetsANewUID(t *testing.T) {
 	s := newStore(t)
 	s.append(t, "INBOX", "", "Subject: a\n\n", "Subject: b\n\n")

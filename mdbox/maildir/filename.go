@@ -53,19 +53,25 @@ func Base(name string) string {
 	return name
 }
 
-// flagText returns the letters of a file name.
-func flagText(name string) string {
-	_, info, ok := strings.Cut(name, infoPrefix)
-	if !ok || len(info)+len(infoPrefix) != len(name)-len(Base(name)) {
-		return ""
+// splitInfo returns what is before the info of a file name, its letters, and what follows them. As for Dovecot, the info is behind the
+// last colon, although the base ends at the first one.
+func splitInfo(name string) (before, letters, rest string) {
+	i := strings.LastIndexByte(name, infoSeparator)
+	if i < 0 {
+		return name, "", ""
 	}
-	info, _, _ = strings.Cut(info, string(flagsEnd))
-	return info
+	info, ok := strings.CutPrefix(name[i:], infoPrefix)
+	if !ok {
+		return name[:i], "", ""
+	}
+	letters, _, _ = strings.Cut(info, string(flagsEnd))
+	return name[:i], letters, info[len(letters):]
 }
 
 // ParseFlags returns the system flags (as in package index) and the keyword letters of a file name.
 func ParseFlags(name string) (flags uint8, letters Letters) {
-	for _, c := range []byte(flagText(name)) {
+	_, text, _ := splitInfo(name)
+	for _, c := range []byte(text) {
 		if c >= 'a' && c <= 'z' {
 			letters |= 1 << (c - 'a')
 			continue
@@ -81,11 +87,7 @@ func ParseFlags(name string) (flags uint8, letters Letters) {
 
 // WithFlags returns the file name, in cur/, of the same message with other flags.
 func WithFlags(name string, flags uint8, letters Letters) string {
-	base, old := Base(name), flagText(name)
-	rest := ""
-	if strings.HasPrefix(name[len(base):], infoPrefix) {
-		rest = name[len(base)+len(infoPrefix)+len(old):]
-	}
+	before, old, rest := splitInfo(name)
 	set := make([]byte, 0, len(old)+8)
 	for _, c := range []byte(old) {
 		if !isFlagLetter(c) {
@@ -103,7 +105,7 @@ func WithFlags(name string, flags uint8, letters Letters) string {
 		}
 	}
 	slices.Sort(set)
-	return base + infoPrefix + string(set) + rest
+	return before + infoPrefix + string(set) + rest
 }
 
 func isFlagLetter(c byte) bool {
