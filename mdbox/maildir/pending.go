@@ -13,14 +13,17 @@ type pending struct {
 	changes []change // in the order of the log
 }
 
-// change is one record, or a part of it.
+// change is one record, or a part of it, or several.
 type change struct {
-	uids        []translog.UIDRange // ascending
-	add, remove uint8               // system flags
-	keyword     string              // to be added, or removed; "" = none
-	unset       bool                // the keyword is removed
-	reset       bool                // all keywords are removed
+	uids    []translog.UIDRange // ascending
+	flags   []flagChange        // of each range; nil = of keywords only
+	keyword string              // to be added, or removed; "" = none
+	unset   bool                // the keyword is removed
+	reset   bool                // all keywords are removed
 }
+
+// flagChange is a change of system flags.
+type flagChange struct{ add, remove uint8 }
 
 // pendingOf returns what is to be done in the mailbox of x.
 func pendingOf(x *index.Locked) (p pending, err error) {
@@ -39,15 +42,29 @@ func (p *pending) add(r translog.Payload) {
 	switch r := r.(type) {
 	case translog.FlagUpdates:
 		for _, u := range r {
-			if (u.Add|u.Remove)&flagsMask != 0 {
-				p.changes = append(p.changes, change{uids: []translog.UIDRange{u.UIDs}, add: u.Add & flagsMask, remove: u.Remove & flagsMask})
-			}
+			p.addFlags(u)
 		}
 	case translog.KeywordUpdate:
 		p.changes = append(p.changes, change{uids: slices.Clone(r.UIDs), keyword: r.Name, unset: r.Remove})
 	case translog.KeywordReset:
 		p.changes = append(p.changes, change{uids: slices.Clone(r), reset: true})
 	}
+}
+
+// addFlags adds to the last change, if it is of flags and of messages before these: each message is looked for in each change.
+func (p *pending) addFlags(u translog.FlagUpdate) {
+	f := flagChange{add: u.Add & flagsMask, remove: u.Remove & flagsMask}
+	if f == (flagChange{}) {
+		return
+	}
+	if n := len(p.changes); n > 0 {
+		c := &p.changes[n-1]
+		if c.flags != nil && c.uids[len(c.uids)-1].Last < u.UIDs.First {
+			c.uids, c.flags = append(c.uids, u.UIDs), append(c.flags, f)
+			return
+		}
+	}
+	p.changes = append(p.changes, change{uids: []translog.UIDRange{u.UIDs}, flags: []flagChange{f}})
 }
 
 func (p *pending) empty() bool { return len(p.expunge) == 0 && len(p.changes) == 0 }
@@ -61,10 +78,13 @@ func (p *pending) expunges(uid uint32) bool {
 func (p *pending) apply(uid uint32, flags uint8, letters Letters, k *Keywords) (uint8, Letters) {
 	for i := range p.changes {
 		c := &p.changes[i]
-		if !covers(c.uids, uid) {
+		at, found := find(c.uids, uid)
+		if !found {
 			continue
 		}
-		flags = flags&^c.remove | c.add
+		if c.flags != nil {
+			flags = flags&^c.flags[at].remove | c.flags[at].add
+		}
 		switch {
 		case c.reset:
 			letters &^= k.Known()
@@ -81,15 +101,16 @@ func (p *pending) apply(uid uint32, flags uint8, letters Letters, k *Keywords) (
 // touches reports whether a change is about the message.
 func (p *pending) touches(uid uint32) bool {
 	for i := range p.changes {
-		if covers(p.changes[i].uids, uid) {
+		if _, found := find(p.changes[i].uids, uid); found {
 			return true
 		}
 	}
 	return false
 }
 
-func covers(ranges []translog.UIDRange, uid uint32) bool {
-	i, found := slices.BinarySearchFunc(ranges, uid, func(r translog.UIDRange, uid uint32) int {
+// find returns the number of the range that has uid.
+func find(ranges []translog.UIDRange, uid uint32) (i int, found bool) {
+	return slices.BinarySearchFunc(ranges, uid, func(r translog.UIDRange, uid uint32) int {
 		switch {
 		case r.Last < uid:
 			return -1
@@ -98,5 +119,4 @@ func covers(ranges []translog.UIDRange, uid uint32) bool {
 		}
 		return 0
 	})
-	return found && i < len(ranges)
 }
