@@ -147,6 +147,9 @@ func TestUidlistDecodes(t *testing.T) {
 		"no file":                     {header + "1 :\n2 W3\n3 w4 :x\n", nil, 4, true, 3},
 		"a path":                      {header + "1 :../x\n", nil, 3, true, 1},
 		"version 1":                   {"1 7 9\n3 a\n4 b:2,S\n", []Entry{entry(3, "a"), entry(4, "b")}, 9, true, 0},
+		"CRLF":                        {"3 V7 N3 G" + guid + "\r\n1 W3 :a\r\n5 :b:2,S\r\n", []Entry{entry(1, "a", "W3"), entry(5, "b")}, 6, false, 0},
+		"version 1 with CRLF":         {"1 7 9\r\n3 a\r\n", []Entry{entry(3, "a")}, 9, true, 0},
+		"two CRs":                     {header + "1 :a\r\r\n", nil, 3, true, 1},
 		"no GUID":                     {"3 V7 N3\n1 :a\n", []Entry{entry(1, "a")}, 3, true, 0},
 		"two lines merged by a crash": {header + "1 :a2 :b\n3 :c\n", []Entry{entry(1, "a2 "), entry(3, "c")}, 4, false, 0},
 	} {
@@ -185,6 +188,10 @@ func TestKeywordLetters(t *testing.T) {
 	k := DecodeKeywords([]byte("0 a\nx y\n25 zz\n26 no\n-1 no\n3\n2 with space\n"))
 	if want := (Keywords{0: "a", 2: "with space", 25: "zz"}); k != want {
 		t.Errorf("keywords %q", k)
+	}
+	twice := DecodeKeywords([]byte("0 foo\r\n1 foo\r\n2 FOO\n3 bar\r\n"))
+	if want := (Keywords{0: "foo", 3: "bar"}); twice != want {
+		t.Errorf("keywords with names that are there twice: %q", twice)
 	}
 	if l := k.add("new", 1<<1|1<<3); l != 1<<4 {
 		t.Errorf("letter %#x: one that a file has must not get a meaning", l)

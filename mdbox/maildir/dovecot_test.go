@@ -197,6 +197,46 @@ func TestNameWithColons(t *testing.T) {
 	resynced(t, s, "INBOX")
 }
 
+func TestListsWithCRLF(t *testing.T) {
+	s := newStore(t)
+	s.append(t, "INBOX", "kw", "Subject: a\n\n", "Subject: b\n\n", "Subject: c\n\n")
+	s.IMAP(t, "SELECT INBOX", `STORE 1 +FLAGS (\Deleted)`, "EXPUNGE")
+	for _, name := range []string{"dovecot-uidlist", "dovecot-keywords"} {
+		path := filepath.Join(s.Root, name)
+		raw, err := os.ReadFile(path)
+		must(t, err)
+		must(t, os.WriteFile(path, []byte(strings.ReplaceAll(string(raw), "\n", "\r\n")), 0o600))
+	}
+	b := s.open(t, "")
+	b.mustSync()
+	if diff := cmp.Diff([]string{"2  kw", "3  kw"}, b.described()); diff != "" || len(b.reports) > 0 {
+		t.Errorf("messages (-want +got):\n%s%q", diff, b.reports)
+	}
+	equal(t, "with CRLF", b, "INBOX")
+	resynced(t, s, "INBOX")
+}
+
+// A letter whose name another one has means nothing.
+func TestKeywordNamedTwice(t *testing.T) {
+	s := newStore(t)
+	s.append(t, "INBOX", "foo", "Subject: a\n\n", "Subject: b\n\n")
+	s.append(t, "INBOX", "", "Subject: c\n\n")
+	b := s.open(t, "")
+	b.mustSync()
+	must(t, os.WriteFile(filepath.Join(s.Root, "dovecot-keywords"), []byte("0 foo\n1 foo\n"), 0o600))
+	file := filepath.Join(s.Root, s.files(t, "")[1])
+	must(t, os.Rename(file, strings.TrimSuffix(file, "a")+"b"))
+	b.mustSync()
+	b.request(translog.KeywordUpdate{Name: "foo", UIDs: one(3)}, translog.KeywordUpdate{Name: "foo", Remove: true, UIDs: one(1)})
+	b.mustSync()
+	if diff := cmp.Diff([]string{"1  ", "2  ", "3  foo"}, b.described()); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
+	}
+	if _, err := os.Stat(strings.TrimSuffix(file, "a") + "b"); err != nil {
+		t.Errorf("an unknown letter is not kept: %v", err)
+	}
+}
+
 func TestExpungedFileThatIsBackGetsANewUID(t *testing.T) {
 	s := newStore(t)
 	s.append(t, "INBOX", "", "Subject: a\n\n", "Subject: b\n\n")

@@ -18,12 +18,13 @@ const MaxKeywords = 26
 // Format: dovecot src/lib-storage/index/maildir/maildir-keywords.c.
 type Keywords [MaxKeywords]string
 
-// DecodeKeywords decodes a file. Lines of another form are ignored, as by Dovecot.
+// DecodeKeywords decodes a file. Lines of another form, and with a name that an earlier one has, are ignored, as by Dovecot. Line ends
+// may be CRLF.
 func DecodeKeywords(b []byte) (k Keywords) {
 	for line := range bytes.SplitSeq(b, []byte{'\n'}) {
-		number, name, ok := strings.Cut(string(line), " ")
+		number, name, ok := strings.Cut(strings.TrimRight(string(line), "\r"), " ")
 		n, err := strconv.ParseUint(number, 10, 8)
-		if ok && err == nil && n < MaxKeywords && name != "" {
+		if ok && err == nil && n < MaxKeywords && name != "" && k.Letter(name) == 0 {
 			k[n] = name
 		}
 	}

@@ -17,7 +17,7 @@ import (
 //	3 V<uidvalidity> N<next uid> G<mailbox guid>[ <key><value>]…
 //	<uid>[ <key><value>]… :<base of the file name>
 //
-// UIDs ascend. Records are appended without changing the header, so N may be too low. Unknown keys are kept. A last line
+// Programs that edit it may leave CRLF behind. UIDs ascend. Records are appended without changing the header, so N may be too low. Unknown keys are kept. A last line
 // without LF is a write in progress, and not part of the list.
 //
 // Version 1, historic, has "1 <uidvalidity> <next uid>" and lines "<uid> <file name>".
@@ -135,7 +135,7 @@ func (l *Uidlist) decodeLines(b []byte, off int64, version int, report func(*vfs
 			l.Outdated = true // nothing may be appended to it
 			return
 		}
-		e, rule := decodeEntry(string(line), version)
+		e, rule := decodeEntry(strings.TrimSuffix(string(line), "\r"), version)
 		if rule == "" && e.UID <= last {
 			rule = "UIDs ascend"
 		}
