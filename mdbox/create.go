@@ -59,7 +59,7 @@ func (s *Store) create(ctx context.Context, name, dir string) error {
 	if err := s.fits(name, dir); err != nil {
 		return err
 	}
-	if s.location.Format == FormatMaildir && s.isMaildir(dir) {
+	if s.location.Format == FormatMaildir && s.hasMaildir(dir) {
 		return fmt.Errorf("%w: %s", ErrExists, name)
 	}
 	p, err := s.permissions(dir)

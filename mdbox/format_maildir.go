@@ -144,6 +144,9 @@ func (s *Store) initialiseMaildir(ctx context.Context, dir string, n newMailbox)
 	return b, nil
 }
 
+// maildirSubdirs are the directories of a mailbox. With the last one INBOX exists.
+var maildirSubdirs = []string{"tmp", "new", "cur"}
+
 // makeMaildir makes what a mailbox has in its directory.
 func (s *Store) makeMaildir(dir string, p mailboxlist.Permissions) error {
 	fsys, box := s.options.FS, s.location.mailboxDir(dir)
@@ -156,7 +159,7 @@ func (s *Store) makeMaildir(dir string, p mailboxlist.Permissions) error {
 			return err
 		}
 	}
-	for _, sub := range []string{"tmp", "new", "cur"} { // with the last one the mailbox exists
+	for _, sub := range maildirSubdirs {
 		if _, err := p.Mkdir(fsys, filepath.Join(box, sub)); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("mdbox: make mailbox directory: %w", err)
 		}

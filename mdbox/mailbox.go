@@ -59,7 +59,7 @@ func (s *Store) OpenMailbox(name string) (*Mailbox, error) {
 	o := s.indexOptions(dir)
 	o.Late = true
 	x, err := index.Open(o)
-	if s.options.Write != nil && (errors.Is(err, fs.ErrNotExist) || err == nil && x.State().UIDValidity() == 0) {
+	if s.options.Write != nil && (errors.Is(err, fs.ErrNotExist) || err == nil && (x.State().UIDValidity() == 0 || s.lacksDirs(dir))) {
 		if err = s.complete(context.Background(), name, dir); err == nil {
 			x, err = index.Open(o)
 		}

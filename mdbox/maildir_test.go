@@ -142,6 +142,45 @@ func TestMaildirFolderMarker(t *testing.T) {
 	}
 }
 
+// TestMaildirWithoutAllDirectories: a directory below the root is a mailbox, whatever is in it; what it lacks is made when it is opened.
+func TestMaildirWithoutAllDirectories(t *testing.T) {
+	d := newMaildir(t, "")
+	s, session := d.open(t), d.session(t)
+	session.appendMail("A", "one")
+	open(t, s, "A")
+	file := filepath.Join(d.Root, ".Restored", "new", "1700000000.a")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte("Subject: one\n\nbody\n"), 0o600), os.Mkdir(filepath.Join(d.Root, ".Empty"), 0o700),
+		os.WriteFile(filepath.Join(d.Root, ".file"), nil, 0o600),
+		os.RemoveAll(filepath.Join(d.Root, ".A", "cur")), os.RemoveAll(filepath.Join(d.Root, ".A", "tmp")), os.RemoveAll(filepath.Join(d.Root, ".B", "new"))); err != nil {
+		t.Fatal(err)
+	}
+	giveTo(t, d.Root)
+	want := map[string]bool{"INBOX": true, "A": true, "B": true, "Restored": true, "Empty": true}
+	if diff := cmp.Diff(want, names(t, s)); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+	for name := range want {
+		if _, listed := d.session(t).list()[name]; !listed {
+			t.Errorf("Dovecot does not list %s", name)
+		}
+	}
+	if err := (change{"CREATE", "Empty", ""}).roost(s); !errors.Is(err, mdbox.ErrExists) {
+		t.Errorf("create what exists: %v", err)
+	}
+	for name, messages := range map[string]int{"Restored": 1, "Empty": 0, "A": 0, "B": 0} {
+		b := openBox(t, s, name)
+		if n := len(mustSnapshot(t, b).Messages.UIDs); n != messages {
+			t.Errorf("%d messages in %s", n, name)
+		}
+		if _, err := b.Append(t.Context(), []mdbox.NewMessage{newMail("two", 0, 0)}); err != nil {
+			t.Error(err)
+		}
+		sameAsDovecot(t, d.Store, b)
+	}
+	mustChange(t, s, change{"DELETE", "Empty", ""}, change{"RENAME", "Restored", "Renamed"})
+	d.unchangedByResync(t)
+}
+
 // TestRenameInboxOfMaildir: INBOX is the root, and stays; its messages move.
 func TestRenameInboxOfMaildir(t *testing.T) {
 	d := newDovecotStore(t, "maildir:~/Maildir")

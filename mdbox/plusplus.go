@@ -33,12 +33,12 @@ func (s *Store) plusPlusTree() (*mailboxlist.Tree, error) {
 		return nil, err
 	}
 	dirs := map[string]string{} // by name; "" for a parent
-	if s.isMaildir("") {
+	if s.hasMaildir("") {
 		dirs[mailboxlist.Inbox] = ""
 	}
 	names := maildir.PlusPlus{UTF8: s.location.UTF8}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), ".") || e.Name() == plusPlusTrash || !s.isMaildir(e.Name()) {
+		if !strings.HasPrefix(e.Name(), ".") || e.Name() == plusPlusTrash || !s.hasMaildir(e.Name()) {
 			continue
 		}
 		name, err := names.Name(e.Name())
@@ -70,10 +70,33 @@ func (s *Store) plusPlusTree() (*mailboxlist.Tree, error) {
 // plusPlusTrash is the directory below the root that the directory of a mailbox becomes while it is being deleted.
 const plusPlusTrash = "..DOVECOT-TRASHED"
 
-// isMaildir reports whether a directory below the root is a mailbox.
-func (s *Store) isMaildir(dir string) bool {
-	st, err := s.options.FS.Stat(filepath.Join(s.location.mailboxDir(dir), "cur"))
+// hasMaildir reports whether there is a mailbox in a directory.
+func (s *Store) hasMaildir(dir string) bool {
+	st, err := s.options.FS.Stat(s.existsBy(dir))
 	return err == nil && st.Dir
+}
+
+// existsBy returns the directory by which a mailbox exists. The root is one by its cur/, since it may be there for others; what a
+// directory below it lacks is made when it is opened.
+func (s *Store) existsBy(dir string) string {
+	box := s.location.mailboxDir(dir)
+	if s.location.Layout == LayoutPlusPlus && dir == "" {
+		return filepath.Join(box, "cur")
+	}
+	return box
+}
+
+// lacksDirs reports whether a mailbox is a maildir without all of its directories.
+func (s *Store) lacksDirs(dir string) bool {
+	if s.location.Format != FormatMaildir {
+		return false
+	}
+	for _, sub := range maildirSubdirs {
+		if _, err := s.options.FS.Stat(filepath.Join(s.location.mailboxDir(dir), sub)); errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	return false
 }
 
 // controlDirs returns the directories that have the file dovecot-uidlist of a mailbox, or may get one.

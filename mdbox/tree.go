@@ -140,11 +140,7 @@ func (s *Store) mailboxDir(name string) (string, error) {
 			return "", err
 		}
 	}
-	path := s.location.mailboxDir(dir)
-	if s.location.Format == FormatMaildir {
-		path = filepath.Join(path, "cur")
-	}
-	st, err := s.options.FS.Stat(path)
+	st, err := s.options.FS.Stat(s.existsBy(dir))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !st.Dir {
 		return "", fmt.Errorf("%w: %s", ErrNotFound, name)
 	}
