@@ -10,7 +10,8 @@ import (
 
 // Expunge removes messages and returns their UIDs, ascending. uids are ascending; those that do not exist are ignored, and with
 // onlyDeleted those without \Deleted as well. guid is that of the mailbox, zero = any. The messages' data stays
-// in the m.N files until a purge. The removal is durable on return.
+// in the m.N files until a purge. The removal is durable on return. A message of a maildir whose file can not be removed stays, and is not
+// returned; whoever syncs the mailbox later tries it again.
 func (b *Mailbox) Expunge(ctx context.Context, guid [16]byte, uids []uint32, onlyDeleted bool) (expunged []uint32, err error) {
 	if some, err := b.anyOf(guid, uids, onlyDeleted); err != nil || !some {
 		return nil, err
@@ -22,7 +23,11 @@ func (b *Mailbox) Expunge(ctx context.Context, guid [16]byte, uids []uint32, onl
 		}
 		defer l.unlock()
 		expunged = pick(l.x.State(), uids, onlyDeleted)
-		return l.expungeAll(c, expunged)
+		if err := l.expungeAll(c, expunged); err != nil {
+			return err
+		}
+		expunged = slices.DeleteFunc(expunged, func(uid uint32) bool { _, there := l.x.State().Find(uid); return there })
+		return nil
 	})
 	if err != nil {
 		return nil, err

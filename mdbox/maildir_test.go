@@ -181,6 +181,37 @@ func TestMaildirWithoutAllDirectories(t *testing.T) {
 	d.unchangedByResync(t)
 }
 
+// TestMaildirExpungeThatCanNotBeDone: a message whose file can not be removed stays, and is not said to be gone.
+func TestMaildirExpungeThatCanNotBeDone(t *testing.T) {
+	d := newMaildir(t, "")
+	var reports []error
+	s := d.open(t, func(o *mdbox.Options) { o.Report = func(err error) { reports = append(reports, err) } })
+	b := openBox(t, s, "A")
+	if _, err := b.Append(t.Context(), []mdbox.NewMessage{newMail("one", 0, 0), newMail("two", 0, 0)}); err != nil {
+		t.Fatal(err)
+	}
+	cur := filepath.Join(d.Root, ".A", "cur")
+	if err := os.Chmod(cur, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	if expunged, err := b.Expunge(t.Context(), [16]byte{}, []uint32{1}, false); err != nil || len(expunged) > 0 || len(reports) == 0 {
+		t.Errorf("expunged %v, %v, reports %v", expunged, err, reports)
+	}
+	if snap := mustSnapshot(t, b); len(snap.Messages.UIDs) != 2 {
+		t.Errorf("messages %v", snap.Messages.UIDs)
+	}
+	if err := os.Chmod(cur, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if expunged, err := b.Expunge(t.Context(), [16]byte{}, []uint32{2}, false); err != nil || !slices.Equal(expunged, []uint32{2}) {
+		t.Errorf("expunged %v, %v", expunged, err)
+	}
+	if snap := mustSnapshot(t, b); len(snap.Messages.UIDs) != 0 {
+		t.Errorf("messages %v: that of before is expunged as well", snap.Messages.UIDs)
+	}
+	d.unchangedByResync(t)
+}
+
 // TestRenameInboxOfMaildir: INBOX is the root, and stays; its messages move.
 func TestRenameInboxOfMaildir(t *testing.T) {
 	d := newDovecotStore(t, "maildir:~/Maildir")
