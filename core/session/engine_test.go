@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -243,6 +244,21 @@ func TestUnsentOutputSleepsAndHoldsInputBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.want("a ok", `b "next"`)
+	eventually(t, "nothing is left", func() bool { return s.Stats().ExtraBytes == 0 })
+}
+
+// TestUnsentOutputOfManyCommandsTakesNoWorker: also what a client has sent so much of at once that a worker answers it.
+func TestUnsentOutputOfManyCommandsTakesNoWorker(t *testing.T) {
+	s := startServer(t, Config{MaxOutput: 100 << 20}, nil)
+	c := s.dial(t)
+	const n, many = 30 << 20, 2 * turnCommands
+	c.send(strings.Repeat("a ECHO x\r\n", many) + fmt.Sprintf("b LOOP %d\r\nc ECHO next\r\n", n))
+	eventually(t, "output is kept, and no worker", func() bool { st := s.Stats(); return st.ExtraBytes > 1<<20 && st.Running+st.Waiting == 0 })
+	c.want(slices.Repeat([]string{`a "x"`}, many)...)
+	if _, err := io.CopyN(io.Discard, c.r, n); err != nil {
+		t.Fatal(err)
+	}
+	c.want("b ok", `c "next"`)
 	eventually(t, "nothing is left", func() bool { return s.Stats().ExtraBytes == 0 })
 }
 

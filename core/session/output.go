@@ -27,13 +27,17 @@ func (s *Session) writeWith(p []byte) []byte {
 	return p[n-queued:]
 }
 
+// mayWait reports whether output may wait for the client to read: in a job of a worker. What else is done there, such as commands that are answered
+// from the record, is done as on a loop.
+func (s *Session) mayWait() bool { return s.w != nil && s.w.ctx != nil }
+
 // through reports whether p is to be sent from where it is: it is large, and neither encrypted nor compressed.
 func (s *Session) through(p []byte) bool {
-	return s.w != nil && !s.TLS() && !s.deflating() && len(p) >= s.e.cfg.OutputHighWater
+	return s.mayWait() && !s.TLS() && !s.deflating() && len(p) >= s.e.cfg.OutputHighWater
 }
 
-// Write queues p. On a worker it flushes at the high-water mark, and waits, without its slot, while the socket is full;
-// on a loop what the socket does not take is bounded by MaxOutput. Errors show in Err.
+// Write queues p. In Protocol.Run and its like it flushes at the high-water mark, and waits, without its slot, while the socket is full;
+// otherwise what the socket does not take is bounded by MaxOutput. Errors show in Err.
 func (s *Session) Write(p []byte) {
 	if s.through(p) && s.writable() {
 		s.writeThrough(p)
@@ -41,7 +45,7 @@ func (s *Session) Write(p []byte) {
 	}
 	for s.writable() && len(p) > 0 {
 		n := len(p)
-		if s.w != nil {
+		if s.mayWait() {
 			n = min(n, max(s.e.cfg.OutputHighWater-len(s.out), 1))
 		}
 		s.out = append(s.out, p[:n]...)
@@ -92,12 +96,12 @@ func (s *Session) Err() error {
 // the last thing it says.
 func (s *Session) writable() bool { return s.err == nil && s.r.flags&flagClosing == 0 }
 
-// pushFull flushes if the high-water mark is reached, on a worker until the socket has taken everything.
+// pushFull flushes if the high-water mark is reached, in a job until the socket has taken everything.
 func (s *Session) pushFull() {
 	if len(s.out) < s.e.cfg.OutputHighWater {
 		return
 	}
-	if s.w == nil {
+	if !s.mayWait() {
 		s.flush()
 		return
 	}
@@ -214,7 +218,7 @@ func (s *Session) keepOutput(rest []byte) {
 	}
 	x := s.extra()
 	x.out = append(x.out, rest...)
-	if s.w == nil && len(x.unsent()) > s.e.cfg.MaxOutput {
+	if !s.mayWait() && len(x.unsent()) > s.e.cfg.MaxOutput {
 		s.e.refusals.output.hit(s, limitOutput)
 		s.err = ErrOutput
 	}

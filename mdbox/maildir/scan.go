@@ -118,8 +118,8 @@ func (l *Locked) moveToCur(found *listing, name string) (missed bool, err error)
 	case isMissing(err):
 		delete(found.files, base)
 		return true, nil
-	case l.m.stays(from, err):
-		return false, nil
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, fs.ErrPermission), l.m.stays(from, err):
+		return false, nil // it stays in new/
 	default:
 		return false, err
 	}

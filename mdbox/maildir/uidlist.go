@@ -17,8 +17,8 @@ import (
 //	3 V<uidvalidity> N<next uid> G<mailbox guid>[ <key><value>]…
 //	<uid>[ <key><value>]… :<base of the file name>
 //
-// Programs that edit it may leave CRLF behind. UIDs ascend. Records are appended without changing the header, so N may be too low. Unknown keys are kept. A last line
-// without LF is a write in progress, and not part of the list.
+// UIDs ascend. Records are appended without changing the header, so N may be too low. Unknown keys are kept. A last line
+// without LF is a write in progress, and not part of the list. Lines may end with CRLF: who edits it may leave that behind.
 //
 // Version 1, historic, has "1 <uidvalidity> <next uid>" and lines "<uid> <file name>".
 //
