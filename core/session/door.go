@@ -148,8 +148,13 @@ func (d *door) readmit(slot uint32, r *record) (evict Handle) {
 	if r.flags&flagStranger == 0 {
 		return 0
 	}
+	return d.back(slot, r)
+}
+
+// back counts and lists a session that is a stranger again, whatever the limit for addresses is. Its owner calls it. The result is that of enter.
+func (d *door) back(slot uint32, r *record) (evict Handle) {
 	if d.maxAddressStrangers > 0 {
-		d.strangers.Add(key, math.MaxInt32)
+		d.strangers.Add(tally.Key{Address: AddressKey(r.remote().Addr())}, math.MaxInt32)
 	}
 	return d.enter(slot, r)
 }

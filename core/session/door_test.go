@@ -88,6 +88,39 @@ func TestOldestStrangerMakesRoom(t *testing.T) {
 }
 
 // TestLoginUnderWayIsNotEvicted: what a client has sent is done before it is decided that it must go.
+// TestUnauthenticatedAgain: who has logged out and stays is a stranger as before.
+func TestUnauthenticatedAgain(t *testing.T) {
+	s := startServer(t, Config{MaxUnauth: 2, MaxAddressUnauth: 3}, nil)
+	var all []*client
+	for range 4 {
+		c := s.dial(t)
+		c.send("a LOGIN\r\n")
+		c.want("a ok")
+		s.quiet(t)
+		all = append(all, c)
+	}
+	for i, c := range all[:3] {
+		c.send("b UNLOGIN\r\n")
+		c.want("b ok")
+		s.quiet(t)
+		if n := s.Stats().Strangers; n != min(i+1, 2) {
+			t.Errorf("%d strangers after %d", n, i+1)
+		}
+	}
+	all[0].want("evicted [limits] unauthenticated_sessions")
+	all[0].wantEnd()
+	all[1].send("c LOGIN\r\n")
+	all[1].want("c ok")
+	eventually(t, "one is a stranger", func() bool { st := s.Stats(); return st.Strangers == 1 && st.Sessions == 3 })
+	for _, c := range all[1:] {
+		c.Close()
+	}
+	eventually(t, "nobody is left", func() bool { return s.Stats().Sessions == 0 })
+	if n := s.door.strangers.Len(); n != 0 {
+		t.Errorf("%d addresses with strangers are left", n)
+	}
+}
+
 func TestLoginUnderWayIsNotEvicted(t *testing.T) {
 	s := startServer(t, Config{MaxUnauth: 1}, nil)
 	a := s.dial(t)
@@ -164,7 +197,7 @@ func TestDoorCountsEverybodyOut(t *testing.T) {
 				c.SetDeadline(time.Now().Add(20 * time.Second))
 				var b [64]byte
 				if _, err := c.Read(b[:]); err == nil {
-					io.WriteString(c, []string{"a LOGIN\r\n", "a LOGIN\r\na BOX 1\r\n", "a BOX 2\r\n", "a RUN x\r\n", "half", ""}[rand.N(6)])
+					io.WriteString(c, []string{"a LOGIN\r\n", "a LOGIN\r\na BOX 1\r\n", "a BOX 2\r\n", "a RUN x\r\n", "half", "", "a LOGIN\r\na ECHO 1\r\n", "a LOGIN 1\r\na RUN x\r\na UNLOGIN\r\n"}[rand.N(8)])
 					if rand.N(2) == 0 {
 						io.WriteString(c, "b BYE\r\n")
 						io.Copy(io.Discard, io.LimitReader(c, int64(rand.N(20))))

@@ -286,8 +286,15 @@ func (e *Engine) drive(s *Session, b bits) {
 			e.submit(task{slot: slot, gen: gen, x: s.detach()})
 			return
 		}
-		if s.r.flags&flagStranger != 0 && s.r.state.User != 0 {
+		var evict Handle
+		switch stranger := s.r.flags&flagStranger != 0; {
+		case stranger && s.r.state.User != 0:
 			e.door.known(s.r)
+		case !stranger && s.r.state.User == 0 && s.r.mailbox == 0 && s.r.flags&flagClosing == 0: // it has logged out, and stays
+			evict = e.door.back(s.slot, s.r)
+		}
+		if evict != 0 {
+			e.signal(evict, bitEvict)
 		}
 		slot, gen := s.slot, s.gen
 		s.park()

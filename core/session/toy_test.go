@@ -162,6 +162,9 @@ func (t *toy) Quick(s *Session, cmd []byte) bool {
 		n, _ := strconv.Atoi(arg)
 		s.State().User = uint32(max(n, 1))
 		fmt.Fprintf(writer{s}, "%s ok\r\n", tag)
+	case "UNLOGIN":
+		s.State().User = 0
+		fmt.Fprintf(writer{s}, "%s ok\r\n", tag)
 	case "CHANNEL":
 		c := s.Channel()
 		fmt.Fprintf(writer{s}, "%s %x %x %q\r\n", tag, c.Exporter, c.EndPoint, c.Client)
