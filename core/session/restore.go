@@ -18,6 +18,7 @@ type signalled struct {
 // This process may be killed meanwhile, and another one get what it leaves. So each record is at rest, as it can be found by
 // that one, but while it is changed.
 func (e *Engine) restore(in *Inherited) (todo []signalled) {
+	e.holder.held.Store(int64(len(in.Held)))
 	good := make([]Held, 0, len(in.Held))
 	held := make([]uint64, e.slab.slots()/64+1) // slots that have a descriptor
 	for _, h := range in.Held {
@@ -119,6 +120,5 @@ func (e *Engine) restore(in *Inherited) (todo []signalled) {
 	}
 	e.live.Add(int64(len(good)))
 	e.counts.restored.Add(uint64(len(good)))
-	e.holder.held.Store(int64(len(in.Held)))
 	return todo
 }
