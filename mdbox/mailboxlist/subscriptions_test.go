@@ -1,12 +1,15 @@
 package mailboxlist
 
 import (
+	"context"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/roostmail/roost/mdbox/filelock"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
@@ -103,6 +106,20 @@ func TestSetSubscribed(t *testing.T) {
 		got, changed := setSubscribed([]byte(test.file), test.name, test.on)
 		if string(got) != test.want || changed != (test.want != test.file) {
 			t.Errorf("%q, %s %v: %q, changed %v; want %q", test.file, test.name, test.on, got, changed, test.want)
+		}
+	}
+}
+
+func TestSetSubscribedMakesTheFile(t *testing.T) {
+	for _, fsync := range []bool{false, true} {
+		f := &SubscriptionsFile{FS: vfs.OS, Path: filepath.Join(t.TempDir(), "subscriptions"), Locks: &filelock.Config{FS: vfs.OS},
+			Perm: DefaultPermissions.File, Fsync: fsync}
+		changed, err := f.Set(context.Background(), "A/B", true)
+		if err != nil || !changed {
+			t.Errorf("fsync %v: changed %v, %v", fsync, changed, err)
+		}
+		if b, err := os.ReadFile(f.Path); err != nil || string(b) != "V\t2\n\nA\tB\n" {
+			t.Errorf("fsync %v: %q, %v", fsync, b, err)
 		}
 	}
 }

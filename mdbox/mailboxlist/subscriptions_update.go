@@ -63,10 +63,10 @@ func (f *SubscriptionsFile) write(to vfs.WritableFile, name string, subscribed b
 	if _, err := to.Write(b); err != nil {
 		return false, fmt.Errorf("mailboxlist: write subscriptions: %w", err)
 	}
-	if f.Fsync {
-		err = to.Sync()
+	if !f.Fsync {
+		return true, nil
 	}
-	return true, err
+	return true, to.Sync()
 }
 
 // setSubscribed returns the content of the file with a name added at its end, or removed. It keeps the version of b.
