@@ -272,3 +272,23 @@ func TestMaildirDelivered(t *testing.T) {
 	sameAsDovecot(t, d.Store, b)
 	d.unchangedByResync(t)
 }
+
+// TestMaildirSubscriptionsOfVersion1 has its levels separated by '.'.
+func TestMaildirSubscriptionsOfVersion1(t *testing.T) {
+	d := newMaildir(t, "")
+	s := d.open(t)
+	path := filepath.Join(d.Root, "subscriptions")
+	if err := os.WriteFile(path, []byte("A\nA.B\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	mustChange(t, s, change{"SUBSCRIBE", "A/B/C", ""}, change{"UNSUBSCRIBE", "A/B", ""})
+	if b, err := os.ReadFile(path); err != nil || string(b) != "A\nA.B.C\n" {
+		t.Errorf("subscriptions: %q, %v", b, err)
+	}
+	if subs, damage, err := s.Subscriptions(); err != nil || len(damage) > 0 || !slices.Equal(subs, []string{"A", "A/B/C"}) {
+		t.Errorf("subscribed: %q, damage %q, %v", subs, damage, err)
+	}
+	if got := d.Doveadm(t, "mailbox", "list", "-s"); got != "A\nA/B/C\n" {
+		t.Errorf("Dovecot lists as subscribed: %q", got)
+	}
+}

@@ -47,7 +47,16 @@ func (s *Store) subscriptionsFile() (*mailboxlist.SubscriptionsFile, error) {
 		Locks: s.locks,
 		Perm:  p.File,
 		Fsync: s.durable(),
+		Sep:   s.subscriptionsSeparator(),
 	}, s.makeDirs(s.location.Control)
+}
+
+// subscriptionsSeparator returns what separates the levels of names in a file subscriptions of version 1.
+func (s *Store) subscriptionsSeparator() byte {
+	if s.location.Layout == LayoutPlusPlus {
+		return '.'
+	}
+	return '/'
 }
 
 // RepairSubscriptions keeps what can be read of the file subscriptions, if it is damaged, and reports whether it was.

@@ -69,7 +69,7 @@ func (s *Store) Subscriptions() (names, damage []string, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("mdbox: read subscriptions: %w", err)
 	}
-	subs, err := mailboxlist.DecodeSubscriptions(b)
+	subs, err := mailboxlist.DecodeSubscriptions(b, s.subscriptionsSeparator())
 	if err != nil {
 		return nil, nil, vfs.At(err, path, 0)
 	}

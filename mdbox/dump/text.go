@@ -20,7 +20,7 @@ func dumpSubscriptions(p *printer, f vfs.File) error {
 	if err != nil {
 		return err
 	}
-	s, err := mailboxlist.DecodeSubscriptions(b)
+	s, err := mailboxlist.DecodeSubscriptions(b, '/')
 	if err != nil {
 		return err
 	}

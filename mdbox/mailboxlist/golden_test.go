@@ -37,7 +37,7 @@ func TestGoldenSubscriptions(t *testing.T) {
 	for _, name := range mdboxtest.GoldenNames(t) {
 		t.Run(name, func(t *testing.T) {
 			s := mdboxtest.Golden(t, name)
-			subs, err := mailboxlist.ReadSubscriptions(vfs.OS, filepath.Join(s.Root, "subscriptions"))
+			subs, err := mailboxlist.ReadSubscriptions(vfs.OS, filepath.Join(s.Root, "subscriptions"), '/')
 			if err != nil {
 				t.Fatal(err)
 			}

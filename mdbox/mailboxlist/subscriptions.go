@@ -13,7 +13,9 @@ import (
 //
 //	version 2:  "V" TAB "2" LF LF, then a line for each name: its levels'
 //	            storage names, separated by TAB, escaped
-//	version 1:  a line for each name: its storage name, levels separated by '/'
+//	version 1:  a line for each name: its storage name, levels separated as the layout does, '.' in Maildir++, else '/'
+//
+// Lines may end in CRLF.
 //
 // Escapes in version 2: 01 '1' = 01, 01 't' = TAB, 01 'n' = LF, 01 'r' = CR, 01 '0' = NUL.
 // The names need not exist.
@@ -28,8 +30,8 @@ type Subscriptions struct {
 	Names   []string // storage names, levels separated by '/', in file order
 }
 
-// DecodeSubscriptions decodes a whole file. Empty lines are skipped. An empty file has version 2.
-func DecodeSubscriptions(b []byte) (*Subscriptions, error) {
+// DecodeSubscriptions decodes a whole file; sep separates the levels in version 1. Empty lines are skipped. An empty file has version 2.
+func DecodeSubscriptions(b []byte, sep byte) (*Subscriptions, error) {
 	s := &Subscriptions{Version: 2}
 	body, v2 := bytes.CutPrefix(b, []byte(subscriptionsV2))
 	if !v2 && len(b) > 0 {
@@ -42,22 +44,29 @@ func DecodeSubscriptions(b []byte) (*Subscriptions, error) {
 		} else {
 			body = nil
 		}
-		if len(line) == 0 {
+		start := int64(len(b) - len(body) - len(line) - 1)
+		if line = cutCR(line); len(line) == 0 {
 			continue
 		}
-		name := string(line)
+		name := levels(line, sep)
 		if v2 {
 			var ok bool
 			if name, ok = unescapeLevels(line); !ok {
-				return nil, vfs.Corrupt(int64(len(b)-len(body)-len(line)-1), "escapes in subscriptions are 01 and one of 1trn0")
+				return nil, vfs.Corrupt(start, "escapes in subscriptions are 01 and one of 1trn0")
 			}
 		} else if bytes.IndexByte(line, '\t') >= 0 {
-			return nil, vfs.Corrupt(int64(len(b)-len(body)-len(line)-1), "subscriptions have version 2, or names without TAB")
+			return nil, vfs.Corrupt(start, "subscriptions have version 2, or names without TAB")
 		}
 		s.Names = append(s.Names, name)
 	}
 	return s, nil
 }
+
+// cutCR removes the CR of a line end. A name has none.
+func cutCR(line []byte) []byte { return bytes.TrimRight(line, "\r") }
+
+// levels turns a line of version 1 into a storage name.
+func levels(line []byte, sep byte) string { return strings.ReplaceAll(string(line), string(sep), "/") }
 
 // unescapeLevels turns a line of version 2 into a storage name.
 func unescapeLevels(line []byte) (string, bool) {
@@ -83,13 +92,13 @@ func unescapeLevels(line []byte) (string, bool) {
 	return string(out), true
 }
 
-// Append appends the file.
-func (s *Subscriptions) Append(b []byte) []byte {
+// Append appends the file; sep separates the levels in version 1.
+func (s *Subscriptions) Append(b []byte, sep byte) []byte {
 	if s.Version == 2 {
 		b = append(b, subscriptionsV2...)
 	}
 	for _, name := range s.Names {
-		b = append(appendSubscription(b, name, s.Version == 2), '\n')
+		b = append(appendSubscription(b, name, sep, s.Version == 2), '\n')
 	}
 	return b
 }
@@ -108,8 +117,8 @@ func appendLevels(b []byte, name string) []byte {
 	return b
 }
 
-// ReadSubscriptions reads the file at path. If it does not exist, nothing is subscribed.
-func ReadSubscriptions(fsys vfs.FS, path string) (*Subscriptions, error) {
+// ReadSubscriptions reads the file at path; sep separates the levels in version 1. If it does not exist, nothing is subscribed.
+func ReadSubscriptions(fsys vfs.FS, path string, sep byte) (*Subscriptions, error) {
 	b, err := vfs.ReadFile(fsys, path, DefaultMaxSubscriptions)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &Subscriptions{Version: 2}, nil
@@ -117,7 +126,7 @@ func ReadSubscriptions(fsys vfs.FS, path string) (*Subscriptions, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := DecodeSubscriptions(b)
+	s, err := DecodeSubscriptions(b, sep)
 	return s, vfs.At(err, path, 0)
 }
 

@@ -24,7 +24,7 @@ func TestSubscriptions(t *testing.T) {
 		{"V\t2\n\na\x011b\x01tc\x01nd\x01re\x010f\n", Subscriptions{2, []string{"a\x01b\tc\nd\re\x00f"}}},
 		{"INBOX\nA/B\n", Subscriptions{1, []string{"INBOX", "A/B"}}},
 	} {
-		got, err := DecodeSubscriptions([]byte(test.file))
+		got, err := DecodeSubscriptions([]byte(test.file), '/')
 		if err != nil {
 			t.Errorf("%q: %v", test.file, err)
 			continue
@@ -32,15 +32,51 @@ func TestSubscriptions(t *testing.T) {
 		if d := cmp.Diff(&test.want, got); d != "" {
 			t.Errorf("%q: %s", test.file, d)
 		}
-		if back := string(got.Append(nil)); back != test.file && test.file != "" {
+		if back := string(got.Append(nil, '/')); back != test.file && test.file != "" {
 			t.Errorf("%q is written as %q", test.file, back)
 		}
 	}
 }
 
+func TestSubscriptionsWithCRLF(t *testing.T) {
+	for _, file := range []string{"A\r\nA/B\r\n\r\n", "V\t2\n\nA\r\nA\tB\r\n\r\n"} {
+		got, err := DecodeSubscriptions([]byte(file), '/')
+		if err != nil || !slices.Equal(got.Names, []string{"A", "A/B"}) {
+			t.Errorf("%q: %v, %v", file, got, err)
+		}
+	}
+}
+
+// The levels of Maildir++ are separated by '.' in version 1.
+func TestSubscriptionsOfMaildirPlusPlus(t *testing.T) {
+	const file = "A\nA.B\n"
+	s, err := DecodeSubscriptions([]byte(file), '.')
+	if err != nil || s.Version != 1 || !slices.Equal(s.Names, []string{"A", "A/B"}) {
+		t.Errorf("%+v, %v", s, err)
+	} else if back := string(s.Append(nil, '.')); back != file {
+		t.Errorf("it is written as %q", back)
+	}
+	for _, test := range []struct {
+		name string
+		on   bool
+		want string
+	}{
+		{"A/B/C", true, "A\nA.B\nA.B.C\n"},
+		{"A/B", true, file},
+		{"A/B", false, "A\n"},
+	} {
+		if got, changed := setSubscribed([]byte(file), test.name, '.', test.on); string(got) != test.want || changed != (test.want != file) {
+			t.Errorf("%s %v: %q, changed %v; want %q", test.name, test.on, got, changed, test.want)
+		}
+	}
+	if got := readableSubscriptions([]byte("A.B\nC\tD\n"), '.').Names; !slices.Equal(got, []string{"A/B", "C/D"}) {
+		t.Errorf("of a damaged file %q is kept", got)
+	}
+}
+
 func TestSubscriptionsRefuses(t *testing.T) {
 	for _, file := range []string{"V\t3\n\nINBOX\n", "V\t2\n\na\x01", "V\t2\n\na\x01x\n"} {
-		if got, err := DecodeSubscriptions([]byte(file)); err == nil {
+		if got, err := DecodeSubscriptions([]byte(file), '/'); err == nil {
 			t.Errorf("%q is accepted as %+v", file, got)
 		}
 	}
@@ -58,7 +94,7 @@ func TestDecodedSubscriptions(t *testing.T) {
 }
 
 func TestMissingSubscriptionsFile(t *testing.T) {
-	s, err := ReadSubscriptions(vfs.OS, filepath.Join(t.TempDir(), "subscriptions"))
+	s, err := ReadSubscriptions(vfs.OS, filepath.Join(t.TempDir(), "subscriptions"), '/')
 	if err != nil || len(s.Names) != 0 || s.Version != 2 {
 		t.Errorf("ReadSubscriptions = %+v, %v", s, err)
 	}
@@ -68,7 +104,7 @@ func FuzzSubscriptions(f *testing.F) {
 	f.Add([]byte("V\t2\n\nINBOX\nA\tB\na\x01tb\n"))
 	f.Add([]byte("INBOX\nA/B\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := DecodeSubscriptions(b)
+		s, err := DecodeSubscriptions(b, '/')
 		if err != nil {
 			return
 		}
@@ -77,7 +113,7 @@ func FuzzSubscriptions(f *testing.F) {
 				t.Fatalf("empty name in %q", b)
 			}
 		}
-		again, err := DecodeSubscriptions(s.Append(nil))
+		again, err := DecodeSubscriptions(s.Append(nil, '/'), '/')
 		if err != nil || !cmp.Equal(s.Names, again.Names) {
 			t.Fatalf("%q: %v, then %v, %v", b, s, again, err)
 		}
@@ -102,8 +138,11 @@ func TestSetSubscribed(t *testing.T) {
 		{"INBOX\nA/B\n", "C/D", true, "INBOX\nA/B\nC/D\n"},
 		{"INBOX\nA/B\n", "A/B", false, "INBOX\n"},
 		{"INBOX\nA/B\n", "A", false, "INBOX\nA/B\n"},
+		{"A\r\nA/B\r\n", "A/B", true, "A\r\nA/B\r\n"},
+		{"A\r\nA/B\r\n", "A/B", false, "A\r\n"},
+		{"V\t2\n\nA\r\nA\tB\r\n", "A/B", false, "V\t2\n\nA\r\n"},
 	} {
-		got, changed := setSubscribed([]byte(test.file), test.name, test.on)
+		got, changed := setSubscribed([]byte(test.file), test.name, '/', test.on)
 		if string(got) != test.want || changed != (test.want != test.file) {
 			t.Errorf("%q, %s %v: %q, changed %v; want %q", test.file, test.name, test.on, got, changed, test.want)
 		}
@@ -128,15 +167,15 @@ func FuzzSetSubscribed(f *testing.F) {
 	f.Add([]byte("V\t2\n\nINBOX\nA\tB\na\x01tb\n"), "A/B", true)
 	f.Add([]byte("INBOX\nA/B\n"), "A/B", false)
 	f.Fuzz(func(t *testing.T, b []byte, name string, on bool) {
-		if name == "" || strings.ContainsAny(name, "\n\t") {
+		if name == "" || strings.ContainsAny(name, "\r\n\t") {
 			return
 		}
-		before, err := DecodeSubscriptions(b)
+		before, err := DecodeSubscriptions(b, '/')
 		if err != nil {
 			return
 		}
-		got, _ := setSubscribed(b, name, on)
-		after, err := DecodeSubscriptions(got)
+		got, _ := setSubscribed(b, name, '/', on)
+		after, err := DecodeSubscriptions(got, '/')
 		if err != nil || len(b) > 0 && after.Version != before.Version && len(got) > 0 {
 			t.Fatalf("%q, %q %v: %q, %v", b, name, on, got, err)
 		}

@@ -26,6 +26,7 @@ type SubscriptionsFile struct {
 	Locks *filelock.Config
 	Perm  vfs.Perm // of a new file; every change makes one
 	Fsync bool     // a change is durable when Set returns
+	Sep   byte     // separates the levels in version 1: '.' in Maildir++, else '/'
 }
 
 // Set adds a storage name (levels separated by '/') to the subscriptions, or removes it, and reports whether that
@@ -53,7 +54,7 @@ func (f *SubscriptionsFile) write(to vfs.WritableFile, name string, subscribed b
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, fmt.Errorf("mailboxlist: read subscriptions: %w", err)
 	}
-	b, changed := setSubscribed(old, name, subscribed)
+	b, changed := setSubscribed(old, name, f.Sep, subscribed)
 	if !changed {
 		return false, nil
 	}
@@ -70,7 +71,7 @@ func (f *SubscriptionsFile) write(to vfs.WritableFile, name string, subscribed b
 }
 
 // setSubscribed returns the content of the file with a name added at its end, or removed. It keeps the version of b.
-func setSubscribed(b []byte, name string, subscribed bool) (res []byte, changed bool) {
+func setSubscribed(b []byte, name string, sep byte, subscribed bool) (res []byte, changed bool) {
 	body, v2 := bytes.CutPrefix(b, []byte(subscriptionsV2))
 	if len(b) == 0 {
 		v2 = true
@@ -81,7 +82,7 @@ func setSubscribed(b []byte, name string, subscribed bool) (res []byte, changed 
 	for len(body) > 0 {
 		line, rest, _ := bytes.Cut(body, []byte{'\n'})
 		body = rest
-		if sameSubscription(line, name, v2) {
+		if sameSubscription(cutCR(line), name, sep, v2) {
 			found = true
 			if !subscribed {
 				continue
@@ -93,24 +94,24 @@ func setSubscribed(b []byte, name string, subscribed bool) (res []byte, changed 
 		return b, false
 	}
 	if subscribed {
-		res = append(appendSubscription(res, name, v2), '\n')
+		res = append(appendSubscription(res, name, sep, v2), '\n')
 	}
 	return res, true
 }
 
 // sameSubscription reports whether a line is that of a name.
-func sameSubscription(line []byte, name string, v2 bool) bool {
-	if string(appendSubscription(nil, name, v2)) == string(line) {
+func sameSubscription(line []byte, name string, sep byte, v2 bool) bool {
+	if v2 && string(appendLevels(nil, name)) == string(line) || !v2 && levels(line, sep) == name {
 		return true
 	}
 	return name == Inbox && strings.EqualFold(string(line), Inbox)
 }
 
-func appendSubscription(b []byte, name string, v2 bool) []byte {
+func appendSubscription(b []byte, name string, sep byte, v2 bool) []byte {
 	if v2 {
 		return appendLevels(b, name)
 	}
-	return append(b, name...)
+	return append(b, strings.ReplaceAll(name, "/", string(sep))...)
 }
 
 // Repair keeps the lines that can be read of a damaged file, and reports whether there were others. The file has version 2 then.
@@ -122,10 +123,10 @@ func (f *SubscriptionsFile) Repair(ctx context.Context) (changed bool, err error
 	}
 	old, err := vfs.ReadFile(f.FS, f.Path, DefaultMaxSubscriptions)
 	if err == nil {
-		if _, damaged := DecodeSubscriptions(old); damaged == nil {
+		if _, damaged := DecodeSubscriptions(old, f.Sep); damaged == nil {
 			return false, lock.Release()
 		}
-		if _, err = lock.File.Write(readableSubscriptions(old).Append(nil)); err == nil && f.Fsync {
+		if _, err = lock.File.Write(readableSubscriptions(old, f.Sep).Append(nil, f.Sep)); err == nil && f.Fsync {
 			err = lock.File.Sync()
 		}
 	}
@@ -136,11 +137,14 @@ func (f *SubscriptionsFile) Repair(ctx context.Context) (changed bool, err error
 }
 
 // readableSubscriptions returns the names of the lines that can be read, as version 2.
-func readableSubscriptions(b []byte) *Subscriptions {
+func readableSubscriptions(b []byte, sep byte) *Subscriptions {
 	s := &Subscriptions{Version: 2}
-	body, _ := bytes.CutPrefix(b, []byte(subscriptionsV2))
+	body, v2 := bytes.CutPrefix(b, []byte(subscriptionsV2))
 	for _, line := range bytes.Split(body, []byte{'\n'}) {
-		name, ok := unescapeLevels(line)
+		name, ok := unescapeLevels(cutCR(line))
+		if !v2 {
+			name = levels([]byte(name), sep)
+		}
 		if ok && name != "" && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) {
 			s.Names = append(s.Names, name)
 		}
