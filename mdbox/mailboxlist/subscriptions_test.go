@@ -132,7 +132,7 @@ func TestSetSubscribed(t *testing.T) {
 		{"V\t2\n\nA\tB\nC\n", "A/B", true, "V\t2\n\nA\tB\nC\n"},
 		{"V\t2\n\nA\tB\nC\nA\tB\n", "A/B", false, "V\t2\n\nC\n"},
 		{"V\t2\n\nA", "B", true, "V\t2\n\nA\nB\n"},
-		{"V\t2\n\ninbox\nA\n", "INBOX", true, "V\t2\n\ninbox\nA\n"},
+		{"V\t2\n\ninbox\nA\n", "INBOX", true, "V\t2\n\ninbox\nA\nINBOX\n"}, // inbox may be another mailbox, below a prefix
 		{"V\t2\n\ninbox\nA\n", "INBOX", false, "V\t2\n\nA\n"},
 		{"V\t2\n\nbad\x01\nA\n", "B", true, "V\t2\n\nbad\x01\nA\nB\n"},
 		{"INBOX\nA/B\n", "C/D", true, "INBOX\nA/B\nC/D\n"},

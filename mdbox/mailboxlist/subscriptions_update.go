@@ -82,7 +82,8 @@ func setSubscribed(b []byte, name string, sep byte, subscribed bool) (res []byte
 	for len(body) > 0 {
 		line, rest, _ := bytes.Cut(body, []byte{'\n'})
 		body = rest
-		if sameSubscription(cutCR(line), name, sep, v2) {
+		// Who edits the file may spell INBOX otherwise.
+		if line := cutCR(line); sameSubscription(line, name, sep, v2) || !subscribed && name == Inbox && strings.EqualFold(string(line), Inbox) {
 			found = true
 			if !subscribed {
 				continue
@@ -101,10 +102,7 @@ func setSubscribed(b []byte, name string, sep byte, subscribed bool) (res []byte
 
 // sameSubscription reports whether a line is that of a name.
 func sameSubscription(line []byte, name string, sep byte, v2 bool) bool {
-	if v2 && string(appendLevels(nil, name)) == string(line) || !v2 && levels(line, sep) == name {
-		return true
-	}
-	return name == Inbox && strings.EqualFold(string(line), Inbox)
+	return v2 && string(appendLevels(nil, name)) == string(line) || !v2 && levels(line, sep) == name
 }
 
 func appendSubscription(b []byte, name string, sep byte, v2 bool) []byte {
