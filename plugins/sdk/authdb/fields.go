@@ -13,11 +13,13 @@ type passdb struct {
 	name   string            // of the user, perhaps changed by user=, username= or domain=
 	fields map[string]string // for Identity.Fields
 	userdb map[string]string // for User.Fields
+	nets   []Field           // each allow_nets and allow_real_nets: all of them must have the client
 }
 
 // sortFields sorts the fields of an entry into those of the passdb and those of the userdb.
 //
-// A key may end in :default (set only if it is not set yet), :remove, or :protected, which are Dovecot's.
+// A key may end in :default (set only if it is not set yet), :remove, or :protected, which are Dovecot's. As there, :remove does not let
+// in whom networks have kept out.
 func sortFields(name string, e *Entry) passdb {
 	p := passdb{name: name, fields: map[string]string{}, userdb: maps.Clone(e.UserDB)}
 	if p.userdb == nil {
@@ -26,7 +28,8 @@ func sortFields(name string, e *Entry) passdb {
 	for _, f := range e.Fields {
 		key, how, _ := strings.Cut(f.Key, ":")
 		into := p.fields
-		if name, ok := strings.CutPrefix(key, "userdb_"); ok {
+		name, userdb := strings.CutPrefix(key, "userdb_")
+		if userdb {
 			key, into = name, p.userdb
 		}
 		if key == "" {
@@ -39,6 +42,9 @@ func sortFields(name string, e *Entry) passdb {
 		case how == "default" && set:
 		default:
 			into[key] = f.Value
+			if !userdb && (key == "allow_nets" || key == "allow_real_nets") {
+				p.nets = append(p.nets, Field{key, f.Value})
+			}
 		}
 	}
 	p.rename()
@@ -91,17 +97,13 @@ func (db *DB) user(v Vars, d passdb) (backend.User, error) {
 
 // refusal returns why a login with the right password is refused, or nil.
 func (db *DB) refusal(d passdb, remote netip.Addr) *backend.Error {
-	for _, key := range []string{"allow_nets", "allow_real_nets"} {
-		nets, set := d.fields[key]
-		if !set {
-			continue
-		}
-		ok, bad := netAllowed(nets, remote)
+	for _, f := range d.nets {
+		ok, bad := netAllowed(f.Value, remote)
 		if len(bad) > 0 {
-			db.log.Error("networks do not parse", "user", d.name, "field", key, "networks", bad)
+			db.log.Error("networks do not parse", "user", d.name, "field", f.Key, "networks", bad)
 		}
 		if !ok {
-			return &backend.Error{Kind: backend.KindAuthDenied, Message: "Login is not allowed from your network", Detail: key + " does not have " + remoteName(remote)}
+			return &backend.Error{Kind: backend.KindAuthDenied, Message: "Login is not allowed from your network", Detail: f.Key + " does not have " + remoteName(remote)}
 		}
 	}
 	if _, set := d.fields["nologin"]; set {
