@@ -153,7 +153,7 @@ func TestFilesAreTheTruth(t *testing.T) {
 	s.append(t, "INBOX", "kw", "Subject: a\n\n", "Subject: b\n\n", "Subject: c\n\n")
 	b := s.open(t, "")
 	b.mustSync()
-	files := s.files(t, "")
+	files := s.saved(t, "")
 	rename := func(i int, info string) {
 		t.Helper()
 		base, _, _ := strings.Cut(files[i], ":")
@@ -224,7 +224,7 @@ func TestKeywordNamedTwice(t *testing.T) {
 	b := s.open(t, "")
 	b.mustSync()
 	must(t, os.WriteFile(filepath.Join(s.Root, "dovecot-keywords"), []byte("0 foo\n1 foo\n"), 0o600))
-	file := filepath.Join(s.Root, s.files(t, "")[1])
+	file := filepath.Join(s.Root, s.saved(t, "")[1])
 	must(t, os.Rename(file, strings.TrimSuffix(file, "a")+"b"))
 	b.mustSync()
 	b.request(translog.KeywordUpdate{Name: "foo", UIDs: one(3)}, translog.KeywordUpdate{Name: "foo", Remove: true, UIDs: one(1)})
@@ -242,7 +242,7 @@ func TestExpungedFileThatIsBackGetsANewUID(t *testing.T) {
 	s.append(t, "INBOX", "", "Subject: a\n\n", "Subject: b\n\n")
 	b := s.open(t, "")
 	b.mustSync()
-	files := s.files(t, "")
+	files := s.saved(t, "")
 	away := filepath.Join(s.Home, "away")
 	must(t, os.Rename(filepath.Join(s.Root, files[0]), away))
 	b.mustSync()
@@ -313,7 +313,7 @@ func TestOtherUIDValidityStartsTheIndexAnew(t *testing.T) {
 	modSeq := b.x.State().HighestModSeq()
 	must(t, s.fs.Remove(filepath.Join(s.Root, "dovecot-uidlist")))
 	var list string
-	for i, f := range s.files(t, "") {
+	for i, f := range s.saved(t, "") {
 		list += fmt.Sprintf("%d :%s\n", 10+i, maildir.Base(strings.TrimPrefix(f, "cur/")))
 	}
 	f, err := s.fs.OpenWrite(filepath.Join(s.Root, "dovecot-uidlist"), 1, 0o600)

@@ -1,10 +1,12 @@
 package maildir_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -257,5 +259,22 @@ func (s *store) files(t testing.TB, dir string) (names []string) {
 			names = append(names, sub+"/"+e.Name())
 		}
 	}
+	return names
+}
+
+// saved is files of messages that were saved one after the other, in that order: the microseconds in their names have no leading zeros.
+func (s *store) saved(t testing.TB, dir string) []string {
+	t.Helper()
+	names := s.files(t, dir)
+	at := func(name string) (seconds, micros int) {
+		_, err := fmt.Sscanf(path.Base(name), "%d.M%dP", &seconds, &micros)
+		must(t, err)
+		return seconds, micros
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		as, am := at(a)
+		bs, bm := at(b)
+		return cmp.Or(cmp.Compare(as, bs), cmp.Compare(am, bm))
+	})
 	return names
 }
