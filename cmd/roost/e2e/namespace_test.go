@@ -12,10 +12,8 @@ import (
 	"github.com/roostmail/roost/cmd/internal/rig"
 )
 
-// TestNamespacesAsDovecot: INBOX below a prefix, another separator, and a second store below a prefix of its own.
-func TestNamespacesAsDovecot(t *testing.T) {
-	dir, _ := makeStore(t, variants[0])
-	d := startDovecot(t, rig.DovecotOptions{Home: filepath.Join(dir, "home"), Extra: `
+// dovecotSpaces has INBOX below a prefix, and a second store.
+const dovecotSpaces = `
 namespace inbox {
   separator = .
   prefix = INBOX.
@@ -27,7 +25,12 @@ namespace old {
   location = mdbox:~/mdbox2
   subscriptions = yes
 }
-`})
+`
+
+// TestNamespacesAsDovecot: INBOX below a prefix, another separator, and a second store below a prefix of its own.
+func TestNamespacesAsDovecot(t *testing.T) {
+	dir, _ := makeStore(t, variants[0])
+	d := startDovecot(t, rig.DovecotOptions{Home: filepath.Join(dir, "home"), Extra: dovecotSpaces})
 	w := login(t, d.Addr, storeUser)
 	cmd(t, w, "CREATE old.Stuff.Sub")
 	cmd(t, w, "SUBSCRIBE old.Stuff.Sub")
@@ -60,19 +63,7 @@ location = "mdbox:~/mdbox2"
 // find under the same names.
 func TestInboxInOtherLettersAsDovecot(t *testing.T) {
 	dir, _ := makeStore(t, variants[0])
-	d := startDovecot(t, rig.DovecotOptions{Home: filepath.Join(dir, "home"), Extra: `
-namespace inbox {
-  separator = .
-  prefix = INBOX.
-}
-namespace old {
-  separator = .
-  prefix = old.
-  list = yes
-  location = mdbox:~/mdbox2
-  subscriptions = yes
-}
-`})
+	d := startDovecot(t, rig.DovecotOptions{Home: filepath.Join(dir, "home"), Extra: dovecotSpaces})
 	w := login(t, d.Addr, storeUser)
 	r := startRoost(t, rig.RoostOptions{Home: filepath.Join(dir, "home"), Users: []string{storeUser}, Spaces: `
 [[namespace]]
