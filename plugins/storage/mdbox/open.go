@@ -72,12 +72,23 @@ func snapshot(s *mdbox.Snapshot) *backend.Snapshot {
 		UIDValidity:    s.UIDValidity,
 		UIDNext:        imap.UID(s.UIDNext),
 		FirstRecentUID: imap.UID(s.FirstRecentUID),
-		HighestModSeq:  s.HighestModSeq,
+		HighestModSeq:  highest(s.HighestModSeq, s.Messages.ModSeqs),
 		Keywords:       s.Keywords,
 		Messages:       backend.Columns(s.Messages),
 		Position:       s.Position.Append(nil),
 		Damage:         s.Damage,
 	}
+}
+
+// highest returns the highest modseq of a mailbox, whose messages may have higher ones: a Dovecot that has not seen that the mailbox keeps modseqs
+// sets its highest one back to what it was then.
+func highest(modSeq uint64, messages ...[]uint64) uint64 {
+	for _, all := range messages {
+		for _, v := range all {
+			modSeq = max(modSeq, v)
+		}
+	}
+	return modSeq
 }
 
 // Changes implements backend.Storage. A snapshot in its answer has no watch: the caller keeps the one it has.
@@ -104,7 +115,7 @@ func (s *Storage) Changes(ctx context.Context, ref backend.MailboxRef, since []b
 	return &backend.Changes{
 		UIDNext:        imap.UID(c.UIDNext),
 		FirstRecentUID: imap.UID(c.FirstRecentUID),
-		HighestModSeq:  c.HighestModSeq,
+		HighestModSeq:  highest(c.HighestModSeq, c.Updated.ModSeqs, c.Appended.ModSeqs),
 		Keywords:       c.Keywords,
 		Expunged:       c.Expunged,
 		Updated:        backend.Columns(c.Updated),
