@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -166,6 +167,50 @@ func TestResyncOfALargeMailbox(t *testing.T) {
 	dovecot := login(t, d.Addr, storeUser)
 	cmd(t, dovecot, "EXAMINE INBOX (CONDSTORE)")
 	sameFetch(t, q, cmd(t, f, q), cmd(t, dovecot, q))
+	quiet(t, d)
+}
+
+// TestHighestModSeqSetBack has a Dovecot add the extension modseq to an index that has it by now, which sets the highest modseq back below those of
+// messages. The mailbox can be selected all the same, and no modseq that roost tells is above the highest.
+func TestHighestModSeqSetBack(t *testing.T) {
+	d := startDovecot(t, rig.DovecotOptions{})
+	r := startRoost(t, rig.RoostOptions{Home: filepath.Join(filepath.Dir(d.Conf), "mail", "%u"), Users: []string{storeUser}})
+	stale := login(t, d.Addr, storeUser)
+	cmd(t, stale, "ENABLE CONDSTORE")
+	cmd(t, stale, "CREATE a") // and keeps its index open
+	cmd(t, login(t, r.Addr, storeUser), "SELECT a (CONDSTORE)")
+	other := login(t, d.Addr, storeUser)
+	for i := range 3 {
+		appendMessage(t, other, "a", i)
+	}
+	cmd(t, stale, "SELECT a")
+
+	c := login(t, r.Addr, storeUser)
+	known := newCached(t)
+	known.take(cmd(t, c, "SELECT a (CONDSTORE)"))
+	highest, err := strconv.ParseUint(known.modseq, 10, 64)
+	must(t, err)
+	answers, err := rig.FetchAnswers(cmd(t, c, "FETCH 1:* (MODSEQ)"))
+	must(t, err)
+	if len(answers) != 3 {
+		t.Fatalf("%d messages with a modseq, want 3", len(answers))
+	}
+	var most uint64
+	for seq, a := range answers {
+		modseq, err := strconv.ParseUint(strings.Trim(a["MODSEQ"].String(), `()"`), 10, 64)
+		must(t, err)
+		if most = max(most, modseq); modseq > highest {
+			t.Errorf("message %d has modseq %d, above the highest, %d", seq, modseq, highest)
+		}
+	}
+	if most < 2 {
+		t.Errorf("the highest modseq of a message is %d: this Dovecot has not set anything back", most)
+	}
+	cmd(t, c, "NOOP")
+	changed := cmd(t, c, `STORE 2 (UNCHANGEDSINCE %d) +FLAGS (\Seen)`, highest)
+	if !bytes.Contains(bytes.Join(changed, nil), []byte("MODSEQ")) {
+		t.Errorf("STORE says no modseq: %q", changed)
+	}
 	quiet(t, d)
 }
 
