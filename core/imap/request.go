@@ -37,6 +37,9 @@ type request struct {
 	limit   string // response code MESSAGELIMIT of a command that has not done all (messagelimit.go)
 	told    uint64 // the highest modseq that the command has told of a message
 	highest uint64 // HIGHESTMODSEQ that a client with QRESYNC is still to be told, 0 = none
+
+	ran bool   // the command has done its work, of which the client is told whatever becomes of the session
+	bye string // ends the session behind the tagged response, "" = it goes on
 }
 
 // request returns a request for a command on a loop; a worker sets its ctx.
@@ -108,10 +111,16 @@ func (srv *Server) Run(ctx context.Context, s *session.Session, cmd []byte) {
 			r.mbox.Doubt() // its name may be that of another mailbox by now
 		}
 		if r.cmd.sync != syncNone && r.st.Proto == stateSelected && !isBad(err) {
-			err = errors.Join(err, r.follow(r.cmd.sync == syncNoExpunge))
+			r.ran = true
+			if lost := r.follow(r.cmd.sync == syncNoExpunge); r.bye == "" {
+				err = errors.Join(err, lost)
+			}
 		}
 	}
 	r.finish(err)
+	if r.bye != "" {
+		r.farewell(r.bye)
+	}
 	if r.st.Aux&notifyNow != 0 && srv.wantsSelected(s) { // what the command was not allowed to tell
 		r.cmd, r.own, r.fresh = nil, nil, false
 		r.idleUpdate()
@@ -198,8 +207,8 @@ func (r *request) hold() (*mailbox.Mailbox, error) {
 	return r.mbox, nil
 }
 
-// lost ends a session whose mailbox has no way back to what the client knows.
-// Other errors are returned as they are.
+// lost ends a session whose mailbox has no way back to what the client knows, behind the tagged response of a command that was carried out: a client
+// that is not told would append its message once more. Other errors are returned as they are.
 func (r *request) lost(err error) error {
 	text := ""
 	switch err {
@@ -215,9 +224,18 @@ func (r *request) lost(err error) error {
 	r.srv.log.InfoContext(r.context(), "session ends with its mailbox", "user", r.user().Name, "remote", r.s.Remote(), "reason", err)
 	r.st.Proto = stateLogout
 	r.srv.refused.note(text)
-	r.s.WriteString(text)
-	r.s.Close()
+	if r.ran {
+		r.bye = text
+	} else {
+		r.farewell(text)
+	}
 	return errNoReply
+}
+
+// farewell writes a BYE and ends the session.
+func (r *request) farewell(bye string) {
+	r.s.WriteString(bye)
+	r.s.Close()
 }
 
 func isBad(err error) bool {
