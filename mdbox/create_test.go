@@ -1,13 +1,16 @@
 package mdbox_test
 
 import (
+	"errors"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/roostmail/roost/mdbox"
+	"github.com/roostmail/roost/mdbox/mdboxtest"
 	"github.com/roostmail/roost/mdbox/vfs"
 )
 
@@ -123,6 +126,59 @@ func TestMailboxIsMadeInPlace(t *testing.T) {
 		left, err := filepath.Glob(filepath.Join(l.Root, "..*"))
 		if err != nil || len(left) > 0 {
 			t.Errorf("left over: %v, %v", left, err)
+		}
+	}
+}
+
+// TestGoneMailboxIsNotMadeAgain: a mailbox that is renamed or deleted between the moment at which its directory is seen and that at which its index
+// is opened is gone, and not one that was never completed: it does not appear once more, empty, under the old name.
+func TestGoneMailboxIsNotMadeAgain(t *testing.T) {
+	for _, location := range []string{"mdbox:%h/mail", "sdbox:%h/mail", "mdbox:%h/mail:INDEX=%h/index", "mdbox:%h/mail:LAYOUT=index", "maildir:%h/mail"} {
+		for change, do := range map[string]func(s *mdbox.Store) error{
+			"renamed": func(s *mdbox.Store) error { return s.RenameMailbox(t.Context(), "A", "B") },
+			"deleted": func(s *mdbox.Store) error { return s.DeleteMailbox(t.Context(), "A") },
+		} {
+			for use, open := range map[string]func(s *mdbox.Store) error{
+				"opened":  func(s *mdbox.Store) error { _, err := s.OpenMailbox("A"); return err },
+				"counted": func(s *mdbox.Store) error { return mdbox.RecountReferences(s) },
+			} {
+				if use == "counted" && (change == "deleted" || !strings.HasPrefix(location, "mdbox:")) {
+					continue // both take MAP; there is none
+				}
+				t.Run(location+" "+change+" "+use, func(t *testing.T) {
+					l := resolve(t, location)
+					by := mdbox.New(l, mdbox.Options{Write: &mdbox.Writing{}})
+					t.Cleanup(func() { by.Close() })
+					if err := by.CreateMailbox(t.Context(), "A"); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := openBox(t, by, "A").Append(t.Context(), []mdbox.NewMessage{newMail("x", 10, 0)}); err != nil {
+						t.Fatal(err)
+					}
+					hooked := &mdboxtest.Hooked{FS: vfs.OS, Hook: func(string) error { return nil }}
+					s := mdbox.New(l, mdbox.Options{FS: hooked, Write: &mdbox.Writing{}})
+					t.Cleanup(func() { s.Close() })
+					dir := openBox(t, s, "A").Dir()
+					done := false
+					hooked.Hook = func(name string) error {
+						if !done && strings.HasPrefix(name, dir+"/dovecot.index") {
+							done = true
+							return do(by)
+						}
+						return nil
+					}
+					var want error
+					if use == "opened" && (change == "deleted" || l.Layout != mdbox.LayoutIndex) { // where a rename moves no files
+						want = mdbox.ErrNotFound
+					}
+					if err := open(s); !errors.Is(err, want) || !done {
+						t.Errorf("%v, want %v; changed %t", err, want, done)
+					}
+					if names(t, s)["A"] {
+						t.Error("the mailbox is there again")
+					}
+				})
+			}
 		}
 	}
 }

@@ -112,8 +112,21 @@ func (s *Store) firstRecords(n *newMailbox) (records []translog.NewRecord, err e
 		index.Log2RotateTimeUpdate(noLog2), index.LastTempFileScanUpdate(now)))), nil
 }
 
-// complete makes the index of a mailbox whose creation was interrupted before that was done.
-func (s *Store) complete(ctx context.Context, name, dir string) error {
+// complete makes the index of a mailbox whose creation was interrupted before that was done. It waits for the tree lock, and then looks for the
+// mailbox again: one that lacks its index may have been renamed or deleted just now, and is not to appear once more, empty.
+func (s *Store) complete(name string) error {
+	ctx := context.Background()
+	return s.changeTree(ctx, func() error {
+		dir, err := s.mailboxDir(name)
+		if err != nil {
+			return err
+		}
+		return s.completeAt(ctx, name, dir)
+	})
+}
+
+// completeAt is complete under the tree lock, of a mailbox that exists.
+func (s *Store) completeAt(ctx context.Context, name, dir string) error {
 	n := newMailbox{name: name}
 	if s.location.Layout == LayoutIndex {
 		if _, err := hex.Decode(n.guid[:], []byte(dir)); err != nil {

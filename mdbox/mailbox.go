@@ -56,14 +56,30 @@ func (s *Store) OpenMailbox(name string) (*Mailbox, error) {
 	if err != nil {
 		return nil, err
 	}
+	b, err := s.openDir(name, dir)
+	if s.options.Write != nil && (errors.Is(err, ErrNotInitialised) || err == nil && (b.index.State().UIDValidity() == 0 || s.lacksDirs(dir))) {
+		if err := s.complete(name); err != nil {
+			return nil, err
+		}
+		return s.openMade(name)
+	}
+	return b, err
+}
+
+// openMade is OpenMailbox for who may not make anything, since it holds a lock: the mailbox is opened as it is.
+func (s *Store) openMade(name string) (*Mailbox, error) {
+	dir, err := s.mailboxDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return s.openDir(name, dir)
+}
+
+// openDir opens the mailbox of a directory.
+func (s *Store) openDir(name, dir string) (*Mailbox, error) {
 	o := s.indexOptions(dir)
 	o.Late = true
 	x, err := index.Open(o)
-	if s.options.Write != nil && (errors.Is(err, fs.ErrNotExist) || err == nil && (x.State().UIDValidity() == 0 || s.lacksDirs(dir))) {
-		if err = s.complete(context.Background(), name, dir); err == nil {
-			x, err = index.Open(o)
-		}
-	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s", ErrNotInitialised, name)
 	}

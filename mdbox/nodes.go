@@ -32,7 +32,7 @@ func (s *Store) createNode(ctx context.Context, name, storage string) error {
 			return fmt.Errorf("%w: %s", ErrExists, name)
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			return s.complete(ctx, name, dir)
+			return s.completeAt(ctx, name, dir)
 		}
 		return err
 	}

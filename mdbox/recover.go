@@ -107,7 +107,7 @@ func (s *Store) countOnce(ctx context.Context, counts map[mapindex.UID]uint16, k
 		if err := ctx.Err(); err != nil {
 			return false, nil, err
 		}
-		b, err := s.OpenMailbox(info.Name)
+		b, err := s.openMade(info.Name)
 		if errors.Is(err, ErrNotFound) {
 			if known.found(info.Name, "") {
 				continue
