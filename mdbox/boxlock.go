@@ -70,7 +70,12 @@ func (b *Mailbox) lockSized(ctx context.Context, guid [16]byte, expunge []uint32
 }
 
 // check refuses a mailbox that is not the wanted one, not complete, or damaged.
-func (l *lockedBox) check(guid [16]byte) error { return l.b.usable(l.x.State(), guid) }
+func (l *lockedBox) check(guid [16]byte) error {
+	if l.b.Moved() {
+		return fmt.Errorf("%w: %s is another mailbox now", ErrNotFound, l.b.name)
+	}
+	return l.b.usable(l.x.State(), guid)
+}
 
 // usable is check for the state s of a mailbox that may not be locked.
 func (b *Mailbox) usable(s *index.State, guid [16]byte) error {

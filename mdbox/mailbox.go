@@ -104,6 +104,16 @@ func (b *Mailbox) Name() string { return b.name }
 // Dir returns the directory with the mailbox's dovecot.index.log, the file that every change is written to.
 func (b *Mailbox) Dir() string { return b.store.location.indexDir(b.dir) }
 
+// Moved reports whether the mailbox's name leads to another directory by now, or to none. Only with LayoutIndex a mailbox keeps
+// its directory when it is renamed; in other layouts the directory is the name, and every method finds what is there now.
+func (b *Mailbox) Moved() bool {
+	if b.store.location.Layout != LayoutIndex {
+		return false
+	}
+	dir, err := b.store.list.dir(b.name)
+	return errors.Is(err, ErrNotFound) || err == nil && dir != b.dir
+}
+
 // MemoryBytes is about how much memory the mailbox's state takes.
 func (b *Mailbox) MemoryBytes() int64 {
 	b.mu.Lock()

@@ -55,6 +55,65 @@ func TestLocations(t *testing.T) {
 	}
 }
 
+// With LAYOUT=index a mailbox keeps its directory when it is renamed: what is kept open of a name must not be taken for
+// the mailbox that has the name now, which Dovecot has made.
+func TestNameLeadsToAnotherDirectory(t *testing.T) {
+	store := mdboxtest.MakeStore(t, "--content", "small")
+	ctx := context.Background()
+	for name, change := range map[string][][]string{
+		"renamed": {{"mailbox", "rename", "box", "other"}, {"mailbox", "create", "box"}},
+		"deleted": {{"mailbox", "delete", "box"}, {"mailbox", "create", "box"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			location := "mdbox:~/" + name + ":LAYOUT=index"
+			doveadm := func(args ...string) string {
+				t.Helper()
+				return store.Doveadm(t, append([]string{"-o", "mail_location=" + location}, args...)...)
+			}
+			s := configured(t, map[string]any{"mail_location": location, "mail_home": store.Home})
+			add := func() error {
+				const text = "Subject: x\r\n\r\nx\r\n"
+				_, err := s.Append(ctx, &backend.AppendRequest{Mailbox: ref("box"), Messages: []backend.AppendMessage{{Size: uint64(len(text)), Body: strings.NewReader(text)}}})
+				return err
+			}
+			doveadm("mailbox", "create", "box")
+			before, err := s.Open(ctx, ref("box"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			use := map[string]func() error{
+				"Open":   func() error { _, err := s.Open(ctx, ref("box")); return err },
+				"Append": add,
+			}
+			for _, first := range []string{"Open", "Append"} {
+				for _, args := range change {
+					doveadm(args...)
+				}
+				if err := use[first](); err != nil {
+					t.Errorf("%s: %v", first, err)
+				}
+				after, err := s.Open(ctx, ref("box"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if after.MailboxID == before.MailboxID {
+					t.Errorf("%s: still the mailbox that had the name before", first)
+				}
+				before = after
+				if name == "renamed" {
+					if got := doveadm("search", "mailbox", "other", "all"); got != "" {
+						t.Errorf("%s: the renamed mailbox has messages: %s", first, got)
+					}
+					doveadm("mailbox", "delete", "other")
+				}
+			}
+			if got := strings.Fields(doveadm("search", "mailbox", "box", "all")); len(got) != 2 { // GUID and UID
+				t.Errorf("Dovecot finds %q, want one message", got)
+			}
+		})
+	}
+}
+
 // compareMessages compares the texts of all messages, in any order.
 func compareMessages(t *testing.T, s *Storage, name string, want *mdboxtest.ExpectedMailbox) {
 	t.Helper()

@@ -109,9 +109,21 @@ func (c *stores) store(p place) (s *mdbox.Store, release func(), err error) {
 	})
 }
 
-// mailbox returns an open mailbox until release is called.
+// mailbox returns an open mailbox until release is called. One that has another name by now is not used any more.
 func (c *stores) mailbox(p place, name string) (m *openMailbox, release func(), err error) {
-	return c.mailboxes.acquire(mailboxKey{p, name}, func() (*openMailbox, error) {
+	key := mailboxKey{p, name}
+	m, release, err = c.open(key)
+	if err == nil && m.Moved() {
+		release()
+		c.mailboxes.forget(key)
+		return c.open(key)
+	}
+	return m, release, err
+}
+
+func (c *stores) open(key mailboxKey) (m *openMailbox, release func(), err error) {
+	p, name := key.place, key.name
+	return c.mailboxes.acquire(key, func() (*openMailbox, error) {
 		s, releaseStore, err := c.store(p)
 		if err != nil {
 			return nil, err
