@@ -72,7 +72,7 @@ type Config struct {
 	// MaxTimeout cuts all times to wait: mail_max_lock_timeout. 0 does not.
 	MaxTimeout time.Duration
 
-	// DotlockExcl makes dotlocks with O_EXCL: dotlock_use_excl. Otherwise they are linked, as old NFS needs it.
+	// DotlockExcl makes dotlocks with O_EXCL: dotlock_use_excl. Otherwise, and those with a content, they are linked, as old NFS needs it.
 	DotlockExcl bool
 
 	// Warn, if set, is told when a lock was waited for ("waited for the lock") or held ("held the lock") for WarnAfter or

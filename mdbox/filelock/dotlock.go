@@ -24,8 +24,7 @@ type DotlockOptions struct {
 	PID     bool          // write who holds it; not for a lock that becomes the new file
 	Perm    vfs.Perm      // of the lock file; the zero value is vfs.Private
 
-	// Fill writes what is in a lock that becomes the new file, and makes that durable. The lock appears with it: whoever dies while it is
-	// written leaves no lock, which others could only override when it is old. nil: Dotlock.File is written by the caller.
+	// Fill writes what is in a lock that becomes the new file, and makes that durable. The lock appears with it. nil: Dotlock.File is written by the caller.
 	Fill func(f vfs.WritableFile) error
 }
 
@@ -85,10 +84,11 @@ func (c *Config) Dotlock(ctx context.Context, path string, o DotlockOptions) (*D
 	}
 }
 
-// make makes the lock file. The error is fs.ErrExist if it is there.
+// make makes the lock file. The error is fs.ErrExist if it is there. What is known beforehand of its content is there as soon as it is: a lock that does not
+// name its holder could only be overridden when it is old, and everybody would wait for somebody who was killed in between.
 func (d *Dotlock) make(o DotlockOptions) error {
 	name := d.lockPath
-	if !d.c.DotlockExcl || o.Fill != nil {
+	if !d.c.DotlockExcl || o.PID || o.Fill != nil {
 		if _, err := d.c.fs().Stat(d.lockPath); err == nil {
 			return fs.ErrExist
 		}

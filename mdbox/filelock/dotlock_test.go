@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -314,5 +315,24 @@ func TestDotlockFilled(t *testing.T) {
 	b, err := os.ReadFile(path)
 	if left, _ := os.ReadDir(dir); string(b) != "new" || len(left) != 1 {
 		t.Errorf("the file has %q, %v; in the directory: %v", b, err, left)
+	}
+}
+
+// TestDotlockAppearsWithItsHolder: a process that is killed while it makes a lock leaves none that does not name it, for which everybody would wait for minutes.
+func TestDotlockAppearsWithItsHolder(t *testing.T) {
+	for _, excl := range []bool{true, false} {
+		path := makeFile(t)
+		written := false
+		fsys := &hooks{FS: vfs.OS, writing: func() {
+			written = true
+			if n := names(t, path); slices.Contains(n, filepath.Base(path)+".lock") {
+				t.Errorf("excl %v: the lock is there before it names its holder: %q", excl, n)
+			}
+		}}
+		d := mustDotlock(t, &filelock.Config{FS: fsys, DotlockExcl: excl}, path, filelock.DotlockOptions{PID: true})
+		if !written {
+			t.Errorf("excl %v: nothing was written", excl)
+		}
+		release(t, d)
 	}
 }

@@ -25,6 +25,7 @@ type hooks struct {
 	vfs.FS
 	overriding func() // a lock that is there is opened, to override it
 	unlocked   func() // a file was unlocked
+	writing    func() // a file is about to be written
 }
 
 func once(f *func()) {
@@ -48,6 +49,11 @@ func (h *hooks) OpenWrite(name string, how vfs.How, perm fs.FileMode) (vfs.Writa
 type hookedFile struct {
 	vfs.WritableFile
 	h *hooks
+}
+
+func (f hookedFile) Write(b []byte) (int, error) {
+	once(&f.h.writing)
+	return f.WritableFile.Write(b)
 }
 
 func (f hookedFile) Unlock(kind vfs.LockKind) error {
