@@ -44,10 +44,13 @@ func (a *applier) raiseHighest(v uint64) {
 // modSeqHeaderSet is called when the log wrote to the header of the modseq
 // extension. The first time, that enables the modseqs of messages: all existing
 // ones get the highest modseq that the header names, which is what clients were
-// told before.
+// told before. Later, it is a process that did not know that they are enabled: what
+// it knew as the highest one is out of date, and Dovecot does not go back to it
+// (mail-index-modseq.c, mail_index_modseq_update_header).
 func (a *applier) modSeqHeaderSet() error {
 	s := a.s
 	if s.modSeqHdr {
+		a.raiseHighest(s.logModSeq)
 		return nil
 	}
 	s.modSeqHdr = true

@@ -18,7 +18,7 @@ import (
 //
 // Source: log.md §6; dovecot src/lib-index/mail-transaction-log-view.c, mailbox_get_expunges.
 func (x *Index) ExpungedSince(modseq uint64) ([]translog.UIDRange, error) {
-	// What the header says is no measure: a session of Dovecot that learns late of modseqs, and enables them once more, sets it back.
+	// What the header says is no measure: it can be behind, in a snapshot too.
 	if modseq >= max(x.state.logModSeq, x.state.HighestModSeq()) {
 		return nil, nil
 	}

@@ -98,16 +98,7 @@ func TestModSeqsEnabledBesideAnotherWriter(t *testing.T) {
 	} {
 		b = translog.AppendRecord(b, translog.RecordHeader{}, p)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "dovecot.index.log"), os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Write(b); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+	appendToLog(t, dir, b)
 	if _, err := x.Refresh(); err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +110,67 @@ func TestModSeqsEnabledBesideAnotherWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	compare(t, x, want)
+}
+
+// A session of Dovecot that has the index open since before modseqs were enabled, and enables them once more, writes the highest one
+// that it knew. Dovecot does not take it for the highest one.
+func TestModSeqsEnabledAgain(t *testing.T) {
+	for name, between := range map[string]translog.NewRecord{
+		"once":    {Payload: translog.FlagUpdates{{UIDs: translog.UIDRange{First: 90, Last: 99}, Add: index.FlagDraft}}},
+		"flags":   {Payload: translog.FlagUpdates{{UIDs: translog.UIDRange{First: 3, Last: 3}, Add: index.FlagDraft}}},
+		"nobody":  {Payload: translog.FlagUpdates{{UIDs: translog.UIDRange{First: 90, Last: 99}, Add: index.FlagDraft}}},
+		"expunge": {External: true, Payload: translog.ExpungeGUIDs{{UID: 3}}},
+		"all":     {External: true, Payload: translog.Expunges{{First: 1, Last: 99}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := mdboxtest.MakeStore(t, "--content", "fresh")
+			dir := store.Mailbox("INBOX")
+			x, err := index.Open(index.Options{Dir: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			told := x.State().HighestModSeq()
+			enable := translog.AppendRecord(nil, translog.RecordHeader{}, translog.ExtIntros{{ExtID: translog.ExtIDByName, Name: "modseq", HdrSize: 16, RecordSize: 8, RecordAlign: 8, NoShrink: true}})
+			enable = translog.AppendRecord(enable, translog.RecordHeader{}, translog.ExtHdrUpdates{{Data: index.ModSeqHeader{Highest: told}.Append(nil)}})
+			first := enable
+			if name == "once" {
+				first = nil
+			}
+			b, err := translog.AppendTransaction(nil, between)
+			if err != nil {
+				t.Fatal(err)
+			}
+			appendToLog(t, dir, slices.Concat(first, b, enable))
+			if _, err := x.Refresh(); err != nil {
+				t.Fatal(err)
+			}
+			if h := x.State().HighestModSeq(); h != told+1 {
+				t.Errorf("highest modseq %d, want %d", h, told+1)
+			}
+			want := store.Describe(t, "INBOX", true)
+			if want.HighestModSeq != told+1 {
+				t.Errorf("Dovecot's highest modseq is %d", want.HighestModSeq)
+			}
+			if _, err := x.Refresh(); err != nil {
+				t.Fatal(err)
+			}
+			compare(t, x, want)
+		})
+	}
+}
+
+func appendToLog(t *testing.T, dir string, b []byte) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(dir, "dovecot.index.log"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // snapshot encodes the state of x, without log2_rotate_time and tail: whoever rotates the
