@@ -125,7 +125,9 @@ type filePurge struct {
 	to    []dbox.Stored // where each of live was copied to
 	moves []mapindex.Move
 	freed uint64
-	// changed: somebody has referred to a message of dead meanwhile; everything stays as it was.
+	// rebuilt is how many times the store had been rebuilt when the purge of the file began.
+	rebuilt uint32
+	// changed: somebody has referred to a message of dead meanwhile, or rebuilt the store; the map stays as it is.
 	changed bool
 }
 
@@ -137,6 +139,7 @@ type mapped struct {
 
 // run copies what is alive to other files, durably, tells the map, durably, and only then removes the file.
 func (j *filePurge) run(ctx context.Context) error {
+	j.rebuilt = j.s.rebuildCount()
 	messages, err := j.s.messagesOf(j.file.ID())
 	if err != nil {
 		return err
@@ -214,6 +217,10 @@ func (j *filePurge) copyLive(a *dbox.Appender, messages []mapped) error {
 // commit tells the map, which is locked, where the messages are now, and removes the file. committed: the copies
 // are in use, or may be.
 func (j *filePurge) commit(m *lockedMap, a *dbox.Appender) (committed bool, err error) {
+	if m.Map().Header().RebuildCount != j.rebuilt {
+		j.changed = true // whoever rebuilt it has found the copies, and may have made records of them
+		return true, nil
+	}
 	for _, uid := range j.dead {
 		if e, found, err := m.Map().Lookup(uid); err != nil || !found || e.Refcount > 0 {
 			j.changed = true
