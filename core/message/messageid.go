@@ -42,12 +42,7 @@ func parseMessageID(value []byte) (id, rest []byte) {
 	if st != more || !l.next('@') {
 		return nil, nil
 	}
-	id = append(id, '@')
-	l.i++
-	if l.skip() != more {
-		return nil, nil
-	}
-	if id, st = l.dotAtom(id); st != more || !l.next('>') {
+	if id, st = l.domain(append(id, '@')); st != more || !l.next('>') {
 		return nil, nil
 	}
 	return id, value[l.i+1:]

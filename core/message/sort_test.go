@@ -107,7 +107,8 @@ func TestNextMessageID(t *testing.T) {
 		{"<> <c@d>", []string{"c@d"}},
 		{"<a(b <c@d>", []string{"c@d"}},
 		{`<"a <c@d>`, []string{"c@d"}},
-		{"<a@[1.2.3.4]> <c@d>", []string{"c@d"}},
+		{"<a@[1.2.3.4]> <c@d>", []string{"a@[1.2.3.4]", "c@d"}}, // RFC 5322 §3.6.4: no-fold-literal
+		{"<a@[1.2.3.4> <c@d>", []string{"c@d"}},
 		{"<a@b", nil}, {"", nil}, {"a@b", nil}, {"<\"", nil}, {"<a@(", nil},
 	} {
 		var got []string
