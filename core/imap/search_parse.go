@@ -203,7 +203,7 @@ func (p *searchParser) otherKey(word string) searchKey {
 	case "FUZZY": // RFC 6203 §3, which is not announced: every match is an exact one here, as in a Dovecot without search engine
 		return p.nested()
 	case "OR":
-		return searchKey{op: searchOr, keys: []searchKey{p.nested(), p.nested()}}
+		return p.orKey()
 	case "OLDER":
 		return p.withinKey(searchOlder)
 	case "YOUNGER":
@@ -254,6 +254,21 @@ func (p *searchParser) nested() searchKey {
 		return searchKey{}
 	}
 	return p.key()
+}
+
+// orKey reads the operands of OR. One that is an OR itself adds its own, instead of nesting: clients ask so for any of many keys.
+func (p *searchParser) orKey() searchKey {
+	k := searchKey{op: searchOr}
+	for missing := 2; missing > 0 && p.d.OK(); missing-- {
+		before := *p.d
+		if p.d.SP(); p.d.TryWord("OR") {
+			missing += 2
+			continue
+		}
+		*p.d = before
+		k.keys = append(k.keys, p.nested())
+	}
+	return k
 }
 
 func (p *searchParser) keywordKey() searchKey {
