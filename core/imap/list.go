@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/roostmail/roost/core/backend"
@@ -26,8 +27,8 @@ func runList(r *request) error {
 	return r.list(&o)
 }
 
-// LSUB (RFC 3501 §6.3.9) is LIST of subscribed names, with names above them as
-// \Noselect where % stops: that is what RECURSIVEMATCH finds.
+// LSUB (RFC 3501 §6.3.9) is LIST of subscribed names, and with a % in the pattern of those above them, too, as \Noselect:
+// that is what RECURSIVEMATCH finds.
 func runLsub(r *request) error {
 	r.d.SP()
 	reference := r.d.Mailbox()
@@ -38,7 +39,7 @@ func runLsub(r *request) error {
 	}
 	return r.list(&listOptions{
 		command: "LSUB", reference: reference, patterns: [][]byte{pattern},
-		onlySubscribed: true, recursive: true,
+		onlySubscribed: true, recursive: bytes.IndexByte(reference, '%') >= 0 || bytes.IndexByte(pattern, '%') >= 0,
 	})
 }
 
