@@ -77,6 +77,7 @@ func (r *Reader) resume(offset uint64) {
 		return
 	}
 	if r.virtual == m.physical { // no line end is changed
+		r.assumed = true
 		r.seek(checkpoint{stored: offset, virtual: offset, conv: crlf{afterCR: true}})
 		return
 	}

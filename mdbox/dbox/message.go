@@ -38,6 +38,10 @@ type Message struct {
 	attachments []Attachment
 	compression Compression
 	physical    uint64
+	virtual     uint64 // what was found out by reading, if sized
+	sized       bool
+	unsure      bool // the virtual size in metadata is not to be trusted
+	endless     bool // the same of physical, until the text was read to its end
 
 	window  []byte // the file's bytes from ref.Offset on that were read when opening
 	metaBuf []byte // the metadata block, if it is not in window
@@ -157,7 +161,7 @@ func (m *Message) interpret() error {
 		return fmt.Errorf("%s: offset %d: %w", m.file.Name(), m.ref.Offset, ErrNoAttachmentDir)
 	case m.stored() && m.physical != m.header.Size:
 		return m.corrupt(m.metaOff, "physical size %d is the size %d of the stored body", m.physical, m.header.Size)
-	case m.physical > m.store.cfg.MaxMessageSize:
+	case m.physical > m.store.cfg.MaxMessageSize && !m.endless:
 		return &LimitError{Setting: "MaxMessageSize", Limit: m.store.cfg.MaxMessageSize}
 	}
 	return nil
@@ -168,6 +172,9 @@ func (m *Message) stored() bool { return m.compression == Uncompressed && len(m.
 
 // Stat describes the file that the message is in.
 func (m *Message) Stat() (vfs.Info, error) { return m.file.Stat() }
+
+// Path returns the path of the file that the message is in.
+func (m *Message) Path() string { return m.file.Name() }
 
 // Header returns the message header.
 func (m *Message) Header() MessageHeader { return m.header }
@@ -182,25 +189,8 @@ func (m *Message) Compression() Compression { return m.compression }
 func (m *Message) Attachments() []Attachment { return m.attachments }
 
 // PhysicalSize returns the size of the message with its line ends as stored,
-// uncompressed, in bytes.
+// uncompressed, in bytes. Of a compressed one from OpenPlain it is Plain.Physical until it was read to its end.
 func (m *Message) PhysicalSize() uint64 { return m.physical }
-
-// VirtualSize returns the size of the message with CRLF line ends, in bytes. A
-// message whose metadata lacks it is read to count. A size that the line ends can
-// not account for is a *vfs.CorruptError.
-func (m *Message) VirtualSize() (uint64, error) {
-	size, ok, err := m.metadata.hex(KeyVirtualSize)
-	if err != nil {
-		return 0, vfs.At(err, m.file.Name(), m.metaOff)
-	}
-	if !ok {
-		return m.countVirtual()
-	}
-	if size < m.physical || size-m.physical > m.physical {
-		return 0, m.corrupt(m.metaOff, "virtual size %d is from the physical size %d to its double", size, m.physical)
-	}
-	return size, nil
-}
 
 // Received returns INTERNALDATE, a UNIX time; 0 if the metadata lacks it.
 func (m *Message) Received() (int64, error) {

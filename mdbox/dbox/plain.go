@@ -10,8 +10,9 @@ import (
 type Plain struct {
 	Received int64  // INTERNALDATE, UNIX time
 	GUID     string // as printed
-	Physical uint64 // size of the text as stored, uncompressed; only used if the file is compressed
+	Physical uint64 // size of the text as stored, uncompressed, if the file is compressed; the end of the text tells if it is wrong
 	Virtual  uint64 // the same with CRLF line ends; 0 = not known
+	Unsure   bool   // Virtual is to be counted
 }
 
 // OpenPlain returns the message that is the whole of an open file, compressed or not. The message closes the file; after an error it is
@@ -25,7 +26,7 @@ func (s *Files) OpenPlain(v vfs.File, p Plain) (*Message, error) {
 	m := messagePool.Get().(*Message)
 	f := &file{File: v, info: info, users: 1}
 	*m = Message{store: s, file: f, window: m.window[:0], metaBuf: m.metaBuf[:0], metadata: m.metadata[:0]}
-	m.header.Size, m.metaOff = uint64(info.Size), info.Size
+	m.header.Size, m.metaOff, m.unsure = uint64(info.Size), info.Size, p.Unsure
 	m.metadata = append(m.metadata, hexLine(KeyReceived, uint64(max(p.Received, 0))), MetadataLine{KeyGUID, []byte(p.GUID)})
 	if p.Virtual > 0 {
 		m.metadata = append(m.metadata, hexLine(KeyVirtualSize, p.Virtual))
@@ -40,6 +41,7 @@ func (s *Files) OpenPlain(v vfs.File, p Plain) (*Message, error) {
 	m.window = buf
 	if DetectCompression(buf[:min(len(buf), magicSize)]) != Uncompressed {
 		m.metadata = append(m.metadata, hexLine(KeyPhysicalSize, p.Physical))
+		m.unsure, m.endless = true, true
 	}
 	if err := m.interpret(); err != nil {
 		m.Close()

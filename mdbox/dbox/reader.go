@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -21,7 +22,7 @@ var chunkPool = sync.Pool{New: func() any { return new([readSize]byte) }}
 type stream struct {
 	m    *Message // whose file is read
 	pos  uint64   // physical bytes returned by next
-	size uint64   // all of them
+	size uint64   // all of them; unknown: the end of the text tells
 
 	stored section // the stored body
 	unpack decompressor
@@ -29,6 +30,9 @@ type stream struct {
 	src    io.Reader // nil: the stored body is the message
 	buf    *[readSize]byte
 }
+
+// unknown is the size of a text whose end tells it.
+const unknown = math.MaxUint64
 
 // section is the stored body as an io.Reader: what the message has in its window, then the file.
 type section struct {
@@ -71,6 +75,9 @@ func (s *section) Read(p []byte) (int, error) {
 
 func (m *Message) openStream() (*stream, error) {
 	s := &stream{m: m, size: m.physical, stored: section{m: m}}
+	if m.endless {
+		s.size = unknown
+	}
 	if m.stored() {
 		return s, nil
 	}
@@ -90,7 +97,7 @@ func (m *Message) openStream() (*stream, error) {
 }
 
 // next returns the next bytes of the message, valid until the next call; at the
-// end io.EOF, after exactly size bytes.
+// end io.EOF, after exactly size bytes if that is known.
 func (s *stream) next() ([]byte, error) {
 	if s.src == nil {
 		if b := s.stored.inWindow(); b != nil {
@@ -108,13 +115,18 @@ func (s *stream) next() ([]byte, error) {
 	n, err := readSome(src, s.buf[:])
 	s.pos += uint64(n)
 	switch {
+	case s.size == unknown && s.pos > s.m.store.cfg.MaxMessageSize:
+		return nil, &LimitError{Setting: "MaxMessageSize", Limit: s.m.store.cfg.MaxMessageSize}
 	case s.pos > s.size:
 		return nil, s.m.corrupt(s.m.metaOff, "message has the physical size %d, not more", s.size)
-	case err == io.EOF && s.pos < s.size:
+	case err == io.EOF && s.pos < s.size && s.size != unknown:
 		return nil, s.m.corrupt(s.m.metaOff, "message has the physical size %d, not %d", s.size, s.pos)
 	case err == io.EOF && n > 0:
 		return s.buf[:n], nil
 	case err == io.EOF:
+		if s.size == unknown {
+			s.m.physical, s.m.endless = s.pos, false
+		}
 		return nil, err
 	case err != nil:
 		return nil, s.m.bodyError(err)
@@ -154,6 +166,7 @@ func (s *stream) close() {
 type Reader struct {
 	s       *stream
 	conv    crlf
+	assumed bool   // pos is right only if virtual is
 	chunk   []byte // physical bytes not converted yet
 	pos     uint64 // virtual bytes returned or skipped
 	end     uint64 // where to stop
@@ -165,9 +178,17 @@ type Reader struct {
 // on; length 0 = to the end. A range beyond the end is cut. The reader is valid
 // until the message is closed, and must be closed before it.
 //
-// Read returns exactly Len bytes and io.EOF, or an error: a message that has
-// more or less bytes than its metadata says is a *vfs.CorruptError.
+// Read returns exactly Len bytes and io.EOF, or an error: ErrVirtualSize if the message is found not to end where VirtualSize said when the
+// reader was made, and a *vfs.CorruptError if it has more or less bytes, as stored, than its metadata say.
 func (m *Message) NewReader(offset, length uint64) (*Reader, error) {
+	r, err := m.newReader(offset, length)
+	if errors.Is(err, ErrVirtualSize) { // behind the end, and nothing was returned yet
+		r, err = m.newReader(offset, length)
+	}
+	return r, err
+}
+
+func (m *Message) newReader(offset, length uint64) (*Reader, error) {
 	size, err := m.VirtualSize()
 	if err != nil {
 		return nil, err
@@ -176,9 +197,6 @@ func (m *Message) NewReader(offset, length uint64) (*Reader, error) {
 	end := size
 	if length > 0 && length < size-offset {
 		end = offset + length
-	}
-	if err := m.checkInMemory(size); err != nil {
-		return nil, err
 	}
 	s, err := m.openStream()
 	if err != nil {
@@ -209,14 +227,14 @@ func (r *Reader) skipTo(pos uint64) error {
 	return nil
 }
 
-// fill makes sure that there is a chunk. An early end of the stream is an error.
+// fill makes sure that there is a chunk. An early end of the stream is ErrVirtualSize.
 func (r *Reader) fill() error {
 	if len(r.chunk) > 0 {
 		return nil
 	}
 	chunk, err := r.s.next()
 	if err == io.EOF {
-		return r.s.m.corrupt(r.s.m.metaOff, "message has the virtual size %d, not %d", r.virtual, r.pos)
+		return r.s.m.otherEnd(r.virtual)
 	}
 	r.chunk = chunk
 	return err
@@ -254,11 +272,14 @@ func (r *Reader) finish() error {
 	}
 	if len(r.chunk) == 0 {
 		_, err := r.s.next()
+		if err == io.EOF && !r.assumed {
+			r.s.m.virtual, r.s.m.sized = r.virtual, true
+		}
 		if err != nil {
 			return err
 		}
 	}
-	return r.s.m.corrupt(r.s.m.metaOff, "message has the virtual size %d, not more", r.virtual)
+	return r.s.m.otherEnd(r.virtual)
 }
 
 // Close gives the reader's buffers back.
@@ -286,40 +307,4 @@ func (m *Message) bodyError(err error) error {
 		return &LimitError{Setting: "MaxWindowSize", Limit: m.store.cfg.MaxWindowSize}
 	}
 	return fmt.Errorf("%w: %w", m.corrupt(m.bodyOff, "body is a well-formed %s stream", m.compression), err)
-}
-
-// checkInMemory checks the virtual size of a message before any of it is returned,
-// if that costs nothing: the stored body is in memory as it is.
-func (m *Message) checkInMemory(virtual uint64) error {
-	start := uint64(m.file.header.HeaderSize)
-	if !m.stored() || m.header.Size == 0 || start+m.header.Size > uint64(len(m.window)) {
-		return nil
-	}
-	var c crlf
-	if n := m.header.Size + c.bareLFs(m.window[start:][:m.header.Size]); n != virtual {
-		return m.corrupt(m.metaOff, "message has the virtual size %d, not %d", n, virtual)
-	}
-	return nil
-}
-
-// countVirtual reads the message to count its bytes with CRLF line ends.
-func (m *Message) countVirtual() (uint64, error) {
-	s, err := m.openStream()
-	if err != nil {
-		return 0, err
-	}
-	defer s.close()
-	var c crlf
-	var size uint64
-	for {
-		chunk, err := s.next()
-		if err == io.EOF {
-			return size, nil
-		}
-		if err != nil {
-			return 0, err
-		}
-		n, _ := c.skip(1<<63, chunk)
-		size += n
-	}
 }
