@@ -69,6 +69,11 @@ func (b *Mailbox) lockSized(ctx context.Context, guid [16]byte, expunge []uint32
 	return l, nil
 }
 
+// lockSum is lock for a change of the sum of the sizes of messages, if it can be had at once.
+func (b *Mailbox) lockSum(ctx context.Context, guid [16]byte) (*lockedBox, error) {
+	return b.lockSized(ctx, guid, nil)
+}
+
 // check refuses a mailbox that is not the wanted one, not complete, or damaged.
 func (l *lockedBox) check(guid [16]byte) error {
 	if l.b.Moved() {

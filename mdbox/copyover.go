@@ -87,7 +87,7 @@ func (n *nextBody) Read(p []byte) (int, error) {
 		if !n.ms.Next() || n.ms.Message().UID() != n.uid {
 			return 0, fmt.Errorf("%w: UID %d: %w", ErrExpunged, n.uid, n.ms.Err())
 		}
-		r, err := n.ms.Message().NewReader(0, 0)
+		r, err := n.ms.Message().NewText()
 		if err != nil {
 			return 0, err
 		}

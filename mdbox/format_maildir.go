@@ -198,10 +198,9 @@ func (f maildirFormat) open(m *Message) (*dbox.Message, error) {
 	}
 	p := dbox.Plain{Received: st.Mtime / int64(time.Second), GUID: e.GUID()}
 	physical, virtual := maildir.Sizes(e.Base)
-	p.Physical = uint64(max(physical, 0))
-	if physical == st.Size && virtual >= physical {
-		p.Virtual = uint64(virtual)
-	}
+	p.Physical, p.Virtual = uint64(max(physical, 0)), uint64(max(virtual, 0))
+	p.Unsure = physical != st.Size
+	m.named = p.Physical
 	body, err := b.files.OpenPlain(file, p)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package mdbox
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,6 +36,7 @@ type learner struct {
 	known   map[wanting]*cache.Describer // of messages of which nothing is cached; nil: there was none
 	pending []learned
 	bytes   int
+	sizes   []index.SizedMessage // that are noted wrong in the index or the cache, or were when they were added up
 }
 
 // wanting is what the fields to add for a message depend on, if nothing is cached of it.
@@ -177,7 +179,7 @@ func (l *learner) describer(m *Message, asked askedFor) *cache.Describer {
 	return d
 }
 
-// add keeps values of a message for the cache, one of each field.
+// add keeps values of a message for the cache, the last one of each field.
 func (l *learner) add(uid uint32, values []cache.FieldValue) {
 	if n := len(l.pending); n == 0 || l.pending[n-1].uid != uid {
 		l.pending = append(l.pending, learned{uid: uid})
@@ -188,7 +190,8 @@ func (l *learner) add(uid uint32, values []cache.FieldValue) {
 	}
 	known := len(p.values)
 	for _, v := range values {
-		if slices.ContainsFunc(p.values[:known], func(o cache.FieldValue) bool { return strings.EqualFold(o.Field, v.Field) }) {
+		if i := slices.IndexFunc(p.values[:known], func(o cache.FieldValue) bool { return strings.EqualFold(o.Field, v.Field) }); i >= 0 {
+			p.values[i] = v
 			continue
 		}
 		p.values = append(p.values, v)
@@ -227,6 +230,21 @@ func (l *learner) value(m *Message, v cache.FieldValue) {
 		return
 	}
 	l.add(m.rec.uid, []cache.FieldValue{v})
+}
+
+// sizeField is the field of the size with CRLF line ends.
+const sizeField = "size.virtual"
+
+func sizeValue(n uint64) cache.FieldValue {
+	return cache.FieldValue{Field: sizeField, Data: binary.LittleEndian.AppendUint64(nil, n)}
+}
+
+// size learns the size of a message that is noted wrong.
+func (l *learner) size(m *Message, n uint64) {
+	if !m.ms.hasVSize {
+		l.value(m, sizeValue(n))
+	}
+	l.sizes = append(l.sizes, index.SizedMessage{UID: m.rec.uid, Size: n})
 }
 
 // Describe returns what the whole message is to be written to, with CRLF line ends, when it is read because
@@ -284,13 +302,13 @@ func (d *Description) Learn() (structure, preview []byte) {
 
 // flush adds what was learned to the cache.
 func (l *learner) flush() {
-	if l == nil || len(l.pending) == 0 && !l.changes() {
+	if l == nil || len(l.pending)+len(l.sizes) == 0 && !l.changes() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), learnTimeout)
 	defer cancel()
 	err := l.write(ctx)
-	l.pending, l.bytes = nil, 0
+	l.pending, l.bytes, l.sizes = nil, 0, nil
 	if err != nil && !errors.Is(err, filelock.ErrTimeout) && ctx.Err() == nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, fs.ErrPermission) {
 		l.ms.b.store.options.Report(fmt.Errorf("mdbox: add to the cache of %s: %w", l.ms.b.name, err))
 	}
@@ -326,16 +344,24 @@ func (l *learner) now() uint32 { return uint32(l.ms.b.store.now().Unix()) }
 
 // write takes the locks and writes.
 func (l *learner) write(ctx context.Context) error {
-	box, err := l.ms.b.lock(ctx, l.ms.guid)
+	lock := l.ms.b.lock
+	if len(l.sizes) > 0 {
+		lock = l.ms.b.lockSum
+	}
+	box, err := lock(ctx, l.ms.guid)
 	if err != nil {
 		return err
 	}
 	defer box.unlock()
+	s := box.x.State()
+	corrected := box.sizeCorrections(l.sizes)
 	c := box.openCache(ctx)
 	if c == nil {
-		return nil
+		if len(corrected) == 0 {
+			return nil
+		}
+		c = &cacheWriter{l: box}
 	}
-	s := box.x.State()
 	newest := make(map[uint32]uint32, len(l.pending))
 	for _, p := range l.pending {
 		i, found := s.Find(p.uid)
@@ -353,7 +379,7 @@ func (l *learner) write(ctx context.Context) error {
 		c.w.Apply(l.usage().Changes(c.w.Fields(), l.policy, weekOf(s), l.now()))
 		need = c.w.PurgeNeed(s.Len(), s.Header().DayStamp())
 	}
-	if records := c.records(); len(records) > 0 {
+	if records := append(c.records(), corrected...); len(records) > 0 {
 		if err := box.x.Commit(false, records...); err != nil {
 			return err
 		}

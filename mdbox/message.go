@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"time"
 
@@ -27,17 +28,19 @@ type Message struct {
 
 	body    *dbox.Message
 	bodyErr error
+	named   uint64 // physical size that the name of the message's file says, in bytes; 0 = it says none
 	scratch []byte
 }
 
 func (m *Message) start(r *record) {
 	m.rec = r
 	m.cacheLoaded, m.cached = false, nil
-	m.body, m.bodyErr = nil, nil
+	m.body, m.bodyErr, m.named = nil, nil, 0
 }
 
 func (m *Message) close() {
 	if m.body != nil {
+		m.checkSize()
 		m.body.Close() // it was only read
 	}
 	m.body = nil
@@ -94,16 +97,10 @@ func (m *Message) isGUID(guid []byte) bool {
 	return m.rec.guid == (dbox.GUID{}) || dbox.ParseGUID(guid) == m.rec.guid
 }
 
-// Size returns the size with CRLF line ends in bytes, RFC822.SIZE.
+// Size returns the size with CRLF line ends in bytes, RFC822.SIZE. It is what is noted of it, unless that was found to be wrong.
 func (m *Message) Size() (uint64, error) {
-	if m.rec.hasVSize {
-		return uint64(m.rec.vsize), nil
-	}
-	m.ms.learner.uses("size.virtual", m.rec.uid)
-	if c := m.cache(); c != nil {
-		if n, ok := c.VirtualSize(); ok {
-			return n, nil
-		}
+	if noted, ok := m.notedSize(); ok {
+		return m.rightSize(noted), nil
 	}
 	b, err := m.open()
 	if err != nil {
@@ -111,7 +108,7 @@ func (m *Message) Size() (uint64, error) {
 	}
 	n, err := b.VirtualSize()
 	if err == nil && !m.ms.hasVSize {
-		m.ms.learner.value(m, cache.FieldValue{Field: "size.virtual", Data: binary.LittleEndian.AppendUint64(nil, n)})
+		m.ms.learner.value(m, sizeValue(n))
 	}
 	return n, err
 }
@@ -195,13 +192,23 @@ func (m *Message) AppendHeader(dst []byte) ([]byte, error) {
 
 // NewReader returns a reader of length bytes of the message with CRLF line ends, from offset on;
 // length 0 = to the end. It must be closed before the next message.
-// A read error means damage: what was read until then may be wrong as well.
+// A read error means damage: what was read until then may be wrong as well. After dbox.ErrVirtualSize all was right but the size, as Len and Size told
+// it: who has told nobody makes another reader.
 func (m *Message) NewReader(offset, length uint64) (*dbox.Reader, error) {
 	b, err := m.open()
 	if err != nil {
 		return nil, err
 	}
 	return b.NewReader(offset, length)
+}
+
+// NewText returns a reader of the whole message with CRLF line ends, for who need not know its size before. It must be closed before the next message.
+func (m *Message) NewText() (io.ReadCloser, error) {
+	b, err := m.open()
+	if err != nil {
+		return nil, err
+	}
+	return b.NewText()
 }
 
 // cache returns the reader of what is cached about the message, or nil.
@@ -234,7 +241,9 @@ func (m *Message) damagedCache(err error) {
 // open opens the message in its m.N file. The result is closed with the message.
 func (m *Message) open() (*dbox.Message, error) {
 	if m.body == nil && m.bodyErr == nil {
-		m.body, m.bodyErr = m.ms.b.store.format.open(m)
+		if m.body, m.bodyErr = m.ms.b.store.format.open(m); m.bodyErr == nil {
+			m.recallSize()
+		}
 	}
 	return m.body, m.bodyErr
 }

@@ -189,7 +189,7 @@ func (a *sdboxSaver) rewrite(src *Mailbox, id dbox.FileID) (*dbox.Single, error)
 	if n.Received, err = m.Received(); err != nil {
 		return nil, err
 	}
-	text, err := m.NewReader(0, 0)
+	text, err := m.NewText()
 	if err != nil {
 		return nil, err
 	}

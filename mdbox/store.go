@@ -55,6 +55,7 @@ type Store struct {
 	leaves   mailboxlist.Leaves // of LayoutFS
 	locks    *filelock.Config   // nil: the store is read-only
 	former   formerIndexes
+	sizes    wrongSizes
 
 	mu       sync.Mutex
 	messages *mapindex.Map // nil: not opened yet
