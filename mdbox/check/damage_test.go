@@ -84,7 +84,7 @@ func messagesOf(b *mdbox.Mailbox, snap *mdbox.Snapshot) map[uint32]message {
 		x := message{flags: strings.Join(flags, " ")}
 		guid, _ := m.GUID()
 		x.guid = guid
-		if r, err := m.NewReader(0, 0); err == nil {
+		if r, err := m.NewText(); err == nil {
 			h := sha256.New()
 			if _, err := io.Copy(h, r); err == nil {
 				x.hash = hex.EncodeToString(h.Sum(nil))[:16]

@@ -39,7 +39,7 @@ func (v *verifier) messages(b *box) error {
 		if err := v.ctx.Err(); err != nil {
 			return err
 		}
-		if err := v.message(ms.Message()); err != nil && !errors.Is(err, mdbox.ErrExpunged) {
+		if err := v.message(b, ms.Message()); err != nil && !errors.Is(err, mdbox.ErrExpunged) {
 			if _, gone := b.x.Refresh(); gone != nil {
 				return nil // deleted or renamed meanwhile
 			}
@@ -49,25 +49,35 @@ func (v *verifier) messages(b *box) error {
 	return v.cache(b)
 }
 
-// message reads a message, and compares what is cached of it with what it says.
-func (v *verifier) message(m *mdbox.Message) error {
+// message reads a message, and compares what is noted of its size with what it has.
+func (v *verifier) message(b *box, m *mdbox.Message) error {
 	size, err := m.Size()
 	if err != nil {
 		return err
 	}
-	r, err := m.NewReader(0, 0)
+	if v.o.Shallow {
+		r, err := m.NewReader(0, 0)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		if r.Len() != size {
+			return fmt.Errorf("size %d is cached, the message has %d", size, r.Len())
+		}
+		return nil
+	}
+	r, err := m.NewText()
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	if r.Len() != size {
-		return fmt.Errorf("size %d is cached, the message has %d", size, r.Len())
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return err
 	}
-	if v.o.Shallow {
-		return nil
+	for _, w := range m.WrongSizes() {
+		v.report.add(Finding{Kind: Damage, File: w.File, Offset: -1, Rule: w.Rule(), Mailbox: b.name, UID: m.UID(), size: w.Index})
 	}
-	_, err = io.Copy(io.Discard, r)
-	return err
+	return nil
 }
 
 // cache reads the cached values of all messages of a mailbox.

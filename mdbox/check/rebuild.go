@@ -69,6 +69,9 @@ func Rebuild(ctx context.Context, s *mdbox.Store, o RebuildOptions) (*Repairs, e
 	if err := b.repairCaches(scope.caches); err != nil {
 		return b.out, fmt.Errorf("check: rebuild: %w", err)
 	}
+	if err := b.repairSizes(scope.sizes); err != nil {
+		return b.out, fmt.Errorf("check: rebuild: %w", err)
+	}
 	return b.out, nil
 }
 
@@ -105,11 +108,12 @@ func (b *builder) checkAlt() error {
 // scope is which parts of a store need repair.
 type scope struct {
 	mail, list, control bool
-	caches              map[string]bool // mailboxes
+	caches              map[string]bool     // mailboxes
+	sizes               map[string][]uint32 // UIDs of messages whose size the index of a mailbox has wrong, ascending
 }
 
 func (b *builder) scope(r *Report) scope {
-	sc := scope{caches: map[string]bool{}, mail: r.More > 0}
+	sc := scope{caches: map[string]bool{}, sizes: map[string][]uint32{}, mail: r.More > 0}
 	b.torn = map[string]int64{}
 	for _, f := range r.Findings {
 		switch {
@@ -121,6 +125,8 @@ func (b *builder) scope(r *Report) scope {
 		case f.Kind != Damage:
 		case strings.HasPrefix(f.File, b.paths.ListIndex):
 			sc.list = true
+		case f.size:
+			sc.sizes[f.Mailbox] = append(sc.sizes[f.Mailbox], f.UID)
 		case strings.HasSuffix(f.File, "/dovecot.index.cache"):
 			sc.caches[f.Mailbox] = true
 		case f.File == b.paths.Control, strings.Contains(f.File, "uidvalidity"), strings.HasSuffix(f.File, b.s.Location().Subscriptions):

@@ -38,6 +38,7 @@ type Finding struct {
 
 	torn   int64 // bytes of an unfinished write at the end of a log
 	orphan bool  // a message that no mailbox has, although the map counts references
+	size   bool  // the index notes a wrong size of the message
 }
 
 // String returns one line for an administrator.
