@@ -17,14 +17,16 @@ const (
 
 // bodySender sends bodies. The size of a body is sent before it, and core has
 // told it the client by then, so damage must be found first: a small body is in memory before its size is sent,
-// and a large one is read twice.
+// and a large one is read twice. So is found out whether the size that is noted of a message is right.
 type bodySender struct {
-	buf []byte
-	tee io.Writer // gets all that is sent as well; nil: nothing does
+	buf   []byte
+	tee   io.Writer // gets all that is sent as well; nil: nothing does
+	sized bool      // the size of the message is sent with it
 }
 
 // send sends out and then length bytes of the message from offset on (0 = to the end).
-// If sent is false nothing was sent, since the message can not be read.
+// If sent is false nothing was sent, since the message can not be read; dbox.ErrVirtualSize if its size was found to be another than
+// out or the body's size say.
 func (s *bodySender) send(m *mdbox.Message, offset, length uint64, out *backend.FetchedMessage, sink backend.FetchSink) (sent bool, err error) {
 	r, err := m.NewReader(offset, length)
 	if err != nil {
@@ -34,7 +36,7 @@ func (s *bodySender) send(m *mdbox.Message, offset, length uint64, out *backend.
 	out.BodySize = r.Len()
 	if out.BodySize <= wholeBody {
 		p := s.room(out, int(out.BodySize), sink)
-		if err := readWhole(r, p); err != nil {
+		if err := s.readWhole(r, p, m, out); err != nil {
 			return false, err
 		}
 		if err := sink.Message(out); err != nil || len(p) == 0 {
@@ -44,6 +46,9 @@ func (s *bodySender) send(m *mdbox.Message, offset, length uint64, out *backend.
 	}
 	s.grow(bodyChunk)
 	if err := s.readAll(r); err != nil {
+		return false, err
+	}
+	if err := s.checkSize(m, out); err != nil {
 		return false, err
 	}
 	r.Close()
@@ -72,8 +77,9 @@ func (s *bodySender) send(m *mdbox.Message, offset, length uint64, out *backend.
 	}
 }
 
-// whole returns a message that is small enough to be read as a whole, and else nil. It is valid until the next call.
-func (s *bodySender) whole(m *mdbox.Message) ([]byte, error) {
+// whole returns a message that is small enough to be read as a whole, and else nil. It is valid until the next call. The error is
+// dbox.ErrVirtualSize if its size is another than noted, or than out says.
+func (s *bodySender) whole(m *mdbox.Message, out *backend.FetchedMessage) ([]byte, error) {
 	r, err := m.NewReader(0, 0)
 	if err != nil {
 		return nil, err
@@ -83,7 +89,7 @@ func (s *bodySender) whole(m *mdbox.Message) ([]byte, error) {
 		return nil, nil
 	}
 	s.grow(int(r.Len()))
-	err = readWhole(r, s.buf)
+	err = s.readWhole(r, s.buf, m, out)
 	return s.buf, err
 }
 
@@ -98,13 +104,21 @@ func (s *bodySender) room(m *backend.FetchedMessage, n int, sink backend.FetchSi
 	return s.buf
 }
 
-// readWhole reads r, to its end, into p, which is as long as what is left of it.
-func readWhole(r *dbox.Reader, p []byte) error {
+// readWhole reads r, to its end, into p, which is as long as what is left of it. It is a reader of m, of which out is to be sent.
+func (s *bodySender) readWhole(r *dbox.Reader, p []byte, m *mdbox.Message, out *backend.FetchedMessage) error {
 	if _, err := io.ReadFull(r, p); err != nil {
 		return err
 	}
 	if _, err := r.Read(nil); err != io.EOF { // the message goes on
 		return err
+	}
+	return s.checkSize(m, out)
+}
+
+// checkSize compares the size that is to be sent with what m was found to have, if all of it was read.
+func (s *bodySender) checkSize(m *mdbox.Message, out *backend.FetchedMessage) error {
+	if n, found := m.FoundSize(); s.sized && found && n != out.Size {
+		return dbox.ErrVirtualSize
 	}
 	return nil
 }

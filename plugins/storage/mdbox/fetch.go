@@ -2,12 +2,14 @@ package mdbox
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/message"
 	"github.com/roostmail/roost/mdbox"
 	"github.com/roostmail/roost/mdbox/acl"
+	"github.com/roostmail/roost/mdbox/dbox"
 )
 
 // Fetch implements backend.Storage.
@@ -94,18 +96,27 @@ func (f *fetcher) wants(i backend.FetchItems) bool { return f.items&i != 0 }
 
 // message sends one message. An error is that of the sink, or one that makes what was sent incomplete.
 func (f *fetcher) message(m *mdbox.Message) error {
-	f.out = backend.FetchedMessage{UID: m.UID()}
-	err := f.fill(m)
-	if err == nil {
-		var sent bool
-		if sent, err = f.sendBody(m); sent {
-			return err
-		}
+	sent, err := f.send(m)
+	if !sent && errors.Is(err, dbox.ErrVirtualSize) { // now it is known
+		sent, err = f.send(m)
+	}
+	if sent {
+		return err
 	}
 	if err != nil {
 		f.out = backend.FetchedMessage{UID: m.UID(), Err: toBackend(err)}
 	}
 	return f.sink.Message(&f.out)
+}
+
+// send sends one message if it has a body. sent is false if it has none, or could not be read: then nothing was sent yet.
+func (f *fetcher) send(m *mdbox.Message) (sent bool, err error) {
+	f.out = backend.FetchedMessage{UID: m.UID()}
+	if err := f.fill(m); err != nil {
+		return false, err
+	}
+	f.body.sized = f.wants(backend.FetchSize)
+	return f.sendBody(m)
 }
 
 // fill sets all items but the body.
@@ -185,7 +196,7 @@ func (f *fetcher) sendParsed(m *mdbox.Message) (sent bool, err error) {
 	if f.wants(backend.FetchBody) || f.wants(backend.FetchHeader) {
 		return f.sendDescribed(m, describe)
 	}
-	data, err := f.body.whole(m)
+	data, err := f.body.whole(m, &f.out)
 	if err != nil {
 		return false, err
 	}
