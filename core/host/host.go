@@ -87,26 +87,26 @@ func (h *Host) Describe(ctx context.Context, c Config) (backend.Info, error) {
 	return i.info, i.close(c.CloseTimeout)
 }
 
-// Check starts a plugin and configures it as Start does, and ends it again. One that the operator runs may be serving another core:
-// it is not configured, but what it says of itself is held against kind and options.
-func (h *Host) Check(ctx context.Context, c Config) error {
+// Check starts a plugin and configures it as Start does, ends it again, and returns what it says of itself. One that the operator runs may be serving
+// another core: it is not configured, but what it says is held against kind and options.
+func (h *Host) Check(ctx context.Context, c Config) (backend.Info, error) {
 	c = c.withDefaults()
 	if err := c.check(); err != nil {
-		return err
+		return backend.Info{}, err
 	}
 	i, err := h.newInstance(ctx, c, h.log.With("plugin", c.Name))
 	if err != nil {
-		return fmt.Errorf("%s%w", prefix(c.Where), err)
+		return backend.Info{}, fmt.Errorf("%s%w", prefix(c.Where), err)
 	}
 	if c.Address != "" {
 		defer i.abandon()
-		return i.suits(c)
+		return i.info, i.suits(c)
 	}
 	if err := i.configure(ctx, c); err != nil {
 		i.abandon()
-		return err
+		return backend.Info{}, err
 	}
-	return i.close(c.CloseTimeout)
+	return i.info, i.close(c.CloseTimeout)
 }
 
 // Plugins returns the plugins in the order of their start.

@@ -466,7 +466,7 @@ func TestDescribe(t *testing.T) {
 			t.Errorf("Describe: %+v, %v", info, err)
 		}
 		c.Plugin.Options = map[string]any{"limit": true}
-		if err := h.Check(t.Context(), c); err == nil || !strings.Contains(err.Error(), "option limit") {
+		if _, err := h.Check(t.Context(), c); err == nil || !strings.Contains(err.Error(), "option limit") {
 			t.Errorf("Check: %v, want an error about option limit", err)
 		}
 	}

@@ -78,12 +78,12 @@ func TestAddress(t *testing.T) {
 		t.Errorf("Reload with options that the process does not have: %v", err)
 	}
 	// A check asks it, and configures nothing: that would be refused.
-	if err := h.Check(t.Context(), other); err != nil {
+	if _, err := h.Check(t.Context(), other); err != nil {
 		t.Errorf("Check: %v", err)
 	}
 	unknown := addressed(path)
 	unknown.Plugin.Options = map[string]any{"colour": "red"}
-	if err := h.Check(t.Context(), unknown); err == nil || !strings.Contains(err.Error(), "unknown option colour") {
+	if _, err := h.Check(t.Context(), unknown); err == nil || !strings.Contains(err.Error(), "unknown option colour") {
 		t.Errorf("Check with an option that the plugin does not have: %v", err)
 	}
 	// The operator starts it anew.

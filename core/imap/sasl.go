@@ -2,6 +2,7 @@ package imap
 
 import (
 	"encoding/base64"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -47,19 +48,15 @@ func (srv *Server) bindings(c session.Channel) (list []backend.ChannelBinding) {
 	return list
 }
 
-// checkMechanisms returns the first mechanism that nobody can do, or "".
-func checkMechanisms(mechanisms []string, auth backend.Auth) string {
-	_, can := auth.(backend.SASL)
-	known := []string{"PLAIN", "LOGIN"}
-	if can {
-		known = append(known, auth.Info().Mechanisms()...)
-	}
+// CheckMechanisms returns an error that names the first mechanism, upper case, that neither core nor the auth plugin can do.
+func CheckMechanisms(mechanisms []string, auth backend.Info) error {
+	known := append([]string{"PLAIN", "LOGIN"}, auth.Mechanisms()...)
 	for _, m := range mechanisms {
 		if !slices.Contains(known, m) {
-			return m
+			return fmt.Errorf("imap: the auth plugin %s has no SASL mechanism %s ([auth] mechanisms)", auth.Name, m)
 		}
 	}
-	return ""
+	return nil
 }
 
 // saslUserName returns the name in a response, as far as core can read the mechanism, for the log and the count of failures; "" = it has none. It is not

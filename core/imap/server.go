@@ -59,8 +59,12 @@ func New(cfg Config, auth backend.Auth, storage backend.Storage, log *slog.Logge
 	if err != nil {
 		return nil, fmt.Errorf("imap: %w", err)
 	}
-	if m := checkMechanisms(cfg.Mechanisms, auth); m != "" {
-		return nil, fmt.Errorf("imap: the auth plugin %s has no SASL mechanism %s ([auth] mechanisms)", auth.Info().Name, m)
+	info := auth.Info()
+	if _, can := auth.(backend.SASL); !can {
+		info.Capabilities = nil
+	}
+	if err := CheckMechanisms(cfg.Mechanisms, info); err != nil {
+		return nil, err
 	}
 	if cfg.clock == nil {
 		cfg.clock = &progressClock{time.Now, every}

@@ -11,6 +11,7 @@ import (
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/core/config"
 	"github.com/roostmail/roost/core/host"
+	"github.com/roostmail/roost/core/imap"
 	"github.com/roostmail/roost/core/pluginrpc"
 )
 
@@ -72,9 +73,14 @@ func CheckPlugins(ctx context.Context, o Options) error {
 	}
 	var errs []error
 	for _, p := range pluginsOf(o.Config) {
-		if p.Name != "" {
-			errs = append(errs, h.Check(ctx, o.hostConfig(p)))
+		if p.Name == "" {
+			continue
 		}
+		info, err := h.Check(ctx, o.hostConfig(p))
+		if err == nil && p.Kind == backend.KindAuth {
+			err = imap.CheckMechanisms(o.Config.AuthMechanisms, info)
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, h.Close())...)
 }
