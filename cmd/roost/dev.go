@@ -37,7 +37,7 @@ already is left alone, so DIR/roost.toml can be edited.`,
 					set()
 				}
 			}
-			return run(cmd.Context(), c, func(s *server.Server) error {
+			return run(cmd.Context(), c, nil, func(s *server.Server) error {
 				imap, imaps, admin := s.Addrs()
 				return dev.Hints(cmd.OutOrStdout(), dir, imap, imaps, admin)
 			})

@@ -35,7 +35,7 @@ SIGHUP reads FILE again and takes over the certificate and the log level.`,
 			if c.Keeper.Enabled {
 				return keep(c)
 			}
-			return run(cmd.Context(), c, nil)
+			return run(cmd.Context(), c, nil, nil)
 		},
 	}
 	configFlag(c, &file)
@@ -51,11 +51,18 @@ func coreCommand() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := config.Load(file, bundle.Catalog())
+			client, err := keeper.Connect()
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), c, nil)
+			c, err := config.Load(file, bundle.Catalog())
+			if err == nil {
+				err = run(cmd.Context(), c, client, nil)
+			}
+			if err != nil && client != nil {
+				_ = client.Refused(err) // it is said on standard error, too
+			}
+			return err
 		},
 	}
 	configFlag(c, &file)
@@ -104,17 +111,14 @@ func configFlag(c *cobra.Command, file *string) {
 	}
 }
 
-// run serves until a signal ends it. ready is called when every listener is open, if it is not nil.
-func run(ctx context.Context, c *config.Config, ready func(*server.Server) error) error {
+// run serves until a signal ends it. client is that of the keeper that has started this process; nil: there is none. ready is called when every
+// listener is open, if it is not nil.
+func run(ctx context.Context, c *config.Config, client *keeper.Client, ready func(*server.Server) error) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	log, level := server.NewLogger(c.Log, os.Stderr)
 	slog.SetDefault(log)
-	client, err := keeper.Connect()
-	if err != nil {
-		return err
-	}
 	var freeze <-chan struct{} // never, without a keeper
 	var asked <-chan keeper.Asked
 	if client != nil {

@@ -18,20 +18,22 @@ type core struct {
 	acks     chan struct{} // kindAck
 	gone     chan struct{} // closed when it is known to be dead
 	ready    bool
-	frozen   bool // it has given its sessions away
-	stopping bool // it ends because it was told to
-	inherits bool // it got sessions
+	frozen   bool   // it has given its sessions away
+	stopping bool   // it ends because it was told to
+	inherits bool   // it got sessions
+	refused  string // why it ends by itself; "": it has not said
 }
 
 // event is what happened to a core, or a request of an operator.
 type event struct {
-	core   *core
-	kind   kind // 0: it has ended
-	hello  hello
-	ready  readyNote
-	frozen frozenNote
-	code   int // exit code, 128 + signal if it was killed
-	err    error
+	core    *core
+	kind    kind // 0: it has ended
+	hello   hello
+	ready   readyNote
+	frozen  frozenNote
+	refused refusedNote
+	code    int // exit code, 128 + signal if it was killed
+	err     error
 }
 
 // oneArena keeps the C library from giving each thread of core a heap of its own (mallopt(3), M_ARENA_MAX), in which next to nothing would be. What
@@ -188,6 +190,10 @@ func (k *Keeper) takeNote(c *core, p *packet) error {
 		}
 	case kindFrozen:
 		if err := p.note(&e.frozen); err != nil {
+			return err
+		}
+	case kindRefused:
+		if err := p.note(&e.refused); err != nil {
 			return err
 		}
 	case kindPrepared, kindStopping:

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -251,6 +252,14 @@ func (c *Client) Stopping() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.s.send(kindStopping, nil)
+}
+
+// Refused says why this core ends although nobody has told it to: who has asked for a reload hears of it. A text of more than 4 KiB is cut.
+func (c *Client) Refused(why error) error {
+	text := why.Error()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.s.sendNote(kindRefused, refusedNote{strings.ToValidUTF8(text[:min(len(text), maxWhy)], "")})
 }
 
 // Frozen says that the keeper has everything of all sessions, of which ended ones were ended.

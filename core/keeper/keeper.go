@@ -184,6 +184,8 @@ func (k *Keeper) said(e event) {
 		}
 	case kindReady:
 		k.ready(c, e.ready)
+	case kindRefused:
+		c.refused = e.refused.Why
 	case kindStopping:
 		c.stopping = true
 		k.store.keepListeners(nil)

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -318,6 +319,27 @@ func TestCoreAnswersOperators(t *testing.T) {
 		return nil
 	}); err != nil || !slices.Equal(got, []string{"for jane", "end"}) {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// What a new core says why it ends is in the answer to who has asked for it, as far as there is room.
+func TestRefusalIsTold(t *testing.T) {
+	k := testKeeper()
+	client, c, _ := connect(t, k)
+	k.core, k.next = &core{}, c
+	for why, want := range map[string]string{"option colour\nis refused": "option colour\nis refused", strings.Repeat("ä", maxPacket): strings.Repeat("ä", maxWhy/2)} {
+		k.next, k.reload = c, &reload{request: &request{answers: make(chan Answer, 1)}}
+		if err := client.Refused(errors.New(why)); err != nil {
+			t.Fatal(err)
+		}
+		k.said(next(t, k, kindRefused))
+		asked := k.reload.request
+		if done, _ := k.ended(event{core: c, code: 1, err: errors.New("exit status 1")}); done {
+			t.Error("the keeper ends with a core that has nothing")
+		}
+		if a := <-asked.answers; a.Error != "the new core ended (exit status 1): "+want {
+			t.Errorf("answer %.100q, want %.100q", a.Error, want)
+		}
 	}
 }
 

@@ -35,6 +35,7 @@ const (
 	kindFrozen   kind = 'z' // core: frozenNote
 	kindStopping kind = 's' // core: it is ending, and is not to be started again
 	kindAck      kind = 'a' // core: a kindHeld was taken
+	kindRefused  kind = 'x' // core: refusedNote
 
 	kindWelcome kind = 'W' // keeper: welcome
 	kindGo      kind = 'G' // keeper: there are no more listeners
@@ -72,6 +73,14 @@ type readyNote struct {
 	Restored  uint64
 	Lost      uint64
 }
+
+// refusedNote says why core ends, although nobody has told it to.
+type refusedNote struct {
+	Why string // at most maxWhy bytes
+}
+
+// maxWhy bounds what an operator is told of that.
+const maxWhy = 4 << 10
 
 // frozenNote says that the keeper has everything.
 type frozenNote struct {

@@ -24,7 +24,7 @@ func (k *Keeper) ended(e event) (done bool, code int) {
 		c.close()
 		k.next = nil
 		if k.reload != nil {
-			k.failed(fmt.Sprintf("the new core ended (%s)", describe(e)))
+			k.failed(fmt.Sprintf("the new core ended (%s)%s", describe(e), c.reason()))
 		}
 		return false, 0
 	case c != k.core: // it has given its sessions away
@@ -49,7 +49,7 @@ func (k *Keeper) ended(e event) (done bool, code int) {
 		k.failures++
 	}
 	if k.reload != nil {
-		k.failed(fmt.Sprintf("the new core ended (%s) when it had the sessions", describe(e)))
+		k.failed(fmt.Sprintf("the new core ended (%s) when it had the sessions%s", describe(e), c.reason()))
 	}
 	k.o.Log.Error("core died", "pid", c.cmd.Process.Pid, "status", describe(e), "sessions", k.store.count())
 	switch k.failures {
@@ -70,6 +70,14 @@ func describe(e event) string {
 		return e.err.Error()
 	}
 	return "exit status 0"
+}
+
+// reason is ": " and what a core has said why it ends, or "".
+func (c *core) reason() string {
+	if c.refused == "" {
+		return ""
+	}
+	return ": " + c.refused
 }
 
 // restart starts core after its death.

@@ -224,9 +224,18 @@ func TestFailedReloadChangesNothing(t *testing.T) {
 	old, err := os.ReadFile(c.r.Config)
 	must(t, err)
 	core := c.r.CorePIDs()
-	must(t, os.WriteFile(c.r.Config, bytes.Replace(old, []byte("cert = "), []byte("cert = \"nothing.pem\" # "), 1), 0o600))
-	if err := c.reload(); err == nil || !strings.Contains(err.Error(), "the new core ended") {
-		t.Errorf("reload: %v", err)
+	for _, change := range []struct{ before, with, why string }{
+		{"cert = ", `cert = "nothing.pem" # `, "nothing.pem"},
+		{"options.path = ", "options.scheme = \"ROT13\"\noptions.path = ", "option scheme"},
+	} {
+		wrong := bytes.Replace(old, []byte(change.before), []byte(change.with), 1)
+		if bytes.Equal(wrong, old) {
+			t.Fatalf("no %q in %s", change.before, old)
+		}
+		must(t, os.WriteFile(c.r.Config, wrong, 0o600))
+		if err := c.reload(); err == nil || !strings.Contains(err.Error(), "the new core ended") || !strings.Contains(err.Error(), change.why) {
+			t.Errorf("reload does not say %q: %v", change.why, err)
+		}
 	}
 	must(t, os.WriteFile(c.r.Config, old, 0o600))
 	if now := c.r.CorePIDs(); len(now) != 1 || now[0] != core[0] {
