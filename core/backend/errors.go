@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ErrorKind says what a caller may do about an error. The list is closed and
@@ -62,13 +63,23 @@ func (e *Error) Error() string {
 	if s == "" {
 		s = e.Kind.String()
 	}
-	if e.Detail != "" {
-		s += ": " + e.Detail
-	}
-	if e.Cause != nil {
-		s += ": " + e.Cause.Error()
+	if detail := e.FullDetail(); detail != "" {
+		s += ": " + detail
 	}
 	return s
+}
+
+// FullDetail returns Detail with the text of Cause, if it has that not already.
+func (e *Error) FullDetail() string {
+	switch {
+	case e.Cause == nil:
+		return e.Detail
+	case e.Detail == "":
+		return e.Cause.Error()
+	case strings.Contains(e.Detail, e.Cause.Error()):
+		return e.Detail
+	}
+	return e.Detail + ": " + e.Cause.Error()
 }
 
 func (e *Error) Unwrap() error { return e.Cause }

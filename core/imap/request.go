@@ -338,6 +338,10 @@ func (r *request) logError(err error) {
 		switch backend.KindOf(err) {
 		case backend.KindInternal, backend.KindCorrupted, backend.KindUnavailable, backend.KindInUse:
 			level = slog.LevelError
+		case backend.KindNoPermission, backend.KindOverQuota, backend.KindReadOnly: // with a detail, of the machine: an owner, a full disk
+			if errors.As(err, &e) && e.Detail != "" {
+				level = slog.LevelError
+			}
 		case backend.KindLimit: // of a plugin: core's own have no detail, and are counted
 			if errors.As(err, &e) && e.Detail != "" {
 				level = slog.LevelWarn

@@ -89,14 +89,7 @@ func errorToProto(err error) *pluginv1.Error {
 		return p
 	}
 	p.Message = text(e.Message)
-	detail := e.Detail
-	if e.Cause != nil {
-		if detail != "" {
-			detail += ": "
-		}
-		detail += e.Cause.Error()
-	}
-	p.Detail = text(detail)
+	p.Detail = text(e.FullDetail())
 	p.Referral = text(e.Referral)
 	p.Option = text(e.Option)
 	return p
