@@ -79,13 +79,12 @@ func (srv *Server) appendCapabilities(b []byte, s *session.Session) []byte {
 	if s.CanStartTLS() {
 		b = append(b, " STARTTLS"...)
 	}
-	may := srv.mayLogin(s)
 	for _, m := range srv.cfg.Mechanisms {
 		if srv.offersMechanism(s, m) {
 			b = append(append(b, " AUTH="...), m...)
 		}
 	}
-	if !may { // RFC 3501 §6.2.3
+	if srv.mayUseLogin(s) != nil { // RFC 3501 §6.2.3
 		b = append(b, " LOGINDISABLED"...)
 	}
 	return b

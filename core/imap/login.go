@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/roostmail/roost/core/backend"
@@ -25,12 +26,26 @@ func sameHost(remote, local netip.Addr) bool { return remote.IsValid() && remote
 // errPrivacy refuses a password over a connection without TLS (RFC 5530 §3: PRIVACYREQUIRED).
 var errPrivacy = no("PRIVACYREQUIRED", "Plaintext authentication is not allowed without TLS.")
 
+// takesPasswords reports whether a password is taken from a client at all. The command LOGIN is what PLAIN and LOGIN are, and goes with them.
+func (srv *Server) takesPasswords() bool {
+	return slices.Contains(srv.cfg.Mechanisms, "PLAIN") || slices.Contains(srv.cfg.Mechanisms, "LOGIN")
+}
+
+// mayUseLogin refuses the command LOGIN where it is not offered (RFC 3501 §6.2.3: LOGINDISABLED).
+func (srv *Server) mayUseLogin(s *session.Session) error {
+	switch {
+	case !srv.takesPasswords():
+		return no("", "LOGIN is not offered here, use AUTHENTICATE ([auth] mechanisms has neither PLAIN nor LOGIN).")
+	case !srv.mayLogin(s):
+		return errPrivacy
+	}
+	return nil
+}
+
 // quickLogin refuses what needs no plugin.
 func quickLogin(r *request) (bool, error) {
-	if !r.srv.mayLogin(r.s) {
-		return true, errPrivacy
-	}
-	return false, nil
+	err := r.srv.mayUseLogin(r.s)
+	return err != nil, err
 }
 
 // LOGIN (RFC 3501 §6.2.3): "LOGIN" SP userid SP password.
@@ -42,8 +57,8 @@ func runLogin(r *request) error {
 	if err := r.end(); err != nil {
 		return err
 	}
-	if !r.srv.mayLogin(r.s) {
-		return errPrivacy
+	if err := r.srv.mayUseLogin(r.s); err != nil {
+		return err
 	}
 	return r.login(string(user), "", string(password))
 }
