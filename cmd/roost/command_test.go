@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -174,6 +175,49 @@ func TestReload(t *testing.T) {
 	ok(t, c, "NOOP")
 	reload(string(text)+"[log]\nlevel = 'debug'\n", `msg=reloaded level=DEBUG`)
 	ok(t, c, "NOOP")
+}
+
+// TestReloadSaysWhatCameOfIt: who has a new certificate installed, by a program, must learn that the server has refused it.
+func TestReloadSaysWhatCameOfIt(t *testing.T) {
+	r := startDev(t)
+	file, cert := filepath.Join(r.dir, "roost.toml"), filepath.Join(r.dir, "cert.pem")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(file string, text []byte) {
+		t.Helper()
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload := func(args ...string) (string, string, int) {
+		t.Helper()
+		return roost(t, append(args, "--config", file)...)
+	}
+	if out, stderr, code := reload("reload"); code != 0 || out != "" {
+		t.Errorf("nothing has changed: %d %q %q", code, out, stderr)
+	}
+	write(cert, []byte("not a certificate"))
+	if _, stderr, code := reload("reload"); code != 1 || !strings.Contains(stderr, "[tls] cert and key") {
+		t.Errorf("a certificate that is none: %d %q", code, stderr)
+	}
+	write(cert, good)
+	write(file, append(slices.Clone(text), "[limits]\nbad_commands = 7\n[log]\nlevel = 'debug'\n[plugins.mdbox]\nkind = 'storage'\nlog_lines = 7\n"...))
+	restart, plugin := "roost reload --binary, or a restart: limits.bad_commands\n", "roost plugin reload: plugins.mdbox\n"
+	if out, stderr, code := reload("reload"); code != 0 || !strings.Contains(out, restart) || !strings.Contains(out, plugin) || strings.Contains(out, "log.level") {
+		t.Errorf("keys that are not taken over: %d %q %q", code, out, stderr)
+	}
+	if _, stderr, code := reload("plugin", "reload", "mdbox"); code != 0 {
+		t.Fatal(stderr)
+	}
+	if out, stderr, code := reload("reload"); code != 0 || !strings.Contains(out, restart) || strings.Contains(out, plugin) {
+		t.Errorf("after a reload of the plugin: %d %q %q", code, out, stderr)
+	}
 }
 
 func TestMailDump(t *testing.T) {

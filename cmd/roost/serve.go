@@ -149,13 +149,18 @@ func run(ctx context.Context, c *config.Config, client *keeper.Client, ready fun
 		case <-freeze:
 			return s.HandOver(ctx)
 		case a := <-asked:
+			if a.Op == keeper.OpReload {
+				left, err := reload(s, c.File, log)
+				s.AnswerReload(a, left, err)
+				continue
+			}
 			if s.Answer(a) {
 				log.Info("ending", "asked", "roost drain")
 				return drain(ctx, s, signals)
 			}
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {
-				reload(s, c.File, log)
+				_, _ = reload(s, c.File, log) // which has logged it
 				continue
 			}
 			log.Info("ending", "signal", sig)
@@ -165,14 +170,15 @@ func run(ctx context.Context, c *config.Config, client *keeper.Client, ready fun
 }
 
 // reload reads the configuration again. A mistake in it is logged, and the server goes on as before.
-func reload(s *server.Server, file string, log *slog.Logger) {
+func reload(s *server.Server, file string, log *slog.Logger) (left server.Unapplied, err error) {
 	c, err := config.Load(file, bundle.Catalog())
 	if err == nil {
-		err = s.Reload(c)
+		left, err = s.Reload(c)
 	}
 	if err != nil {
 		log.Error("reload failed", "error", err)
 	}
+	return left, err
 }
 
 // drain ends the server politely, or at once when another signal comes.

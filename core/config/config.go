@@ -39,6 +39,7 @@ type Config struct {
 	AuthCache AuthCache
 
 	external []External // [plugins.NAME] in the order of their names
+	values   map[string]string
 }
 
 // IMAP is [imap].
@@ -158,6 +159,7 @@ func Load(file string, bundled Catalog) (*Config, error) {
 	if len(errs) > 0 {
 		return nil, errs
 	}
+	c.values = c.show()
 	return c, nil
 }
 

@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Operations of the control socket. The keeper, or Local, answers the first two itself, with an Answer; core the others, with lines of its own.
+// Operations of the control socket. The keeper, or Local, answers the first one itself, with an Answer; core the others, with lines of its own.
 const (
-	OpReload   = "reload"        // as SIGHUP
 	OpBinary   = "reload-binary" // a new core takes the sessions over
+	OpReload   = "reload"        // as SIGHUP, and what came of it
 	OpSessions = "sessions"      // all sessions, or those of a user
 	OpTop      = "top"           // what the server is doing
 	OpDrain    = "drain"         // as SIGTERM, with reports

@@ -3,9 +3,7 @@ package keeper
 import (
 	"log/slog"
 	"net"
-	"os"
 	"sync"
-	"syscall"
 )
 
 // Local is the control socket of a server that is one process, without a keeper.
@@ -42,13 +40,7 @@ func (l *Local) run() {
 }
 
 func (l *Local) answer(r *request) Answer {
-	switch r.Op {
-	case OpReload:
-		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
-			return Answer{Error: err.Error()}
-		}
-		return Answer{}
-	case OpBinary:
+	if r.Op == OpBinary {
 		return Answer{Error: "no keeper holds this server's sessions ([keeper] enabled = false, or roost dev): it can only be ended and started anew"}
 	}
 	f, err := r.conn.File() // the request closes its own

@@ -2,16 +2,12 @@ package keeper
 
 import (
 	"errors"
-	"syscall"
 	"time"
 )
 
 // request deals with what an operator asks for.
 func (k *Keeper) request(r *request) {
 	switch r.Op {
-	case OpReload:
-		_ = k.core.cmd.Process.Signal(syscall.SIGHUP) // it may be about to be started again, with the new configuration
-		r.answer(Answer{Sessions: k.store.count()})
 	case OpBinary:
 		switch {
 		case k.reload != nil:
@@ -21,7 +17,7 @@ func (k *Keeper) request(r *request) {
 		default:
 			k.beginReload(r)
 		}
-	case OpSessions, OpTop, OpDrain, OpPlugins, OpPluginReload, OpPluginDisable, OpPluginEnable, OpPluginLogs:
+	case OpReload, OpSessions, OpTop, OpDrain, OpPlugins, OpPluginReload, OpPluginDisable, OpPluginEnable, OpPluginLogs:
 		k.pass(r)
 	default:
 		r.answer(Answer{Error: "unknown request " + r.Op})

@@ -50,6 +50,7 @@ type ControlReply struct {
 	Draining *int           `json:",omitempty"` // sessions that are left
 	Plugin   *PluginReport  `json:",omitempty"`
 	Log      *PluginLog     `json:",omitempty"`
+	Left     *Unapplied     `json:",omitempty"` // after a reload
 	Error    string         `json:",omitempty"`
 	Done     bool           `json:",omitempty"`
 }
@@ -80,6 +81,21 @@ func (s *Server) Answer(a keeper.Asked) (drain bool) {
 		w.flush()
 	})
 	return a.Op == keeper.OpDrain
+}
+
+// AnswerReload tells an operator what came of Reload.
+func (s *Server) AnswerReload(a keeper.Asked, left Unapplied, err error) {
+	s.answers.Go(func() { // ends with the answer, which replyTimeout bounds
+		defer a.Conn.Close()
+		w := &replies{conn: a.Conn, b: bufio.NewWriterSize(a.Conn, 4<<10)}
+		if err != nil {
+			w.put(ControlReply{Error: err.Error()})
+		} else {
+			w.put(ControlReply{Left: &left})
+			w.put(ControlReply{Done: true})
+		}
+		w.flush()
+	})
 }
 
 // stopAnswers ends answers, and returns when the last has ended.

@@ -119,7 +119,11 @@ func (s *Server) reloadPlugin(p *host.Plugin, enable bool) error {
 			case <-ctx.Done():
 			}
 		}()
-		return p.Reload(ctx, h)
+		if err := p.Reload(ctx, h); err != nil {
+			return err
+		}
+		s.applied.plugin(p.Name(), c)
+		return nil
 	}
 	return fmt.Errorf("%s does not use the plugin %s any more: that needs a restart", c.File, p.Name())
 }

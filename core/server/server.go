@@ -44,6 +44,7 @@ type Server struct {
 	opts    Options
 	log     *slog.Logger
 	started time.Time
+	applied *applied
 
 	estate   *estate // nil = no keeper
 	host     *host.Host
@@ -69,7 +70,7 @@ type Server struct {
 // ctx ends the start only.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	heap.Reserve(heapReserve)
-	s := &Server{opts: o, log: o.Log, started: time.Now(), registry: prometheus.NewRegistry(), stopped: make(chan struct{})}
+	s := &Server{opts: o, log: o.Log, started: time.Now(), applied: newApplied(o.Config), registry: prometheus.NewRegistry(), stopped: make(chan struct{})}
 	if err := s.start(ctx); err != nil {
 		s.Close()
 		return nil, err
@@ -222,8 +223,9 @@ func (s *Server) Close() error {
 }
 
 // Reload takes over a new configuration's certificate and log level. Everything else
-// needs a restart. If it fails, the old certificate stays in use.
-func (s *Server) Reload(c *config.Config) error {
+// needs a restart, or a reload of the plugin: what has changed of it is logged, and returned.
+// If it fails, the old certificate stays in use.
+func (s *Server) Reload(c *config.Config) (Unapplied, error) {
 	if s.opts.Level != nil {
 		s.opts.Level.Set(c.Log.Level)
 	}
@@ -232,7 +234,7 @@ func (s *Server) Reload(c *config.Config) error {
 		t.Cert, t.Key, t.ClientCA = c.TLS.Cert, c.TLS.Key, c.TLS.ClientCA
 		handshakes, err := loadTLS(t)
 		if err != nil {
-			return err
+			return Unapplied{}, err
 		}
 		s.engine.SetTLS(handshakes)
 	}
@@ -240,7 +242,14 @@ func (s *Server) Reload(c *config.Config) error {
 		s.cache.Flush()
 	}
 	s.log.Info("reloaded", "level", c.Log.Level)
-	return nil
+	left := s.applied.compare(c)
+	if len(left.Restart) > 0 {
+		s.log.Warn("changed, but not taken over: roost reload --binary or a restart does", "keys", left.Restart)
+	}
+	if len(left.Plugin) > 0 {
+		s.log.Warn("changed, but not taken over: roost plugin reload does", "keys", left.Plugin)
+	}
+	return left, nil
 }
 
 // Addrs returns the addresses that are listened at, as bound; admin is nil without [admin].

@@ -275,7 +275,7 @@ func TestReloadExchangesTheCertificate(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(f.dir, "cert.pem"), []byte("nonsense"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Reload(f.config); err == nil {
+	if _, err := f.Reload(f.config); err == nil {
 		t.Error("took over a certificate that is none")
 	}
 	if got := serial(); got != before {
@@ -284,7 +284,7 @@ func TestReloadExchangesTheCertificate(t *testing.T) {
 	if _, err := dev.Prepare(f.dir); err != nil { // makes a new one in place of the broken one
 		t.Fatal(err)
 	}
-	if err := f.Reload(f.load(t, "[log]\nlevel = 'error'\n")); err != nil {
+	if _, err := f.Reload(f.load(t, "[log]\nlevel = 'error'\n")); err != nil {
 		t.Fatal(err)
 	}
 	if got := serial(); got == before {
