@@ -112,7 +112,7 @@ func TestMailOfSdbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := "sdbox:" + dir
-	if out, stderr, code := roost(t, "mail", "verify", "--location", at); code != 0 || !strings.Contains(out, "no damage") {
+	if out, stderr, code := roost(t, "mail", "verify", "--location", at); code != 0 || !strings.Contains(out, "1 messages in 1 mail files") || !strings.Contains(out, "no damage") {
 		t.Errorf("verify: %d\n%s%s", code, out, stderr)
 	}
 	if err := os.Remove(filepath.Join(b.Dir(), "u.1")); err != nil {

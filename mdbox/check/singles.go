@@ -34,7 +34,7 @@ func (v *verifier) singleHeader(b *box) {
 	}
 }
 
-// singles looks for files u.<UID> that are none of their mailbox's messages: a process ended while it saved or expunged. (That each message
+// singles counts files u.<UID>, and looks for those that are none of their mailbox's messages: a process ended while it saved or expunged. (That each message
 // has its file was found out by reading it.)
 func (v *verifier) singles() error {
 	for _, b := range v.boxes {
@@ -75,6 +75,12 @@ func (v *verifier) singlesIn(b *box, dir string) error {
 		if _, there := s.Find(uint32(uid)); !there {
 			v.report.add(Finding{Kind: Leftover, File: dir + "/" + e.Name(), Offset: -1,
 				Rule: "a message that was expunged, or not saved to its end", Mailbox: b.name, UID: uint32(uid)})
+			continue
+		}
+		v.report.Files++
+		v.report.Messages++
+		if st, err := e.Info(); err == nil { // else it was expunged meanwhile
+			v.report.Bytes += st.Size()
 		}
 	}
 	return nil
