@@ -171,6 +171,40 @@ func TestStoragePython(t *testing.T) {
 	plugintest.Storage(t, f)
 }
 
+// optional calls what a servicer of protoc has not, and prints the answer's code.
+const optional = `
+import concurrent.futures, logging, sys
+import grpc
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/gen"]
+import plugin, roost_plugin
+from roost.storage.v1 import storage_pb2, storage_pb2_grpc
+
+logging.basicConfig()
+guard = roost_plugin._Guard()
+guard.configured = True
+server = grpc.server(concurrent.futures.ThreadPoolExecutor(2), interceptors=[guard])
+storage_pb2_grpc.add_StorageServicer_to_server(plugin.Plugin(), server)
+address = "unix:" + sys.argv[1] + "/s"
+server.add_insecure_port(address)
+server.start()
+stub = storage_pb2_grpc.StorageStub(grpc.insecure_channel(address))
+for call in lambda: list(stub.FetchMany(iter([storage_pb2.FetchRequest()]))), lambda: stub.CreateMailbox(storage_pb2.CreateMailboxRequest()):
+    try:
+        call()
+    except grpc.RpcError as error:
+        print(error.code().name)
+server.stop(None).wait()
+`
+
+// TestPythonWithoutOptionalCalls: core calls FetchMany without knowing that it is there. What a plugin has not is no error of the plugin's: its
+// log was a traceback with each start.
+func TestPythonWithoutOptionalCalls(t *testing.T) {
+	out, err := exec.Command("/usr/bin/python3", "-c", optional, filepath.Dir(python(t, "storage-python"))).CombinedOutput()
+	if want := "UNIMPLEMENTED\nUNIMPLEMENTED\n"; err != nil || string(out) != want {
+		t.Errorf("%v, printed\n%s", err, out)
+	}
+}
+
 // TestPythonPartsAreTheSame: the part around a plugin is copied from example to example.
 func TestPythonPartsAreTheSame(t *testing.T) {
 	a, err := os.ReadFile("auth-python/roost_plugin.py")

@@ -77,6 +77,12 @@ def _bytes_field(number, data):
     return bytes(out) + data
 
 
+def _not_implemented(context):
+    """Answers a call that protoc's servicer has left out: that is no failure, and grpc would log a traceback."""
+    if context.code() == grpc.StatusCode.UNIMPLEMENTED:
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "not implemented")
+
+
 def _abort(context, error):
     """Ends a call with an error: a gRPC status whose details hold a roost.plugin.v1.Error."""
     code = _CODES.get(error.kind, grpc.StatusCode.UNKNOWN)
@@ -109,6 +115,9 @@ class _Guard(grpc.ServerInterceptor):
                 yield
             except PluginError as error:
                 _abort(context, error)
+            except NotImplementedError:
+                _not_implemented(context)
+                raise
             except Exception as error:
                 if context.code() is None and context.is_active():
                     log.exception("%s failed", details.method)
@@ -123,11 +132,20 @@ class _Guard(grpc.ServerInterceptor):
             with guard(context):
                 yield from handler.unary_stream(request, context)
 
+        def streams(requests, context):
+            try:
+                return handler.stream_stream(requests, context)
+            except NotImplementedError:
+                _not_implemented(context)
+                raise
+
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(one, handler.request_deserializer, handler.response_serializer)
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(many, handler.request_deserializer, handler.response_serializer)
-        return handler  # streams of requests look after their own errors
+        if handler.stream_stream:  # looks after its own errors
+            return grpc.stream_stream_rpc_method_handler(streams, handler.request_deserializer, handler.response_serializer)
+        return handler
 
 
 class _Base(plugin_pb2_grpc.PluginServicer):
