@@ -114,6 +114,11 @@ func (p *testPlugin) Configure(_ context.Context, c backend.Config) error {
 			os.Exit(4)
 		}
 	}
+	if file, _ := c.Options["marker"].(string); strings.HasPrefix(file, "/") {
+		if _, err := os.ReadFile(file); err != nil {
+			return &backend.Error{Kind: backend.KindUnavailable, Cause: err}
+		}
+	}
 	slog.Info("configured", "marker", c.Options["marker"])
 	return nil
 }

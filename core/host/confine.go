@@ -48,6 +48,19 @@ func (c Confinement) needed() bool {
 	return c.Sandbox || c.Memory != 0 || c.Files != 0 || c.Processes != 0
 }
 
+// keys returns the settings that are in force, as they are called in the configuration.
+func (c Confinement) keys() (keys []string) {
+	for _, x := range []struct {
+		key string
+		set bool
+	}{{"limits.memory", c.Memory != 0}, {"limits.files", c.Files != 0}, {"limits.processes", c.Processes != 0}, {"sandbox", c.Sandbox}} {
+		if x.set {
+			keys = append(keys, x.key)
+		}
+	}
+	return keys
+}
+
 // errNoLandlock is what a kernel without it makes of sandbox = true.
 var errNoLandlock = errors.New("sandbox = true needs Landlock, with truncation (Linux 6.2): this kernel has none, or does not have it enabled (lsm=landlock)")
 

@@ -143,6 +143,11 @@ func TestSandbox(t *testing.T) {
 			}
 		})
 	}
+	c := testConfig(t)
+	c.Sandbox, c.Plugin.Options["marker"] = true, users
+	if _, err := h.Start(t.Context(), c); err == nil || !strings.Contains(err.Error(), "sandbox_read") {
+		t.Errorf("a file that the sandbox does not have: %v, want what to do", err)
+	}
 }
 
 func TestConfinementFails(t *testing.T) {

@@ -163,7 +163,8 @@ func TestStartFails(t *testing.T) {
 		want string
 	}{
 		{"no program", func(c *Config) { c.Command = []string{"/nonexistent/plugin"} }, "no such file"},
-		{"exits", func(c *Config) { c.Env = []string{"TEST_PLUGIN=exits"} }, "exit status 3"},
+		{"exits", func(c *Config) { c.Env = []string{"TEST_PLUGIN=exits"} }, "it ended before it printed the handshake (exit status 3)"},
+		{"has too little memory", func(c *Config) { c.Memory = 1 << 20 }, "too little may be left to it by limits.memory"},
 		{"wrong handshake", func(c *Config) { c.Env = []string{"TEST_PLUGIN=no handshake"} }, "hello"},
 		{"no handshake", func(c *Config) { c.Env, c.StartTimeout = []string{"TEST_PLUGIN=silent"}, 200*time.Millisecond }, "start_timeout of 200ms"},
 		{"another kind", func(c *Config) { c.Env = []string{"TEST_PLUGIN_KIND=auth"} }, `of kind "auth", not "storage"`},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -125,12 +126,12 @@ func (i *instance) launch(ctx context.Context, h *Host, c Config, log *slog.Logg
 	})
 	rpc, err := i.client.Client()
 	if err != nil {
-		return i.explain(ctx, err)
+		return i.explain(ctx, c, err)
 	}
 	conn := rpc.(*plugin.GRPCClient).Conn
 	i.plugin, err = pluginrpc.New(ctx, conn, pluginrpc.ClientOptions{Name: c.Name, Limits: c.Limits, FDs: i.proc.fds, Lanes: i.proc.lanes})
 	if err != nil {
-		return i.explain(ctx, err)
+		return i.explain(ctx, c, err)
 	}
 	i.info = i.plugin.Info()
 	return nil
@@ -138,7 +139,7 @@ func (i *instance) launch(ctx context.Context, h *Host, c Config, log *slog.Logg
 
 // explain adds to an error of the start what go-plugin does not know. It ends
 // the child: one that is exiting by itself keeps its own exit status.
-func (i *instance) explain(ctx context.Context, err error) error {
+func (i *instance) explain(ctx context.Context, c Config, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -149,6 +150,13 @@ func (i *instance) explain(ctx context.Context, err error) error {
 	<-i.exited
 	if why := i.proc.refusal(); why != "" {
 		return errors.New(why)
+	}
+	if strings.Contains(err.Error(), "Failed to read any lines") {
+		text := "it ended before it printed the handshake (" + i.proc.status + "); its log, or roost plugin check, may say why"
+		if keys := c.Confinement.keys(); len(keys) > 0 {
+			text += "; too little may be left to it by " + strings.Join(keys, ", ")
+		}
+		return errors.New(text)
 	}
 	return fmt.Errorf("%w (%s)", err, i.proc.status)
 }
@@ -174,7 +182,10 @@ func (i *instance) configure(ctx context.Context, c Config) error {
 			<-i.exited
 			err = fmt.Errorf("%w (%s)", err, i.ending())
 		}
-		return c.located(err)
+		if err = c.located(err); c.Sandbox && strings.Contains(err.Error(), "permission denied") {
+			err = fmt.Errorf("%w (it is in a sandbox: what it may use beside the system stands in sandbox_read and sandbox_write)", err)
+		}
+		return err
 	}
 	i.info.Capabilities = i.plugin.Info().Capabilities
 	if c.Plugin.ReadOnly {
