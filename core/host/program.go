@@ -10,6 +10,8 @@ import (
 	"os/user"
 	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // openPinned opens a program and checks its digest. What is executed later is the returned file.
@@ -94,7 +96,24 @@ func lookupCredential(userName, groupName string) (*syscall.Credential, error) {
 		}
 		c.Gid = gid
 	}
-	return c, nil
+	return c, mayStartAs(c, os.Geteuid(), os.Getegid(), canSetUser())
+}
+
+// mayStartAs refuses what the kernel would refuse without naming the setting. can: the process has CAP_SETUID, as root has.
+func mayStartAs(c *syscall.Credential, uid, gid int, can bool) error {
+	if !can && (int(c.Uid) != uid || int(c.Gid) != gid) {
+		return fmt.Errorf("user %d, group %d: only root, or who has CAP_SETUID and CAP_SETGID, can start a plugin as somebody else, and roost runs as user %d, group %d", c.Uid, c.Gid, uid, gid)
+	}
+	return nil
+}
+
+// canSetUser reports whether the process has CAP_SETUID, or that can not be found out.
+func canSetUser() bool {
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0]); err != nil {
+		return true
+	}
+	return data[0].Effective&(1<<unix.CAP_SETUID) != 0
 }
 
 func setUser(c *syscall.Credential, name string) error {

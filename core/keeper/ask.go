@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 )
@@ -36,6 +37,9 @@ const maxAnswer = 1 << 20
 // neither the caller's user nor root made is not trusted.
 func Follow(path string, r Request, f func(line []byte) error) error {
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("keeper: only root, and the user that the server runs as, can use the control socket: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("keeper: no server answers at the control socket ([keeper] control); is roost serve running with this very configuration file? %w", err)
 	}

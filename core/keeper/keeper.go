@@ -80,7 +80,7 @@ func Run(o Options) (code int, err error) {
 	if o.Control != "" {
 		c, err := listenControl(o.Control, k.requests, o.Log)
 		if err != nil {
-			o.Log.Warn("roost reload will not work", "setting", "[keeper] control", "error", err)
+			o.Log.Warn("roost reload, sessions, top, drain and plugin can not ask this server", "setting", "[keeper] control", "error", err)
 		} else {
 			defer c.close()
 		}

@@ -16,11 +16,12 @@ type listeners struct {
 // bind opens every address of the configuration, or none.
 func bind(c *config.Config, e *estate) (*listeners, error) {
 	ls := &listeners{}
+	keys := map[string]string{"imap": "[imap] listen", "imaps": "[imap] imaps_listen", "admin": "[admin] listen"}
 	add := func(kind, address string) (net.Listener, error) {
 		l, err := e.listen(kind, address)
 		if err != nil {
 			ls.close()
-			return nil, fmt.Errorf("server: %w", err)
+			return nil, fmt.Errorf("server: %s: %w", keys[kind], err)
 		}
 		return l, nil
 	}

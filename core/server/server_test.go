@@ -325,7 +325,7 @@ func TestStartFailsWhole(t *testing.T) {
 		c := f.load(t, "")
 		c.IMAP.IMAPSListen = []string{taken.Addr().String()}
 		_, err = server.Start(context.Background(), server.Options{Config: c, Bundle: f.bundle(nil), Log: slog.New(slog.DiscardHandler)})
-		if err == nil || !strings.Contains(err.Error(), "address already in use") {
+		if err == nil || !strings.Contains(err.Error(), "[imap] imaps_listen: ") || !strings.Contains(err.Error(), "address already in use") {
 			t.Errorf("got %v", err)
 		}
 	})
