@@ -72,10 +72,10 @@ func describe(e event) string {
 	return "exit status 0"
 }
 
-// reason is ": " and what a core has said why it ends, or "".
+// reason is ": " and what a core has said why it ends, or where that may be found.
 func (c *core) reason() string {
 	if c.refused == "" {
-		return ""
+		return ": the server's log may say why"
 	}
 	return ": " + c.refused
 }
