@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -187,7 +188,7 @@ func parse(file, dir, text string, bundled Catalog) (*Config, Errors) {
 	hibernation := root.sub("hibernation")
 	c.Notify = readNotify(root.sub("notify"), r)
 	c.Namespaces = readNamespaces(root.subs("namespace"))
-	c.Admin = readAdmin(root.sub("admin"))
+	c.Admin = readAdmin(root.sub("admin"), c.IMAP)
 	c.Limits = readLimits(root.sub("limits"))
 	c.Hibernation = readHibernation(hibernation, r, c.Limits)
 	c.Log = readLog(root.sub("log"))
@@ -274,11 +275,14 @@ func readIMAP(t *table, certificate TLS) IMAP {
 	return c
 }
 
-func readAdmin(t *table) Admin {
+func readAdmin(t *table, imap IMAP) Admin {
 	c := Admin{Listen: t.text("listen", "")}
 	if c.Listen != "" {
-		if _, _, err := splitAddress(c.Listen); err != nil {
+		switch _, port, err := splitAddress(c.Listen); {
+		case err != nil:
 			t.fail("listen", "%v", err)
+		case port != "0" && slices.Contains(slices.Concat(imap.Listen, imap.IMAPSListen), c.Listen):
+			t.fail("listen", "%s is an address of [imap] as well", c.Listen)
 		}
 	}
 	t.done()

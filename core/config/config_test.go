@@ -221,6 +221,7 @@ func TestMistakes(t *testing.T) {
 		{"bad address", "[admin]\nlisten = 'localhost'", 2, `admin.listen: "localhost" is not an address`},
 		{"bad port", "[admin]\nlisten = '127.0.0.1:99999'", 2, "has no port from 0 to 65535"},
 		{"host name", "[admin]\nlisten = 'example.org:80'", 2, "has no IP address"},
+		{"address of [imap]", "[admin]\nlisten = '127.0.0.1:143'", 2, "admin.listen: 127.0.0.1:143 is an address of [imap] as well"},
 		{"key without cert", "[tls]\nkey = 'k'", 2, "tls.key: needs tls.cert"},
 		{"sha256", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nsha256 = 'abc'", 4, "plugins.x.sha256: must be 64 hex digits"},
 		{"kind", "[plugins.x]\nkind = 'atuh'\ncommand = ['/a']", 2, "plugins.x.kind: must be one of"},
