@@ -80,8 +80,8 @@ func snapshot(s *mdbox.Snapshot) *backend.Snapshot {
 	}
 }
 
-// highest returns the highest modseq of a mailbox, whose messages may have higher ones: a Dovecot that has not seen that the mailbox keeps modseqs
-// sets its highest one back to what it was then.
+// highest returns the highest modseq of a mailbox, whose messages may have higher ones: the header of an index that was written before roost knew that
+// Dovecot does not go back to an old value is behind them.
 func highest(modSeq uint64, messages ...[]uint64) uint64 {
 	for _, all := range messages {
 		for _, v := range all {
