@@ -236,7 +236,11 @@ func gone(t *testing.T, pid int) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(deadline/time.Millisecond))
+	poll, end := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, time.Now().Add(deadline)
+	n, err := unix.Poll(poll, int(deadline.Milliseconds()))
+	for err == unix.EINTR {
+		n, err = unix.Poll(poll, int(max(time.Until(end).Milliseconds(), 0)))
+	}
 	if err != nil || n != 1 {
 		t.Fatalf("process %d is still there (%d, %v)", pid, n, err)
 	}

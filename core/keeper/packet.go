@@ -260,7 +260,10 @@ func (s *socket) writable() error {
 	return conn.Write(func(fd uintptr) bool {
 		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 		n, err := unix.Poll(poll, 0)
-		return n > 0 || err != nil && err != unix.EINTR
+		for err == unix.EINTR { // an edge that came before this call is not told again
+			n, err = unix.Poll(poll, 0)
+		}
+		return n > 0 || err != nil
 	})
 }
 
