@@ -70,8 +70,9 @@ func (sdbox) files(b *Mailbox) *dbox.Files {
 		return fmt.Sprintf("-%x-%d", guid[:], id)
 	}
 	if s.options.Write != nil {
-		if p, err := s.permissions(b.dir); err == nil {
-			c.Perm = p.File
+		c.Perms = func() (vfs.Perm, fs.FileMode, error) {
+			p, err := s.permissions(b.dir)
+			return p.File, p.Dir, err
 		}
 	}
 	return dbox.NewFiles(c)

@@ -3,6 +3,7 @@ package mdbox
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"sync/atomic"
 
@@ -105,8 +106,9 @@ func (s *Store) filesConfig() dbox.Config {
 	if w := o.Write; w != nil {
 		c.RotateSize, c.RotateInterval, c.Preallocate = w.RotateSize, w.RotateInterval, w.Preallocate
 		c.SaveCompression, c.Now = w.Compression, w.Now
-		if p, err := s.permissions(""); err == nil {
-			c.Perm, c.DirMode = p.File, p.Dir
+		c.Perms = func() (vfs.Perm, fs.FileMode, error) {
+			p, err := s.permissions("")
+			return p.File, p.Dir, err
 		}
 	}
 	return c

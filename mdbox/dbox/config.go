@@ -35,8 +35,9 @@ type Config struct {
 	Preallocate bool
 	// SaveCompression is how new messages are stored: Uncompressed, Gzip, LZ4 or Zstd.
 	SaveCompression Compression
-	Perm            vfs.Perm    // of new files; Mode 0 means vfs.Private
-	DirMode         fs.FileMode // of StorageDir and those above it, if they do not exist; 0: 0700
+	// Perms returns the permissions of new files, and of StorageDir and those above it if they do not exist. It is asked when
+	// something is made, and may be called by several goroutines at once. nil: vfs.Private and 0700.
+	Perms func() (file vfs.Perm, dir fs.FileMode, err error)
 	// DirMustExist says that StorageDir is never made: in sdbox it is that of a mailbox, which somebody else may delete or rename.
 	DirMustExist bool
 	Now          func() time.Time // nil: time.Now
@@ -70,11 +71,8 @@ func (c Config) withDefaults() Config {
 		c.RotateSize = 10 << 20
 	}
 	c.RotateSize = min(c.RotateSize, math.MaxUint32)
-	if c.Perm.Mode == 0 {
-		c.Perm = vfs.Private
-	}
-	if c.DirMode == 0 {
-		c.DirMode = 0o700
+	if c.Perms == nil {
+		c.Perms = func() (vfs.Perm, fs.FileMode, error) { return vfs.Private, 0o700, nil }
 	}
 	if c.Report == nil {
 		c.Report = func(error) {}

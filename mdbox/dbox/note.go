@@ -45,9 +45,13 @@ func (s *Files) newNote(dir string) (*note, error) {
 		}
 		_ = n.f.Close() // Dovecot has removed it
 	}
+	perm, _, err := s.cfg.Perms()
+	if err != nil {
+		return nil, fmt.Errorf("dbox: note of appending: %w", err)
+	}
 	for range noteTries {
 		path := filepath.Join(dir, s.tempName()+noteSuffix)
-		f, err := s.cfg.Perm.Create(s.cfg.FS, path, 0)
+		f, err := perm.Create(s.cfg.FS, path, 0)
 		if err != nil {
 			return nil, fmt.Errorf("dbox: note of appending: %w", err)
 		}

@@ -33,11 +33,15 @@ func (s *Files) tempName() string {
 // createTemp makes a mail file with its header in dir, which is made if it does not exist. It returns
 // the offset of the first message.
 func (s *Files) createTemp(dir string) (f vfs.WritableFile, first uint64, err error) {
+	perm, dirMode, err := s.cfg.Perms()
+	if err != nil {
+		return nil, 0, fmt.Errorf("dbox: new mail file: %w", err)
+	}
 	for {
-		f, err = s.cfg.Perm.Create(s.cfg.FS, filepath.Join(dir, s.tempName()), 0)
+		f, err = perm.Create(s.cfg.FS, filepath.Join(dir, s.tempName()), 0)
 		if errors.Is(err, fs.ErrNotExist) && !s.cfg.DirMustExist {
-			if err = s.makeDir(dir); err == nil {
-				f, err = s.cfg.Perm.Create(s.cfg.FS, filepath.Join(dir, s.tempName()), 0)
+			if err = s.makeDir(dir, perm, dirMode); err == nil {
+				f, err = perm.Create(s.cfg.FS, filepath.Join(dir, s.tempName()), 0)
 			}
 		}
 		if !errors.Is(err, fs.ErrExist) { // else of another machine with our name: take the next
@@ -55,12 +59,12 @@ func (s *Files) createTemp(dir string) (f vfs.WritableFile, first uint64, err er
 }
 
 // makeDir makes a directory and those above it, durably: it happens once in the life of a store.
-func (s *Files) makeDir(dir string) error {
+func (s *Files) makeDir(dir string, perm vfs.Perm, mode fs.FileMode) error {
 	parent := filepath.Dir(dir)
-	err := s.cfg.Perm.Mkdir(s.cfg.FS, dir, s.cfg.DirMode)
+	err := perm.Mkdir(s.cfg.FS, dir, mode)
 	if errors.Is(err, fs.ErrNotExist) && parent != dir {
-		if err = s.makeDir(parent); err == nil {
-			err = s.cfg.Perm.Mkdir(s.cfg.FS, dir, s.cfg.DirMode)
+		if err = s.makeDir(parent, perm, mode); err == nil {
+			err = perm.Mkdir(s.cfg.FS, dir, mode)
 		}
 	}
 	if errors.Is(err, fs.ErrExist) {
