@@ -97,5 +97,19 @@ var envelopeFields = strings.Split(strings.ToUpper(strings.Join(message.Envelope
 // storage reports whether storage has to be asked at all.
 func (p *fetchPlan) storage() bool { return p.items != 0 || p.fields != nil }
 
+// fetchTexts are items that storage sends in one piece.
+const fetchTexts = backend.FetchBodyStructure | backend.FetchPreview | backend.FetchPreviewCached
+
+// texts reports whether storage is asked for texts that it sends in one piece.
+func (p *fetchPlan) texts() bool { return p.fields != nil || p.items&fetchTexts != 0 }
+
+// withoutTexts is the plan that takes from the message itself what p has from texts.
+func (p fetchPlan) withoutTexts() fetchPlan {
+	p.items = p.items&^(fetchTexts|backend.FetchHeader) | backend.FetchBody
+	p.fields, p.header = nil, true
+	p.ranged, p.offset, p.length = false, 0, 0
+	return p
+}
+
 // linear reports whether the items can be answered while the body passes by, if it need not be parsed.
 func (p *fetchPlan) linear() bool { return p.streams <= 1 }

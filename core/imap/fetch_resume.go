@@ -9,7 +9,7 @@ import (
 // run sends all wanted messages. When storage goes down meanwhile, it is asked again for what is
 // missing: messages never change, so a body is continued from the byte at which it stopped.
 func (f *fetch) run() error {
-	for f.cur.active || f.next < len(f.uids) {
+	for f.unsent() {
 		var err error
 		if f.cur.active && f.cur.begun {
 			err = f.rest()
@@ -24,6 +24,15 @@ func (f *fetch) run() error {
 		}
 	}
 	return f.failures.outcome("sent")
+}
+
+// unsent reports whether messages are left. Those whose texts are too much for one answer of storage come last.
+func (f *fetch) unsent() bool {
+	if !f.cur.active && f.next == len(f.uids) && len(f.large) > 0 {
+		f.uids, f.next, f.large = f.large, 0, nil
+		f.plan = f.plan.withoutTexts()
+	}
+	return f.cur.active || f.next < len(f.uids)
 }
 
 // remaining asks for all messages that are left.

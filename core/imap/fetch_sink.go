@@ -38,6 +38,7 @@ type fetch struct {
 
 	uids   []uint32 // wanted, ascending
 	next   int      // uids before this index are done with
+	large  []uint32 // messages of uids whose texts are too much for one answer of storage, to be asked for otherwise
 	cur    current
 	broken bool // a response was begun and can not be completed
 
@@ -103,7 +104,11 @@ func (f *fetch) Message(m *backend.FetchedMessage) error {
 	}
 	msg, _ := f.view.Message(f.view.Seq(imap.UID(m.UID)))
 	if m.Err != nil {
-		f.failures.add(m.UID, m.Err)
+		if m.Err.Kind == backend.KindLimit && f.plan.texts() {
+			f.large = append(f.large, m.UID)
+		} else {
+			f.failures.add(m.UID, m.Err)
+		}
 		f.next++
 		return nil
 	}

@@ -338,6 +338,7 @@ var storeOps = map[string]func(sc *script, ns, name, arg string){
 		}
 		sc.box(ns, name).Damage(parseUID(uid), err)
 	},
+	"enlarge": func(sc *script, ns, name, arg string) { sc.box(ns, name).Enlarge(parseUID(arg)) },
 	"unsaved": func(sc *script, ns, name, arg string) { sc.box(ns, name).ForgetSaveDate(parseUID(arg)) },
 	"preview": func(sc *script, ns, name, arg string) {
 		uid, text, _ := strings.Cut(arg, " ")

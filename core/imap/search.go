@@ -260,7 +260,10 @@ func (s *search) Message(m *backend.FetchedMessage) error {
 		return errNotAsked
 	}
 	if m.Err != nil {
-		if m.Err.Kind != backend.KindExpunged {
+		switch {
+		case m.Err.Kind == backend.KindLimit && s.phase < phaseBody: // too much for one answer: the text comes piece by piece
+			s.left = append(s.left, m.UID)
+		case m.Err.Kind != backend.KindExpunged:
 			s.failures.add(m.UID, m.Err)
 		}
 		s.next++

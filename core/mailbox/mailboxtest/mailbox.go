@@ -43,6 +43,7 @@ type message struct {
 	cached []byte // preview, nil = there is none
 	raw    []byte
 	err    *backend.Error
+	large  bool // see Enlarge
 }
 
 // entry is one event of the log.
@@ -158,6 +159,11 @@ func (m *Mailbox) SetFirstRecent(uid imap.UID) {
 // Damage makes a message unreadable.
 func (m *Mailbox) Damage(uid imap.UID, err *backend.Error) {
 	m.replace(uid, func(c *message) { c.err = err })
+}
+
+// Enlarge makes the header fields of a message too much for one answer, as those of megabytes are over gRPC.
+func (m *Mailbox) Enlarge(uid imap.UID) {
+	m.replace(uid, func(c *message) { c.large = true })
 }
 
 // ForgetHistory makes that Changes answers Reset to all who have a position.
@@ -328,7 +334,10 @@ func (m *Mailbox) status(name string) backend.MailboxStatus {
 // send answers one message of a fetch.
 func (msg *message) send(r *backend.FetchRequest, sink backend.FetchSink) error {
 	f := &backend.FetchedMessage{UID: uint32(msg.uid), Err: msg.err}
-	if msg.err != nil {
+	if msg.large && r.HeaderFields != nil {
+		f.Err = backend.Errorf(backend.KindLimit, "header fields are more than one answer can hold")
+	}
+	if f.Err != nil {
 		return sink.Message(f)
 	}
 	f.Size = uint64(len(msg.raw))

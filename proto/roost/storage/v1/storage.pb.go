@@ -1624,7 +1624,8 @@ type FetchResponse struct {
 	// n bytes: 1 = the body is the whole message from its first byte, whatever was asked for; 0 = it
 	// is what was asked for.
 	BodyIsMessage []byte `protobuf:"bytes,8,opt,name=body_is_message,json=bodyIsMessage,proto3" json:"body_is_message,omitempty"`
-	// Messages that could not be read; they have no data, sizes or body.
+	// Messages that could not be read; they have no data, sizes or body. With LIMIT because header fields, structure and
+	// preview are more than a response may hold, roost asks for the message, or its header, as a body instead.
 	Errors []*FetchError `protobuf:"bytes,9,rep,name=errors,proto3" json:"errors,omitempty"`
 	// FetchMany only: the answer to the request ends with this response.
 	Last bool `protobuf:"varint,10,opt,name=last,proto3" json:"last,omitempty"`
