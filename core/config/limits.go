@@ -106,7 +106,7 @@ func (l *Limits) list() []limit {
 		{key: "spool", number: &l.Spool, bytes: true, def: 1 << 30, low: 64 * kib, high: math.MaxInt},
 		{key: "spool_files", number: &l.SpoolFiles, high: 1 << 30},
 		{key: "output", number: &l.Output, bytes: true, def: mib, low: 4 * kib, high: 1 << 30},
-		{key: "nesting", number: &l.Nesting, def: 32, low: 1, high: 1024},
+		{key: "nesting", number: &l.Nesting, def: 128, low: 1, high: 1024},
 		{key: "list_items", number: &l.ListItems, def: 16384, low: 1, high: 1 << 24},
 		{key: "command_messages", number: &l.CommandMessages, high: 1 << 30},
 		{key: "save_messages", number: &l.SaveMessages, high: 1 << 30},

@@ -204,9 +204,10 @@ func TestSearchOfALargeMessageSeesItsFirstPart(t *testing.T) {
 }
 
 func TestSearchSyntax(t *testing.T) {
+	deep := imapwire.DefaultLimits.Depth + 1
 	ft := newFetchTest(t, nil)
 	for _, program := range []string{"", "FOO", "()", "(SEEN", "SEEN)", "NOT", "OR SEEN", "OR SEEN SEEN DELETED)", "SUBJECT", "HEADER x", "BEFORE yesterday", "ON 31-Feb-2024", "SENTON 1-Foo-2024", "LARGER", "LARGER x", "SMALLER -1",
-		"UID", "UID x", "0", "1:", "KEYWORD", "KEYWORD \\Seen", "MODSEQ", "MODSEQ \"/flags/x\" foo 1", "TEXT \"\xff\"", "UNFOO", "SENTFOO 1-Feb-2024", "CHARSET", "CHARSET UTF-8", strings.Repeat("NOT ", 100) + "SEEN", strings.Repeat("(", 100) + "SEEN" + strings.Repeat(")", 100)} {
+		"UID", "UID x", "0", "1:", "KEYWORD", "KEYWORD \\Seen", "MODSEQ", "MODSEQ \"/flags/x\" foo 1", "TEXT \"\xff\"", "UNFOO", "SENTFOO 1-Feb-2024", "CHARSET", "CHARSET UTF-8", strings.Repeat("NOT ", deep) + "SEEN", strings.Repeat("(", deep) + "SEEN" + strings.Repeat(")", deep)} {
 		d := imapwire.NewDecoder([]byte(" "+program+"\r\n"), imapwire.DefaultLimits)
 		if k, err := parseSearch(&d, ft.view, noneSaved); err == nil || responseOf(err).status != "BAD" {
 			t.Errorf("%s: %+v, %v", program, k, err)

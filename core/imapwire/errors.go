@@ -23,4 +23,4 @@ type Limits struct {
 }
 
 // DefaultLimits are used where no others are configured.
-var DefaultLimits = Limits{Depth: 32, Items: 16384}
+var DefaultLimits = Limits{Depth: 128, Items: 16384}
