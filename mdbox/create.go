@@ -156,7 +156,10 @@ func (s *Store) moveWhole(build, box string, p mailboxlist.Permissions) error {
 	if made == "" {
 		made = box
 	}
-	return s.syncDirs(parent, made)
+	if err := s.syncDirs(parent, made); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil // somebody else has renamed or removed what is made, and has to make that durable
 }
 
 // makeMailboxDirs makes the directories of a mailbox. made is the topmost directory that was made of those whose existence
@@ -170,7 +173,9 @@ func (s *Store) makeMailboxDirs(dir string, p mailboxlist.Permissions) (made str
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("mdbox: make mailbox directory: %w", err)
 	}
-	if err := s.syncDirs(l.mailboxDir(dir), made); err != nil {
+	if err := s.syncDirs(l.mailboxDir(dir), made); errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%w: somebody else removed it: %w", ErrNotFound, err)
+	} else if err != nil {
 		return "", err
 	}
 	if l.Format == FormatMaildir {

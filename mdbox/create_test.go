@@ -3,10 +3,12 @@ package mdbox_test
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/roostmail/roost/mdbox"
@@ -126,6 +128,45 @@ func TestMailboxIsMadeInPlace(t *testing.T) {
 		left, err := filepath.Glob(filepath.Join(l.Root, "..*"))
 		if err != nil || len(left) > 0 {
 			t.Errorf("left over: %v, %v", left, err)
+		}
+	}
+}
+
+// hastyFS lets somebody else rename the mailbox A to B as soon as it has its directory.
+type hastyFS struct {
+	vfs.FS
+	whole bool // a mailbox can be made elsewhere, and moved to its place
+	done  *bool
+}
+
+func (h hastyFS) Mkdir(name string, perm fs.FileMode) error {
+	if !h.whole && strings.HasPrefix(filepath.Base(name), "..") {
+		return &fs.PathError{Op: "mkdir", Path: name, Err: unix.EACCES}
+	}
+	return h.rename(name, h.FS.Mkdir(name, perm))
+}
+
+func (h hastyFS) Rename(from, to string) error { return h.rename(to, h.FS.Rename(from, to)) }
+
+func (h hastyFS) rename(made string, err error) error {
+	if dir := filepath.Dir(made); err == nil && filepath.Base(made) == "dbox-Mails" && !*h.done {
+		*h.done = true
+		return os.Rename(dir, filepath.Join(filepath.Dir(dir), "B"))
+	}
+	return err
+}
+
+// TestMailboxRenamedAtOnce: a mailbox that somebody else renames before its directory is durable was made; it is made once, and nothing is damaged.
+func TestMailboxRenamedAtOnce(t *testing.T) {
+	for whole, want := range map[bool]error{true: nil, false: mdbox.ErrNotFound} {
+		l, done := resolve(t, "mdbox:~/mdbox"), false
+		s := mdbox.New(l, mdbox.Options{FS: hastyFS{vfs.OS, whole, &done}, Write: &mdbox.Writing{}})
+		defer s.Close()
+		if err := s.CreateMailbox(t.Context(), "A"); !errors.Is(err, want) || !done {
+			t.Errorf("whole: %t: %v, want %v; renamed: %t", whole, err, want, done)
+		}
+		if diff := cmp.Diff(map[string]bool{"B": true}, names(t, s)); diff != "" {
+			t.Errorf("whole: %t: mailboxes (-want +got):\n%s", whole, diff)
 		}
 	}
 }

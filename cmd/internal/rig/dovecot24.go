@@ -25,7 +25,7 @@ func Root24(dir string) error {
 }
 
 // StartDovecot24 starts the Dovecot 2.4 of a root that Root24 has made. Mail is where o says, outside of the root: it is mounted there
-// until Stop. Of o, Dir, Home and UID are used.
+// until Stop. Of o, Dir, Home, UID, and format and path of Location are used.
 func StartDovecot24(root string, o DovecotOptions) (*Dovecot, error) {
 	return attempts(func() (*Dovecot, error) { return startDovecot24(root, o) })
 }
@@ -34,6 +34,10 @@ func startDovecot24(root string, o DovecotOptions) (*Dovecot, error) {
 	if o.UID == 0 {
 		o.UID = MailUID
 	}
+	if o.Location == "" {
+		o.Location = "mdbox:~/mdbox"
+	}
+	driver, path, _ := strings.Cut(o.Location, ":")
 	ports, err := FreePorts(1)
 	if err != nil {
 		return nil, err
@@ -55,7 +59,7 @@ func startDovecot24(root string, o DovecotOptions) (*Dovecot, error) {
 			return nil, err
 		}
 	}
-	if err := os.WriteFile(d.Conf, fmt.Appendf(nil, dovecot24Conf, o.Dir, o.UID, strings.ReplaceAll(o.Home, "%u", "%{user}"), ports[0]), 0o644); err != nil {
+	if err := os.WriteFile(d.Conf, fmt.Appendf(nil, dovecot24Conf, o.Dir, o.UID, strings.ReplaceAll(o.Home, "%u", "%{user}"), ports[0], driver, path), 0o644); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(d.Log, nil, 0o666); err != nil {
@@ -123,8 +127,8 @@ default_login_user = nobody
 first_valid_uid = 1
 first_valid_gid = 1
 mail_max_userip_connections = 0
-mail_driver = mdbox
-mail_path = ~/mdbox
+mail_driver = %[5]s
+mail_path = %[6]s
 passdb static {
   password = pass
 }

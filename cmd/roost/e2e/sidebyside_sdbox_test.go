@@ -12,7 +12,7 @@ import (
 
 // renamed is what happens to sessions of Dovecot, also without roost, when somebody renames the mailbox that they read from or save in.
 var renamed = []*regexp.Regexp{
-	regexp.MustCompile(`dbox: Unexpectedly lost uid`),
+	regexp.MustCompile(`(dbox|Mailbox .*): Unexpectedly lost uid`),
 	regexp.MustCompile(`^d\d+\.\d+: .*NO \[SERVERBUG\]`),
 }
 
