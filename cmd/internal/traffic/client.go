@@ -313,7 +313,7 @@ func (c *client) create() error {
 
 func (c *client) rename() error {
 	old := c.names.pickMovable(c.rng)
-	if old == "" {
+	if old == "" || c.server.KeepNames {
 		return nil
 	}
 	name := c.names.fresh(c.rng)

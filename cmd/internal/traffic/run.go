@@ -31,6 +31,7 @@ type Config struct {
 type Server struct {
 	Name, Addr string
 	Clients    int
+	KeepNames  bool // its clients rename no mailbox
 }
 
 // Run lets the clients work until ctx ends, and then until each has finished its command.

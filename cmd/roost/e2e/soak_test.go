@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/roostmail/roost/cmd/internal/rig"
@@ -38,35 +37,41 @@ func startDovecot24(t *testing.T, root, home, location string) *rig.Dovecot {
 	return d
 }
 
-// TestSoakSideBySide24 is TestSideBySide, and TestSideBySideSdbox for the whole time, with Dovecot 2.4.
+// locations are those of the formats.
+var locations = map[string]string{"mdbox": "mdbox:~/mdbox", "sdbox": "sdbox:~/sdbox", "maildir": "maildir:~/Maildir"}
+
+// TestSoakSideBySide24 is TestSideBySide, and the same in the other formats for the whole time, with Dovecot 2.4.
 func TestSoakSideBySide24(t *testing.T) {
 	root := root24(t)
-	for location, allowed := range map[string][]*regexp.Regexp{"mdbox:~/mdbox": nil, "sdbox:~/sdbox": renamed} {
-		t.Run(location[:5], func(t *testing.T) {
+	for format, location := range locations {
+		t.Run(format, func(t *testing.T) {
 			home := mailHome(t)
 			d := startDovecot24(t, root, home, location)
 			r := startRoost(t, rig.RoostOptions{Home: home, Location: location, Users: []string{storeUser}})
-			l := work(t, soak(t), traffic.Config{Servers: []traffic.Server{{Name: "r", Addr: r.Addr, Clients: 8}, {Name: "d", Addr: d.Addr, Clients: 8}}})
-			judge(t, l, d, r, allowed...)
+			l := work(t, soak(t), traffic.Config{Servers: []traffic.Server{{Name: "r", Addr: r.Addr, Clients: 8}, {Name: "d", Addr: d.Addr, Clients: 8, KeepNames: format == "maildir"}}})
+			judge(t, l, d, r, allowed(format)...)
 		})
 	}
+}
+
+// allowed is what judge takes in a format.
+func allowed(format string) []*regexp.Regexp {
+	if format == "mdbox" {
+		return nil
+	}
+	return renamed
 }
 
 // TestSoakHandedOn hands a store from Dovecot 2.3 to roost to Dovecot 2.4 and back: each has it for itself for a time.
 func TestSoakHandedOn(t *testing.T) {
 	root := root24(t)
-	for _, location := range []string{"mdbox:~/mdbox", "sdbox:~/sdbox", "maildir:~/Maildir"} {
-		format, _, _ := strings.Cut(location, ":")
-		var allowed []*regexp.Regexp
-		if format == "sdbox" {
-			allowed = renamed
-		}
-		t.Run(format, func(t *testing.T) { handOn(t, root, location, allowed) })
+	for format := range locations {
+		t.Run(format, func(t *testing.T) { handOn(t, root, format) })
 	}
 }
 
-func handOn(t *testing.T, root, location string, allowed []*regexp.Regexp) {
-	home := mailHome(t)
+func handOn(t *testing.T, root, format string) {
+	home, location := mailHome(t), locations[format]
 	var l *traffic.Ledger
 	for round, name := range []string{"2.3", "roost", "2.4", "roost", "2.3", "2.4"} {
 		ok := t.Run(fmt.Sprintf("%d %s", round, name), func(t *testing.T) {
@@ -75,22 +80,23 @@ func handOn(t *testing.T, root, location string, allowed []*regexp.Regexp) {
 			case "2.3":
 				d := startDovecot(t, rig.DovecotOptions{Home: home, Location: location})
 				addr = d.Addr
-				defer quiet(t, d, allowed...)
+				defer quiet(t, d, allowed(format)...)
 			case "2.4":
 				d := startDovecot24(t, root, home, location)
 				addr = d.Addr
-				defer quiet(t, d, allowed...)
+				defer quiet(t, d, allowed(format)...)
 			default:
 				addr = startRoost(t, rig.RoostOptions{Home: home, Location: location, Users: []string{storeUser}}).Addr
 			}
-			l = work(t, soak(t)/6, traffic.Config{Continue: l, Servers: []traffic.Server{{Name: name, Addr: addr, Clients: 8}}})
+			l = work(t, soak(t)/6, traffic.Config{Continue: l, Servers: []traffic.Server{{Name: name, Addr: addr, Clients: 8,
+				KeepNames: name != "roost" && format == "maildir"}}})
 		})
 		if !ok {
 			return
 		}
 	}
 	d := startDovecot(t, rig.DovecotOptions{Home: home, Location: location})
-	judge(t, l, d, startRoost(t, rig.RoostOptions{Home: home, Location: location, Users: []string{storeUser}}), allowed...)
+	judge(t, l, d, startRoost(t, rig.RoostOptions{Home: home, Location: location, Users: []string{storeUser}}), allowed(format)...)
 }
 
 // TestSoakContradictions is TestContradictions for longer: each way at the same time as the others.
