@@ -15,10 +15,10 @@ func withACL(srv *Server) bool { return srv.acl != nil }
 // rightLetters has the letter of each right, from the lowest bit (RFC 4314 §2.1).
 const rightLetters = "lrwstipekxa"
 
-// The rights of RFC 2086 that stand for several (RFC 4314 §2.1.1).
+// The rights of RFC 2086 that stand for several (RFC 4314 §2.1.1). DELETE is one of "c", as in Dovecot.
 const (
 	rightsOfC = backend.RightCreate | backend.RightDelete
-	rightsOfD = backend.RightDelete | backend.RightExpunge | backend.RightWriteDeleted
+	rightsOfD = backend.RightExpunge | backend.RightWriteDeleted
 )
 
 // appendRights appends the letters of rights, which are quoted if there are none. "c" and "d" stand there if any of what

@@ -25,7 +25,7 @@ func Root24(dir string) error {
 }
 
 // StartDovecot24 starts the Dovecot 2.4 of a root that Root24 has made. Mail is where o says, outside of the root: it is mounted there
-// until Stop. Of o, Dir, Home, UID, and format and path of Location are used.
+// until Stop. Of o, Dir, Home, UID, Extra, and format and path of Location are used.
 func StartDovecot24(root string, o DovecotOptions) (*Dovecot, error) {
 	return attempts(func() (*Dovecot, error) { return startDovecot24(root, o) })
 }
@@ -59,7 +59,7 @@ func startDovecot24(root string, o DovecotOptions) (*Dovecot, error) {
 			return nil, err
 		}
 	}
-	if err := os.WriteFile(d.Conf, fmt.Appendf(nil, dovecot24Conf, o.Dir, o.UID, strings.ReplaceAll(o.Home, "%u", "%{user}"), ports[0], driver, path), 0o644); err != nil {
+	if err := os.WriteFile(d.Conf, fmt.Appendf(nil, dovecot24Conf, o.Dir, o.UID, strings.ReplaceAll(o.Home, "%u", "%{user}"), ports[0], driver, path, o.Extra), 0o644); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(d.Log, nil, 0o666); err != nil {
@@ -152,4 +152,5 @@ namespace inbox {
   inbox = yes
   separator = /
 }
+%[7]s
 `
