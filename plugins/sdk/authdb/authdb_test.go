@@ -19,7 +19,7 @@ func (u users) Find(_ context.Context, name string, _ Vars) (Entry, error) {
 		return Entry{}, backend.Errorf(backend.KindUnavailable, "down")
 	}
 	e, ok := u[name]
-	e.Found = ok
+	e.Found = ok && e.Decoy == ""
 	return e, nil
 }
 

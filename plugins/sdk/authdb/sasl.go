@@ -79,7 +79,11 @@ func malformed(detail string) error {
 
 // salt returns the salt for a user whose stored password has none, or who does not exist: always the same for a name, as a stored one would
 // be, so that nobody learns from it which users there are (RFC 5802 §9).
-func (db *DB) salt(name string) []byte {
+func (db *DB) salt(a *account) []byte {
+	name := a.name // however it was written, as a stored salt
+	if name == "" {
+		name = a.login
+	}
 	h := hmac.New(sha256.New, db.secret[:])
 	h.Write([]byte(name))
 	return h.Sum(nil)[:16]

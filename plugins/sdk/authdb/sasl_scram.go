@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -61,7 +62,7 @@ func (db *DB) scramFirst(ctx context.Context, r backend.SASLRequest, nonce, firs
 			return scram.StoredCredentials{}, found
 		}
 		if x.salt == nil {
-			x.salt = db.salt(x.account.login)
+			x.salt = db.salt(&x.account)
 		}
 		if found = db.takeTurn(ctx); found != nil {
 			return scram.StoredCredentials{}, found
@@ -133,11 +134,24 @@ func (db *DB) scramSecrets(mechanism string, x *scramExchange) scram.StoredCrede
 		random := sha256.Sum256([]byte(rand.Text()))
 		secrets = password.SCRAM{Iterations: 4096, Salt: x.salt, StoredKey: random[:], ServerKey: random[:]}
 	}
+	if !x.account.Found { // the decoy's own salt would be that of a user who exists
+		secrets.Salt = stretch(x.salt, len(secrets.Salt))
+	}
 	return scram.StoredCredentials{
 		KeyFactors: scram.KeyFactors{Salt: string(secrets.Salt), Iters: secrets.Iterations},
 		StoredKey:  secrets.StoredKey,
 		ServerKey:  secrets.ServerKey,
 	}
+}
+
+// stretch returns n bytes that are made of a salt, and nothing else.
+func stretch(salt []byte, n int) []byte {
+	out := slices.Clone(salt)
+	for len(out) < n {
+		more := sha256.Sum256(out)
+		out = append(out, more[:]...)
+	}
+	return out[:n]
 }
 
 // proof checks the client's proof, and answers with the server's signature.

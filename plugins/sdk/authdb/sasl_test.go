@@ -131,6 +131,30 @@ func TestSCRAMTellsNobody(t *testing.T) {
 	}
 }
 
+// TestSCRAMSaltsAreTheirOwn: no two names have the same salt, whether a user exists or not, and a name has one, however it is written.
+func TestSCRAMSaltsAreTheirOwn(t *testing.T) {
+	decoys := users{}
+	for name, e := range saslUsers {
+		decoys[name] = e
+	}
+	for _, name := range []string{"ghost", "spectre"} {
+		decoys[name] = Entry{Decoy: scramSecret}
+	}
+	db, _ := open(t, decoys, nil)
+	whose := map[string]string{}
+	for _, user := range []string{"scram", "plain", "hash", "nobody", "nobody2", "ghost", "spectre", "SCRAM", "Plain", "Nobody", "Ghost"} {
+		x, err := db.StepSASL(context.Background(), backend.SASLRequest{Mechanism: "SCRAM-SHA-256", Response: []byte("n,,n=" + user + ",r=abc")})
+		if err != nil {
+			t.Fatalf("%s: %v", user, err)
+		}
+		salt, name := strings.Split(string(x.Challenge), ",")[1], strings.ToLower(user)
+		if other, taken := whose[salt]; taken != (user != name) || taken && other != name || len(salt) != 2+24 {
+			t.Errorf("%s has the salt of %q: %s", user, other, salt)
+		}
+		whose[salt] = name
+	}
+}
+
 func TestCRAM(t *testing.T) {
 	db, _ := open(t, saslUsers, nil)
 	for _, c := range []struct {
