@@ -29,7 +29,7 @@
 //  6. A loop never blocks, and writes no files, which may wait for the disk. A worker that waits for a client has given its
 //     slot away (pool.go), so slow clients cost goroutines, bounded in time by SlowClientTimeout and
 //     HandshakeTimeout, but no capacity. A long command gives its slot away between messages (Session.Breathe) when its time
-//     slice is used up; one user never has more than UserWorkers slots.
+//     slice is used up; one user never has more than UserWorkers slots, and all who have not logged in no more than half.
 //  7. What cannot be done now stays in record.todo: edge-triggered readiness is told once only.
 //  8. Locks are leaves: the table's, a side table shard's, a mailbox shard's, a wheel's, the pool's, a task shard's, the gate's. None is
 //     taken while another is held, but all of them may be taken within slab.hold. Words are changed, and links in records followed,

@@ -129,7 +129,7 @@ func newEngine(cfg Config, p Protocol, log *slog.Logger, clock func() time.Time,
 	}
 	e.borrowed.New = func() any { return new(Session) }
 	e.pool = pool{run: e.runTask, make: e.newWorker, clock: clock, slots: cfg.Workers, free: cfg.Workers,
-		share: min(cfg.UserWorkers, cfg.Workers), slice: cfg.TimeSlice}
+		share: min(cfg.UserWorkers, cfg.Workers), slice: cfg.TimeSlice, payers: payers{guestShare: max(cfg.Workers/2, 1)}}
 	for range cfg.Loops {
 		l, err := newLoop(e)
 		if err != nil {

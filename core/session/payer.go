@@ -9,6 +9,17 @@ type payer struct {
 	listed  [2]bool         // in payers.turns
 }
 
+// guest reports whether it is a session that has not logged in.
+func (y *payer) guest() bool { return y.key>>32 == 1 }
+
+// turn is where in payers.turns it waits with a class.
+func (y *payer) turn(class int) int {
+	if y.guest() {
+		class += len(y.waits)
+	}
+	return class
+}
+
 // waiter is a task, or a worker in the middle of one, that waits for a slot.
 type waiter struct {
 	task    task
@@ -37,11 +48,30 @@ func payerOf(slot uint32, st *State) uint64 {
 const payerRestored = 1 << 33
 
 // payers are the payers with tasks, and the order in which those that wait have their turns. The pool's lock guards it.
+//
+// Sessions that have not logged in have their turns apart, and no more than guestShare slots together: however many logins wait for an auth plugin
+// that does not answer, the commands of those who are logged in go on.
 type payers struct {
-	m     map[uint64]*payer
-	turns [2]ring[*payer] // by class; a payer that waits and has less than its share is in it once
-	class int             // whose turn it is
-	spare []*payer
+	m          map[uint64]*payer
+	turns      [4]ring[*payer] // by class, after them those of guests; a payer that waits and has less than its share is in it once
+	class      int             // whose turn it is
+	spare      []*payer
+	guestShare int
+	guests     int // slots that guests have
+}
+
+// may reports whether a payer gets a free slot.
+func (ps *payers) may(y *payer, share int) bool {
+	return y.running < share && (!y.guest() || ps.guests < ps.guestShare)
+}
+
+// enter gives the payer a slot, for a waiter of a class: it is the turn of the next.
+func (ps *payers) enter(y *payer, class int) {
+	y.running++
+	if y.guest() {
+		ps.guests++
+	}
+	ps.class = y.turn(class) + 1
 }
 
 // maxSparePayers is how many are kept for reuse.
@@ -92,7 +122,7 @@ func (ps *payers) list(y *payer, share int) {
 	for c := range y.waits {
 		if y.waits[c].len() > 0 && !y.listed[c] {
 			y.listed[c] = true
-			ps.turns[c].push(y)
+			ps.turns[y.turn(c)].push(y)
 		}
 	}
 }
@@ -100,23 +130,32 @@ func (ps *payers) list(y *payer, share int) {
 // leave takes a slot from the payer.
 func (ps *payers) leave(y *payer, share int) {
 	y.running--
+	if y.guest() {
+		ps.guests--
+	}
 	ps.list(y, share)
 }
 
 // next returns who gets a free slot, counted as running. The payer of a waiter that comes next goes behind the others.
 func (ps *payers) next(share int) (*payer, waiter, bool) {
 	for i := range ps.turns {
-		c := (ps.class + i) % len(ps.turns)
-		for ps.turns[c].len() > 0 {
-			y := ps.turns[c].pop()
+		turn := (ps.class + i) % len(ps.turns)
+		for ps.turns[turn].len() > 0 {
+			c := turn
+			if c >= len(ps.turns)/2 {
+				if ps.guests >= ps.guestShare {
+					break
+				}
+				c -= len(ps.turns) / 2
+			}
+			y := ps.turns[turn].pop()
 			y.listed[c] = false
 			if y.running >= share || y.waits[c].len() == 0 {
 				continue // leave lists it again
 			}
 			w := y.waits[c].pop()
-			y.running++
+			ps.enter(y, c)
 			ps.list(y, share)
-			ps.class = c + 1
 			return y, w, true
 		}
 	}

@@ -23,7 +23,7 @@ type task struct {
 // number of commands that wait for their client or for one another, plus at most maxPaused.
 //
 // Who gets a free slot: payers that wait take turns, whatever the number of things that each of them waits for
-// (payer.go), and none has more than share slots at once.
+// (payer.go), and none has more than share slots at once, nor all sessions together that have not logged in more than payers.guestShare.
 type pool struct {
 	run   func(*worker, task) // runs a task on the calling goroutine
 	make  func() *worker
@@ -68,9 +68,9 @@ func (p *pool) submit(t task) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	y := p.payers.hold(t.payer)
-	if p.free > 0 && y.running < p.share {
+	if p.free > 0 && p.payers.may(y, p.share) {
 		p.free--
-		y.running++
+		p.payers.enter(y, waiter{task: t}.class())
 		p.launch(y, t)
 		return
 	}
@@ -175,9 +175,9 @@ func (p *pool) yield(w *worker) {
 func (p *pool) regain(w *worker) {
 	p.mu.Lock()
 	p.waiting--
-	if p.free > 0 && w.payer.running < p.share {
+	if p.free > 0 && p.payers.may(w.payer, p.share) {
 		p.free--
-		w.payer.running++
+		p.payers.enter(w.payer, waiter{resumes: true}.class())
 		p.mu.Unlock()
 	} else {
 		p.wanted.Add(1)

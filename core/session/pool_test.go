@@ -78,6 +78,29 @@ func TestOneUserDoesNotGetAllWorkers(t *testing.T) {
 	}
 }
 
+// TestLoginsDoNotGetAllWorkers: those who are logged in do not wait for an auth plugin that does not answer.
+func TestLoginsDoNotGetAllWorkers(t *testing.T) {
+	s := startServer(t, Config{Workers: 4, UserWorkers: 2}, nil)
+	user := s.dial(t)
+	user.send("a LOGIN 1\r\n")
+	user.want("a ok")
+	var guests []*client
+	for range 100 {
+		c := s.dial(t)
+		c.send("a HOLD\r\n")
+		guests = append(guests, c)
+	}
+	eventually(t, "they have their share", func() bool { st := s.Stats(); return st.Running == 2 && st.Queued == 98 })
+	user.send("b RUN x\r\nb RUN y\r\n")
+	user.want(`b ran "x"`, `b ran "y"`)
+	eventually(t, "the logins are left alone", func() bool { st := s.Stats(); return st.Running == 2 && st.Queued == 98 })
+	close(s.toy.release)
+	for _, c := range guests {
+		c.want(`a ran ""`)
+	}
+	eventually(t, "nobody waits", func() bool { st := s.Stats(); return st.Running == 0 && st.Queued == 0 })
+}
+
 // TestManyCommandsOfOneUserCountAsOne: the queue goes by users, not by commands.
 func TestManyCommandsOfOneUserCountAsOne(t *testing.T) {
 	s := startServer(t, Config{Workers: 1}, nil)
@@ -106,28 +129,39 @@ func TestManyCommandsOfOneUserCountAsOne(t *testing.T) {
 
 // TestPoolKeepsItsBounds runs a pool with tasks that pause, wait and end in all orders.
 func TestPoolKeepsItsBounds(t *testing.T) {
-	const slots, share, users, tasks = 5, 2, 7, 20_000
+	const slots, share, users, guests, guestShare, tasks = 5, 2, 7, 6, 3, 20_000
 	var ticks atomic.Int64
 	var total, done atomic.Int64
 	full := make(chan struct{}) // closed when all slots are taken
 	var once sync.Once
-	var running [users]atomic.Int64
+	var running [users + guests]atomic.Int64
+	var guestsRunning atomic.Int64
 	var failed atomic.Bool
-	enter := func(user uint64) {
-		n := total.Add(1)
+	payer := func(user uint64) uint64 { // the last of them have not logged in
+		if user < users {
+			return user
+		}
+		return 1<<32 | user
+	}
+	enter := func(key uint64) {
+		user, n := uint32(key), total.Add(1)
 		if n == slots {
 			once.Do(func() { close(full) })
 		}
-		if n > slots || running[user].Add(1) > share {
+		if n > slots || running[user].Add(1) > share || user >= users && guestsRunning.Add(1) > guestShare {
 			failed.Store(true)
 		}
 	}
-	leave := func(user uint64) {
+	leave := func(key uint64) {
+		user := uint32(key)
+		if user >= users {
+			guestsRunning.Add(-1)
+		}
 		running[user].Add(-1)
 		total.Add(-1)
 	}
 	var all sync.WaitGroup
-	p := pool{slots: slots, free: slots, share: share, slice: time.Nanosecond}
+	p := pool{slots: slots, free: slots, share: share, slice: time.Nanosecond, payers: payers{guestShare: guestShare}}
 	p.clock = func() time.Time { return time.Unix(0, ticks.Add(1)*10) }
 	p.make = func() *worker { return &worker{granted: make(chan struct{}, 1), start: make(chan task, 1)} }
 	p.run = func(w *worker, tk task) {
@@ -151,14 +185,14 @@ func TestPoolKeepsItsBounds(t *testing.T) {
 	for range 4 {
 		go func() { // ends when it has submitted its tasks, which the test waits for
 			for range tasks / 4 {
-				p.submit(task{payer: rand.N[uint64](users)})
+				p.submit(task{payer: payer(rand.N[uint64](users + guests))})
 			}
 		}()
 	}
 	all.Wait()
 	p.close()
 	if failed.Load() {
-		t.Error("more ran at once than there are slots, or than one user's share")
+		t.Error("more ran at once than there are slots, or than the share of one user or of those who have not logged in")
 	}
 	if st := p.load(); done.Load() != tasks || st != (poolLoad{}) || p.wanted.Load() != 0 || len(p.payers.m) != 0 {
 		t.Errorf("%d of %d tasks ran; left: %+v, %d wanted, %d payers", done.Load(), tasks, st, p.wanted.Load(), len(p.payers.m))
