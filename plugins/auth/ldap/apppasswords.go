@@ -11,7 +11,7 @@ import (
 
 // AppPasswords implements authdb.AppPasswords, with app_password_filter. Entries without password, those that do not parse and that
 // at app_password_base itself are left out.
-func (p *Plugin) AppPasswords(_ context.Context, name string, v authdb.Vars) ([]authdb.AppPassword, error) {
+func (p *Plugin) AppPasswords(ctx context.Context, name string, v authdb.Vars) ([]authdb.AppPassword, error) {
 	s := p.opts.apps
 	if s.filter == "" {
 		return nil, nil
@@ -20,7 +20,7 @@ func (p *Plugin) AppPasswords(_ context.Context, name string, v authdb.Vars) ([]
 	if err != nil {
 		return nil, internal(err)
 	}
-	entries, _, err := p.directory.entries(base, filter, names(s.attrs), authdb.MaxAppPasswords+1) // authdb says that there are too many
+	entries, _, err := p.directory.entries(ctx, base, filter, names(s.attrs), authdb.MaxAppPasswords+1) // authdb says that there are too many
 	if err != nil {
 		return nil, unavailable(err)
 	}

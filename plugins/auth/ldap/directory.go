@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,10 +15,19 @@ type directory struct {
 	opts *options
 	turn chan struct{} // one element for each bind under way
 
-	mu     sync.Mutex
-	search *ldap.Conn   // bound as opts.dn; nil = none yet
-	idle   []*ldap.Conn // for binds
-	closed bool
+	mu      sync.Mutex   // not held while the directory is waited for
+	search  *ldap.Conn   // bound as opts.dn; nil = none yet
+	joining *joining     // the attempt to make it, nil = none
+	idle    []*ldap.Conn // for binds
+	closed  bool
+}
+
+// joining is an attempt to connect. All who need the connection meanwhile wait for the one, so that a directory that does not answer keeps
+// each of them no longer than the first.
+type joining struct {
+	done chan struct{} // closed when there are conn or err
+	conn *ldap.Conn
+	err  error
 }
 
 func newDirectory(o *options) *directory {
@@ -44,37 +54,67 @@ func (d *directory) dial() (*ldap.Conn, error) {
 	return nil, errors.Join(failures...)
 }
 
-// searcher returns the connection for searches; fresh asks for a new one in place of old.
-func (d *directory) searcher(old *ldap.Conn) (*ldap.Conn, error) {
+// searcher returns the connection for searches; a new one if it is old.
+func (d *directory) searcher(ctx context.Context, old *ldap.Conn) (*ldap.Conn, error) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	if d.closed {
-		return nil, errors.New("closed")
+		d.mu.Unlock()
+		return nil, errClosed
 	}
-	if d.search != nil && d.search != old && !d.search.IsClosing() {
-		return d.search, nil
+	if c := d.search; c != nil && c != old && !c.IsClosing() {
+		d.mu.Unlock()
+		return c, nil
 	}
-	if d.search != nil {
-		d.search.Close()
-		d.search = nil
+	if d.joining == nil {
+		if d.search != nil {
+			d.search.Close()
+			d.search = nil
+		}
+		d.joining = &joining{done: make(chan struct{})}
+		go d.join(d.joining) // ends with the attempt, by opts.timeout for each server
 	}
+	j := d.joining
+	d.mu.Unlock()
+	select {
+	case <-j.done:
+		return j.conn, j.err
+	case <-ctx.Done():
+		return nil, errGivenUp
+	}
+}
+
+var (
+	errClosed  = errors.New("closed")
+	errGivenUp = errors.New("no answer yet")
+)
+
+// join makes the connection for searches.
+func (d *directory) join(j *joining) {
+	defer close(j.done)
 	c, err := d.dial()
-	if err != nil {
-		return nil, err
-	}
-	if d.opts.dn != "" {
-		if err := c.Bind(d.opts.dn, d.opts.password); err != nil {
+	if err == nil && d.opts.dn != "" {
+		if err = c.Bind(d.opts.dn, d.opts.password); err != nil {
 			c.Close()
-			return nil, fmt.Errorf("bind as %s: %w", d.opts.dn, err)
+			err = fmt.Errorf("bind as %s: %w", d.opts.dn, err)
 		}
 	}
-	d.search = c
-	return c, nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.joining = nil
+	if err == nil && d.closed {
+		c.Close()
+		err = errClosed
+	}
+	if err != nil {
+		j.err = err
+		return
+	}
+	j.conn, d.search = c, c
 }
 
 // find returns the only entry that a search finds; nil = there is none.
-func (d *directory) find(base, filter string, attributes []string) (*ldap.Entry, error) {
-	list, more, err := d.entries(base, filter, attributes, 2)
+func (d *directory) find(ctx context.Context, base, filter string, attributes []string) (*ldap.Entry, error) {
+	list, more, err := d.entries(ctx, base, filter, attributes, 2)
 	switch {
 	case err != nil:
 		return nil, err
@@ -87,11 +127,11 @@ func (d *directory) find(base, filter string, attributes []string) (*ldap.Entry,
 }
 
 // entries returns what a search finds, most entries at the most, and whether there are more. A directory may have a lower limit of its own.
-func (d *directory) entries(base, filter string, attributes []string, most int) (list []*ldap.Entry, more bool, err error) {
+func (d *directory) entries(ctx context.Context, base, filter string, attributes []string, most int) (list []*ldap.Entry, more bool, err error) {
 	request := ldap.NewSearchRequest(base, d.opts.scope, ldap.NeverDerefAliases, most, int(d.opts.timeout.Seconds()), false, filter, attributes, nil)
 	var c *ldap.Conn
 	for try := 0; ; try++ {
-		if c, err = d.searcher(c); err != nil {
+		if c, err = d.searcher(ctx, c); err != nil {
 			return nil, false, err
 		}
 		result, err := c.Search(request)
@@ -117,12 +157,16 @@ func lost(err error) bool {
 }
 
 // bind reports whether a password is that of an entry.
-func (d *directory) bind(dn, password string) (bool, error) {
+func (d *directory) bind(ctx context.Context, dn, password string) (bool, error) {
 	if password == "" || dn == "" { // RFC 4513 §5.1.2: it would succeed
 		return false, nil
 	}
-	d.turn <- struct{}{}
-	defer func() { <-d.turn }()
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+		return false, errGivenUp
+	}
 	for {
 		c, fresh, err := d.binder()
 		if err != nil {
@@ -138,7 +182,18 @@ func (d *directory) bind(dn, password string) (bool, error) {
 			return false, err
 		}
 		c.Close()
+		d.forgetIdle() // they may be lost as well, each after opts.timeout
 	}
+}
+
+// forgetIdle closes the connections for binds that nobody uses.
+func (d *directory) forgetIdle() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range d.idle {
+		c.Close()
+	}
+	d.idle = nil
 }
 
 // binder returns a connection for one bind; fresh = it has just been made.

@@ -59,9 +59,9 @@ func (p *Plugin) Configure(_ context.Context, c backend.Config) error {
 }
 
 // Health connects, if there is no connection, and binds as the one who searches.
-func (p *Plugin) Health(context.Context) error {
-	if _, err := p.directory.searcher(nil); err != nil {
-		return unavailable(err)
+func (p *Plugin) Health(ctx context.Context) error {
+	if _, err := p.directory.searcher(ctx, nil); err != nil {
+		return &backend.Error{Kind: backend.KindUnavailable, Message: unreachable, Detail: err.Error(), Cause: err}
 	}
 	return nil
 }
@@ -75,7 +75,7 @@ func (p *Plugin) Close() error {
 }
 
 // Find implements authdb.Source.
-func (p *Plugin) Find(_ context.Context, name string, v authdb.Vars) (authdb.Entry, error) {
+func (p *Plugin) Find(ctx context.Context, name string, v authdb.Vars) (authdb.Entry, error) {
 	e := authdb.Entry{Where: "pass_filter"}
 	dn := ""
 	if p.opts.userDN != "" {
@@ -85,7 +85,7 @@ func (p *Plugin) Find(_ context.Context, name string, v authdb.Vars) (authdb.Ent
 		}
 		e.Found = true
 	} else {
-		found, list, err := p.ask(p.opts.base, p.opts.passFilter, p.opts.passAttrs, v)
+		found, list, err := p.ask(ctx, p.opts.base, p.opts.passFilter, p.opts.passAttrs, v)
 		if err != nil || found == nil {
 			return e, err
 		}
@@ -97,7 +97,7 @@ func (p *Plugin) Find(_ context.Context, name string, v authdb.Vars) (authdb.Ent
 	if p.opts.userFilter == "" {
 		return e, nil
 	}
-	found, list, err := p.ask(p.opts.base, p.opts.userFilter, p.opts.userAttrs, v)
+	found, list, err := p.ask(ctx, p.opts.base, p.opts.userFilter, p.opts.userAttrs, v)
 	if err != nil {
 		return authdb.Entry{}, err
 	}
@@ -130,8 +130,8 @@ func (p *Plugin) passdb(e *authdb.Entry, found *ldap.Entry, list []authdb.Field)
 // bindAs lets the directory check the password.
 func (p *Plugin) bindAs(e *authdb.Entry, dn string) {
 	e.Password = ""
-	e.Verify = func(_ context.Context, password string) (bool, error) {
-		ok, err := p.directory.bind(dn, password)
+	e.Verify = func(ctx context.Context, password string) (bool, error) {
+		ok, err := p.directory.bind(ctx, dn, password)
 		if err != nil {
 			return false, unavailable(err)
 		}
@@ -143,9 +143,9 @@ func (p *Plugin) bindAs(e *authdb.Entry, dn string) {
 type masters struct{ *Plugin }
 
 // Find implements authdb.Source.
-func (m masters) Find(_ context.Context, _ string, v authdb.Vars) (authdb.Entry, error) {
+func (m masters) Find(ctx context.Context, _ string, v authdb.Vars) (authdb.Entry, error) {
 	e := authdb.Entry{Where: "master_filter"}
-	found, list, err := m.ask(m.opts.master.base, m.opts.master.filter, m.opts.master.attrs, v)
+	found, list, err := m.ask(ctx, m.opts.master.base, m.opts.master.filter, m.opts.master.attrs, v)
 	if err != nil || found == nil {
 		return e, err
 	}
@@ -157,12 +157,12 @@ func (m masters) Find(_ context.Context, _ string, v authdb.Vars) (authdb.Entry,
 }
 
 // ask returns the entry that a filter finds, and its fields; nil = there is none.
-func (p *Plugin) ask(base, filter string, attrs []attr, v authdb.Vars) (*ldap.Entry, []authdb.Field, error) {
+func (p *Plugin) ask(ctx context.Context, base, filter string, attrs []attr, v authdb.Vars) (*ldap.Entry, []authdb.Field, error) {
 	base, filter, err := expand(base, filter, v)
 	if err != nil {
 		return nil, nil, internal(err)
 	}
-	e, err := p.directory.find(base, filter, names(attrs))
+	e, err := p.directory.find(ctx, base, filter, names(attrs))
 	if errors.Is(err, errMany) {
 		p.log.Error("filter finds more than one entry: nobody is let in", "filter", filter)
 	}
@@ -189,9 +189,14 @@ func expand(base, filter string, v authdb.Vars) (string, string, error) {
 	return base, filter, err
 }
 
+const unreachable = "the user directory can not be reached"
+
 // unavailable is for a question that the directory has not answered.
 func unavailable(err error) error {
-	return &backend.Error{Kind: backend.KindUnavailable, Message: "the user directory can not be reached", Detail: err.Error(), Cause: err}
+	if errors.Is(err, errGivenUp) { // by the caller
+		return backend.Errorf(backend.KindCancelled, "cancelled")
+	}
+	return &backend.Error{Kind: backend.KindUnavailable, Message: unreachable, Detail: err.Error(), Cause: err}
 }
 
 func internal(err error) error {

@@ -277,6 +277,46 @@ func TestDown(t *testing.T) {
 	}
 }
 
+// TestSilent: a directory that takes connections and says nothing keeps nobody who does not want to wait, and is asked once by all who do.
+func TestSilent(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	came := make(chan net.Conn, 10)
+	go func() { // ends when l is closed
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				close(came)
+				return
+			}
+			came <- c
+		}
+	}()
+	p, _ := open(t, searching(slapd{plain: "ldap://" + l.Addr().String()}, map[string]any{"timeout": "5s"}))
+	first := make(chan error, 1)
+	go func() { // ends when the directory has hung up
+		_, err := login(p, "alice", "secret")
+		first <- err
+	}()
+	conn := <-came
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := p.VerifyPassword(ctx, backend.PasswordRequest{User: "alice", Password: "secret"}); backend.KindOf(err) != backend.KindCancelled {
+		t.Errorf("a login that was given up: %v", err)
+	}
+	conn.Close()
+	if err := <-first; backend.KindOf(err) != backend.KindUnavailable {
+		t.Errorf("the first login: %v", err)
+	}
+	l.Close()
+	for range came {
+		t.Error("the directory was asked once more")
+	}
+}
+
 func TestConfigureErrors(t *testing.T) {
 	for _, c := range []struct {
 		option string
