@@ -97,21 +97,34 @@ func (p *Plugin) Find(ctx context.Context, name string, v authdb.Vars) (authdb.E
 	if p.opts.userFilter == "" {
 		return e, nil
 	}
-	found, list, err := p.ask(ctx, p.opts.base, p.opts.userFilter, p.opts.userAttrs, v)
-	if err != nil {
-		return authdb.Entry{}, err
+	if p.opts.userDN == "" {
+		e.UserOf = p.userdb
+		return e, nil
 	}
-	if found == nil && p.opts.userDN != "" { // nobody has looked whether the user exists
+	var err error
+	e.UserDB, err = p.userdb(ctx, name, v)
+	if errors.Is(err, errNoUser) { // nobody else has looked whether the user exists
 		return authdb.Entry{}, nil
 	}
+	return e, err
+}
+
+var errNoUser = errors.New("user_filter finds no entry for a user of pass_filter")
+
+// userdb returns what user_filter finds of a user.
+func (p *Plugin) userdb(ctx context.Context, _ string, v authdb.Vars) (map[string]string, error) {
+	found, list, err := p.ask(ctx, p.opts.base, p.opts.userFilter, p.opts.userAttrs, v)
+	if err != nil {
+		return nil, err
+	}
 	if found == nil {
-		e.Err = errors.New("user_filter finds no entry for a user of pass_filter")
+		return nil, errNoUser
 	}
-	e.UserDB = map[string]string{}
+	fields := map[string]string{}
 	for _, f := range list {
-		e.UserDB[f.Key] = f.Value
+		fields[f.Key] = f.Value
 	}
-	return e, nil
+	return fields, nil
 }
 
 // passdb fills in what was found of a user, and returns the entry's name.

@@ -97,6 +97,16 @@ func TestDirectory(t *testing.T) {
 			}
 		}
 	})
+	t.Run("AnotherName", func(t *testing.T) { // found by one name, the user is asked for by the own one
+		for _, options := range []map[string]any{searching(s, nil), binding(s, nil)} {
+			maps.Copy(options, map[string]any{"pass_filter": "(|(uid=%u)(uid=%u@example.org))", "user_filter": "(uid=%u)", "user_attrs": "homeDirectory=home,=was=%u"})
+			p, _ := open(t, options)
+			id, err := login(p, "bob", "secret")
+			if err != nil || id.User.Name != "bob@example.org" || id.User.Fields["home"] != "/home/bob@example.org" || id.User.Fields["was"] != "bob@example.org" {
+				t.Errorf("%+v, %v", id, err)
+			}
+		}
+	})
 	t.Run("Injection", func(t *testing.T) {
 		for _, options := range []map[string]any{
 			searching(s, map[string]any{"auth_username_chars": ""}), binding(s, map[string]any{"auth_username_chars": ""}),

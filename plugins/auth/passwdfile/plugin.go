@@ -122,6 +122,12 @@ func (p source) Find(_ context.Context, name string, v authdb.Vars) (authdb.Entr
 		return p.absent(t, name), nil
 	}
 	out := authdb.Entry{Found: true, Password: e.password, UserDB: columns(e), Where: path}
+	out.UserOf = func(ctx context.Context, other string, v authdb.Vars) (map[string]string, error) {
+		if other == name {
+			return out.UserDB, nil
+		}
+		return p.userOf(ctx, other, v, out.UserDB)
+	}
 	v.Home = e.home
 	for _, f := range e.extra {
 		if f.Value, err = v.Expand(f.Value); err != nil {
@@ -131,6 +137,21 @@ func (p source) Find(_ context.Context, name string, v authdb.Vars) (authdb.Entr
 		out.Fields = append(out.Fields, f)
 	}
 	return out, nil
+}
+
+// userOf returns the userdb fields of the user who has taken another's place, by the field user= or its like; own, which are those of that line, if
+// there is no line of such a user.
+func (p source) userOf(ctx context.Context, name string, v authdb.Vars, own map[string]string) (map[string]string, error) {
+	e, err := p.Find(ctx, name, v)
+	switch {
+	case err != nil:
+		return nil, err
+	case !e.Found:
+		return own, nil
+	case e.Err != nil:
+		return nil, e.Err
+	}
+	return authdb.UserFields(&e), nil
 }
 
 // absent is the entry of a user who is not there.

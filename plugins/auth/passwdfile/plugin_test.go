@@ -163,6 +163,28 @@ func TestAuthorizationIdentity(t *testing.T) {
 	wantKind(t, try("bob", "wrong"), backend.KindAuthFailed)
 }
 
+// TestUserOfAnotherLine: who logs in under one name as the user of another line gets that user's mail, as from Dovecot's userdb.
+func TestUserOfAnotherLine(t *testing.T) {
+	p, _, _ := open(t, strings.Join([]string{
+		"alice:{PLAIN}other:5000:5001::/home/alice::userdb_mail=mdbox:~/%n nologin",
+		"sales@example.org:{PLAIN}pw:6000:6001::/home/sales::user=alice userdb_nice=1",
+		"lost:{PLAIN}pw:7000:7001::/home/lost::user=nobody",
+	}, "\n"), nil)
+	for user, want := range map[string]backend.User{
+		"sales@example.org": {Name: "alice", Fields: map[string]string{"uid": "5000", "gid": "5001", "home": "/home/alice", "mail": "mdbox:~/alice", "nice": "1"}},
+		"lost":              {Name: "nobody", Fields: map[string]string{"uid": "7000", "gid": "7001", "home": "/home/lost"}},
+	} {
+		id, err := login(p, user, "pw")
+		if err != nil || !reflect.DeepEqual(id.User, want) {
+			t.Errorf("%s: %+v, %v", user, id, err)
+		}
+	}
+	u, err := p.LookupUser(context.Background(), "sales@example.org")
+	if err != nil || u.Fields["home"] != "/home/sales" {
+		t.Errorf("lookup: %+v, %v", u, err)
+	}
+}
+
 func TestLookupUser(t *testing.T) {
 	p, _, _ := open(t, "alice:{PLAIN}pw:5000:5000::/home/alice::userdb_mail=mdbox:~/m nologin user=other\n", map[string]any{
 		"default_fields":  []string{"home=/srv/%u", "nice=1"},

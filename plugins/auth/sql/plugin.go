@@ -87,18 +87,24 @@ func (p *Plugin) Find(ctx context.Context, _ string, v authdb.Vars) (authdb.Entr
 	if err != nil || !e.Found || p.opts.user.text == "" {
 		return e, err
 	}
+	e.UserOf = p.userRow
+	return e, nil
+}
+
+// userRow returns what user_query finds of a user.
+func (p *Plugin) userRow(ctx context.Context, _ string, v authdb.Vars) (map[string]string, error) {
 	row, err := p.ask(ctx, "user_query", p.opts.user, v)
 	if err != nil {
-		return authdb.Entry{}, err
+		return nil, err
 	}
 	if row == nil {
-		e.Err = errors.New("user_query finds no row for a user of password_query")
+		return nil, errors.New("user_query finds no row for a user of password_query")
 	}
-	e.UserDB = map[string]string{}
+	fields := map[string]string{}
 	for _, f := range row {
-		e.UserDB[f.Key] = f.Value
+		fields[f.Key] = f.Value
 	}
-	return e, nil
+	return fields, nil
 }
 
 // passwordRow returns what a query finds that has the password among its columns.

@@ -107,6 +107,14 @@ func testUserQuery(t *testing.T, options map[string]any) {
 	if err != nil || u.Fields["home"] != "/home/bob" {
 		t.Errorf("lookup: %+v, %v", u, err)
 	}
+	// another name for a user, who is asked for by the own one
+	p, _ = open(t, options, map[string]any{
+		"password_query": `SELECT password, name AS user FROM users WHERE name = '%u@example.org'`,
+		"user_query":     `SELECT home, '%u' AS was FROM users WHERE name = '%u'`,
+	})
+	if id, err := login(p, "bob", "secret"); err != nil || id.User.Name != "bob@example.org" || id.User.Fields["home"] != "/home/bob" || id.User.Fields["was"] != "bob@example.org" {
+		t.Errorf("%+v, %v", id, err)
+	}
 	// a user whom only the password query knows
 	p, log := open(t, options, map[string]any{"user_query": `SELECT home FROM users WHERE name = '%u' AND home IS NOT NULL`})
 	if _, err := login(p, "nohome", "secret"); backend.KindOf(err) != backend.KindAuthFailed || !strings.Contains(log.String(), "user_query finds no row") {

@@ -1,6 +1,8 @@
 package authdb
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"net/netip"
 	"strings"
@@ -42,31 +44,49 @@ func sortFields(name string, e *Entry) passdb {
 		case how == "default" && set:
 		default:
 			into[key] = f.Value
+			if !userdb {
+				p.rename(key, f.Value)
+			}
 			if !userdb && (key == "allow_nets" || key == "allow_real_nets") {
 				p.nets = append(p.nets, Field{key, f.Value})
 			}
 		}
 	}
-	p.rename()
 	return p
 }
 
-// rename applies user=, username= and domain=.
-func (p *passdb) rename() {
-	if user, ok := p.fields["user"]; ok && user != "" {
-		p.name = user
-	}
+// rename applies user=, username= and domain=, each to what those before it have made of the name.
+func (p *passdb) rename(key, value string) {
 	name, domain, hasDomain := strings.Cut(p.name, "@")
-	if n, ok := p.fields["username"]; ok && n != "" {
-		name = n
+	switch {
+	case key == "user", key == "username" && strings.Contains(value, "@"):
+		p.name = value
+	case key == "username" && hasDomain:
+		p.name = value + "@" + domain
+	case key == "username":
+		p.name = value
+	case key == "domain":
+		p.name = name + "@" + value
 	}
-	if d, ok := p.fields["domain"]; ok && d != "" {
-		domain, hasDomain = d, true
+}
+
+// UserFields returns the userdb fields of an entry: UserDB, and its fields userdb_KEY.
+func UserFields(e *Entry) map[string]string { return sortFields("", e).userdb }
+
+// askUser puts the userdb fields of the user name into an account. The error is a *backend.Error, or, as a.Err, why the entry can not be used.
+func (a *account) askUser(ctx context.Context, name string) error {
+	if a.UserOf == nil {
+		return nil
 	}
-	p.name = name
-	if hasDomain {
-		p.name += "@" + domain
+	v := a.vars
+	v.User = name
+	fields, err := a.UserOf(ctx, name, v)
+	if err == nil {
+		a.UserDB = fields
+	} else if e := (*backend.Error)(nil); !errors.As(err, &e) {
+		a.Err = err
 	}
+	return err
 }
 
 // user makes the User of a lookup: the entry's userdb fields between the configured defaults and overrides.

@@ -52,6 +52,11 @@ func (db *DB) asUser(ctx context.Context, a account, d passdb) (*backend.Identit
 	case target.Err != nil:
 		return nil, db.unusable(&target)
 	}
+	if err := target.askUser(ctx, target.name); target.Err != nil {
+		return nil, db.unusable(&target)
+	} else if err != nil {
+		return nil, err
+	}
 	fields := sortFields(target.name, &target.Entry)
 	fields.name = target.name
 	u, err := db.user(target.vars, fields)

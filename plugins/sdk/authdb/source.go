@@ -20,6 +20,9 @@ type Entry struct {
 	Fields []Field
 	// UserDB are the userdb fields that the source has beside them: home, uid, gid, mail …
 	UserDB map[string]string
+	// UserOf returns the userdb fields of the user name, in place of UserDB, of an entry that was found: name is its own, or the one that its fields have made
+	// of it (user=, username=, domain=). It is called for a user who may log in, or a lookup. An error that is no *backend.Error is as Err. nil: UserDB has them.
+	UserOf func(ctx context.Context, name string, v Vars) (map[string]string, error)
 	// Decoy, of an entry that was not found, is the stored password of another user, always the same one for a name: checking it costs what a
 	// real check costs. "" = that of the user who was found last.
 	Decoy string

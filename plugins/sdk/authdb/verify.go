@@ -58,6 +58,15 @@ func (db *DB) identify(ctx context.Context, a account, d passdb, remote netip.Ad
 	if a.as != "" {
 		return db.asUser(ctx, a, d)
 	}
+	if d.name == "" {
+		return nil, failed("the extra fields leave no name")
+	}
+	if err := a.askUser(ctx, d.name); a.Err != nil {
+		return nil, db.unusable(&a)
+	} else if err != nil {
+		return nil, err
+	}
+	d = sortFields(a.name, &a.Entry)
 	u, err := db.user(a.vars, d)
 	if err != nil {
 		return nil, internal(err)
@@ -74,8 +83,14 @@ func (db *DB) LookupUser(ctx context.Context, name string) (*backend.User, error
 	if !a.Found {
 		return nil, backend.Errorf(backend.KindNotFound, "no such user")
 	}
+	if a.Err == nil {
+		err = a.askUser(ctx, a.name)
+	}
 	if a.Err != nil {
 		return nil, internal(a.Err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	d := sortFields(a.name, &a.Entry)
 	d.name = a.name
