@@ -67,7 +67,7 @@ func (p *Plugin) Close() error { return nil }
 func (p *Plugin) Find(_ context.Context, _ string, v authdb.Vars) (authdb.Entry, error) {
 	e := authdb.Entry{Found: true, Password: p.password, Where: "option password"}
 	for _, f := range p.fields {
-		value, err := v.Expand(f.Value)
+		value, err := v.ExpandField(f.Value)
 		if err != nil {
 			e.Err = err
 			break

@@ -42,6 +42,23 @@ func TestEveryUser(t *testing.T) {
 	}
 }
 
+// TestNameInPaths: every name is a user, but for those that would lead out of the directory of the homes.
+func TestNameInPaths(t *testing.T) {
+	p := New(slog.New(slog.DiscardHandler))
+	if err := p.Configure(context.Background(), backend.Config{Options: map[string]any{"password": "{PLAIN}secret", "fields": []string{"userdb_home=/srv/mail/%d/%n"}}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"..@example.org", "jane@..", "jane@."} {
+		id, err := p.VerifyPassword(context.Background(), backend.PasswordRequest{User: name, Password: "secret"})
+		if backend.KindOf(err) != backend.KindAuthFailed {
+			t.Errorf("%s: %+v, %v", name, id, err)
+		}
+		if u, err := p.LookupUser(context.Background(), name); backend.KindOf(err) != backend.KindNotFound {
+			t.Errorf("lookup of %s: %+v, %v", name, u, err)
+		}
+	}
+}
+
 func TestConfigureErrors(t *testing.T) {
 	for _, options := range []map[string]any{{}, {"password": ""}, {"password": "x", "fields": []string{"=x"}}, {"password": "x", "fields": []string{"home=%q"}}} {
 		if err := New(slog.New(slog.DiscardHandler)).Configure(context.Background(), backend.Config{Options: options}); backend.KindOf(err) != backend.KindInvalidArgument {

@@ -52,6 +52,35 @@ func TestUnknownUserIsHashed(t *testing.T) {
 	}
 }
 
+// TestNameInPaths: no name that a user may choose leads out of the directory that an option means.
+func TestNameInPaths(t *testing.T) {
+	options := map[string]any{"auth_username_chars": "", "default_fields": []string{"home=/srv/mail/%d/%n", "mail=mdbox:%h/mdbox"}, "override_fields": []string{"acl_user=%u"}}
+	all := users{}
+	good := map[string]string{"jane@example.org": "/srv/mail/example.org/jane", "..jane@..example": "/srv/mail/..example/..jane", "jane": "/srv/mail//jane"}
+	bad := []string{"..@example.org", ".@example.org", "jane@..", "jane@.", "..", "../../etc@example.org", "jane/x@example.org", "jane@a/b", "ja\x00ne@example.org"}
+	for name := range good {
+		all[name] = Entry{Password: "{PLAIN}secret"}
+	}
+	for _, name := range bad {
+		all[name] = Entry{Password: "{PLAIN}secret"}
+	}
+	db, _ := open(t, all, options)
+	for name, home := range good {
+		id, err := db.VerifyPassword(context.Background(), backend.PasswordRequest{User: name, Password: "secret"})
+		if err != nil || id.User.Fields["home"] != home || id.User.Fields["mail"] != "mdbox:"+home+"/mdbox" || id.User.Fields["acl_user"] != name {
+			t.Errorf("%q: %+v, %v", name, id, err)
+		}
+	}
+	for _, name := range bad {
+		if id, err := db.VerifyPassword(context.Background(), backend.PasswordRequest{User: name, Password: "secret"}); backend.KindOf(err) != backend.KindAuthFailed {
+			t.Errorf("%q: %+v, %v", name, id, err)
+		}
+		if u, err := db.LookupUser(context.Background(), name); backend.KindOf(err) != backend.KindNotFound {
+			t.Errorf("lookup of %q: %+v, %v", name, u, err)
+		}
+	}
+}
+
 // TestVerify: a source that checks passwords itself is asked, and its errors come through.
 func TestVerify(t *testing.T) {
 	verify := func(_ context.Context, password string) (bool, error) {

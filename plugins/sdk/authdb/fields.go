@@ -96,7 +96,7 @@ func (db *DB) user(v Vars, d passdb) (backend.User, error) {
 		if _, set := d.userdb[f.Key]; set {
 			continue
 		}
-		value, err := v.Expand(f.Value)
+		value, err := v.ExpandField(f.Value)
 		if err != nil {
 			return backend.User{}, err
 		}
@@ -106,7 +106,7 @@ func (db *DB) user(v Vars, d passdb) (backend.User, error) {
 		}
 	}
 	for _, f := range db.opts.OverrideFields {
-		value, err := v.Expand(f.Value)
+		value, err := v.ExpandField(f.Value)
 		if err != nil {
 			return backend.User{}, err
 		}

@@ -1,6 +1,7 @@
 package authdb
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -169,6 +170,30 @@ func (v Vars) ExpandPath(template string) (path string, ok bool, err error) {
 		return "", false, err
 	}
 	return path, dots(path) == dots(template), nil
+}
+
+// ErrUnsafeName is the error for a value that would lead out of the directory which a template means.
+var ErrUnsafeName = errors.New("name is not usable as a part of a path")
+
+// ExpandField is Expand for an extra field of every user. What has a '/' is taken for a path: no value but that of the home directory adds
+// a '/', or makes an element "." or "..", which is ErrUnsafeName.
+func (v Vars) ExpandField(template string) (string, error) {
+	if !strings.Contains(template, "/") {
+		return v.Expand(template)
+	}
+	unsafe, trusted := false, 0
+	value, err := v.ExpandWith(template, func(s string) string {
+		if s == v.Home {
+			trusted += dots(s)
+		} else if strings.ContainsAny(s, "/\x00") {
+			unsafe = true
+		}
+		return s
+	})
+	if err == nil && (unsafe || dots(value) > dots(template)+trusted) {
+		err = fmt.Errorf("%w: %q in %q", ErrUnsafeName, v.User, template)
+	}
+	return value, err
 }
 
 // dots counts the elements "." and ".." of a path.

@@ -2,6 +2,7 @@ package authdb
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"strings"
 
@@ -86,6 +87,9 @@ func (db *DB) LookupUser(ctx context.Context, name string) (*backend.User, error
 	if a.Err == nil {
 		err = a.askUser(ctx, a.name)
 	}
+	if errors.Is(a.Err, ErrUnsafeName) {
+		return nil, backend.Errorf(backend.KindNotFound, "no such user")
+	}
 	if a.Err != nil {
 		return nil, internal(a.Err)
 	}
@@ -95,6 +99,9 @@ func (db *DB) LookupUser(ctx context.Context, name string) (*backend.User, error
 	d := sortFields(a.name, &a.Entry)
 	d.name = a.name
 	u, err := db.user(a.vars, d)
+	if errors.Is(err, ErrUnsafeName) {
+		return nil, backend.Errorf(backend.KindNotFound, "no such user")
+	}
 	if err != nil {
 		return nil, internal(err)
 	}
@@ -248,7 +255,11 @@ func addrText(a netip.Addr) string {
 	return a.Unmap().String()
 }
 
+// internal is for an error that is no user's fault, or for a name that no user can have.
 func internal(err error) error {
+	if errors.Is(err, ErrUnsafeName) {
+		return failed(err.Error())
+	}
 	return &backend.Error{Kind: backend.KindInternal, Detail: err.Error(), Cause: err}
 }
 
