@@ -62,7 +62,7 @@ func (i *introspection) claims(ctx context.Context, token string) (claims map[st
 
 // check returns what is wrong with an active token, as far as the answer says.
 func (i *introspection) check(claims map[string]any) error {
-	if exp, ok := claims["exp"].(float64); ok && time.Now().After(time.Unix(int64(exp), 0).Add(leeway)) {
+	if exp := expiry(claims); !exp.IsZero() && time.Now().After(exp.Add(leeway)) {
 		return errors.New("expired")
 	}
 	if issuer, _ := claims["iss"].(string); len(i.opts.issuers) > 0 && !slices.Contains(i.opts.issuers, issuer) {

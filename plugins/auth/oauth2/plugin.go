@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/plugins/sdk/authdb"
@@ -151,7 +152,19 @@ func (p *Plugin) admit(ctx context.Context, b bearer, from backend.PasswordReque
 	if backend.KindOf(err) == backend.KindAuthDenied && err != nil { // a token of somebody else is as good as none
 		err = failed("token of another user")
 	}
+	if err == nil { // a token that is sent as a password is not remembered beyond its time
+		id.Expires = expiry(claims)
+	}
 	return id, err
+}
+
+// expiry returns when a token stops being good; zero: its server has not said.
+func expiry(claims map[string]any) time.Time {
+	exp, ok := claims["exp"].(float64)
+	if !ok {
+		return time.Time{}
+	}
+	return time.Unix(int64(exp), 0)
 }
 
 // isToken reports whether s has the form of a token (RFC 6750 §2.1: b64token).

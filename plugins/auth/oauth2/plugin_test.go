@@ -270,6 +270,18 @@ func TestKeysURL(t *testing.T) {
 	}
 }
 
+// TestTokenIsNotRememberedLonger: core's cache of passwords takes a token that is sent as one no longer than it is good.
+func TestTokenIsNotRememberedLonger(t *testing.T) {
+	i := newIssuer(t)
+	p, _ := open(t, i.options())
+	end := time.Now().Add(10 * time.Minute).Truncate(time.Second)
+	token := i.token(map[string]any{"exp": end.Unix()})
+	id, err := p.VerifyPassword(context.Background(), backend.PasswordRequest{User: "alice@example.org", Password: token})
+	if err != nil || !id.Expires.Equal(end) {
+		t.Errorf("%+v, %v, want that it expires at %v", id, err, end)
+	}
+}
+
 func TestIntrospection(t *testing.T) {
 	answers := map[string]string{
 		"good":    `{"active":true,"email":"alice@example.org","scope":"mail","exp":99999999999,"iss":"https://issuer.example.org","aud":["imap"]}`,
