@@ -2,9 +2,9 @@ package oauth2
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"net/http"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -31,15 +31,19 @@ const leeway = 30 * time.Second
 type keys struct {
 	opts   *options
 	parser []*jwt.Parser // one for each issuer
+	remote *remote       // nil: the keys are in a file
 
 	mu      sync.Mutex
-	file    os.FileInfo // of keys that were read from a file
+	file    os.FileInfo
 	checked time.Time
 	set     keyfunc.Keyfunc
 }
 
-func newKeys(o *options) *keys {
+func newKeys(log *slog.Logger, o *options) *keys {
 	k := &keys{opts: o}
+	if o.keysURL != "" {
+		k.remote = newRemote(log, o)
+	}
 	for _, issuer := range o.issuers {
 		k.parser = append(k.parser, jwt.NewParser(jwt.WithValidMethods(methods), jwt.WithIssuer(issuer), jwt.WithAudience(o.audiences...),
 			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway)))
@@ -47,21 +51,30 @@ func newKeys(o *options) *keys {
 	return k
 }
 
-func (k *keys) ready(context.Context) error {
-	_, err := k.current()
+func (k *keys) ready(ctx context.Context) error {
+	_, _, err := k.current(ctx, noneMissing)
 	return err
 }
+
+// noneMissing is the version of no keys.
+const noneMissing = -1
 
 // checkInterval is how often a file is looked at for changes, at the most.
 const checkInterval = time.Second
 
-// current returns the keys, read again if the file has changed.
-func (k *keys) current() (keyfunc.Keyfunc, error) {
+// current returns the keys and their version; newer ones, if there are, than those among which one was missing.
+func (k *keys) current(ctx context.Context, missing int) (keyfunc.Keyfunc, int, error) {
+	if k.remote != nil {
+		return k.remote.keys(ctx, missing)
+	}
+	set, err := k.onDisk()
+	return set, 0, err
+}
+
+// onDisk returns the keys of the file, read again if it has changed.
+func (k *keys) onDisk() (keyfunc.Keyfunc, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.opts.keysURL != "" {
-		return k.fetched()
-	}
 	if k.set != nil && time.Since(k.checked) < checkInterval {
 		return k.set, nil
 	}
@@ -74,7 +87,7 @@ func (k *keys) current() (keyfunc.Keyfunc, error) {
 		if err != nil {
 			return nil, err
 		}
-		set, err := keyfunc.NewJWKSetJSON(json.RawMessage(text))
+		set, err := parseKeys(text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", k.opts.keysFile, err)
 		}
@@ -84,31 +97,39 @@ func (k *keys) current() (keyfunc.Keyfunc, error) {
 	return k.set, nil
 }
 
-// fetched returns the keys of a server; once read, the library keeps them fresh.
-func (k *keys) fetched() (keyfunc.Keyfunc, error) {
-	if k.set != nil {
-		return k.set, nil
+func (k *keys) claims(ctx context.Context, token string) (claims map[string]any, refused, unknown error) {
+	missing := noneMissing
+	for {
+		set, version, err := k.current(ctx, missing)
+		if err != nil {
+			return nil, nil, err
+		}
+		claims, lacksKey, refused := k.parse(ctx, token, set)
+		if !lacksKey || version == missing || k.remote == nil {
+			return claims, refused, nil
+		}
+		missing = version
 	}
-	set, err := keyfunc.NewDefaultOverrideCtx(context.Background(), []string{k.opts.keysURL}, keyfunc.Override{
-		Client: &http.Client{Timeout: k.opts.timeout}, HTTPTimeout: k.opts.timeout, RefreshInterval: time.Hour, NoErrorReturnFirstHTTPReq: new(bool),
-	})
-	if err != nil {
-		return nil, err
-	}
-	k.set = set
-	return set, nil
 }
 
-func (k *keys) claims(ctx context.Context, token string) (map[string]any, error, error) {
-	set, err := k.current()
-	if err != nil {
-		return nil, nil, err
+// parse checks a token. lacksKey: it is refused because the keys have none that it is signed with.
+func (k *keys) parse(ctx context.Context, token string, set keyfunc.Keyfunc) (good map[string]any, lacksKey bool, refused error) {
+	known := set.KeyfuncCtx(ctx)
+	key := func(t *jwt.Token) (any, error) {
+		found, err := known(t)
+		lacksKey = err != nil
+		return found, err
 	}
 	for _, p := range k.parser {
 		claims := jwt.MapClaims{}
-		if _, err = p.ParseWithClaims(token, claims, set.KeyfuncCtx(ctx)); err == nil {
-			return claims, nil, nil
+		t, err := p.ParseWithClaims(token, claims, key)
+		if err == nil {
+			return claims, false, nil
 		}
+		if t != nil && t.Header["kid"] == nil && errors.Is(err, jwt.ErrTokenSignatureInvalid) { // any of the keys would do
+			lacksKey = true
+		}
+		refused = err
 	}
-	return nil, err, nil
+	return nil, lacksKey, refused
 }

@@ -51,7 +51,7 @@ func (p *Plugin) Configure(_ context.Context, c backend.Config) error {
 	if opts.introspectionURL != "" {
 		p.checker = newIntrospection(&p.opts)
 	} else {
-		p.checker = newKeys(&p.opts)
+		p.checker = newKeys(p.log, &p.opts)
 	}
 	return nil
 }

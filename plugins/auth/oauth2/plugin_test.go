@@ -270,6 +270,59 @@ func TestKeysURL(t *testing.T) {
 	}
 }
 
+// TestNewKeys: keys that the server has exchanged are read for the first token that is signed with them, whatever tokens came before, but not for each; while
+// the server can not be asked, nobody is told that such a token is bad, and tokens with a key that is known are taken.
+func TestNewKeys(t *testing.T) {
+	old, next := newIssuer(t), newIssuer(t)
+	set, down, asked := old.set, false, 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; down {
+			http.Error(w, "down", http.StatusServiceUnavailable)
+			return
+		}
+		w.Write(set)
+	}))
+	defer server.Close()
+	options := old.options()
+	delete(options, "keys_file")
+	options["keys_url"] = server.URL
+	p, _ := open(t, options)
+	now := time.Now()
+	p.checker.(*keys).remote.now = func() time.Time { return now }
+	login := func(token string, want int, kind backend.ErrorKind) {
+		t.Helper()
+		_, err := p.VerifyPassword(context.Background(), backend.PasswordRequest{User: "alice@example.org", Password: token})
+		if (err == nil) != (kind == 0) || err != nil && backend.KindOf(err) != kind || asked != want {
+			t.Errorf("%v, the server was asked %d times, want %d", err, asked, want)
+		}
+	}
+	with := func(i *issuer, kid string) string { return i.sign(jwt.SigningMethodES256, kid, i.ec, claims(nil)) }
+	login(with(old, "ec"), 1, 0)
+	now = now.Add(time.Minute)
+	login(with(old, "x"), 2, backend.KindAuthFailed)
+	login(with(old, "y"), 2, backend.KindAuthFailed)
+	set = bytes.ReplaceAll(next.set, []byte(`"ec"`), []byte(`"ec2"`))
+	now = now.Add(time.Minute)
+	down = true
+	login(with(next, "ec2"), 3, backend.KindUnavailable)
+	login(with(next, "ec2"), 3, backend.KindUnavailable)
+	login(with(old, "ec"), 3, 0)
+	down = false
+	now = now.Add(time.Minute)
+	login(with(next, "ec2"), 4, 0)
+	login(with(old, "ec"), 4, backend.KindAuthFailed) // the server has taken it back
+}
+
+// TestUnknownKinds: a set may have keys of kinds that nobody here knows (RFC 7517 §5).
+func TestUnknownKinds(t *testing.T) {
+	i := newIssuer(t)
+	i.set = bytes.Replace(i.set, []byte(`"keys":[`), []byte(`"keys":[{"kty":"AKP","alg":"ML-DSA-44","kid":"pq","pub":"AA"},{"kty":"EC","crv":"secp256k1","kid":"k","x":"AA","y":"AA"},`), 1)
+	p, _ := open(t, i.options())
+	if _, err := p.VerifyPassword(context.Background(), backend.PasswordRequest{User: "alice@example.org", Password: i.token(nil)}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestTokenIsNotRememberedLonger: core's cache of passwords takes a token that is sent as one no longer than it is good.
 func TestTokenIsNotRememberedLonger(t *testing.T) {
 	i := newIssuer(t)
