@@ -25,6 +25,9 @@ func (s *Storage) locate(u *backend.User, name string) (*namespace, place, error
 	if p.owner, err = parseOwner(v.UID, v.GID); err != nil {
 		return nil, place{}, &backend.Error{Kind: backend.KindUnavailable, Message: "mail storage is misconfigured", Detail: err.Error()}
 	}
+	if u.Fields["uid"] != "" && p.owner.uid == 0 || u.Fields["gid"] != "" && p.owner.gid == 0 {
+		return nil, place{}, &backend.Error{Kind: backend.KindNoPermission, Message: "Mail is not accessed as root", Detail: "the user database has the uid or gid 0"}
+	}
 	return ns, p, nil
 }
 

@@ -43,6 +43,9 @@ func TestLocateUser(t *testing.T) {
 		{backend.User{Name: "ann", Fields: map[string]string{"mail": "mdbox:/own/%n", "uid": "77"}}, "shared", "/shared/77", "", "/att", ""},
 		{backend.User{Name: "ann", Fields: map[string]string{"mail": "mbox:/own"}}, "", "", "", "", "not supported"},
 		{backend.User{Name: "../ann"}, "", "", "", "", "not usable"},
+		{backend.User{Name: "ann", Fields: map[string]string{"uid": "0", "gid": "77"}}, "", "", "", "", "not accessed as root"},
+		{backend.User{Name: "ann", Fields: map[string]string{"uid": "root"}}, "", "", "", "", "not accessed as root"},
+		{backend.User{Name: "ann", Fields: map[string]string{"uid": "77", "gid": "0"}}, "", "", "", "", "not accessed as root"},
 		{backend.User{Name: "ann"}, "nope", "", "", "", "no such namespace"},
 	} {
 		_, p, err := s.locate(&c.user, c.namespace)
