@@ -296,7 +296,7 @@ func (p *Plugin) LookupUser(ctx context.Context, name string) (*backend.User, er
 		answer.fields = answer.fields[1:]
 		return &backend.User{Name: found, Fields: answer.params()}, nil
 	}
-	return nil, unavailable(fmt.Errorf("userdb answers %s %s", answer.verb, answer.params()["reason"]))
+	return nil, unavailable(fmt.Errorf("userdb answers %s %s: Dovecot's log says why", answer.verb, answer.params()["reason"]))
 }
 
 func failed(detail string) error {
