@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/roostmail/roost/core/backend"
 	"github.com/roostmail/roost/plugins/sdk/authdb"
@@ -109,6 +111,9 @@ func (p *Plugin) userRow(ctx context.Context, _ string, v authdb.Vars) (map[stri
 
 // passwordRow returns what a query finds that has the password among its columns.
 func (p *Plugin) passwordRow(ctx context.Context, name string, q query, v authdb.Vars) (authdb.Entry, error) {
+	if !utf8.ValidString(v.User) || strings.ContainsRune(v.User, 0) { // databases take it for an error, and not for a name that nobody has
+		return authdb.Entry{}, nil
+	}
 	row, err := p.ask(ctx, name, q, v)
 	if err != nil || row == nil {
 		return authdb.Entry{}, err

@@ -132,6 +132,11 @@ func testInjection(t *testing.T, options map[string]any) {
 			t.Errorf("%q logs in as %+v", name, id)
 		}
 	}
+	for _, name := range []string{"alice\x00", "\xff\xfe", "alice\xc3"} { // not what a database could be asked for
+		if id, err := login(p, name, "secret"); backend.KindOf(err) != backend.KindAuthFailed {
+			t.Errorf("%q: %+v, %v", name, id, err)
+		}
+	}
 	if _, err := login(p, "alice", "secret"); err != nil {
 		t.Errorf("the table is gone: %v", err)
 	}
