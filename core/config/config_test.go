@@ -290,6 +290,17 @@ func TestMistakesOfPlugins(t *testing.T) {
 	}
 }
 
+// TestMistakesOfUnnamedNamespaces: that two have no name hides nothing else that is wrong with them.
+func TestMistakesOfUnnamedNamespaces(t *testing.T) {
+	_, errs := parse("roost.toml", "/etc/roost", minimal+"[[namespace]]\ninbox = true\n[[namespace]]\nseparator = '.'\n", bundled)
+	for _, want := range []string{`namespace[1].name: two namespaces are called ""`, `namespace[1].prefix: two namespaces have the prefix ""`,
+		"namespace[1].separator: listed namespaces must have the same separator"} {
+		if !strings.Contains(errs.Error(), want) {
+			t.Errorf("%v\nwant %s, too", errs, want)
+		}
+	}
+}
+
 func TestAllMistakesAtOnce(t *testing.T) {
 	_, errs := parse("roost.toml", "/", "[log]\nlevel = 'x'\n[imap]\nlisten = ['y', 'z']\n[auth]\nplugin = 5\n", bundled)
 	var got []int

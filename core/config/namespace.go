@@ -84,16 +84,15 @@ func checkTogether(tables []*table, list []backend.Namespace) {
 				t.fail("inbox", "only one namespace has INBOX")
 			}
 		}
-		for j := range i {
-			o := list[j]
-			switch {
-			case n.Name == o.Name:
-				t.fail("name", "two namespaces are called %q", n.Name)
-			case n.Prefix == o.Prefix:
-				t.fail("prefix", "two namespaces have the prefix %q", n.Prefix)
-			case n.List && o.List && n.Separator != o.Separator:
-				t.fail("separator", "listed namespaces must have the same separator")
-			}
+		before := list[:i]
+		if slices.ContainsFunc(before, func(o backend.Namespace) bool { return n.Name == o.Name }) {
+			t.fail("name", "two namespaces are called %q", n.Name)
+		}
+		if slices.ContainsFunc(before, func(o backend.Namespace) bool { return n.Prefix == o.Prefix }) {
+			t.fail("prefix", "two namespaces have the prefix %q", n.Prefix)
+		}
+		if slices.ContainsFunc(before, func(o backend.Namespace) bool { return n.List && o.List && n.Separator != o.Separator }) {
+			t.fail("separator", "listed namespaces must have the same separator")
 		}
 	}
 	if inboxes == 0 {
