@@ -237,6 +237,8 @@ func TestMistakes(t *testing.T) {
 		{"cgroup limit without cgroup", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nlimits.cgroup_cpu = 5", 4, "plugins.x.limits.cgroup_cpu: needs cgroup"},
 		{"limits", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nlimits.memory = 'much'", 4, `plugins.x.limits.memory: "much"`},
 		{"env", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nenv = ['A', '=x']", 4, `plugins.x.env[1]: must be NAME or NAME=value`},
+		{"env with a blank", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nenv = ['A B']", 4, `plugins.x.env[0]: must be NAME or NAME=value, not "A B"`},
+		{"env with a NUL", "[plugins.x]\nkind = 'auth'\ncommand = ['/a']\nenv = [\"A=\\u0000\"]", 4, `plugins.x.env[0]: the value of A has a NUL in it`},
 		{"address", "[plugins.x]\nkind = 'auth'\naddress = 'tcp://1.2.3.4'", 3, `plugins.x.address: must be "unix://" and an absolute path`},
 		{"address and command", "[plugins.x]\nkind = 'auth'\naddress = 'unix:///x'\ncommand = ['/a']", 4, "plugins.x.command: is for plugins that roost starts"},
 		{"command without path", "[plugins.x]\nkind = 'auth'\ncommand = ['a']", 3, "PATH is not searched"},

@@ -90,8 +90,16 @@ func readProcess(t *table, kind backend.Kind) Process {
 func (p *Process) readConfinement(t *table) {
 	p.Env = t.texts("env")
 	for i, v := range p.Env {
-		if name, _, _ := strings.Cut(v, "="); name == "" {
-			t.fail("env"+index(i), "must be NAME or NAME=value, not %q", v)
+		name, value, given := strings.Cut(v, "=")
+		switch {
+		case name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+			shown := v
+			if given {
+				shown = name + "=…" // the value may be a secret
+			}
+			t.fail("env"+index(i), "must be NAME or NAME=value, not %q", shown)
+		case strings.ContainsRune(value, 0):
+			t.fail("env"+index(i), "the value of %s has a NUL in it", name)
 		}
 	}
 	limits := t.sub("limits")
