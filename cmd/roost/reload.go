@@ -24,7 +24,7 @@ func reloadCommand() *cobra.Command {
 
 Without --binary it reads FILE again, as by SIGHUP: certificate and log level. What it refuses,
 such as a certificate without its key, the command says, and the server goes on as before. Keys
-that have changed beside these are shown, with what takes them over; changed secrets are not noticed.
+that have changed beside these are shown, with what takes them over.
 
 With --binary the program is started anew, from the file that the server was
 started from, and takes all sessions over: clients notice nothing but a pause. If the new

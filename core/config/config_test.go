@@ -393,3 +393,33 @@ command = ["/x"]
 		t.Error(s)
 	}
 }
+
+// TestValuesTellSecretsApart: Values, which show makes, has no secret in it, but tells that one has changed.
+func TestValuesTellSecretsApart(t *testing.T) {
+	with := func(pepper, token, env string) map[string]string {
+		return mustParse(t, minimal[:strings.Index(minimal, "[storage]")]+`options.pepper = "`+pepper+`"
+[storage]
+plugin = "x"
+options.api_token = "`+token+`"
+[plugins.x]
+kind = "storage"
+command = ["/x"]
+env = ["A=`+env+`"]
+`).show()
+	}
+	before, same := with("hunter1", "hunter2", "hunter3"), with("hunter1", "hunter2", "hunter3")
+	if diff := cmp.Diff(before, same); diff != "" {
+		t.Errorf("the same configuration, read twice: %s", diff)
+	}
+	after := with("hunter4", "hunter5", "hunter6")
+	for _, key := range []string{"auth.options.pepper", "storage.options.api_token", "plugins.x.env"} {
+		if before[key] == after[key] {
+			t.Errorf("%s: %s is that of two secrets", key, before[key])
+		}
+	}
+	for key, value := range before {
+		if strings.Contains(value, "hunter") {
+			t.Errorf("%s: %s", key, value)
+		}
+	}
+}

@@ -181,8 +181,8 @@ func (p *printer) process(x Process) {
 	env := make([]string, len(x.Env))
 	for i, v := range x.Env {
 		env[i] = v
-		if name, _, value := strings.Cut(v, "="); value {
-			env[i] = name + "=" + masked
+		if name, value, given := strings.Cut(v, "="); given {
+			env[i] = name + "=" + p.secret(value)
 		}
 	}
 	p.set("env", texts(env))

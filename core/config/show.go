@@ -18,7 +18,14 @@ const masked = "********"
 // Show writes the effective configuration as TOML: every key with its value or
 // default, paths absolute, secrets masked.
 func (c *Config) Show(w io.Writer) error {
-	p := &printer{}
+	p := c.print(func(string) string { return masked })
+	_, err := io.WriteString(w, p.String())
+	return err
+}
+
+// print writes the configuration, with what secret makes of a secret (as TOML) in its place.
+func (c *Config) print(secret func(string) string) *printer {
+	p := &printer{secret: secret}
 	p.section("imap")
 	p.set("listen", texts(c.IMAP.Listen))
 	p.set("imaps_listen", texts(c.IMAP.IMAPSListen))
@@ -85,12 +92,14 @@ func (c *Config) Show(w io.Writer) error {
 	p.section("log")
 	p.set("level", quote(strings.ToLower(c.Log.Level.String())))
 	p.set("format", quote(c.Log.Format))
-	_, err := io.WriteString(w, p.String())
-	return err
+	return p
 }
 
 // printer collects TOML.
-type printer struct{ strings.Builder }
+type printer struct {
+	strings.Builder
+	secret func(string) string
+}
 
 func (p *printer) section(name string) {
 	if p.Len() > 0 {
@@ -113,7 +122,7 @@ func (p *printer) plugin(x Plugin) {
 		v, given := x.Options[o.Name]
 		switch {
 		case given && o.Secret:
-			p.set("options."+o.Name, quote(masked))
+			p.set("options."+o.Name, quote(p.secret(literal(v))))
 		case given:
 			p.set("options."+o.Name, literal(v))
 		case o.Default != "":
@@ -124,7 +133,7 @@ func (p *printer) plugin(x Plugin) {
 		switch {
 		case shown[name]:
 		case secretName(name):
-			p.set("options."+name, quote(masked))
+			p.set("options."+name, quote(p.secret(literal(x.Options[name]))))
 		default:
 			p.set("options."+name, literal(x.Options[name]))
 		}

@@ -15,7 +15,7 @@ type Unapplied struct {
 	Plugin  []string `json:",omitempty"` // that need a reload of the plugin
 }
 
-// applied is the values that the server works with, by key. Those of secrets are not known.
+// applied is the values that the server works with, by key. In the place of secrets there are digests.
 type applied struct {
 	mu     sync.Mutex
 	values map[string]string
