@@ -40,7 +40,7 @@ type Keeper struct {
 	core     *core // serves, or is about to
 	next     *core // of a reload
 	reload   *reload
-	held     string // layout of what the store holds
+	held     string // layout of what the store holds; "": no core was ready yet
 	failures int    // ends of core in a row before it was ready
 	again    <-chan time.Time
 	timeout  *time.Timer // of the step that a reload is in; its channel is timeoutC

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -241,6 +242,25 @@ func TestOtherLayoutGetsNoSessions(t *testing.T) {
 	}
 	if k.store.count() != 0 {
 		t.Error("descriptors are held")
+	}
+}
+
+// TestFirstCoreThatFails: when no core was ever ready, its end is that of the server, however far it had come. Later it is started again.
+func TestFirstCoreThatFails(t *testing.T) {
+	k := testKeeper()
+	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.store.setTables(tablesNote{Names: []string{"x"}}, []int{null})
+	defer k.store.forget()
+	k.core = &core{cmd: &exec.Cmd{Process: &os.Process{}}, layout: "layout"}
+	if done, code := k.ended(event{core: k.core, code: 3}); !done || code != 3 {
+		t.Errorf("it never was ready: done %v, code %d", done, code)
+	}
+	k.ready(k.core, readyNote{})
+	if done, _ := k.ended(event{core: k.core, code: 3}); done || k.again == nil {
+		t.Error("one that was ready is not started again")
 	}
 }
 

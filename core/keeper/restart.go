@@ -32,8 +32,8 @@ func (k *Keeper) ended(e event) (done bool, code int) {
 		return false, 0
 	case c.stopping:
 		return true, e.code
-	case !c.ready && !c.inherits && k.failures == 0 && !k.store.inherits():
-		return true, e.code // it never was ready, and has said why
+	case !c.ready && k.held == "":
+		return true, e.code // no core ever was ready, and this one has said why
 	case e.code == 0 && !c.frozen:
 		return true, 0
 	}
