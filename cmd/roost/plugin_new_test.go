@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,6 +50,7 @@ func TestPluginNew(t *testing.T) {
 			if out, _, code := roost(t, "plugin", "info", program); code != 0 || !strings.HasPrefix(out, c.kind+"/my-plugin 1.0.0: ") {
 				t.Errorf("plugin info: exit code %d: %s", code, out)
 			}
+			checkReadme(t, dir, program)
 			if c.lang == "python" {
 				return
 			}
@@ -62,6 +64,47 @@ func TestPluginNew(t *testing.T) {
 				t.Errorf("plugin test: exit code %d: %s%s", code, out, errs)
 			}
 		})
+	}
+}
+
+// checkReadme takes what the README of a new plugin says of roost.toml: nothing in it is unknown, and no option that the plugin needs is left out.
+func checkReadme(t *testing.T, dir, program string) {
+	t.Helper()
+	readme, err := os.ReadFile(filepath.Join(dir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(readme), "In roost.toml")
+	_, text, after := strings.Cut(text, "\n")
+	if !found || !after {
+		t.Fatalf("%s", readme)
+	}
+	for section, rest := range map[string]string{"[auth]": "plugin = 'static'\noptions.password = '{PLAIN}x'\n", "[storage]": "plugin = 'mdbox'\n", "[imap]": "listen = ['127.0.0.1:1']\n"} {
+		if !strings.Contains(text, section) {
+			text += section + "\n" + rest
+		}
+	}
+	file := filepath.Join(t.TempDir(), "roost.toml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := roost(t, "config", "check", "--config", file); code != 0 {
+		t.Errorf("%s%s", errs, text)
+	}
+	out, _, _ := roost(t, "plugin", "info", "--json", program)
+	var info struct {
+		Options []struct {
+			Name     string
+			Required bool
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &info); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range info.Options {
+		if o.Required && !strings.Contains(text, "options."+o.Name+" = ") {
+			t.Errorf("needs options.%s:\n%s", o.Name, text)
+		}
 	}
 }
 

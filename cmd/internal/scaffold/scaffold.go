@@ -28,17 +28,23 @@ type Options struct {
 	Checkout string
 }
 
-// examples are the plugins that copies are made of, by kind and language.
-var examples = map[string]string{
-	"auth go":            "auth-http",
-	"auth python":        "auth-python",
-	"hibernation go":     "hibernation-idle",
-	"hibernation python": "hibernation-python",
-	"notify python":      "notify-python",
-	"state go":           "state-map",
-	"state python":       "state-python",
-	"storage go":         "storage-mbox",
-	"storage python":     "storage-python",
+// example is a plugin that copies are made of.
+type example struct {
+	dir    string
+	option string // that it can not do without, as roost.toml has it
+}
+
+// examples are by kind and language.
+var examples = map[string]example{
+	"auth go":            {"auth-http", `url = "http://127.0.0.1:8080/"`},
+	"auth python":        {"auth-python", `path = "users.json"`},
+	"hibernation go":     {"hibernation-idle", ""},
+	"hibernation python": {"hibernation-python", ""},
+	"notify python":      {"notify-python", `url = "http://127.0.0.1:8080/"`},
+	"state go":           {"state-map", ""},
+	"state python":       {"state-python", ""},
+	"storage go":         {"storage-mbox", `path = "/var/mail/%u"`},
+	"storage python":     {"storage-python", `path = "/var/mail/%u"`},
 }
 
 //go:embed templates
@@ -71,7 +77,7 @@ func Write(o Options) error {
 		}
 		o.Checkout = abs
 	}
-	if err := o.copyTree(plugins.Examples, example, o.Dir, example); err != nil {
+	if err := o.copyTree(plugins.Examples, example.dir, o.Dir, example.dir); err != nil {
 		return fmt.Errorf("scaffold: %w", err)
 	}
 	if o.Lang == "python" {
@@ -82,7 +88,7 @@ func Write(o Options) error {
 			}
 		}
 	}
-	if err := o.render(); err != nil {
+	if err := o.render(example.option); err != nil {
 		return fmt.Errorf("scaffold: %w", err)
 	}
 	return nil
@@ -121,8 +127,8 @@ func mode(b []byte) os.FileMode {
 	return 0o644
 }
 
-// render writes what no example has: the files around a repository.
-func (o Options) render() error {
+// render writes what no example has: the files around a repository. option is the one that the example needs.
+func (o Options) render(option string) error {
 	entries, err := templates.ReadDir("templates/" + o.Lang)
 	if err != nil {
 		return err
@@ -133,7 +139,10 @@ func (o Options) render() error {
 			return err
 		}
 		var b bytes.Buffer
-		if err := t.Execute(&b, o); err != nil {
+		if err := t.Execute(&b, struct {
+			Options
+			Option string
+		}{o, option}); err != nil {
 			return err
 		}
 		if b.Len() == 0 {
