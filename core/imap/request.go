@@ -329,7 +329,10 @@ func (r *request) logDone() {
 }
 
 // logError tells the administrator what a client is not told.
-func (r *request) logError(err error) {
+func (r *request) logError(err error) { r.logTrouble("command failed", err) }
+
+// logTrouble is logError of what need not have failed the command.
+func (r *request) logTrouble(message string, err error) {
 	var e *backend.Error
 	level := slog.LevelDebug
 	var syntax *imapwire.SyntaxError
@@ -361,5 +364,5 @@ func (r *request) logError(err error) {
 	if errors.As(err, &e) && e.Detail != "" {
 		attrs = append(attrs, "detail", e.Detail)
 	}
-	r.srv.log.Log(r.context(), level, "command failed", attrs...)
+	r.srv.log.Log(r.context(), level, message, attrs...)
 }

@@ -122,6 +122,7 @@ func (r *request) openToWrite(m *mailbox.Mailbox, v *mailbox.View) bool {
 	case err == nil:
 	case backend.KindOf(err) == backend.KindReadOnly, backend.KindOf(err) == backend.KindNoPermission:
 		r.st.Flags &^= flagReadWrite
+		r.logTrouble("a mailbox is opened READ-ONLY: storage can not change it", err)
 		return false
 	}
 	return true
