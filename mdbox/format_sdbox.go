@@ -136,7 +136,14 @@ type expunged struct {
 	uids []uint32
 }
 
-func (*unlinks) check(*lockedBox) error { return nil }
+// check refuses a mailbox of an mdbox store: with another mail_location than Dovecot's its messages are not where this format has them, and new
+// ones would be where Dovecot does not look for them.
+func (*unlinks) check(l *lockedBox) error {
+	if s := l.x.State(); s.Ext(index.ExtSdboxHeader) == nil && s.Ext(index.ExtMdboxHeader) != nil {
+		return l.corrupt("mail_location says sdbox, but the mailbox is one of an mdbox store")
+	}
+	return nil
+}
 
 func (c *unlinks) expunge(l *lockedBox, uids []uint32) error {
 	var gone translog.ExpungeGUIDs

@@ -220,6 +220,28 @@ func TestSdboxToMdbox(t *testing.T) {
 	sameAsDovecot(t, e.Store, to)
 }
 
+// TestSdboxOfMdbox opens an mdbox store as one of the format sdbox: nothing is saved or expunged in it, so that Dovecot finds what it has had.
+func TestSdboxOfMdbox(t *testing.T) {
+	d := newDovecotStore(t, "mdbox:~/mdbox")
+	s := d.open(t)
+	if _, err := openBox(t, s, "INBOX").Append(t.Context(), []mdbox.NewMessage{newMail("one", 300, 0), newMail("two", 300, 0)}); err != nil {
+		t.Fatal(err)
+	}
+	b := openBox(t, (&dovecotStore{Store: d.Store, location: "sdbox:~/mdbox", log: d.log}).open(t), "INBOX")
+	var damage *vfs.CorruptError
+	if _, err := b.Append(t.Context(), []mdbox.NewMessage{newMail("three", 300, 0)}); !errors.As(err, &damage) || !strings.Contains(err.Error(), "is one of an mdbox store") {
+		t.Errorf("append: %v", err)
+	}
+	if _, err := b.Copy(t.Context(), mdbox.CopyRequest{UIDs: []uint32{1}, To: b}); err == nil {
+		t.Error("copied")
+	}
+	if _, err := b.Expunge(t.Context(), [16]byte{}, []uint32{1}, false); !errors.As(err, &damage) {
+		t.Errorf("expunge: %v", err)
+	}
+	sameAsDovecot(t, d.Store, openBox(t, s, "INBOX"))
+	d.unchangedByResync(t)
+}
+
 // TestSdboxReadsAsDovecot compares dates, sizes and texts of what Dovecot has written, plain and compressed, with and without a cache.
 func TestSdboxReadsAsDovecot(t *testing.T) {
 	for name, settings := range map[string][]string{
