@@ -68,17 +68,18 @@ day ("2030-12-31") or time ("2030-12-31T12:00:00Z") from which it is not good an
 			if label == "" || strings.ContainsAny(label, ":\r\n") {
 				return errors.New(`--label must be a text without ":"`)
 			}
-			if days := 0; strings.HasSuffix(expires, "d") {
-				if _, err := fmt.Sscanf(expires, "%dd", &days); err != nil || days < 1 || days > 100000 {
-					return fmt.Errorf("--expires: %q is not a number of days", expires)
-				}
-				expires = time.Now().UTC().AddDate(0, 0, days).Format(time.DateOnly)
+			now := time.Now()
+			if expires, err = afterDays(expires, now); err != nil {
+				return err
 			}
 			password := rand.Text() // 130 bits
 			line := passwdfile.AppLine{User: args[0], Label: label, Stored: hashApp(password), Scopes: scopes, Expires: expires}
 			a, err := authdb.ParseAppPassword(label, line.Stored, scopes, expires)
 			if err != nil {
 				return fmt.Errorf("--expires: %w", err)
+			}
+			if !a.Expires.IsZero() && !a.Expires.After(now) {
+				return fmt.Errorf("--expires: %s is over", expires)
 			}
 			if strings.Contains(expires, ":") {
 				line.Expires = strconv.FormatInt(a.Expires.Unix(), 10)
@@ -104,6 +105,19 @@ day ("2030-12-31") or time ("2030-12-31T12:00:00Z") from which it is not good an
 	c.Flags().StringVar(&scopes, "scopes", "imap", "`SCOPES`: imap, or imap:read")
 	c.Flags().StringVar(&expires, "expires", "", "`WHEN` it ends; empty: never")
 	return c
+}
+
+// afterDays returns the time that is so many days after now, if expires is such a number, and otherwise expires.
+func afterDays(expires string, now time.Time) (string, error) {
+	number, found := strings.CutSuffix(expires, "d")
+	if !found {
+		return expires, nil
+	}
+	days, err := strconv.Atoi(number)
+	if err != nil || days < 1 || days > 100000 {
+		return "", fmt.Errorf("--expires: %q is not a number of days", expires)
+	}
+	return now.UTC().AddDate(0, 0, days).Format(time.RFC3339), nil
 }
 
 // hashApp returns a password as it is stored. It is random and long, so that a fast hash with salt keeps it secret.

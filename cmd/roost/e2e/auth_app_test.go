@@ -38,6 +38,7 @@ level = "debug"
 	run("", false, "app-password", "new", "--label", "phone", "jane")
 	run("", false, "app-password", "new", "--label", "x", "--scopes", "all", "jane")
 	run("", false, "app-password", "new", "--label", "x", "--expires", "soon", "jane")
+	run("", false, "app-password", "new", "--label", "x", "--expires", "2001-02-03", "jane")
 	if len(whole) < 26 || whole == reads {
 		t.Fatalf("%q, %q", whole, reads)
 	}
