@@ -41,6 +41,9 @@ func New(o Options) (*Host, error) {
 	if o.RunDir == "" {
 		o.RunDir = os.TempDir()
 	}
+	if err := keepInherited(); err != nil {
+		return nil, err
+	}
 	dir, err := newRunDir(o.RunDir)
 	if err != nil {
 		return nil, err
