@@ -186,6 +186,22 @@ func TestStartFails(t *testing.T) {
 	log.wait(t, "level=ERROR", "panic: no database", "plugin=test")
 }
 
+// TestLongRunDir: a plugin whose socket has no room in the directory for temporary files ends; the error says what to do.
+func TestLongRunDir(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("x", 100))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h, err := New(Options{RunDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if _, err := h.Start(t.Context(), testConfig(t)); err == nil || !strings.Contains(err.Error(), "set TMPDIR to a shorter one") {
+		t.Error(err)
+	}
+}
+
 func TestRestartAfterKill(t *testing.T) {
 	h, log := newHost(t)
 	p := mustStart(t, h, testConfig(t))

@@ -137,6 +137,12 @@ func (i *instance) launch(ctx context.Context, h *Host, c Config, log *slog.Logg
 	return nil
 }
 
+// maxSocketPath is how many bytes the path of a unix socket may have, goPluginSocket how many go-plugin adds to the directory that it is given.
+const (
+	maxSocketPath  = 107
+	goPluginSocket = len("/plugin-dir4294967295/plugin4294967295")
+)
+
 // explain adds to an error of the start what go-plugin does not know. It ends
 // the child: one that is exiting by itself keeps its own exit status.
 func (i *instance) explain(ctx context.Context, c Config, err error) error {
@@ -155,6 +161,9 @@ func (i *instance) explain(ctx context.Context, c Config, err error) error {
 		text := "it ended before it printed the handshake (" + i.proc.status + "); its log, or roost plugin check, may say why"
 		if keys := c.Confinement.keys(); len(keys) > 0 {
 			text += "; too little may be left to it by " + strings.Join(keys, ", ")
+		}
+		if len(i.socketDir)+goPluginSocket > maxSocketPath {
+			text += fmt.Sprintf("; there may be no room for its socket in %s: a socket's path may have %d bytes, set TMPDIR to a shorter one", i.socketDir, maxSocketPath)
 		}
 		return errors.New(text)
 	}
