@@ -78,8 +78,16 @@ func (r *request) fetchNew(u *mailbox.Update) {
 	r.fetchUnasked(u.To, args, ranges)
 }
 
-// fetchUnasked sends FETCH responses to a client that has sent no FETCH. \Seen is not set.
+// fetchUnasked sends FETCH responses to a client that has sent no FETCH. \Seen is not set. What such responses always have is added.
 func (r *request) fetchUnasked(v *mailbox.View, args *fetchArgs, ranges []mailbox.SeqRange) {
+	if r.enabled(enabledCondstore) || r.enabled(enabledRev2) { // RFC 7162 §3.2.4, RFC 9051 §7.5.2
+		if !r.enabled(enabledUIDOnly) {
+			args.addWord("UID")
+		}
+		if r.enabled(enabledCondstore) {
+			args.addWord("MODSEQ")
+		}
+	}
 	f := r.srv.newFetch(r.ctx, v, r.mbox.Ref(), r.s)
 	f.recent, f.uidOnly = r.recent(v), r.enabled(enabledUIDOnly)
 	if err := f.execute(args, ranges); err != nil {
