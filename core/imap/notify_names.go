@@ -80,6 +80,7 @@ func (r *request) naming(namespace, name, old string) (named func(done bool)) {
 }
 
 func exists(m *listed) bool     { return m != nil && !m.info.NonExistent }
+func isMailbox(m *listed) bool  { return exists(m) && !m.info.NoSelect }
 func subscribed(m *listed) bool { return m != nil && m.info.Subscribed }
 
 // diff notes what is different in a new listing. It keeps at most max events, 0 = any number.
@@ -145,7 +146,7 @@ func (e *nameEvent) name() *listed {
 // compare appends the event of one name, if there is one.
 func (b *hub) compare(old, now *listed, made *[]*nameEvent, parents map[string]session.Handle) {
 	e := &nameEvent{old: old, now: now}
-	if exists(old) != exists(now) {
+	if exists(old) != exists(now) || isMailbox(old) != isMailbox(now) { // one with others below it leaves its name behind
 		name := e.name().name
 		by, from, renamed := b.moved(name, e.name().ns.sep)
 		e.by = by
