@@ -3,6 +3,7 @@ package imap
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/roostmail/roost/core/backend"
@@ -70,6 +71,60 @@ func TestOldNameIsToldOnce(t *testing.T) {
 	}
 	if len(b.hints) != 0 {
 		t.Errorf("%d hints are left", len(b.hints))
+	}
+}
+
+// TestNamesThatChangeTwice: several commands may have changed names by the time these are listed. A client that does what the lines say has the names that there are.
+func TestNamesThatChangeTwice(t *testing.T) {
+	for _, c := range []struct {
+		what      string
+		was, is   []string
+		hints     map[string]hint
+		oldNames  int // how many lines have one
+		mostLines int
+	}{
+		{"RENAME a b", []string{"a", "a/x"}, []string{"b", "b/x"}, map[string]hint{"b": {old: "a"}}, 1, 1},
+		{"RENAME a b, RENAME b c", []string{"a", "a/x"}, []string{"c", "c/x"}, map[string]hint{"b": {old: "a"}, "c": {old: "b"}}, 0, 4},
+		{"RENAME a b, CREATE a, CREATE a/x", []string{"a", "a/x"}, []string{"a", "a/x", "b", "b/x"}, map[string]hint{"a": {}, "a/x": {}, "b": {old: "a"}}, 1, 3},
+		{"RENAME a b, DELETE b/x", []string{"a", "a/x"}, []string{"b"}, map[string]hint{"b": {old: "a"}, "b/x": {}}, 1, 2},
+		{"RENAME a b, CREATE b/y", []string{"a"}, []string{"b", "b/y"}, map[string]hint{"b": {old: "a"}, "b/y": {}}, 1, 3},
+		{"DELETE b, RENAME a b", []string{"a", "a/x", "b"}, []string{"b", "b/x"}, map[string]hint{"b": {old: "a"}}, 1, 1},
+		{"DELETE a, and a RENAME a b that fails", []string{"a", "a/x"}, []string{"a/x"}, map[string]hint{"a": {}, "b": {old: "a"}}, 0, 1},
+		{"CREATE b/y, and a RENAME a b that fails", []string{"a", "b"}, []string{"a", "b", "b/y"}, map[string]hint{"b": {old: "a"}, "b/y": {}}, 0, 2},
+	} {
+		ns := &namespace{sep: "/"}
+		list := func(names []string) *listing {
+			l := &listing{byName: map[string]*listed{}}
+			for _, name := range names {
+				m := &listed{ns: ns, name: name, info: backend.MailboxInfo{Name: name}}
+				l.all, l.byName[name] = append(l.all, m), m
+			}
+			return l
+		}
+		b := &hub{names: list(c.was), hints: c.hints}
+		b.diff(list(c.is), 0)
+		client, oldNames := slices.Clone(c.was), 0
+		for _, e := range b.events {
+			name := e.name().name
+			drop := func(gone func(string) bool) { client = slices.DeleteFunc(client, gone) }
+			switch {
+			case e.oldName != "": // those below it go along
+				oldNames++
+				for i, x := range client {
+					if x == e.oldName || strings.HasPrefix(x, e.oldName+"/") {
+						client[i] = name + x[len(e.oldName):]
+					}
+				}
+			case !exists(e.now):
+				drop(func(x string) bool { return x == name })
+				continue
+			}
+			client = append(client, name)
+		}
+		slices.Sort(client)
+		if client = slices.Compact(client); !slices.Equal(client, c.is) || oldNames != c.oldNames || len(b.events) > c.mostLines {
+			t.Errorf("%s: the client has %q of %q, after %d lines of which %d have an old name", c.what, client, c.is, len(b.events), oldNames)
+		}
 	}
 }
 

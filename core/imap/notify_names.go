@@ -90,40 +90,84 @@ func (b *hub) diff(l *listing, max int) {
 	seen := map[string]bool{}
 	for _, m := range l.all {
 		seen[m.name] = true
-		b.compare(b.names.byName[m.name], m, &made, parents)
+		b.compare(b.names.byName[m.name], m, l, &made, parents)
 	}
 	for _, m := range b.names.all {
 		if !seen[m.name] {
-			b.compare(m, nil, &made, parents)
+			b.compare(m, nil, l, &made, parents)
 		}
 	}
 	for _, e := range made {
 		delete(parents, e.name().name)
 	}
-	for _, from := range []*listing{b.names, l} {
-		for _, m := range from.all {
-			if by, ok := parents[m.name]; ok {
-				delete(parents, m.name)
-				made = append(made, &nameEvent{by: by, old: b.names.byName[m.name], now: l.byName[m.name], events: eventNames})
-			}
-		}
-	}
+	made = append(made, b.affected(parents, l)...)
 	if len(made) == 0 {
 		return
 	}
 	b.version++
 	for _, e := range made {
+		b.attribute(e, l)
+	}
+	made = append(made, b.again(made, l)...)
+	// What has gone comes first, or clients take it for renamed with the mailbox above it.
+	gone, there := made[:0:0], made[:0:0]
+	for _, e := range made {
 		e.version = b.version
-		hinted := b.hints[e.name().name]
-		if e.by == 0 {
-			e.by = hinted.by
-		}
-		if e.oldName = hinted.old; e.oldName != "" {
-			hinted.old = ""
-			b.hints[e.name().name] = hinted
+		if exists(e.now) {
+			there = append(there, e)
+		} else {
+			gone = append(gone, e)
 		}
 	}
-	b.keep(made, max)
+	b.keep(append(gone, there...), max)
+}
+
+// affected returns the events of the parents of names that came or went, in their order, but of those that have gone themselves by a RENAME.
+func (b *hub) affected(parents map[string]session.Handle, l *listing) (made []*nameEvent) {
+	for _, from := range []*listing{b.names, l} {
+		for _, m := range from.all {
+			by, ok := parents[m.name]
+			if !ok {
+				continue
+			}
+			delete(parents, m.name)
+			if _, _, renamed := b.moved(m.name, m.ns.sep, l); !renamed || exists(l.byName[m.name]) {
+				made = append(made, &nameEvent{by: by, old: b.names.byName[m.name], now: l.byName[m.name], events: eventNames})
+			}
+		}
+	}
+	return made
+}
+
+// attribute notes by whom an event is, and what a mailbox was called before, which is told once.
+func (b *hub) attribute(e *nameEvent, l *listing) {
+	name := e.name().name
+	hinted := b.hints[name]
+	if e.by == 0 {
+		e.by = hinted.by
+	}
+	came := exists(e.now) && (!exists(e.old) || b.replaced(name, l))
+	if came && hinted.old != "" && exists(b.names.byName[hinted.old]) {
+		e.oldName, hinted.old = hinted.old, ""
+		b.hints[name] = hinted
+	}
+}
+
+// again returns the events of names that were renamed, or are below such a one, and are there once more: clients take them for gone. INBOX
+// always is (RFC 5465 §5.4).
+func (b *hub) again(made []*nameEvent, l *listing) (more []*nameEvent) {
+	for _, e := range made {
+		old := l.byName[e.oldName]
+		if e.oldName == "" || !exists(old) || isInbox(old) {
+			continue
+		}
+		for _, m := range l.all {
+			if was := b.names.byName[m.name]; exists(m) && exists(was) && (m == old || strings.HasPrefix(m.name, old.name+old.ns.sep)) {
+				more = append(more, &nameEvent{by: b.hints[m.name].by, old: was, now: m, events: eventNames})
+			}
+		}
+	}
+	return more
 }
 
 // keep adds events, and forgets the oldest beyond max.
@@ -143,12 +187,12 @@ func (e *nameEvent) name() *listed {
 	return e.old
 }
 
-// compare appends the event of one name, if there is one.
-func (b *hub) compare(old, now *listed, made *[]*nameEvent, parents map[string]session.Handle) {
+// compare appends the event of one name, if there is one. One with others below it leaves its name behind, and another mailbox may get the name of one that has gone.
+func (b *hub) compare(old, now *listed, l *listing, made *[]*nameEvent, parents map[string]session.Handle) {
 	e := &nameEvent{old: old, now: now}
-	if exists(old) != exists(now) || isMailbox(old) != isMailbox(now) { // one with others below it leaves its name behind
-		name := e.name().name
-		by, from, renamed := b.moved(name, e.name().ns.sep)
+	name := e.name().name
+	if exists(old) != exists(now) || isMailbox(old) != isMailbox(now) || b.replaced(name, l) {
+		by, from, renamed := b.moved(name, e.name().ns.sep, l)
 		e.by = by
 		switch {
 		case renamed && !exists(now), renamed && from == "": // the new name tells; children are not told of
@@ -167,15 +211,29 @@ func (b *hub) compare(old, now *listed, made *[]*nameEvent, parents map[string]s
 	}
 }
 
-// moved reports whether a name came or went by a RENAME, and what the renamed mailbox itself was called before. from is "" for
-// names that have moved with it.
-func (b *hub) moved(name, sep string) (by session.Handle, from string, ok bool) {
+// replaced reports whether what is called name was called otherwise before, and RENAME has left nothing there.
+func (b *hub) replaced(name string, l *listing) bool {
+	x := b.hints[name]
+	return x.old != "" && exists(b.names.byName[x.old]) && !exists(l.byName[x.old]) && exists(l.byName[name])
+}
+
+// moved reports whether a name came or went by a RENAME that the clients are told of, and what the renamed mailbox itself was called before. from is "" for
+// names that have moved with it. A RENAME may have failed, or have been followed by others, by the time of the listing: what it says counts if
+// the old name was there, and the new one is.
+func (b *hub) moved(name, sep string, l *listing) (by session.Handle, from string, ok bool) {
 	for to, x := range b.hints {
+		was := func(rest string) bool { return exists(b.names.byName[x.old+rest]) }
+		rest, below := strings.CutPrefix(name, to)
 		switch {
 		case name == to:
-			return x.by, x.old, x.old != ""
+			return x.by, x.old, x.old != "" && was("")
 		case x.old == "":
-		case name == x.old, strings.HasPrefix(name, to+sep), strings.HasPrefix(name, x.old+sep):
+			continue
+		case below && strings.HasPrefix(rest, sep) && was(rest):
+			return x.by, "", true
+		}
+		rest, below = strings.CutPrefix(name, x.old)
+		if below && (rest == "" || strings.HasPrefix(rest, sep)) && exists(l.byName[to+rest]) {
 			return x.by, "", true
 		}
 	}
