@@ -7,7 +7,7 @@ func quickUnselect(r *request) (bool, error) {
 	if err := r.end(); err != nil {
 		return true, err
 	}
-	r.srv.closeMailbox(r.s)
+	r.deselect()
 	return true, nil
 }
 
@@ -16,7 +16,7 @@ func quickUnselect(r *request) (bool, error) {
 func quickClose(r *request) (bool, error) {
 	if err := r.end(); err != nil || !r.mayWrite() {
 		if err == nil {
-			r.srv.closeMailbox(r.s)
+			r.deselect()
 		}
 		return true, err
 	}
@@ -33,6 +33,6 @@ func runClose(r *request) error {
 		*b = responseOf(err).append(*b)
 		r.s.Commit()
 	}
-	r.srv.closeMailbox(r.s)
+	r.deselect()
 	return nil
 }

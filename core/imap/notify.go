@@ -250,14 +250,34 @@ func (r *request) news(b *hub) (text []byte, overflow string) {
 			break
 		}
 		want := set.of(x.listed)
-		news := want&eventMessages != 0 && x.messages > known ||
-			want&eventFlags != 0 && (x.unseen > known || condstore && x.modseq > known)
-		if news && !r.isSelected(x.listed) {
+		if x.changed(want, known, condstore) && !r.isSelected(x.listed) {
 			text = append(text, r.statusText(x, want, condstore)...)
 		}
 	}
 	r.st.Aux = r.st.Aux&notifyBitsOf | b.version<<notifyShift
 	return text, ""
+}
+
+// changed reports whether a client that knows a version of the hub is to be told of the mailbox.
+func (x *hubBox) changed(want notifyEvents, known uint64, condstore bool) bool {
+	return want&eventMessages != 0 && x.messages > known || want&eventFlags != 0 && (x.unseen > known || condstore && x.modseq > known)
+}
+
+// overdue returns the line of a mailbox of whose changes the session has not been told because it was selected; nil if it wants none, or if news has one.
+func (r *request) overdue(name boxName) []byte {
+	h := r.srv.hubs
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := h.byUser[r.st.User]
+	if b == nil || b.boxes[name] == nil {
+		return nil
+	}
+	x, condstore := b.boxes[name], r.enabled(enabledCondstore)
+	want := b.setOf(r.notifyRaw()).of(x.listed)
+	if want&(eventMessages|eventFlags) == 0 || !x.known || x.denied || x.changed(want, r.st.Aux>>notifyShift, condstore) {
+		return nil
+	}
+	return r.statusText(x, want, condstore)
 }
 
 // savedSet returns the set of a session that comes from another process.

@@ -29,6 +29,18 @@ func (r *request) frozen() bool {
 	return r.cmd == nil || !strings.HasSuffix(r.cmd.name, "EXPUNGE") && !strings.HasSuffix(r.cmd.name, "MOVE")
 }
 
+// deselect closes the selected mailbox. What has happened there, and was to be told later (SELECTED-DELAYED), is told as of any other
+// mailbox, which it is from now on (RFC 5465 §6.1.2). Who wanted to know nothing of the selected mailbox does not learn of it (§3.1).
+func (r *request) deselect() {
+	id := r.s.Mailbox()
+	untold := r.st.Aux&notifyOthers != 0 && r.st.Aux&notifyMessages != 0 && r.srv.boxes.News(id, r.st.View)
+	namespace, name := r.srv.boxes.NameOf(id)
+	r.srv.closeMailbox(r.s)
+	if untold {
+		r.s.Write(r.overdue(boxName{namespace, name}))
+	}
+}
+
 // onlyOwn returns what of an update the command itself did to flags.
 func (r *request) onlyOwn(u *mailbox.Update) *mailbox.Update {
 	only := &mailbox.Update{From: u.From, To: u.To}

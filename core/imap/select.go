@@ -39,7 +39,7 @@ func runSelect(r *request) error {
 	}
 	// Whatever comes of this, no mailbox is selected before (RFC 3501 §6.3.1).
 	if r.st.Proto == stateSelected {
-		r.srv.closeMailbox(r.s)
+		r.deselect()
 		r.s.WriteString("* OK [CLOSED] Previous mailbox closed.\r\n") // RFC 7162 §3.2.11
 	}
 	if condstore {
