@@ -187,11 +187,13 @@ func (e *nameEvent) name() *listed {
 	return e.old
 }
 
-// compare appends the event of one name, if there is one. One with others below it leaves its name behind, and another mailbox may get the name of one that has gone.
+// compare appends the event of one name, if there is one. A mailbox may leave its name to others below it, or get the name of another one.
 func (b *hub) compare(old, now *listed, l *listing, made *[]*nameEvent, parents map[string]session.Handle) {
 	e := &nameEvent{old: old, now: now}
 	name := e.name().name
-	if exists(old) != exists(now) || isMailbox(old) != isMailbox(now) || b.replaced(name, l) {
+	left := isMailbox(old) && exists(now) && !isMailbox(now) && now.children // without children it is about to go: storage is in the midst of it
+	filled := exists(old) && !isMailbox(old) && isMailbox(now)
+	if exists(old) != exists(now) || left || filled || b.replaced(name, l) {
 		by, from, renamed := b.moved(name, e.name().ns.sep, l)
 		e.by = by
 		switch {
