@@ -70,7 +70,11 @@ func (d *differences) message(e *Entry, seen []bool) error {
 		return nil
 	}
 	seen[i] = true
-	if d.s.todo.expunges(e.UID) {
+	expunges, touches := d.s.todo.expunges(e.UID), d.s.todo.touches(e.UID)
+	if !d.s.scanned && !expunges && !touches {
+		return nil // its file may have another name than is known here: the index says what another server has seen since
+	}
+	if expunges {
 		err := d.s.remove(e.Base)
 		switch {
 		case err == nil:
@@ -82,7 +86,7 @@ func (d *differences) message(e *Entry, seen []bool) error {
 		}
 	}
 	dirty := d.state.Flags()[i]&index.FlagDirty != 0
-	if d.s.todo.touches(e.UID) {
+	if touches {
 		err := d.rename(i, e)
 		if dirty = err != nil; dirty && !d.s.l.m.stays(file, err) {
 			return err
