@@ -28,10 +28,16 @@ type listing struct {
 
 // listed asks storage for the names of all namespaces that the patterns may match.
 func (r *request) listed(patterns []pattern) (*listing, error) {
-	l := &listing{}
-	for _, ns := range r.srv.names.spaces {
-		if !ns.mayMatch(patterns) {
+	l, names := &listing{}, &r.srv.names
+	var keepers []*namespace // of the subscriptions of others that match
+	for _, ns := range names.spaces {
+		matches, keeper := ns.mayMatch(patterns), names.keeper(ns)
+		keeps := slices.Contains(keepers, ns)
+		if !matches && !keeps {
 			continue
+		}
+		if keeper != nil && keeper != ns {
+			keepers = append(keepers, keeper)
 		}
 		var infos []backend.MailboxInfo
 		var err error
@@ -41,13 +47,27 @@ func (r *request) listed(patterns []pattern) (*listing, error) {
 		l.expect(len(infos))
 		subscribed := false // INBOX, in other letters
 		for _, info := range infos {
+			if keeps && info.Subscribed {
+				if other, name := names.subscribedFor(ns, info.Name); other != nil {
+					l.subscribe(other, name, patterns)
+					continue
+				}
+			}
+			if !matches {
+				continue
+			}
+			if keeper != nil && keeper != ns {
+				if info.Subscribed = false; info.NonExistent {
+					continue
+				}
+			}
 			if name, ok := ns.client(info.Name); ok {
 				l.add(ns, name, info)
 			} else if strings.EqualFold(info.Name, "INBOX") {
 				subscribed = subscribed || info.Subscribed
 			}
 		}
-		if ns.Inbox { // it always exists (RFC 3501 §5.1)
+		if ns.Inbox && matches { // it always exists (RFC 3501 §5.1)
 			l.add(ns, "INBOX", backend.MailboxInfo{Name: "INBOX"})
 			inbox := l.byName["INBOX"]
 			inbox.info.NoSelect, inbox.info.Subscribed = false, inbox.info.Subscribed || subscribed
@@ -103,6 +123,16 @@ func (l *listing) add(ns *namespace, name string, info backend.MailboxInfo) {
 	m.info.Subscribed = info.Subscribed || ns.auto[info.Name] && !info.NonExistent
 	l.all = append(l.all, m)
 	l.byName[name] = m
+}
+
+// subscribe notes that a name is subscribed to, of which another namespace than its own says so.
+func (l *listing) subscribe(ns *namespace, name string, patterns []pattern) {
+	if m := l.byName[name]; m != nil {
+		m.info.Subscribed = true
+	} else if ns.mayMatch(patterns) {
+		l.add(ns, name, backend.MailboxInfo{NonExistent: true, Subscribed: true})
+		l.addParents(ns)
+	}
 }
 
 // addParents adds the names above those of a namespace that are not there, and notes who has children.

@@ -93,6 +93,57 @@ func (n *names) resolve(raw []byte, utf8 bool) (*namespace, string, error) {
 	return nil, "", errNonExistent(raw)
 }
 
+// keeper returns the namespace that has the subscriptions of another one: that itself, or if it has none the one with the longest prefix that
+// it is below, as in Dovecot (mail-namespace.c, mail_namespace_find_subscribable); nil: nobody has them.
+func (n *names) keeper(of *namespace) *namespace {
+	if of.Subscriptions {
+		return of
+	}
+	for _, ns := range n.spaces {
+		if _, ok := ns.below(of.Prefix); ok && ns.Subscriptions {
+			return ns
+		}
+	}
+	return nil
+}
+
+// subscription returns where the subscription to a name is kept, and as what.
+func (n *names) subscription(ns *namespace, name string) (*namespace, string) {
+	keeper := n.keeper(ns)
+	if keeper == nil || keeper == ns {
+		return ns, name
+	}
+	client, _ := ns.client(name)
+	rest, ok := keeper.below(client)
+	if !ok || keeper.check(rest) != nil {
+		return ns, name
+	}
+	return keeper, strings.ReplaceAll(rest, keeper.sep, "/")
+}
+
+// subscribedFor returns the namespace of the mailbox that a subscription in keeper is for, and what clients call it; nil: the mailbox is in keeper.
+func (n *names) subscribedFor(keeper *namespace, name string) (*namespace, string) {
+	if name == "INBOX" && keeper.Prefix == "" {
+		if n.inbox != keeper && n.keeper(n.inbox) == keeper {
+			return n.inbox, name
+		}
+		return nil, ""
+	}
+	client, ok := keeper.client(name)
+	if !ok {
+		return nil, ""
+	}
+	for _, ns := range n.spaces { // that with the longest prefix has it
+		if rest, ok := ns.below(client); ok {
+			if ns == keeper || rest == "" || n.keeper(ns) != keeper {
+				return nil, ""
+			}
+			return ns, client
+		}
+	}
+	return nil, ""
+}
+
 // resolveNew is resolve for a name that is to be made. declared: it may end in the hierarchy separator, which is
 // not part of it (RFC 3501 §6.3.3). In UTF-8 it must be Net-Unicode (RFC 9051 §5.1); in modified UTF-7 it may be anything, as in Dovecot.
 func (n *names) resolveNew(raw []byte, utf8, declared bool) (*namespace, string, error) {

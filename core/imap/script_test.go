@@ -266,8 +266,9 @@ func (sc *script) setConfig(f []string) {
 		sc.engine.SpoolAbove, _ = strconv.Atoi(f[1])
 	case "bad":
 		sc.cfg.MaxBad, _ = strconv.Atoi(f[1])
-	case "namespace": // name prefix separator inbox|- list|hidden [mailbox=\Special[,subscribe]]…
-		ns := backend.Namespace{Name: strings.Trim(f[1], "-"), Prefix: strings.Trim(f[2], `"`), Separator: f[3][0], Inbox: f[4] == "inbox", List: f[5] == "list", Subscriptions: true}
+	case "namespace": // name prefix separator inbox|- list|hidden[,unsubscribed] [mailbox=\Special[,subscribe]]…
+		shown, unsubscribed := strings.CutSuffix(f[5], ",unsubscribed")
+		ns := backend.Namespace{Name: strings.Trim(f[1], "-"), Prefix: strings.Trim(f[2], `"`), Separator: f[3][0], Inbox: f[4] == "inbox", List: shown == "list", Subscriptions: !unsubscribed}
 		for _, m := range f[6:] {
 			name, rest, _ := strings.Cut(m, "=")
 			special, auto, _ := strings.Cut(rest, ",")

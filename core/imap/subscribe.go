@@ -8,11 +8,13 @@ func runSubscribe(r *request) error {
 	if err != nil {
 		return err
 	}
-	ref, err := r.ref(raw)
+	ns, name, err := r.srv.names.resolve(raw, r.utf8())
 	if err != nil {
 		return err
 	}
-	named := r.naming(ref.Namespace, ref.Name, "")
+	named := r.naming(ns.Name, name, "")
+	ns, name = r.srv.names.subscription(ns, name)
+	ref := backend.MailboxRef{User: r.user(), Namespace: ns.Name, Name: name}
 	err = r.srv.writer.Subscribe(r.ctx, ref, r.cmd.name == "SUBSCRIBE")
 	named(err == nil)
 	if err == nil {

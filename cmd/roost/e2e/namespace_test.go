@@ -113,3 +113,41 @@ location = "mdbox:~/mdbox2"
 		compare(q)
 	}
 }
+
+// TestSubscriptionsAboveAsDovecot: the subscriptions of a namespace that has none of its own are in the one above it, for both servers.
+func TestSubscriptionsAboveAsDovecot(t *testing.T) {
+	dir, _ := makeStore(t, variants[0])
+	d := startDovecot(t, rig.DovecotOptions{Home: filepath.Join(dir, "home"), Extra: `
+namespace old {
+  separator = /
+  prefix = old/
+  list = yes
+  location = mdbox:~/mdbox2
+  subscriptions = no
+}
+`})
+	r := startRoost(t, rig.RoostOptions{Home: filepath.Join(dir, "home"), Users: []string{storeUser}, Spaces: `
+[[namespace]]
+name = "inbox"
+inbox = true
+mailbox = [
+  { name = "Drafts", special_use = '\Drafts' },
+  { name = "Sent", special_use = '\Sent' },
+  { name = "Junk", special_use = '\Junk' },
+]
+[[namespace]]
+name = "old"
+prefix = "old/"
+location = "mdbox:~/mdbox2"
+subscriptions = false
+`})
+	w, c := login(t, d.Addr, storeUser), login(t, r.Addr, storeUser)
+	cmd(t, w, "CREATE old/Stuff/Sub")
+	cmd(t, w, "CREATE old/Other")
+	for i, q := range []string{"SUBSCRIBE old/Stuff/Sub", "SUBSCRIBE old/Other", "SUBSCRIBE old/Gone", "UNSUBSCRIBE old/Gone", "UNSUBSCRIBE old/Stuff/Sub"} {
+		cmd(t, []*rig.Client{c, w}[i%2], "%s", q)
+		for _, q := range []string{`LSUB "" "*"`, `LSUB "" "old/%"`, `LIST (SUBSCRIBED) "" "*"`} {
+			sameLines(t, q, cmd(t, c, "%s", q), cmd(t, w, "%s", q))
+		}
+	}
+}
