@@ -129,6 +129,7 @@ func (a *appending) run(ctx context.Context, messages []NewMessage) (*Saved, err
 func (a *appending) write(ctx context.Context, messages []NewMessage) error {
 	describe := a.b.describer(a.now)
 	defer describe.release()
+	origin := a.b.origin()
 	for _, m := range messages {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -140,7 +141,7 @@ func (a *appending) write(ctx context.Context, messages []NewMessage) error {
 		guid, raw := m.guid()
 		mail.guid = guid
 		var err error
-		mail.stored, err = a.saver.save(dbox.NewMessage{Received: m.Received, GUID: guid, RawGUID: raw, Copied: m.GUID != "", Mailbox: a.b.dir, SizeHint: m.Size, Tee: describe.next(m.Received, m.Size)}, m.Body)
+		mail.stored, err = a.saver.save(dbox.NewMessage{Received: m.Received, GUID: guid, RawGUID: raw, Copied: m.GUID != "", Mailbox: origin, SizeHint: m.Size, Tee: describe.next(m.Received, m.Size)}, m.Body)
 		if err != nil {
 			return err
 		}

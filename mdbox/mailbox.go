@@ -104,6 +104,19 @@ func (b *Mailbox) Name() string { return b.name }
 // Dir returns the directory with the mailbox's dovecot.index.log, the file that every change is written to.
 func (b *Mailbox) Dir() string { return b.store.location.indexDir(b.dir) }
 
+// origin returns the storage name of the mailbox, to which a rebuild brings messages back that nothing refers to. With LayoutIndex it is not its
+// directory: of that Dovecot would make a mailbox that is called like it.
+func (b *Mailbox) origin() string {
+	if b.store.location.Layout != LayoutIndex {
+		return b.dir
+	}
+	storage, err := b.store.codec().Storage(b.name)
+	if err != nil {
+		return ""
+	}
+	return storage
+}
+
 // Moved reports whether the mailbox's name leads to another directory by now, or to none. Only with LayoutIndex a mailbox keeps
 // its directory when it is renamed; in other layouts the directory is the name, and every method finds what is there now.
 func (b *Mailbox) Moved() bool {
