@@ -28,18 +28,30 @@ type lockedBox struct {
 // lock takes BOX and brings the mailbox up to date. If guid is not zero, the mailbox must have it. Errors are
 // ErrNotFound, ErrReadOnly, filelock.ErrTimeout, or a *vfs.CorruptError for an index that may not be changed as it is.
 func (b *Mailbox) lock(ctx context.Context, guid [16]byte) (*lockedBox, error) {
+	return b.lockWith(ctx, guid, nil)
+}
+
+// lockWith is lock that also takes VSIZE for sum, which may be nil, if nobody else has it. It comes after the lock of a maildir, which Dovecot
+// holds while it waits for VSIZE, and before BOX.
+func (b *Mailbox) lockWith(ctx context.Context, guid [16]byte, sum *sizeSum) (*lockedBox, error) {
 	w, err := b.writing()
 	if err != nil {
 		return nil, err
 	}
 	b.mu.Lock()
 	l := &lockedBox{b: b}
-	if l.outer, err = b.store.format.lock(ctx, b); err == nil {
+	if l.outer, err = b.store.format.lock(ctx, b); err != nil {
+		sum = nil
+	} else {
+		if !sum.take(ctx, b) {
+			sum = nil
+		}
 		l.x, err = b.index.Lock(ctx, w)
 	}
 	if err == nil && l.outer != nil {
 		err = l.syncLocked()
 	}
+	l.sum = sum
 	if err != nil {
 		l.unlock()
 		if errors.Is(err, index.ErrDeleted) {
@@ -59,14 +71,7 @@ func (b *Mailbox) lockSized(ctx context.Context, guid [16]byte, expunge []uint32
 	if b.store.options.Write == nil {
 		return nil, ErrReadOnly
 	}
-	sum := b.lockSizes(ctx, expunge)
-	l, err := b.lock(ctx, guid)
-	if err != nil {
-		sum.release(b)
-		return nil, err
-	}
-	l.sum = sum
-	return l, nil
+	return b.lockWith(ctx, guid, b.changedSum(expunge))
 }
 
 // lockSum is lock for a change of the sum of the sizes of messages, if it can be had at once.

@@ -48,37 +48,60 @@ func (b *Mailbox) noteSize(ctx context.Context) error {
 	if b.store.options.Write == nil {
 		return ErrReadOnly
 	}
+	if b.store.location.Format == FormatMaildir { // its own lock comes before VSIZE
+		return b.noteMaildirSize(ctx, sum)
+	}
 	if sum.lock, err = b.lockSizeFile(ctx, path, sizeTimeout); err != nil {
 		if !errors.Is(err, filelock.ErrTimeout) {
 			b.store.report("lock the sum of sizes of "+b.name, err)
 		}
 		return err
 	}
-	b.mu.Lock()
-	s, err := b.refresh()
-	var rest []uint32
-	if err == nil {
-		_, rest = knownSize(s)
-		rest = append([]uint32(nil), rest...)
-	}
-	b.mu.Unlock()
-	if err == nil && len(rest) > 0 {
-		err = sum.measure(b, rest)
-	}
-	if err == nil {
-		err = b.writeSize(ctx, sum)
+	if err = sum.measureUnknown(b); err == nil {
+		var l *lockedBox
+		if l, err = b.lock(ctx, [16]byte{}); err == nil {
+			err = l.writeSize(sum)
+			l.unlock()
+		}
 	}
 	sum.release(b)
 	return err
 }
 
-// writeSize writes hdr-vsize from sizes that were measured, as far as it is of the messages that are there now.
-func (b *Mailbox) writeSize(ctx context.Context, sum *sizeSum) error {
-	l, err := b.lock(ctx, [16]byte{})
+// noteMaildirSize is noteSize for FormatMaildir.
+func (b *Mailbox) noteMaildirSize(ctx context.Context, sum *sizeSum) error {
+	if err := sum.measureUnknown(b); err != nil {
+		return err
+	}
+	l, err := b.lockWith(ctx, [16]byte{}, sum)
 	if err != nil {
 		return err
 	}
 	defer l.unlock()
+	if l.sum == nil {
+		return filelock.ErrTimeout
+	}
+	return l.writeSize(sum)
+}
+
+// measureUnknown finds out the sizes of the messages that the index does not have in its sum.
+func (s *sizeSum) measureUnknown(b *Mailbox) error {
+	b.mu.Lock()
+	state, err := b.refresh()
+	var rest []uint32
+	if err == nil {
+		_, rest = knownSize(state)
+		rest = append([]uint32(nil), rest...)
+	}
+	b.mu.Unlock()
+	if err != nil || len(rest) == 0 {
+		return err
+	}
+	return s.measure(b, rest)
+}
+
+// writeSize writes hdr-vsize from sizes that were measured, as far as it is of the messages that are there now.
+func (l *lockedBox) writeSize(sum *sizeSum) error {
 	s := l.x.State()
 	bytes, rest := knownSize(s)
 	counted := s.Len() - len(rest)

@@ -25,8 +25,8 @@ type sizeSum struct {
 // VSIZE_LOCK_TIMEOUT_SECS).
 const sizeTimeout = 10 * time.Second
 
-// lockSizes takes VSIZE, which comes before BOX, if the mailbox has a sum and nobody else is at it. It returns nil if the sum is not to be changed.
-func (b *Mailbox) lockSizes(ctx context.Context, expunge []uint32) *sizeSum {
+// changedSum returns the sum of a mailbox that is to be changed, or nil if it has none.
+func (b *Mailbox) changedSum(expunge []uint32) *sizeSum {
 	b.mu.Lock()
 	s, err := b.refresh()
 	kept := false
@@ -41,17 +41,25 @@ func (b *Mailbox) lockSizes(ctx context.Context, expunge []uint32) *sizeSum {
 	if len(expunge) > 0 && sum.measure(b, expunge) != nil {
 		return nil
 	}
+	return sum
+}
+
+// take takes VSIZE, which comes before BOX, if nobody else has it. s may be nil.
+func (s *sizeSum) take(ctx context.Context, b *Mailbox) bool {
+	if s == nil {
+		return false
+	}
 	path, err := b.sizeLockPath()
 	if err == nil {
-		sum.lock, err = b.lockSizeFile(ctx, path, 0)
+		s.lock, err = b.lockSizeFile(ctx, path, 0)
 	}
 	if err != nil {
 		if !errors.Is(err, filelock.ErrTimeout) && ctx.Err() == nil {
 			b.store.report("lock the sum of sizes of "+b.name, err)
 		}
-		return nil
+		return false
 	}
-	return sum
+	return true
 }
 
 // lockSizeFile takes VSIZE.
