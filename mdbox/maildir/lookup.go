@@ -29,10 +29,18 @@ func (m *Mailbox) lookup(uid uint32) (Entry, bool, error) {
 	return Entry{}, false, nil
 }
 
-// Open opens the file of a message. The error is fs.ErrNotExist if it has none: then it was expunged.
+// Open opens the file of a message. The error is fs.ErrNotExist if it has none: then it was expunged. What is no file, such as a FIFO, which nobody
+// may ever write to, is not opened.
 func (m *Mailbox) Open(uid uint32) (f vfs.File, e Entry, err error) {
 	err = m.at(uid, func(found Entry, path string) (err error) {
 		e = found
+		st, err := m.c.fs().Stat(path)
+		if err != nil {
+			return err
+		}
+		if st.Special || st.Dir {
+			return fmt.Errorf("maildir: %s is no file", path)
+		}
 		f, err = m.c.fs().Open(path)
 		return err
 	})

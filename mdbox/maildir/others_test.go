@@ -1,10 +1,13 @@
 package maildir_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/roostmail/roost/mdbox/index"
 	"github.com/roostmail/roost/mdbox/maildir"
@@ -35,4 +38,24 @@ func TestChangesOfOthersStay(t *testing.T) {
 		t.Errorf("messages (-want +got):\n%s", diff)
 	}
 	equal(t, "in the end", us, "INBOX")
+}
+
+// A FIFO among the messages does not hold up who opens it.
+func TestFIFOIsNotOpened(t *testing.T) {
+	s := newStore(t)
+	s.append(t, "INBOX", "", "Subject: a\n\n")
+	fifo := filepath.Join(s.Root, "cur", "9.M1P1.h:2,")
+	must(t, unix.Mkfifo(fifo, 0o644))
+	other, err := os.OpenFile(fifo, os.O_RDWR, 0) // so that to open it does not take for ever
+	must(t, err)
+	defer other.Close()
+	b := s.open(t, "")
+	b.mustSync()
+	if f, _, err := b.m.Open(2); err == nil {
+		f.Close()
+		t.Error("it was opened")
+	}
+	if got := b.text(1); got != "Subject: a\n\n" {
+		t.Errorf("message 1 is %q", got)
+	}
 }

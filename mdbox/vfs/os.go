@@ -72,16 +72,17 @@ func (f osFile) Stat() (Info, error) {
 
 func infoOf(st *unix.Stat_t) Info {
 	return Info{
-		Size:  st.Size,
-		Mtime: st.Mtim.Nano(),
-		Ctime: st.Ctim.Nano(),
-		Dev:   uint64(st.Dev),
-		Ino:   st.Ino,
-		Dir:   st.Mode&unix.S_IFMT == unix.S_IFDIR,
-		UID:   st.Uid,
-		GID:   st.Gid,
-		Perm:  permOf(st.Mode),
-		Links: uint64(st.Nlink),
+		Size:    st.Size,
+		Mtime:   st.Mtim.Nano(),
+		Ctime:   st.Ctim.Nano(),
+		Dev:     uint64(st.Dev),
+		Ino:     st.Ino,
+		Dir:     st.Mode&unix.S_IFMT == unix.S_IFDIR,
+		Special: st.Mode&unix.S_IFMT != unix.S_IFDIR && st.Mode&unix.S_IFMT != unix.S_IFREG,
+		UID:     st.Uid,
+		GID:     st.Gid,
+		Perm:    permOf(st.Mode),
+		Links:   uint64(st.Nlink),
 	}
 }
 

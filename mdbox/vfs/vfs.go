@@ -116,10 +116,12 @@ type Info struct {
 	Dev   uint64 // with Ino the identity of the file
 	Ino   uint64
 	Dir   bool // a directory
-	UID   uint32
-	GID   uint32
-	Perm  fs.FileMode // permission bits, and fs.ModeSetgid
-	Links uint64      // names that lead to it; 0 = none, or not known
+	// Special says that it is neither a file nor a directory: to open a FIFO, for instance, can take for ever.
+	Special bool
+	UID     uint32
+	GID     uint32
+	Perm    fs.FileMode // permission bits, and fs.ModeSetgid
+	Links   uint64      // names that lead to it; 0 = none, or not known
 }
 
 // SameFile reports whether a and b describe the same file, perhaps at different times.
