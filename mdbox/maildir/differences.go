@@ -91,6 +91,7 @@ func (d *differences) message(e *Entry, seen []bool) error {
 		if dirty = err != nil; dirty && !d.s.l.m.stays(file, err) {
 			return err
 		}
+		dirty = dirty || d.unnamed(e.UID)
 	}
 	if file, there = d.s.files[e.Base]; !there { // it went away
 		seen[i] = false
@@ -98,6 +99,16 @@ func (d *differences) message(e *Entry, seen []bool) error {
 	}
 	d.compare(i, file, dirty)
 	return nil
+}
+
+// unnamed reports whether a message gets a keyword that has no letter yet, and may get one later.
+func (d *differences) unnamed(uid uint32) bool {
+	for _, name := range d.s.unnamed {
+		if d.s.l.keywords.Letter(name) == 0 && d.s.todo.adds(uid, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // rename carries out the changes of flags of message i, also of earlier ones that could not be.

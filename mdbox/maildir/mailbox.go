@@ -65,7 +65,10 @@ func (c *Config) report(err error) {
 	}
 }
 
-const uidlistName = "dovecot-uidlist"
+const (
+	uidlistName  = "dovecot-uidlist"
+	keywordsName = "dovecot-keywords"
+)
 
 // Dirs is where the files of a mailbox are.
 type Dirs struct {
@@ -91,7 +94,7 @@ type Mailbox struct {
 func New(c *Config, dirs Dirs, perm vfs.Perm) *Mailbox { return &Mailbox{c: c, dirs: dirs, perm: perm} }
 
 func (m *Mailbox) uidlistPath() string     { return filepath.Join(m.dirs.Control, uidlistName) }
-func (m *Mailbox) keywordsPath() string    { return filepath.Join(m.dirs.Control, "dovecot-keywords") }
+func (m *Mailbox) keywordsPath() string    { return filepath.Join(m.dirs.Control, keywordsName) }
 func (m *Mailbox) path(file string) string { return filepath.Join(m.dirs.Mail, file) }
 
 // Fresh reports whether the index shows what is in the directories, and has no changes that are to be carried out: then there is

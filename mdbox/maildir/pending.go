@@ -108,6 +108,18 @@ func (p *pending) touches(uid uint32) bool {
 	return false
 }
 
+// adds reports whether a change adds the keyword to the message.
+func (p *pending) adds(uid uint32, keyword string) bool {
+	for i := range p.changes {
+		if c := &p.changes[i]; c.keyword == keyword && !c.unset {
+			if _, found := find(c.uids, uid); found {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // find returns the number of the range that has uid.
 func find(ranges []translog.UIDRange, uid uint32) (i int, found bool) {
 	return slices.BinarySearchFunc(ranges, uid, func(r translog.UIDRange, uid uint32) int {

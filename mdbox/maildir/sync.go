@@ -51,6 +51,7 @@ type syncing struct {
 	scanned bool              // files are of now
 	fresh   map[uint32]bool   // messages that had no UID before, by UID
 	moved   bool              // cur/ was changed
+	unnamed []string          // keywords, of which those without letter have none only because dovecot-keywords can not be written now
 	cleaned uint32            // when tmp/ was cleaned, UNIX time; 0 = not now
 	changed bool
 }
@@ -289,7 +290,12 @@ func (s *syncing) addKeywords() error {
 			names = append(names, c.keyword)
 		}
 	}
-	return s.l.addKeywords(names, s.files)
+	err := s.l.addKeywords(slices.Clone(names), s.files)
+	if err != nil && s.l.m.stays(keywordsName, err) {
+		s.unnamed = names
+		return nil
+	}
+	return err
 }
 
 // addKeywords gives letters to keywords that have none, as far as there are any that no file uses.
