@@ -33,9 +33,17 @@ func New(log *slog.Logger) *Plugin { return &Plugin{log: log} }
 
 // optionList documents the options. Defaults are also applied from here, so that the two can not differ.
 var optionList = slices.Concat([]backend.Option{
-	{Name: "password", Type: backend.OptionString, Required: true, Secret: true, Help: "password of every user, as stored: {SCHEME}data"},
+	{Name: "password", Type: backend.OptionString, Required: true, Secret: true, Help: "password of every user, as it is, or {SCHEME}data"},
 	{Name: "fields", Type: backend.OptionStrings, Help: `extra fields "key=value" of every user, with variables; userdb fields are "userdb_KEY=value"`},
-}, authdb.OptionList)
+}, plain(authdb.OptionList))
+
+// plain returns options with PLAIN as the default scheme, as Dovecot's passdb static has it.
+func plain(options []backend.Option) []backend.Option {
+	options = slices.Clone(options)
+	i := slices.IndexFunc(options, func(o backend.Option) bool { return o.Name == "scheme" })
+	options[i].Default = `"PLAIN"`
+	return options
+}
 
 // Info describes the plugin.
 func (p *Plugin) Info() backend.Info {

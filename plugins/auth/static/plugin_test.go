@@ -42,6 +42,16 @@ func TestEveryUser(t *testing.T) {
 	}
 }
 
+// TestPlainByDefault: a password without scheme is what users type, as in Dovecot's passdb static.
+func TestPlainByDefault(t *testing.T) {
+	p := open(t, map[string]any{"password": "secret"})
+	for password, want := range map[string]backend.ErrorKind{"secret": 0, "Secret": backend.KindAuthFailed} {
+		if _, err := p.VerifyPassword(context.Background(), backend.PasswordRequest{User: "alice", Password: password}); err != nil && backend.KindOf(err) != want || err == nil && want != 0 {
+			t.Errorf("%s: %v", password, err)
+		}
+	}
+}
+
 // TestNameInPaths: every name is a user, but for those that would lead out of the directory of the homes.
 func TestNameInPaths(t *testing.T) {
 	p := New(slog.New(slog.DiscardHandler))
