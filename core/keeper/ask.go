@@ -34,7 +34,7 @@ func Ask(path, op string) (Answer, error) {
 const maxAnswer = 1 << 20
 
 // Follow asks the server whose control socket has that path, and calls f for every line of the answer, until there are no more or f fails. A socket that
-// neither the caller's user nor root made is not trusted.
+// neither the caller's user nor root made is trusted by root alone, as of a server that has given up root: the directory it is in must be the server's.
 func Follow(path string, r Request, f func(line []byte) error) error {
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 	if errors.Is(err, fs.ErrPermission) {
@@ -44,8 +44,12 @@ func Follow(path string, r Request, f func(line []byte) error) error {
 		return fmt.Errorf("keeper: no server answers at the control socket ([keeper] control); is roost serve running with this very configuration file? %w", err)
 	}
 	defer conn.Close()
-	if uid, err := peerUID(conn); err != nil || uid != 0 && uid != os.Geteuid() && os.Geteuid() != 0 {
-		return fmt.Errorf("keeper: control socket %s belongs to user %d: %v", path, uid, err)
+	uid, err := peerUID(conn)
+	if err != nil {
+		return fmt.Errorf("keeper: control socket %s: whose it is: %w", path, err)
+	}
+	if uid != 0 && uid != os.Geteuid() && os.Geteuid() != 0 {
+		return fmt.Errorf("keeper: control socket %s belongs to user %d", path, uid)
 	}
 	b, err := json.Marshal(r)
 	if err != nil {
