@@ -105,7 +105,7 @@ var notThere = regexp.MustCompile(`NONEXISTENT|doesn't exist|does not exist`)
 
 // freed is Dovecot's answer to COPY and MOVE when a mailbox vanishes: a text that is not in memory any more, of which any
 // bytes may be left, or none: often a pointer of the heap's free list, the highest of whose six bytes is 0x55 or 0x56, and which may be printable.
-var freed = regexp.MustCompile(`^NO (.{5}[UV]( \(.*)?|[^ -~].*|.*[^ -~].*)?$`)
+var freed = regexp.MustCompile(`^NO ((.{5}[UV])?( \(.*)?|[^ -~].*|.*[^ -~].*)$`)
 
 func (c *client) isDovecot() bool { return c.server.Name != "r" && c.server.Name != "roost" }
 

@@ -43,14 +43,20 @@ func TestSideBySide(t *testing.T) {
 func TestSideBySideKilled(t *testing.T) {
 	d := startDovecot(t, rig.DovecotOptions{})
 	r := startRoost(t, rig.RoostOptions{Home: filepath.Join(filepath.Dir(d.Conf), "mail", "%u"), Users: []string{storeUser}})
-	stop := every(t, func() {
-		if pid, err := r.PluginPID("storage/mdbox"); err == nil {
-			syscall.Kill(pid, syscall.SIGKILL)
-		}
-	})
+	stop := killStorage(t, r)
 	l := work(t, soak(t), traffic.Config{Tolerant: true, Servers: []traffic.Server{{Name: "r", Addr: r.Addr, Clients: 8}, {Name: "d", Addr: d.Addr, Clients: 8}}})
 	t.Logf("killed %d times", stop())
 	judge(t, l, d, r)
+}
+
+// killStorage kills the storage plugin every second, until stop is called.
+func killStorage(t *testing.T, r *rig.Roost) (stop func() int) {
+	t.Helper()
+	return every(t, func() {
+		if pid, err := r.PluginPID("storage/" + r.Storage); err == nil {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
 }
 
 // every calls f once a second until stop is called, which returns how often it was.

@@ -66,6 +66,18 @@ func allowed(format string) []*regexp.Regexp {
 	return renamed
 }
 
+// TestSoakMaildirKilled is TestSideBySideKilled in a Maildir. In sdbox a message has its file before the index has it: who is killed in between, Dovecot
+// too, leaves a file that the next Dovecot's rebuild takes for a message.
+func TestSoakMaildirKilled(t *testing.T) {
+	location := locations["maildir"]
+	d := startDovecot(t, rig.DovecotOptions{Location: location})
+	r := startRoost(t, rig.RoostOptions{Location: location, Home: filepath.Join(filepath.Dir(d.Conf), "mail", "%u"), Users: []string{storeUser}})
+	stop := killStorage(t, r)
+	l := work(t, soak(t), traffic.Config{Tolerant: true, Servers: []traffic.Server{{Name: "r", Addr: r.Addr, Clients: 8}, {Name: "d", Addr: d.Addr, Clients: 8, KeepNames: true}}})
+	t.Logf("killed %d times", stop())
+	judge(t, l, d, r, renamed...)
+}
+
 // TestSoakHandedOn hands a store from Dovecot 2.3 to roost to Dovecot 2.4 and back: each has it for itself for a time.
 func TestSoakHandedOn(t *testing.T) {
 	root := root24(t)
