@@ -39,11 +39,13 @@ func (s *Store) Purge(ctx context.Context, progress func(done, total int)) (Purg
 	if err != nil {
 		return p, err
 	}
+	var left attachments
+	defer func() { s.removeAttachments(context.WithoutCancel(ctx), left) }()
 	for i, id := range ids {
 		if err := ctx.Err(); err != nil {
 			return p, err
 		}
-		if err := s.purgeFile(ctx, id, &p); err != nil {
+		if err := s.purgeFile(ctx, id, &p, &left); err != nil {
 			return p, fmt.Errorf("mdbox: purge: %w", err)
 		}
 		if progress != nil {
@@ -76,7 +78,7 @@ func (s *Store) filesToPurge() ([]dbox.FileID, error) {
 }
 
 // purgeFile purges one file.
-func (s *Store) purgeFile(ctx context.Context, id dbox.FileID, p *Purged) error {
+func (s *Store) purgeFile(ctx context.Context, id dbox.FileID, p *Purged, left *attachments) error {
 	file, err := s.files.Lock(id)
 	switch {
 	case errors.Is(err, dbox.ErrBusy):
@@ -99,6 +101,7 @@ func (s *Store) purgeFile(ctx context.Context, id dbox.FileID, p *Purged) error 
 		p.Messages += len(j.dead)
 		p.Moved += len(j.moves)
 		p.Bytes += j.freed
+		*left = append(*left, j.attachments...)
 	} else if err == nil {
 		p.Skipped++
 	}
@@ -125,6 +128,8 @@ type filePurge struct {
 	to    []dbox.Stored // where each of live was copied to
 	moves []mapindex.Move
 	freed uint64
+	// attachments are those of dead.
+	attachments attachments
 	// rebuilt is how many times the store had been rebuilt when the purge of the file began.
 	rebuilt uint32
 	// changed: somebody has referred to a message of dead meanwhile, or rebuilt the store; the map stays as it is.
@@ -202,6 +207,7 @@ func (j *filePurge) copyLive(a *dbox.Appender, messages []mapped) error {
 		if known.Refcount == 0 {
 			j.dead = append(j.dead, known.uid)
 			j.freed += m.End - m.Offset
+			j.attachments.add(m.Metadata)
 			return nil
 		}
 		st, err := a.CopyRaw(j.file, m)

@@ -66,12 +66,36 @@ func (s *Store) countReferences(ctx context.Context, counts map[mapindex.UID]uin
 	if len(counts) == 0 {
 		return nil, nil
 	}
-	known := oddities{}
-	for range countAttempts {
+	begin := func() {
 		for uid := range counts {
 			counts[uid] = 0
 		}
-		whole, unread, err := s.countOnce(ctx, counts, known)
+	}
+	return s.eachMailbox(ctx, begin, func(state *index.State) error {
+		mails := state.Ext(index.ExtMdbox)
+		if mails == nil {
+			return nil
+		}
+		for i := range state.Len() {
+			r, err := index.DecodeMdboxRecord(mails.Record(i))
+			if err != nil {
+				return err
+			}
+			if n, wanted := counts[mapindex.UID(r.MapUID)]; wanted {
+				counts[mapindex.UID(r.MapUID)] = n + 1
+			}
+		}
+		return nil
+	})
+}
+
+// eachMailbox lets visit look at the index of every mailbox, all of them again after another begin if some were renamed meanwhile. Errors of visit are
+// in unread.
+func (s *Store) eachMailbox(ctx context.Context, begin func(), visit func(*index.State) error) (unread, err error) {
+	known := oddities{}
+	for range countAttempts {
+		begin()
+		whole, unread, err := s.visitOnce(ctx, known, visit)
 		if whole || unread != nil || err != nil {
 			return unread, err
 		}
@@ -90,8 +114,8 @@ func (o oddities) found(name, other string) bool {
 	return known
 }
 
-// countOnce is one attempt of countReferences. It was not whole if mailboxes were renamed meanwhile.
-func (s *Store) countOnce(ctx context.Context, counts map[mapindex.UID]uint16, known oddities) (whole bool, unread, err error) {
+// visitOnce is one attempt of eachMailbox. It was not whole if mailboxes were renamed meanwhile.
+func (s *Store) visitOnce(ctx context.Context, known oddities, visit func(*index.State) error) (whole bool, unread, err error) {
 	tree, err := s.tree()
 	if err != nil {
 		return false, nil, err
@@ -131,19 +155,8 @@ func (s *Store) countOnce(ctx context.Context, counts map[mapindex.UID]uint16, k
 			}
 			seen[guid] = info.Name
 		}
-		mails := state.Ext(index.ExtMdbox)
-		if mails == nil {
-			continue
-		}
-		for i := range state.Len() {
-			r, err := index.DecodeMdboxRecord(mails.Record(i))
-			if err != nil {
-				unread = errors.Join(unread, err)
-				break
-			}
-			if n, wanted := counts[mapindex.UID(r.MapUID)]; wanted {
-				counts[mapindex.UID(r.MapUID)] = n + 1
-			}
+		if err := visit(state); err != nil {
+			unread = errors.Join(unread, err)
 		}
 		if problems, _ := b.index.Damage(); len(problems) > 0 {
 			unread = errors.Join(unread, problems[0])

@@ -105,7 +105,7 @@ func (s *Files) Exists(id FileID) (bool, error) {
 }
 
 // Remove removes u.<id> from primary and ALT storage, and then its attachments. A file that is not there is no error: somebody else was
-// faster. (The name by its hash that single-instance storage has for an attachment stays, as an offer to later messages.)
+// faster.
 func (s *Files) Remove(id FileID) error {
 	attachments := s.attachmentsOf(id)
 	err := s.remove(s.Path(id))
@@ -113,12 +113,12 @@ func (s *Files) Remove(id FileID) error {
 		err = errors.Join(err, s.remove(s.altPath(id)))
 	}
 	for _, path := range attachments {
-		err = errors.Join(err, s.remove(path))
+		err = errors.Join(err, s.RemoveAttachment(path))
 	}
 	return err
 }
 
-// attachmentsOf returns the attachments that are u.<id>'s alone. Those of a damaged message stay.
+// attachmentsOf returns the paths of the attachments that are u.<id>'s alone. Those of a damaged message stay.
 func (s *Files) attachmentsOf(id FileID) (paths []string) {
 	if s.cfg.AttachmentDir == "" || s.cfg.AttachmentSuffix == nil {
 		return nil
@@ -130,7 +130,7 @@ func (s *Files) attachmentsOf(id FileID) (paths []string) {
 	defer s.CloseIdle()
 	defer m.Close()
 	for _, a := range m.Attachments() {
-		paths = append(paths, filepath.Join(s.cfg.AttachmentDir, a.Path))
+		paths = append(paths, a.Path)
 	}
 	return paths
 }
