@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -115,6 +116,17 @@ func (b *Mailbox) origin() string {
 		return ""
 	}
 	return storage
+}
+
+// storageName returns the name that Dovecot has for the mailbox below its namespace, with the separator of the layout.
+func (b *Mailbox) storageName() string {
+	switch {
+	case b.store.location.Layout != LayoutPlusPlus:
+		return b.origin()
+	case b.dir == "":
+		return mailboxlist.Inbox
+	}
+	return strings.TrimPrefix(b.dir, ".")
 }
 
 // Moved reports whether the mailbox's name leads to another directory by now, or to none. Only with LayoutIndex a mailbox keeps

@@ -81,7 +81,7 @@ func (b *Mailbox) sizeLockPath() (string, error) {
 	if _, err := b.store.options.FS.Stat(l.VolatileDir); errors.Is(err, fs.ErrNotExist) {
 		return "", filelock.ErrTimeout // nobody has used it yet, and it is made with the next change of the tree
 	}
-	sum := sha1.Sum([]byte(b.name))
+	sum := sha1.Sum([]byte(b.storageName()))
 	return filepath.Join(l.VolatileDir, name+"."+hex.EncodeToString(sum[:])), nil
 }
 
