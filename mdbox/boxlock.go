@@ -22,6 +22,7 @@ type lockedBox struct {
 	// outer is the lock of a maildir, which comes before BOX; nil in other formats.
 	outer    *maildir.Locked
 	replaces *leaving // what goes with the messages that come next; nil = nothing
+	deletes  bool     // the mailbox is being deleted: TREE is held, so that its name stays its own
 	claims   bool     // the messages that come next, and all that are \Recent for the next session, are claimed with them
 }
 

@@ -33,6 +33,7 @@ func (s *Store) emptyForDelete(ctx context.Context, name, dir string) (guid [16]
 			return err
 		}
 		defer l.unlock()
+		l.deletes = true
 		return l.emptyForDelete(c)
 	})
 	switch {

@@ -110,13 +110,17 @@ func (b *Mailbox) still(guid [16]byte) error {
 func (sdbox) records(*lockedBox, uint32, []newRecord, uint32) []translog.NewRecord { return nil }
 
 // change needs no lock but that of the mailbox. The files of messages that were expunged are removed after it is given back, as long as their
-// names are those of the mailbox: if it was renamed meanwhile, they stay.
+// names are those of the mailbox: if it was renamed meanwhile, they stay. Those of a mailbox that is being deleted go with its directory, but not
+// their attachments.
 func (sdbox) change(_ context.Context, s *Store, do func(c change) error) error {
 	var c unlinks
 	err := do(&c)
 	for _, e := range c.expunged {
+		if e.deletes && err == nil && s.options.AttachmentDir == "" {
+			continue
+		}
 		for _, uid := range e.uids {
-			if e.box.still(e.guid) != nil {
+			if !e.deletes && e.box.still(e.guid) != nil {
 				break
 			}
 			s.report("remove an expunged message", e.box.files.Remove(dbox.FileID(uid)))
@@ -131,9 +135,10 @@ type unlinks struct {
 }
 
 type expunged struct {
-	box  *Mailbox
-	guid [16]byte
-	uids []uint32
+	box     *Mailbox
+	guid    [16]byte
+	uids    []uint32
+	deletes bool // see lockedBox
 }
 
 // check refuses a mailbox of an mdbox store: with another mail_location than Dovecot's its messages are not where this format has them, and new
@@ -147,7 +152,7 @@ func (*unlinks) check(l *lockedBox) error {
 
 func (c *unlinks) expunge(l *lockedBox, uids []uint32) error {
 	var gone translog.ExpungeGUIDs
-	e := expunged{box: l.b, guid: l.b.guid(l.x.State())}
+	e := expunged{box: l.b, guid: l.b.guid(l.x.State()), deletes: l.deletes}
 	for _, uid := range uids {
 		if _, found := l.x.State().Find(uid); found {
 			gone = append(gone, translog.ExpungeGUID{UID: uid})

@@ -162,3 +162,24 @@ func TestSdboxRemovesAttachments(t *testing.T) {
 		wantAttachments(t, dir, fmt.Sprintf("after %d", i+1), 1-i, hashes)
 	}
 }
+
+// TestSdboxDeleteRemovesAttachments: with a mailbox the attachments of its messages go, and no others.
+func TestSdboxDeleteRemovesAttachments(t *testing.T) {
+	text := attachedText("one", "0123456789")
+	d, dir := attachedStore(t, "sdbox:~/mdbox", text, attachedText("two", "abcdefghij"))
+	d.IMAP(t, "CREATE A", "SELECT INBOX", "COPY 1:2 A", "STORE 2 +FLAGS (\\Deleted)", "EXPUNGE")
+	wantAttachments(t, dir, "at first", 3, 2)
+	s := d.open(t, func(o *mdbox.Options) { o.AttachmentDir = dir })
+	if err := s.DeleteMailbox(t.Context(), "A"); err != nil {
+		t.Fatal(err)
+	}
+	wantAttachments(t, dir, "after DELETE", 1, 1)
+	ms, err := openBox(t, s, "INBOX").Messages([]uint32{1})
+	if err != nil || !ms.Next() {
+		t.Fatalf("no message: %v", err)
+	}
+	if got := readAll(t, ms.Message()); string(got) != text {
+		t.Errorf("%d bytes, want %d: %.200q", len(got), len(text), got)
+	}
+	ms.Close()
+}
