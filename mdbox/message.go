@@ -126,7 +126,7 @@ func (m *Message) Received() (int64, error) {
 		return 0, err
 	}
 	t, err := b.Received()
-	if err == nil {
+	if err == nil && t <= cache.MaxDate {
 		m.ms.learner.value(m, cache.FieldValue{Field: "date.received", Data: binary.LittleEndian.AppendUint32(nil, uint32(t))})
 	}
 	return t, err

@@ -18,7 +18,7 @@ type DescribeOptions struct {
 	AsStored bool
 	// HasVSize says that the index has the extension vsize or hdr-vsize; then that is where the virtual size is stored.
 	HasVSize bool
-	Received int64 // UNIX time; 0 = not known
+	Received int64 // UNIX time; 0 = not known. What is no date up to MaxDate is not cached
 	Saved    int64 // UNIX time; 0 = not known
 	// MaxHeader and MaxMessage bound the memory for a header block and for a message that a Parser is to see, in
 	// bytes; larger ones have the fields left out that need them. Defaults 256 KiB and 32 MiB.
@@ -243,7 +243,7 @@ func (d *Describer) sizes(values []FieldValue) []FieldValue {
 }
 
 func (d *Describer) dates(values []FieldValue) []FieldValue {
-	if d.wants(fieldReceivedDate) && d.o.Received != 0 {
+	if d.wants(fieldReceivedDate) && d.o.Received > 0 && d.o.Received <= MaxDate {
 		values = append(values, d.fixed(fieldReceivedDate, uint64(d.o.Received)))
 	}
 	if d.wants(fieldSaveDate) && d.o.Saved != 0 {

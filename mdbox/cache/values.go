@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"strconv"
 	"time"
 
@@ -50,6 +51,9 @@ func (r *Reader) uint64(k known) (uint64, bool) {
 	}
 	return binary.LittleEndian.Uint64(v), true
 }
+
+// MaxDate is the last time that the cache has a value for: UNIX time.
+const MaxDate = math.MaxUint32
 
 // ReceivedDate returns INTERNALDATE, a UNIX time.
 func (r *Reader) ReceivedDate() (unix int64, ok bool) { return r.uint32(fieldReceivedDate) }
