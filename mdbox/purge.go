@@ -40,7 +40,7 @@ func (s *Store) Purge(ctx context.Context, progress func(done, total int)) (Purg
 		return p, err
 	}
 	var left attachments
-	defer func() { s.removeAttachments(context.WithoutCancel(ctx), left) }()
+	defer func() { s.removeAttachments(ctx, left) }()
 	for i, id := range ids {
 		if err := ctx.Err(); err != nil {
 			return p, err

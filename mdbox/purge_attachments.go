@@ -3,6 +3,7 @@ package mdbox
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/roostmail/roost/mdbox/dbox"
 	"github.com/roostmail/roost/mdbox/index"
@@ -29,12 +30,20 @@ func (a *attachments) add(m dbox.Metadata) {
 	}
 }
 
+// attachmentsTimeout bounds how long it takes to remove attachments after a purge that was to stop.
+const attachmentsTimeout = 5 * time.Second
+
 // removeAttachments removes the attachments of messages that were purged, but not of those of which there is another copy in a mailbox: a purge that
 // was killed, or a repair, can leave a message twice, and both name the same files. MAP keeps messages where they are meanwhile. What goes wrong
-// is reported, and leaves files that nobody needs.
+// is reported, and leaves files that nobody needs. If ctx has ended, it is not given up at once: nobody would find the files again.
 func (s *Store) removeAttachments(ctx context.Context, left attachments) {
 	if len(left) == 0 || s.options.AttachmentDir == "" {
 		return
+	}
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), attachmentsTimeout)
+		defer cancel()
 	}
 	s.report("remove attachments", s.withMap(ctx, func(*lockedMap) error {
 		gone := map[dbox.GUID]bool{}

@@ -1,6 +1,7 @@
 package mdbox_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -91,6 +92,21 @@ func TestPurgeRemovesAttachments(t *testing.T) {
 	}
 	ms.Close()
 	d.unchangedByResync(t)
+}
+
+// TestStoppedPurgeRemovesAttachments: a purge that is stopped removes the attachments of what it has removed.
+func TestStoppedPurgeRemovesAttachments(t *testing.T) {
+	d, dir := attachedStore(t, "mdbox:~/mdbox", attachedText("one", "0123456789"))
+	s := d.open(t, func(o *mdbox.Options) { o.AttachmentDir = dir })
+	inbox := openBox(t, s, "INBOX")
+	if _, err := inbox.Expunge(t.Context(), [16]byte{}, []uint32{1}, false); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := s.Purge(ctx, func(int, int) { cancel() }); err != nil {
+		t.Fatal(err)
+	}
+	wantAttachments(t, dir, "after the purge", 0, 0)
 }
 
 // TestPurgeKeepsSharedAttachments: a message that is in the mail files twice, as a purge that was killed leaves it, has its attachments once.
