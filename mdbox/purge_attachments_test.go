@@ -107,6 +107,9 @@ func TestStoppedPurgeRemovesAttachments(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantAttachments(t, dir, "after the purge", 0, 0)
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("what is left of the attachments: %v, %v", left, err)
+	}
 }
 
 // TestPurgeKeepsSharedAttachments: a message that is in the mail files twice, as a purge that was killed leaves it, has its attachments once.

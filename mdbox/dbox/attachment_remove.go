@@ -12,7 +12,7 @@ import (
 const hashesDir = "hashes"
 
 // RemoveAttachment removes the attachment with a path (Attachment.Path), and with its last name but that by its hash also that, which keeps
-// the space. One that is not there is no error. Without Config.AttachmentDir it does nothing.
+// the space; and the directories that are empty then. One that is not there is no error. Without Config.AttachmentDir it does nothing.
 //
 // Source: dovecot src/lib-fs/fs-sis.c, fs_sis_try_unlink_hash_file.
 func (s *Files) RemoveAttachment(path string) error {
@@ -29,8 +29,17 @@ func (s *Files) RemoveAttachment(path string) error {
 	}
 	if err == nil && st.Links == 2 {
 		if other, err := s.cfg.FS.Stat(byHash); err == nil && other.SameFile(st) {
-			return errors.Join(s.remove(byHash), s.remove(path))
+			if err := s.remove(byHash); err != nil {
+				return err
+			}
 		}
 	}
-	return s.remove(path)
+	if err := s.remove(path); err != nil {
+		return err
+	}
+	_ = s.cfg.FS.Remove(filepath.Dir(byHash)) // if it is empty, as those above: who needs them makes them
+	for d := filepath.Clean(dir); d != filepath.Clean(s.cfg.AttachmentDir) && s.cfg.FS.Remove(d) == nil; {
+		d = filepath.Dir(d)
+	}
+	return nil
 }
