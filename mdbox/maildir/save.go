@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -38,6 +39,9 @@ func (d *Draft) SetGUID(guid string) { d.ext = []string{"G" + guid} }
 // saveBuffer is how much of a message is converted and written at once, in bytes.
 const saveBuffer = 64 << 10
 
+// maxReceived is the last INTERNALDATE that the time of a file can be: UNIX time, in 2262.
+const maxReceived int64 = math.MaxInt64 / 1_000_000_000
+
 // Save writes a message into tmp/, durably: its text with CRLF or LF line ends, read to its end, and to tee as it is stored; nil: to nothing else.
 // received is INTERNALDATE, UNIX time.
 // After an error there is no file. Errors are those of body and of the file system, dbox.ErrLooksCompressed, and a *dbox.LimitError.
@@ -50,7 +54,7 @@ func (m *Mailbox) Save(received int64, body io.Reader, tee io.Writer) (*Draft, e
 	}
 	err = d.write(f, body, tee)
 	if err == nil {
-		err = f.SetMtime(received * 1e9)
+		err = f.SetMtime(min(max(received, 0), maxReceived) * 1e9)
 	}
 	if err == nil {
 		err = m.sync(f)
