@@ -53,7 +53,7 @@ const countAttempts = 10
 
 var (
 	errRenamed = errors.New("mailboxes are renamed meanwhile")
-	// errLeftOut is in the error of names that are no mailboxes, which may have references nevertheless. It stays as it is until somebody renames them.
+	// errLeftOut is in the error of names that are no mailboxes, and of mailboxes without index, which may have references nevertheless. It stays as it is until somebody renames them.
 	errLeftOut = errors.New("left out of the mailboxes")
 )
 
@@ -123,6 +123,13 @@ func (s *Store) visitOnce(ctx context.Context, known oddities, visit func(*index
 	for _, damage := range tree.Damage {
 		unread = errors.Join(unread, fmt.Errorf("%w: %s", errLeftOut, damage))
 	}
+	orphans, err := s.orphanIndexes(tree)
+	if err != nil {
+		return false, nil, err
+	}
+	for _, dir := range orphans {
+		unread = errors.Join(unread, fmt.Errorf("%w: %s has the index of no mailbox", errLeftOut, dir))
+	}
 	seen := map[[16]byte]string{}
 	for _, info := range tree.Mailboxes {
 		if info.NoSelect {
@@ -138,8 +145,12 @@ func (s *Store) visitOnce(ctx context.Context, known oddities, visit func(*index
 			}
 			return false, nil, nil
 		}
-		if errors.Is(err, ErrNotInitialised) {
+		if errors.Is(err, ErrNotInitialised) && !s.separateIndexes() {
 			continue // nothing in it yet
+		}
+		if errors.Is(err, ErrNotInitialised) { // or its index is still where it was before it was renamed
+			unread = errors.Join(unread, fmt.Errorf("%w: %w", errLeftOut, err))
+			continue
 		}
 		if err == nil {
 			_, err = b.index.Refresh()
