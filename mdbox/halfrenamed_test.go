@@ -48,3 +48,25 @@ func TestRecountBesideHalfRenamed(t *testing.T) {
 		t.Errorf("after the index was removed: %d references, %v", e.Refcount, err)
 	}
 }
+
+// TestRecountBesideLostIndex: messages of a mailbox that has lost its index stay, so that a rebuild can put them back.
+func TestRecountBesideLostIndex(t *testing.T) {
+	d := newDovecotStore(t, "mdbox:~/mdbox")
+	d.IMAP(t, "CREATE A", "APPEND A {17+}\r\nSubject: x\r\n\r\nx\r\n")
+	files, err := filepath.Glob(filepath.Join(d.Mailbox("A"), "dovecot.index*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no index: %v", err)
+	}
+	for _, f := range files {
+		if err := os.Remove(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := d.open(t, func(o *mdbox.Options) { o.Report = func(error) {} })
+	if err := mdbox.RecountReferences(s); err != nil {
+		t.Fatal(err)
+	}
+	if e, found, err := mdbox.LookupMap(t, s, 1); err != nil || !found || e.Refcount != 1 {
+		t.Errorf("the message has %d references in the map (%v, %v), want 1", e.Refcount, found, err)
+	}
+}

@@ -145,10 +145,7 @@ func (s *Store) visitOnce(ctx context.Context, known oddities, visit func(*index
 			}
 			return false, nil, nil
 		}
-		if errors.Is(err, ErrNotInitialised) && !s.separateIndexes() {
-			continue // nothing in it yet
-		}
-		if errors.Is(err, ErrNotInitialised) { // or its index is still where it was before it was renamed
+		if errors.Is(err, ErrNotInitialised) { // nothing is in it yet; or its index is lost, or still where it was before it was renamed
 			unread = errors.Join(unread, fmt.Errorf("%w: %w", errLeftOut, err))
 			continue
 		}
