@@ -79,12 +79,11 @@ func (h *hubs) refresh(ctx context.Context, s *session.Session, b *hub, trying b
 	}
 	if err == nil && stale {
 		var got []mailbox.Followed
-		if got, err = h.srv.boxes.FollowedChanges(ctx, user, b.id); err == nil {
-			h.mu.Lock()
-			b.takeStatus(got)
-			h.mu.Unlock()
-			stale = false
-		}
+		got, err = h.srv.boxes.FollowedChanges(ctx, user, b.id)
+		h.mu.Lock()
+		b.takeStatus(got) // with an error too: nobody is told of these again
+		h.mu.Unlock()
+		stale = err != nil
 	}
 	if err == nil {
 		stale, err = h.lookAtAnnotations(ctx, user, b)

@@ -2,7 +2,9 @@ package imap_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/roostmail/roost/core/backend"
 )
@@ -79,5 +81,35 @@ func TestNotifyWatchesLost(t *testing.T) {
 		srv.store.Drain() // nobody hears of it
 		srv.imap.Mailboxes().WatchLost()
 		c.want(fmt.Sprintf("* STATUS work (MESSAGES %d UIDNEXT %d UIDVALIDITY 1001)", n, n+1))
+	}
+}
+
+// TestNotifyStorageFailsMidway: storage that fails between the mailboxes of two namespaces keeps nothing from the client that it has told.
+func TestNotifyStorageFailsMidway(t *testing.T) {
+	cfg := testConfig()
+	cfg.Namespaces = []backend.Namespace{
+		{Name: "", Separator: '/', Inbox: true, List: true},
+		{Name: "other", Prefix: "Other/", Separator: '/', List: true},
+	}
+	cfg.Mailboxes.PollInterval = 10 * time.Millisecond // what has failed is tried again
+	srv := startServer(t, cfg, true)
+	work, team := srv.store.Create("demo", "", "work"), srv.store.Create("demo", "other", "team")
+	c := srv.dial(&script{t: t, file: "notify"})
+	wantOK(t, c, "LOGIN demo secret")
+	wantOK(t, c, "NOTIFY SET (MAILBOXES (work Other/team) (MessageNew MessageExpunge))")
+	for n := 1; n <= 5; n++ {
+		work.Append("Subject: x\r\n\r\nx", 0)
+		team.Append("Subject: x\r\n\r\nx", 0)
+		srv.store.Drain() // nobody hears of it
+		var once sync.Once
+		srv.store.AfterStatus(func() { once.Do(func() { srv.store.Fail(backend.Errorf(backend.KindUnavailable, "")) }) })
+		srv.imap.Mailboxes().WatchLost()
+		lines := []string{fmt.Sprintf("* STATUS work (MESSAGES %d UIDNEXT %d UIDVALIDITY 1001)", n, n+1), fmt.Sprintf("* STATUS Other/team (MESSAGES %d UIDNEXT %d UIDVALIDITY 1002)", n, n+1)}
+		first := c.read()
+		srv.store.Fail(nil)
+		second := c.read()
+		if !(matches(lines[0], first) && matches(lines[1], second) || matches(lines[1], first) && matches(lines[0], second)) {
+			t.Fatalf("got %q and %q", first, second)
+		}
 	}
 }

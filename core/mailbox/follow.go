@@ -114,7 +114,8 @@ func (r *Registry) Unfollow(owner uint32, namespace, name string) {
 }
 
 // FollowedChanges asks storage for the values of the owner's mailboxes that may have changed, and watches them anew. What changes
-// meanwhile is announced again. After an error they are stale as before, and announced in the next PollInterval.
+// meanwhile is announced again. With an error come the values of those of which storage had told before it; the others are stale as before, and announced in
+// the next PollInterval.
 func (r *Registry) FollowedChanges(ctx context.Context, u *backend.User, owner uint32) ([]Followed, error) {
 	stale := map[string][]string{} // by namespace
 	r.mu.Lock()
@@ -130,7 +131,7 @@ func (r *Registry) FollowedChanges(ctx context.Context, u *backend.User, owner u
 		slices.Sort(names)
 		got, err := r.askStatus(ctx, u, namespace, names, statusAlways|backend.StatusMailboxID|backend.StatusWatch)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		for i := range got {
 			out = append(out, Followed{namespace, got[i]})

@@ -168,3 +168,30 @@ func TestFollowConcurrently(t *testing.T) {
 		t.Errorf("%d messages, %d followed", last, f.r.Followed())
 	}
 }
+
+// TestFollowNamespaceThatFails: when storage fails in the midst of an answer, what it has said before is not lost: it is told with the error, or again.
+func TestFollowNamespaceThatFails(t *testing.T) {
+	f := newFixture(t, true, mailbox.Config{})
+	f.store.Create("demo", "", "work")
+	f.store.Create("demo", "shared", "team")
+	f.r.Follow(1, "", []string{"work"})
+	f.r.Follow(1, "shared", []string{"team"})
+	f.store.AfterStatus(func() { f.store.Fail(backend.Errorf(backend.KindUnavailable, "")) }) // for the second namespace, whichever that is
+	told, err := f.r.FollowedChanges(context.Background(), inboxRef.User, 1)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	f.store.AfterStatus(nil)
+	f.store.Fail(nil)
+	more, err := f.r.FollowedChanges(context.Background(), inboxRef.User, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, x := range append(told, more...) {
+		names = append(names, x.Status.Name)
+	}
+	if slices.Sort(names); !slices.Equal(names, []string{"team", "work"}) {
+		t.Errorf("told of %q", names)
+	}
+}
