@@ -40,8 +40,9 @@ type Keeper struct {
 	core     *core // serves, or is about to
 	next     *core // of a reload
 	reload   *reload
-	held     string // layout of what the store holds; "": no core was ready yet
-	failures int    // ends of core in a row before it was ready
+	held     string   // layout of what the store holds; "": no core was ready yet
+	served   []string // keys of the listeners of the core that was ready last
+	failures int      // ends of core in a row before it was ready
 	again    <-chan time.Time
 	timeout  *time.Timer // of the step that a reload is in; its channel is timeoutC
 	requests chan *request
@@ -233,7 +234,7 @@ func (k *Keeper) give(c *core) {
 // ready is the end of a start.
 func (k *Keeper) ready(c *core, note readyNote) {
 	c.ready = true
-	k.failures, k.held = 0, c.layout
+	k.failures, k.held, k.served = 0, c.layout, note.Listeners
 	k.store.keepListeners(note.Listeners)
 	k.notify.send(fmt.Sprintf("READY=1\nSTATUS=core is process %d", c.cmd.Process.Pid))
 	if c.inherits {

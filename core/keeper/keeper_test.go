@@ -363,6 +363,43 @@ func TestRefusalIsTold(t *testing.T) {
 	}
 }
 
+// TestFailedReloadLeavesNoListener: an address that only a core has opened which then failed is not listened at any more.
+func TestFailedReloadLeavesNoListener(t *testing.T) {
+	for name, fails := range map[string]func(k *Keeper, c *core){
+		"it ends":      func(*Keeper, *core) {},
+		"it is killed": func(k *Keeper, c *core) { k.fail("too slow") },
+	} {
+		k := testKeeper()
+		served, w := pipe(t)
+		unix.Close(w)
+		k.store.addListener("served", served)
+		k.core = &core{cmd: &exec.Cmd{Process: &os.Process{}}}
+		k.ready(k.core, readyNote{Listeners: []string{"served"}})
+		client, c, done := connect(t, k)
+		c.cmd = &exec.Cmd{Process: &os.Process{}}
+		k.next, k.reload = c, &reload{request: &request{answers: make(chan Answer, 1)}}
+		r, w := pipe(t)
+		if err := client.Listener("new", r); err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(r)
+		client.Close()
+		<-done // all that it has said is heard
+		fails(k, c)
+		if ended, _ := k.ended(event{core: c, code: 1}); ended {
+			t.Errorf("%s: the keeper ends", name)
+		}
+		if _, err := unix.Write(w, []byte{1}); err != unix.EPIPE {
+			t.Errorf("%s: its listener is open: %v", name, err)
+		}
+		if len(k.store.listeners) != 1 || k.store.listeners[0].key != "served" {
+			t.Errorf("%s: %+v", name, k.store.listeners)
+		}
+		k.store.keepListeners(nil)
+		unix.Close(w)
+	}
+}
+
 // FuzzMessages: no message of a core is more than an error.
 func FuzzMessages(f *testing.F) {
 	f.Add([]byte("H12345678"))

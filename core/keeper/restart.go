@@ -26,9 +26,11 @@ func (k *Keeper) ended(e event) (done bool, code int) {
 		if k.reload != nil {
 			k.failed(fmt.Sprintf("the new core ended (%s)%s", describe(e), c.reason()))
 		}
+		k.unlisten()
 		return false, 0
-	case c != k.core: // it has given its sessions away
+	case c != k.core: // it has given its sessions away, or was killed before it got any
 		c.close()
+		k.unlisten()
 		return false, 0
 	case c.stopping:
 		return true, e.code
@@ -62,6 +64,14 @@ func (k *Keeper) ended(e event) (done bool, code int) {
 	}
 	k.again = time.After(restartPause(k.failures))
 	return false, 0
+}
+
+// unlisten closes the listeners that only a core has opened which then failed: nobody accepts there. While another one starts it may be its own, and
+// ready sees to them.
+func (k *Keeper) unlisten() {
+	if k.reload == nil && k.core.ready {
+		k.store.keepListeners(k.served)
+	}
 }
 
 // describe says how a core ended.
