@@ -18,7 +18,8 @@ type core struct {
 	acks     chan struct{} // kindAck
 	gone     chan struct{} // closed when it is known to be dead
 	ready    bool
-	frozen   bool   // it has given its sessions away
+	freezing bool   // it was told to give its sessions away
+	frozen   bool   // it has done so
 	stopping bool   // it ends because it was told to
 	inherits bool   // it got sessions
 	refused  string // why it ends by itself; "": it has not said

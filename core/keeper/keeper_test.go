@@ -400,6 +400,30 @@ func TestFailedReloadLeavesNoListener(t *testing.T) {
 	}
 }
 
+// TestNoReloadWhileCoreFreezes: when the next core dies while the one before gives its sessions away, that one can not be told to do so once more, and a
+// third one must not get what it gives before it is prepared.
+func TestNoReloadWhileCoreFreezes(t *testing.T) {
+	k := testKeeper()
+	k.o.Program = filepath.Join(t.TempDir(), "nothing") // is not to be started
+	client, c, _ := connect(t, k)
+	c.cmd = &exec.Cmd{Process: &os.Process{}}
+	k.core = c
+	k.ready(c, readyNote{})
+	dead := &core{cmd: &exec.Cmd{Process: &os.Process{}}}
+	k.next, k.reload = dead, &reload{request: &request{answers: make(chan Answer, 1)}}
+	go client.listen() // ends with the connection
+	k.said(event{core: dead, kind: kindPrepared})
+	<-client.Freeze
+	if done, _ := k.ended(event{core: dead, code: 1}); done {
+		t.Fatal("the keeper ends")
+	}
+	again := &request{Request: Request{Op: OpBinary}, answers: make(chan Answer, 1)}
+	k.request(again)
+	if a := <-again.answers; !strings.Contains(a.Error, "try again") {
+		t.Errorf("answer %q", a.Error)
+	}
+}
+
 // FuzzMessages: no message of a core is more than an error.
 func FuzzMessages(f *testing.F) {
 	f.Add([]byte("H12345678"))

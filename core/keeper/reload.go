@@ -14,6 +14,8 @@ func (k *Keeper) request(r *request) {
 			r.answer(Answer{Error: "a reload is under way"})
 		case !k.core.ready || k.core.stopping || k.again != nil:
 			r.answer(Answer{Error: "the server is starting or ending"})
+		case k.core.freezing: // for a next one that has died: there is no way back for it
+			r.answer(Answer{Error: "a reload has failed, and the server is about to start its old program anew: try again then"})
 		default:
 			k.beginReload(r)
 		}
@@ -61,7 +63,7 @@ func (k *Keeper) prepared() {
 	if k.reload.step != stepPrepare {
 		return
 	}
-	k.reload.step = stepFreeze
+	k.reload.step, k.core.freezing = stepFreeze, true
 	k.timeout = time.NewTimer(k.o.HandoverTimeout + handoverSpare)
 	if err := k.core.s.send(kindFreeze, nil); err != nil {
 		k.o.Log.Error("core can not be told to freeze its sessions", "error", err) // it is dying: ended follows
