@@ -66,6 +66,7 @@ const (
 	bitDeleted                     // ErrDeleted
 	bitModSeqs                     // messages have modseqs of their own
 	bitFetching                    // a call that asks storage for something newer is under way
+	bitTold                        // with bitDirty: the sessions were told since it was clean
 
 	wakesShift = 16
 	wakesMask  = uint32(0xffff) << wakesShift

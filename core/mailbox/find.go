@@ -110,8 +110,14 @@ func (r *Registry) mark(e *entry, bit uint32) (was bool) {
 	}
 }
 
-// unmark clears a bit.
+// unmark clears a bit. One that is not dirty has told nobody so.
 func (r *Registry) unmark(e *entry, bit uint32) {
+	if bit == bitDirty {
+		if e.bits.And(^(bitDirty|bitTold))&bitDirty != 0 {
+			r.count(bitDirty, -1)
+		}
+		return
+	}
 	if e.bits.And(^bit)&bit != 0 {
 		r.count(bit, -1)
 	}
@@ -126,9 +132,26 @@ func (r *Registry) count(bit uint32, n int64) {
 	}
 }
 
+// announce marks an entry as dirty, and reports whether its sessions are to be told: they do not know it yet. It may be dirty without their
+// knowledge (Mailbox.Doubt).
+func (r *Registry) announce(e *entry) (tell bool) {
+	for {
+		old := e.bits.Load()
+		if old&bitLive == 0 || old&(bitDirty|bitTold) == bitDirty|bitTold {
+			return false
+		}
+		if e.bits.CompareAndSwap(old, old|bitDirty|bitTold) {
+			if old&bitDirty == 0 {
+				r.count(bitDirty, 1)
+			}
+			return true
+		}
+	}
+}
+
 // markDirty marks an entry, and tells its sessions. The caller holds no lock.
 func (r *Registry) markDirty(id uint32) {
-	if e := r.entries.At(id); !r.mark(e, bitDirty) {
+	if r.announce(r.entries.At(id)) {
 		r.onChange(id)
 	}
 }

@@ -34,7 +34,8 @@ func (m *Mailbox) Refresh(ctx context.Context) error {
 	served := m.asked.Load()
 	changed, err := m.fetch(ctx)
 	m.served, m.result = served, err
-	if changed {
+	// If the caller has gone in the midst of it, the others were told of what is still to be fetched, but may have left that to it.
+	if changed || err != nil && ctx.Err() == context.Canceled && m.r.announce(m.e) {
 		m.r.onChange(m.id)
 	}
 	return err

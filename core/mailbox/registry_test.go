@@ -535,3 +535,91 @@ func newRegistry(cfg mailbox.Config, store backend.Storage, onChange func(uint32
 	}
 	return r
 }
+
+// TestEventAfterDoubt: whatever has made a mailbox doubtful without a word to its sessions, the next event is told to them.
+func TestEventAfterDoubt(t *testing.T) {
+	f := newFixture(t, true, mailbox.Config{})
+	m, _ := f.open()
+	f.refresh(m)
+	f.signalled()
+	fails := func(context.Context) (*backend.Changes, error) {
+		return nil, backend.Errorf(backend.KindUnavailable, "")
+	}
+	for name, doubt := range map[string]func(){
+		"a change that fails": func() {
+			if _, err := m.Change(context.Background(), func([]byte) (*backend.Changes, error) { return fails(context.Background()) }); err == nil {
+				t.Error("no error")
+			}
+		},
+		"storage that is down": func() {
+			f.store.Fail(backend.Errorf(backend.KindUnavailable, ""))
+			defer f.store.Fail(nil)
+			m.Doubt()
+			if err := m.Refresh(context.Background()); err == nil {
+				t.Error("no error")
+			}
+		},
+	} {
+		doubt()
+		f.signalled()
+		for range 3 {
+			f.inbox.Append("x", 0)
+			f.deliver()
+		}
+		if got := f.signalled(); !slices.Equal(got, []uint32{m.ID()}) {
+			t.Errorf("%s: signalled %v, want once", name, got)
+		}
+		f.refresh(m)
+	}
+}
+
+// leaving is a store whose next call of Changes is made for a client that goes meanwhile.
+type leaving struct {
+	*mailboxtest.Store
+	leave func() // nil: it stays
+}
+
+func (s *leaving) Changes(ctx context.Context, r backend.MailboxRef, since []byte) (*backend.Changes, error) {
+	if s.leave != nil {
+		s.leave()
+		s.leave = nil
+		return nil, &backend.Error{Kind: backend.KindCancelled, Cause: ctx.Err()}
+	}
+	return s.Store.Changes(ctx, r, since)
+}
+
+// TestClientThatAsksGoes: a session that was told of a change may leave it to another one to ask storage. If that one goes, it is told once more.
+func TestClientThatAsksGoes(t *testing.T) {
+	f := &fixture{t: t, store: mailboxtest.New(true)}
+	f.inbox = f.store.Create("demo", "", "INBOX")
+	store := &leaving{Store: f.store}
+	f.r = newRegistry(mailbox.Config{}, store, func(id uint32) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.signals = append(f.signals, id)
+	}, discard())
+	f.r.SetPoll(f.deliver)
+	t.Cleanup(f.r.Close)
+	m, _ := f.open()
+	f.inbox.Append("x", 0)
+	f.deliver()
+	if got := f.signalled(); !slices.Equal(got, []uint32{m.ID()}) {
+		t.Fatalf("signalled %v", got)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	store.leave = cancel
+	if err := m.Refresh(ctx); backend.KindOf(err) != backend.KindCancelled {
+		t.Fatal(err)
+	}
+	if got := f.signalled(); !slices.Equal(got, []uint32{m.ID()}) {
+		t.Errorf("signalled %v, want once", got)
+	}
+	// Storage that is down is left alone until there is news, or the time to poll.
+	f.store.Fail(backend.Errorf(backend.KindUnavailable, ""))
+	if err := m.Refresh(context.Background()); err == nil {
+		t.Fatal("no error")
+	}
+	if got := f.signalled(); len(got) != 0 {
+		t.Errorf("signalled %v by storage that is down", got)
+	}
+}

@@ -47,7 +47,7 @@ func (r *Registry) WatchEvent(wd int32, name string, gone bool) {
 			if gone {
 				r.unlist(id)
 			}
-			if !r.mark(e, bitDirty) {
+			if r.announce(e) {
 				signal = append(signal, id)
 			}
 		}
