@@ -72,14 +72,12 @@ func (w *wheel) unlink(slot uint32, r *record) bool {
 
 // advance moves the wheel to second now, takes out what has become due and appends it to due.
 func (w *wheel) advance(now uint32, due []Handle) []Handle {
-	if w.count.Load() == 0 {
-		w.mu.Lock()
-		w.now = max(w.now, now)
-		w.mu.Unlock()
-		return due
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.count.Load() == 0 {
+		w.now = max(w.now, now)
+		return due
+	}
 	from := w.now + 1
 	if now >= wheelSlots && from < now-wheelSlots+1 {
 		from = now - wheelSlots + 1 // every list once is enough

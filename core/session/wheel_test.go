@@ -2,6 +2,7 @@ package session
 
 import (
 	"math/rand/v2"
+	"sync"
 	"testing"
 )
 
@@ -144,5 +145,30 @@ func TestRing(t *testing.T) {
 	}
 	if r.len() != next-want {
 		t.Errorf("%d are left, want %d", r.len(), next-want)
+	}
+}
+
+// TestWheelSetMeanwhile: a session whose time has come already, put into an empty wheel while that is turned, is told in the next second at the latest.
+func TestWheelSetMeanwhile(t *testing.T) {
+	slab, err := newRecords(10, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slab.close()
+	slot, r, err := slab.take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.word.create()
+	w := &wheel{slab: slab, wake: func() {}}
+	for now := uint32(3); now < 3_000_000; now += 3 {
+		var due []Handle
+		var wg sync.WaitGroup
+		wg.Go(func() { due = w.advance(now, nil) })
+		wg.Go(func() { w.set(slot, r, now-1) })
+		wg.Wait()
+		if due = w.advance(now+1, due); len(due) != 1 {
+			t.Fatalf("second %d: due %v, set for %d", now, due, r.wheelAt.Load())
+		}
 	}
 }
