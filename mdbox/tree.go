@@ -151,8 +151,23 @@ func (s *Store) mailboxDir(name string) (string, error) {
 }
 
 // WatchDir is a directory in which the creation, change or renaming of a file whose name starts
-// with Prefix, or the renaming or end of the directory itself, means something.
-type WatchDir struct{ Path, Prefix string }
+// with Prefix, or the renaming or end of the directory itself, means something. Removals: so does the removal of a file.
+type WatchDir struct {
+	Path, Prefix string
+	Removals     bool
+}
+
+// deliveryDirs returns the directories into which any program may put mail: of a maildir.
+func (s *Store) deliveryDirs(dir string) []WatchDir {
+	if s.location.Format != FormatMaildir {
+		return nil
+	}
+	box := s.location.mailboxDir(dir)
+	return []WatchDir{{Path: filepath.Join(box, "new"), Removals: true}, {Path: filepath.Join(box, "cur"), Removals: true}}
+}
+
+// DeliveryDirs returns the directories that have to be watched beside Dir, since any program may put mail there: of a maildir.
+func (b *Mailbox) DeliveryDirs() []WatchDir { return b.store.deliveryDirs(b.dir) }
 
 // WatchDirs returns the directories that tell, together, of every change to a mailbox that exists: first the one
 // with its dovecot.index.log, then those that make the name this mailbox's, which are the ones that its path
@@ -163,13 +178,11 @@ func (s *Store) WatchDirs(name string) ([]WatchDir, error) {
 		return nil, err
 	}
 	box, log := s.location.mailboxDir(dir), s.location.indexDir(dir)
-	dirs := []WatchDir{{log, index.DefaultPrefix + ".log"}}
+	dirs := []WatchDir{{Path: log, Prefix: index.DefaultPrefix + ".log"}}
 	if s.location.Layout == LayoutIndex {
-		dirs = append(dirs, WatchDir{s.location.Index, s.location.ListIndex + ".log"})
+		dirs = append(dirs, WatchDir{Path: s.location.Index, Prefix: s.location.ListIndex + ".log"})
 	}
-	if s.location.Format == FormatMaildir {
-		dirs = append(dirs, WatchDir{Path: filepath.Join(box, "new")}, WatchDir{Path: filepath.Join(box, "cur")})
-	}
+	dirs = append(dirs, s.deliveryDirs(dir)...)
 	if box != log {
 		dirs = append(dirs, WatchDir{Path: box})
 	}

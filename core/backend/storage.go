@@ -131,6 +131,9 @@ type MailboxStatus struct {
 	Watches []Watch
 }
 
+// MaxMoreWatches is how many watches a mailbox may have beside the first.
+const MaxMoreWatches = 8
+
 // Watch is a watch on a directory in a Watcher's inotify instance. Only events for names in
 // it that start with Name, or for the directory itself, mean a change.
 type Watch struct {
@@ -199,6 +202,8 @@ type Snapshot struct {
 	// names that start with WatchName (or for the directory itself) mean a change.
 	Watch     int32
 	WatchName string
+	// MoreWatches are watches on other directories that mean a change of the mailbox as well, at most MaxMoreWatches; none without Watch.
+	MoreWatches []Watch
 	// Damage lists what was found damaged and left out, for the log.
 	Damage []string
 }

@@ -99,7 +99,7 @@ func (m *Mailbox) open(ctx context.Context, before watchState) (bool, error) {
 		return false, err
 	}
 	m.sawModSeqs(&s.Messages)
-	m.r.addWatch(m, s.Watch, s.WatchName, before)
+	m.r.addWatch(m, s, before)
 	m.watchable = s.Watch != 0
 	return changed, nil
 }

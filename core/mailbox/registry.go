@@ -66,7 +66,8 @@ type Registry struct {
 
 	statuses  knownStatuses
 	follows   follows
-	epoch     uint64     // of the watches; WatchLost begins a new one
+	epoch     uint64 // of the watches; WatchLost begins a new one
+	more      moreWatches
 	elsewhere elsewhere  // what other servers have changed a moment ago
 	events    uint64     // how many there were, of which
 	recent    [256]int32 // these were the watches of the last ones: event n in [n % 256]

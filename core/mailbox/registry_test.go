@@ -170,6 +170,53 @@ func TestWatchedMailboxIsCleanUntilTheKernelSaysSo(t *testing.T) {
 	}
 }
 
+// TestMoreWatches: a mailbox may have watches of other directories, which mean as much as its own.
+func TestMoreWatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, true, mailbox.Config{JournalBytes: 1 << 20})
+		f.inbox.WatchMore(backend.Watch{ID: 101}, backend.Watch{ID: 102, Name: "x"})
+		m, v := f.open()
+		for _, e := range []struct {
+			wd    int32
+			name  string
+			means bool
+		}{{101, "any", true}, {102, "xy", true}, {102, "y", false}, {103, "any", false}, {101, "", true}, {1, "index", true}} {
+			f.refresh(m)
+			if !m.Clean() {
+				t.Fatal("not clean")
+			}
+			f.r.WatchEvent(e.wd, e.name, false)
+			if m.Clean() == e.means {
+				t.Errorf("watch %d, %q: clean is %t", e.wd, e.name, m.Clean())
+			}
+		}
+		f.refresh(m)
+		f.r.WatchEvent(102, "", true) // without it the others do not tell everything: all are given back, and got anew
+		if m.Clean() {
+			t.Error("clean without one of its watches")
+		}
+		synctest.Wait()
+		f.wantCalls("Unwatch", 2)
+		f.refresh(m)
+		f.wantCalls("Open", 2)
+		if !m.Clean() {
+			t.Error("not clean with new watches")
+		}
+		f.r.WatchEvent(1, "", true) // and so without the first
+		time.Sleep(time.Second)
+		f.wantCalls("Unwatch", 4)
+		f.refresh(m)
+		f.r.WatchLost() // all of which are void
+		f.r.WatchEvent(101, "any", false)
+		f.refresh(m)
+		f.wantCalls("Open", 4)
+		m.Close(v.Version)
+		time.Sleep(time.Minute)
+		f.wantCalls("Unwatch", 7)
+		f.r.Close()
+	})
+}
+
 // While nobody reads the kernel's events, a watch says nothing.
 // slowStore holds every call of Changes up until it is told to go on.
 type slowStore struct {

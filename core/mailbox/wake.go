@@ -26,7 +26,7 @@ func (m *Mailbox) awaken(ctx context.Context, before watchState) (changed bool, 
 	}
 	m.report(s.Damage)
 	m.sawModSeqs(&s.Messages)
-	m.r.addWatch(m, s.Watch, s.WatchName, before)
+	m.r.addWatch(m, s, before)
 	m.watchable = s.Watch != 0
 	if s.UIDValidity != m.saved.uidValidity || s.MailboxID != m.saved.mailboxID {
 		return false, ErrReplaced

@@ -46,12 +46,22 @@ func (r *Registry) WatchEvent(wd int32, name string, gone bool) {
 		if e.watch == wd && (gone || r.means(e, name)) {
 			if gone {
 				r.unlist(id)
+				r.unwatch(r.more.drop(id))
 			}
 			if r.announce(e) {
 				signal = append(signal, id)
 			}
 		}
 		id = next
+	}
+	for _, id := range r.more.meant(wd, name, gone) {
+		if gone { // without it, the others do not tell of every change
+			r.more.forget(id, wd)
+			r.dropWatch(id)
+		}
+		if r.announce(r.entries.At(id)) {
+			signal = append(signal, id)
+		}
 	}
 	r.mu.Unlock()
 	for _, id := range signal {
@@ -99,6 +109,7 @@ func (r *Registry) WatchLost() {
 		r.unmark(e, bitWatched)
 	}
 	r.byWatch.Clear()
+	r.more.clear()
 	r.mu.Unlock()
 	r.each(func(id uint32, e *entry) { r.markDirty(id) })
 	r.tellStale(owners)
@@ -125,26 +136,27 @@ func (r *Registry) watchState() watchState {
 // watching is watchState for who holds mu.
 func (r *Registry) watching() watchState { return watchState{r.epoch, r.events, r.elsewhere.count} }
 
-// addWatch registers the watch that a call of storage's Open has added since
-// before was taken. An event that came while wd was not yet known to be this
+// addWatch registers the watches that a call of storage's Open has added since
+// before was taken. An event that came while they were not yet known to be this
 // mailbox's makes it dirty.
-func (r *Registry) addWatch(m *Mailbox, wd int32, name string, before watchState) {
+func (r *Registry) addWatch(m *Mailbox, s *backend.Snapshot, before watchState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := m.e
+	e, wd := m.e, s.Watch
 	r.dropWatch(m.id)
 	if wd == 0 || r.watcher == nil || r.epoch != before.epoch {
 		return // a watch of an earlier watcher says nothing
 	}
-	prefix, err := r.names.Hold([]byte(name))
+	prefix, err := r.names.Hold([]byte(s.WatchName))
 	if err != nil {
 		r.log.Error("mailbox can not be watched", "error", err)
-		r.unwatch([]int32{wd})
+		r.unwatch(append(ids(s.MoreWatches), wd))
 		return
 	}
 	e.watch, e.watchName = wd, prefix
 	r.byWatch.Add(m.id)
-	if r.eventSince(wd, before.events) {
+	r.more.add(m.id, s.MoreWatches)
+	if r.eventSince(wd, before.events) || slices.ContainsFunc(s.MoreWatches, func(w backend.Watch) bool { return r.eventSince(w.ID, before.events) }) {
 		r.mark(e, bitDirty)
 	}
 	r.mark(e, bitWatched)
@@ -182,11 +194,13 @@ func without[T comparable](s []T, x T) []T {
 	return slices.DeleteFunc(s, func(y T) bool { return y == x })
 }
 
-// dropWatch gives the watch of an entry back. The caller holds mu.
+// dropWatch gives the watches of an entry back. The caller holds mu.
 func (r *Registry) dropWatch(id uint32) {
+	back := r.more.drop(id)
 	if wd := r.unlist(id); wd != 0 {
-		r.unwatch([]int32{wd})
+		back = append(back, wd)
 	}
+	r.unwatch(back)
 }
 
 // unwatchTimeout bounds the call that takes back watches, unwatchStep how many it takes. Between two calls there is
@@ -201,7 +215,7 @@ const (
 // removes one that is used nevertheless, since the same directory was watched anew meanwhile, it
 // reports that (gone), and the user gets a new one. The caller holds mu.
 func (r *Registry) unwatch(wds []int32) {
-	if r.closed {
+	if r.closed || len(wds) == 0 {
 		return
 	}
 	r.back = append(r.back, wds...)

@@ -136,6 +136,15 @@ func snapshotFromProto(h *storagev1.SnapshotHeader) (*backend.Snapshot, error) {
 		return nil, fmt.Errorf("mailbox_id of %d bytes", len(h.MailboxId))
 	}
 	copy(snap.MailboxID[:], h.MailboxId)
+	if n := len(h.MoreWatches); n > backend.MaxMoreWatches || n > 0 && h.Watch == 0 {
+		return nil, fmt.Errorf("more_watches has %d elements, watch is %d", n, h.Watch)
+	}
+	for _, w := range h.MoreWatches {
+		if w.GetId() == 0 {
+			return nil, errors.New("an element of more_watches has the id 0")
+		}
+		snap.MoreWatches = append(snap.MoreWatches, backend.Watch{ID: w.GetId(), Name: w.GetName()})
+	}
 	return snap, checkHeader(h.UidNext, h.HighestModSeq, h.Position)
 }
 

@@ -93,6 +93,9 @@ func snapshotToProto(s *backend.Snapshot) *storagev1.SnapshotHeader {
 		Watch:          s.Watch,
 		WatchName:      utf8Text(s.WatchName),
 	}
+	for _, w := range s.MoreWatches {
+		h.MoreWatches = append(h.MoreWatches, &storagev1.Watch{Id: w.ID, Name: utf8Text(w.Name)})
+	}
 	for i, d := range s.Damage {
 		if i == maxDamage {
 			h.Damage = append(h.Damage, fmt.Sprintf("%d more", len(s.Damage)-i))

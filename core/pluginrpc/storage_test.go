@@ -66,6 +66,7 @@ func testSnapshot(cols backend.Columns) *backend.Snapshot {
 		Position:       []byte("log 3 at 4711"),
 		Watch:          5,
 		WatchName:      "dovecot.index.log",
+		MoreWatches:    []backend.Watch{{ID: 8}, {ID: 9, Name: "x"}},
 		Damage:         []string{"m.3: offset 17: bad magic"},
 	}
 }

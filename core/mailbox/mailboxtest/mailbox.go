@@ -23,6 +23,7 @@ type Mailbox struct {
 	modseq      uint64
 	keywords    []string
 	messages    []*message
+	more        []backend.Watch // see WatchMore
 
 	log     []entry // what happened
 	logBase int     // entries that were forgotten
@@ -166,6 +167,12 @@ func (m *Mailbox) Enlarge(uid imap.UID) {
 	m.replace(uid, func(c *message) { c.large = true })
 }
 
+// WatchMore gives the mailbox watches beside its own when it is opened next.
+func (m *Mailbox) WatchMore(ws ...backend.Watch) {
+	defer m.lock()()
+	m.more = ws
+}
+
 // ForgetHistory makes that Changes answers Reset to all who have a position.
 func (m *Mailbox) ForgetHistory() {
 	defer m.lock()()
@@ -259,6 +266,7 @@ func (m *Mailbox) snapshot() *backend.Snapshot {
 	}
 	if m.s.watches {
 		s.Watch, s.WatchName = int32(m.id), "index"
+		s.MoreWatches = m.more
 	}
 	return s
 }

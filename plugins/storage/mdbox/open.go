@@ -52,18 +52,37 @@ func (s *Storage) Open(ctx context.Context, ref backend.MailboxRef) (*backend.Sn
 	}
 	defer release()
 	// The watch first: a change after it is announced, one before it is in the state.
-	watch := s.watches.add(m.Dir())
+	watch, more := s.watchMailbox(m)
 	snap, err := m.Snapshot()
 	if err != nil {
 		s.watches.remove([]int32{watch})
+		s.watches.giveBack(more)
 		return nil, s.failed(p, m, err)
 	}
 	b := snapshot(snap)
-	b.Watch = watch
+	b.Watch, b.MoreWatches = watch, more
 	if watch != 0 {
 		b.WatchName = watchName
 	}
 	return b, nil
+}
+
+// watchMailbox adds the watches that tell of every change to a mailbox: the one for watchName, and those of the directories of a maildir, in which
+// other programs than Dovecot put mail without a word in the index. The first is 0 if there are none.
+func (s *Storage) watchMailbox(m *openMailbox) (watch int32, more []backend.Watch) {
+	if watch = s.watches.add(m.Dir()); watch == 0 {
+		return 0, nil
+	}
+	for _, d := range m.DeliveryDirs() {
+		wd := s.watches.addDir(d)
+		if wd == 0 {
+			s.watches.remove([]int32{watch})
+			s.watches.giveBack(more)
+			return 0, nil
+		}
+		more = append(more, backend.Watch{ID: wd, Name: d.Prefix})
+	}
+	return watch, more
 }
 
 func snapshot(s *mdbox.Snapshot) *backend.Snapshot {

@@ -120,7 +120,7 @@ func (s *Storage) watchStatus(u *backend.User, p place, name string) []backend.W
 	}
 	watches := make([]backend.Watch, 0, len(dirs))
 	for _, d := range dirs {
-		wd := s.watches.add(d.Path)
+		wd := s.watches.addDir(d)
 		if wd == 0 {
 			s.watches.giveBack(watches)
 			return nil

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/roostmail/roost/core/backend"
+	"github.com/roostmail/roost/mdbox"
 )
 
 // watchName is the prefix of the names whose events mean a change: the log, its
@@ -19,6 +20,9 @@ const watchName = "dovecot.index.log"
 
 // watchMask: writes to the log, its rotation, and the end or renaming of the mailbox.
 const watchMask = unix.IN_MODIFY | unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
+
+// removals are the events of files that other programs take away.
+const removals = unix.IN_DELETE | unix.IN_MOVED_FROM
 
 // watches is the plugin's inotify instance and its watches, counted by users.
 // The kernel gives one directory one number, however often it is asked; so each Open and
@@ -44,7 +48,17 @@ func newWatches(log *slog.Logger) *watches {
 }
 
 // add watches a directory. It returns 0 if that is not possible; the caller then lives without.
-func (w *watches) add(dir string) int32 {
+func (w *watches) add(dir string) int32 { return w.addMask(dir, watchMask) }
+
+// addDir is add for one of the directories that mdbox names. (The kernel has one mask for a directory, which is always the same here.)
+func (w *watches) addDir(d mdbox.WatchDir) int32 {
+	if d.Removals {
+		return w.addMask(d.Path, watchMask|removals)
+	}
+	return w.add(d.Path)
+}
+
+func (w *watches) addMask(dir string, mask uint32) int32 {
 	if w.file == nil {
 		return 0
 	}
@@ -52,7 +66,7 @@ func (w *watches) add(dir string) int32 {
 	defer w.mu.Unlock()
 	var wd int
 	err := w.control(func(fd int) (err error) {
-		wd, err = unix.InotifyAddWatch(fd, dir, watchMask)
+		wd, err = unix.InotifyAddWatch(fd, dir, mask)
 		return err
 	})
 	switch {

@@ -1013,7 +1013,9 @@ type SnapshotHeader struct {
 	// for the directory itself, mean a change of this mailbox.
 	WatchName string `protobuf:"bytes,10,opt,name=watch_name,json=watchName,proto3" json:"watch_name,omitempty"`
 	// What was found damaged and left out, for the log.
-	Damage        []string `protobuf:"bytes,11,rep,name=damage,proto3" json:"damage,omitempty"`
+	Damage []string `protobuf:"bytes,11,rep,name=damage,proto3" json:"damage,omitempty"`
+	// Watches on other directories that mean a change of this mailbox as well, at most 8. None without watch. Each is given back by Unwatch, as watch is.
+	MoreWatches   []*Watch `protobuf:"bytes,12,rep,name=more_watches,json=moreWatches,proto3" json:"more_watches,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1121,6 +1123,13 @@ func (x *SnapshotHeader) GetWatchName() string {
 func (x *SnapshotHeader) GetDamage() []string {
 	if x != nil {
 		return x.Damage
+	}
+	return nil
+}
+
+func (x *SnapshotHeader) GetMoreWatches() []*Watch {
+	if x != nil {
+		return x.MoreWatches
 	}
 	return nil
 }
@@ -3854,7 +3863,7 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\acompact\x18\x02 \x01(\bR\acompact\"\x7f\n" +
 	"\fOpenResponse\x128\n" +
 	"\x06header\x18\x01 \x01(\v2 .roost.storage.v1.SnapshotHeaderR\x06header\x125\n" +
-	"\bmessages\x18\x02 \x01(\v2\x19.roost.storage.v1.ColumnsR\bmessages\"\xe9\x02\n" +
+	"\bmessages\x18\x02 \x01(\v2\x19.roost.storage.v1.ColumnsR\bmessages\"\xa5\x03\n" +
 	"\x0eSnapshotHeader\x12\x1d\n" +
 	"\n" +
 	"mailbox_id\x18\x01 \x01(\fR\tmailboxId\x12!\n" +
@@ -3869,7 +3878,8 @@ const file_roost_storage_v1_storage_proto_rawDesc = "" +
 	"\n" +
 	"watch_name\x18\n" +
 	" \x01(\tR\twatchName\x12\x16\n" +
-	"\x06damage\x18\v \x03(\tR\x06damage\"\xcf\x01\n" +
+	"\x06damage\x18\v \x03(\tR\x06damage\x12:\n" +
+	"\fmore_watches\x18\f \x03(\v2\x17.roost.storage.v1.WatchR\vmoreWatches\"\xcf\x01\n" +
 	"\aColumns\x12\x12\n" +
 	"\x04uids\x18\x01 \x01(\fR\x04uids\x12\x14\n" +
 	"\x05flags\x18\x02 \x01(\fR\x05flags\x12\x1a\n" +
@@ -4213,85 +4223,86 @@ var file_roost_storage_v1_storage_proto_depIdxs = []int32{
 	4,  // 7: roost.storage.v1.OpenRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
 	14, // 8: roost.storage.v1.OpenResponse.header:type_name -> roost.storage.v1.SnapshotHeader
 	15, // 9: roost.storage.v1.OpenResponse.messages:type_name -> roost.storage.v1.Columns
-	4,  // 10: roost.storage.v1.ChangesRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	18, // 11: roost.storage.v1.ChangesResponse.header:type_name -> roost.storage.v1.ChangesHeader
-	15, // 12: roost.storage.v1.ChangesResponse.updated:type_name -> roost.storage.v1.Columns
-	15, // 13: roost.storage.v1.ChangesResponse.appended:type_name -> roost.storage.v1.Columns
-	14, // 14: roost.storage.v1.ChangesResponse.reset:type_name -> roost.storage.v1.SnapshotHeader
-	15, // 15: roost.storage.v1.ChangesResponse.reset_messages:type_name -> roost.storage.v1.Columns
-	4,  // 16: roost.storage.v1.FetchRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	21, // 17: roost.storage.v1.FetchResponse.errors:type_name -> roost.storage.v1.FetchError
-	57, // 18: roost.storage.v1.FetchError.error:type_name -> roost.plugin.v1.Error
-	27, // 19: roost.storage.v1.AppendRequest.header:type_name -> roost.storage.v1.AppendHeader
-	28, // 20: roost.storage.v1.AppendRequest.messages:type_name -> roost.storage.v1.AppendMessage
-	4,  // 21: roost.storage.v1.AppendHeader.mailbox:type_name -> roost.storage.v1.MailboxRef
-	17, // 22: roost.storage.v1.AppendResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	41, // 23: roost.storage.v1.AppendResponse.claimed:type_name -> roost.storage.v1.ClaimRecentHeader
-	4,  // 24: roost.storage.v1.StoreRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	3,  // 25: roost.storage.v1.StoreRequest.mode:type_name -> roost.storage.v1.StoreMode
-	32, // 26: roost.storage.v1.StoreResponse.header:type_name -> roost.storage.v1.StoreHeader
-	17, // 27: roost.storage.v1.StoreResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	4,  // 28: roost.storage.v1.CopyRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	35, // 29: roost.storage.v1.CopyResponse.header:type_name -> roost.storage.v1.CopyHeader
-	17, // 30: roost.storage.v1.CopyResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	4,  // 31: roost.storage.v1.ExpungeRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	38, // 32: roost.storage.v1.ExpungeResponse.header:type_name -> roost.storage.v1.ExpungeHeader
-	17, // 33: roost.storage.v1.ExpungeResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	4,  // 34: roost.storage.v1.ClaimRecentRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	41, // 35: roost.storage.v1.ClaimRecentResponse.header:type_name -> roost.storage.v1.ClaimRecentHeader
-	17, // 36: roost.storage.v1.ClaimRecentResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	4,  // 37: roost.storage.v1.CreateMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	4,  // 38: roost.storage.v1.DeleteMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	4,  // 39: roost.storage.v1.RenameMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	4,  // 40: roost.storage.v1.SubscribeRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	4,  // 41: roost.storage.v1.EnableModSeqsRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	52, // 42: roost.storage.v1.EnableModSeqsResponse.header:type_name -> roost.storage.v1.EnableModSeqsHeader
-	17, // 43: roost.storage.v1.EnableModSeqsResponse.changes:type_name -> roost.storage.v1.ChangesResponse
-	4,  // 44: roost.storage.v1.ExpungedRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
-	55, // 45: roost.storage.v1.ExpungedResponse.header:type_name -> roost.storage.v1.ExpungedHeader
-	5,  // 46: roost.storage.v1.Storage.ListMailboxes:input_type -> roost.storage.v1.ListMailboxesRequest
-	8,  // 47: roost.storage.v1.Storage.Status:input_type -> roost.storage.v1.StatusRequest
-	12, // 48: roost.storage.v1.Storage.Open:input_type -> roost.storage.v1.OpenRequest
-	16, // 49: roost.storage.v1.Storage.Changes:input_type -> roost.storage.v1.ChangesRequest
-	19, // 50: roost.storage.v1.Storage.Fetch:input_type -> roost.storage.v1.FetchRequest
-	19, // 51: roost.storage.v1.Storage.FetchMany:input_type -> roost.storage.v1.FetchRequest
-	22, // 52: roost.storage.v1.Storage.WatchFile:input_type -> roost.storage.v1.WatchFileRequest
-	24, // 53: roost.storage.v1.Storage.Unwatch:input_type -> roost.storage.v1.UnwatchRequest
-	26, // 54: roost.storage.v1.Storage.Append:input_type -> roost.storage.v1.AppendRequest
-	30, // 55: roost.storage.v1.Storage.Store:input_type -> roost.storage.v1.StoreRequest
-	33, // 56: roost.storage.v1.Storage.Copy:input_type -> roost.storage.v1.CopyRequest
-	36, // 57: roost.storage.v1.Storage.Expunge:input_type -> roost.storage.v1.ExpungeRequest
-	39, // 58: roost.storage.v1.Storage.ClaimRecent:input_type -> roost.storage.v1.ClaimRecentRequest
-	42, // 59: roost.storage.v1.Storage.CreateMailbox:input_type -> roost.storage.v1.CreateMailboxRequest
-	44, // 60: roost.storage.v1.Storage.DeleteMailbox:input_type -> roost.storage.v1.DeleteMailboxRequest
-	46, // 61: roost.storage.v1.Storage.RenameMailbox:input_type -> roost.storage.v1.RenameMailboxRequest
-	48, // 62: roost.storage.v1.Storage.Subscribe:input_type -> roost.storage.v1.SubscribeRequest
-	50, // 63: roost.storage.v1.Storage.EnableModSeqs:input_type -> roost.storage.v1.EnableModSeqsRequest
-	53, // 64: roost.storage.v1.Storage.Expunged:input_type -> roost.storage.v1.ExpungedRequest
-	6,  // 65: roost.storage.v1.Storage.ListMailboxes:output_type -> roost.storage.v1.ListMailboxesResponse
-	9,  // 66: roost.storage.v1.Storage.Status:output_type -> roost.storage.v1.StatusResponse
-	13, // 67: roost.storage.v1.Storage.Open:output_type -> roost.storage.v1.OpenResponse
-	17, // 68: roost.storage.v1.Storage.Changes:output_type -> roost.storage.v1.ChangesResponse
-	20, // 69: roost.storage.v1.Storage.Fetch:output_type -> roost.storage.v1.FetchResponse
-	20, // 70: roost.storage.v1.Storage.FetchMany:output_type -> roost.storage.v1.FetchResponse
-	23, // 71: roost.storage.v1.Storage.WatchFile:output_type -> roost.storage.v1.WatchFileResponse
-	25, // 72: roost.storage.v1.Storage.Unwatch:output_type -> roost.storage.v1.UnwatchResponse
-	29, // 73: roost.storage.v1.Storage.Append:output_type -> roost.storage.v1.AppendResponse
-	31, // 74: roost.storage.v1.Storage.Store:output_type -> roost.storage.v1.StoreResponse
-	34, // 75: roost.storage.v1.Storage.Copy:output_type -> roost.storage.v1.CopyResponse
-	37, // 76: roost.storage.v1.Storage.Expunge:output_type -> roost.storage.v1.ExpungeResponse
-	40, // 77: roost.storage.v1.Storage.ClaimRecent:output_type -> roost.storage.v1.ClaimRecentResponse
-	43, // 78: roost.storage.v1.Storage.CreateMailbox:output_type -> roost.storage.v1.CreateMailboxResponse
-	45, // 79: roost.storage.v1.Storage.DeleteMailbox:output_type -> roost.storage.v1.DeleteMailboxResponse
-	47, // 80: roost.storage.v1.Storage.RenameMailbox:output_type -> roost.storage.v1.RenameMailboxResponse
-	49, // 81: roost.storage.v1.Storage.Subscribe:output_type -> roost.storage.v1.SubscribeResponse
-	51, // 82: roost.storage.v1.Storage.EnableModSeqs:output_type -> roost.storage.v1.EnableModSeqsResponse
-	54, // 83: roost.storage.v1.Storage.Expunged:output_type -> roost.storage.v1.ExpungedResponse
-	65, // [65:84] is the sub-list for method output_type
-	46, // [46:65] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	11, // 10: roost.storage.v1.SnapshotHeader.more_watches:type_name -> roost.storage.v1.Watch
+	4,  // 11: roost.storage.v1.ChangesRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	18, // 12: roost.storage.v1.ChangesResponse.header:type_name -> roost.storage.v1.ChangesHeader
+	15, // 13: roost.storage.v1.ChangesResponse.updated:type_name -> roost.storage.v1.Columns
+	15, // 14: roost.storage.v1.ChangesResponse.appended:type_name -> roost.storage.v1.Columns
+	14, // 15: roost.storage.v1.ChangesResponse.reset:type_name -> roost.storage.v1.SnapshotHeader
+	15, // 16: roost.storage.v1.ChangesResponse.reset_messages:type_name -> roost.storage.v1.Columns
+	4,  // 17: roost.storage.v1.FetchRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	21, // 18: roost.storage.v1.FetchResponse.errors:type_name -> roost.storage.v1.FetchError
+	57, // 19: roost.storage.v1.FetchError.error:type_name -> roost.plugin.v1.Error
+	27, // 20: roost.storage.v1.AppendRequest.header:type_name -> roost.storage.v1.AppendHeader
+	28, // 21: roost.storage.v1.AppendRequest.messages:type_name -> roost.storage.v1.AppendMessage
+	4,  // 22: roost.storage.v1.AppendHeader.mailbox:type_name -> roost.storage.v1.MailboxRef
+	17, // 23: roost.storage.v1.AppendResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	41, // 24: roost.storage.v1.AppendResponse.claimed:type_name -> roost.storage.v1.ClaimRecentHeader
+	4,  // 25: roost.storage.v1.StoreRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	3,  // 26: roost.storage.v1.StoreRequest.mode:type_name -> roost.storage.v1.StoreMode
+	32, // 27: roost.storage.v1.StoreResponse.header:type_name -> roost.storage.v1.StoreHeader
+	17, // 28: roost.storage.v1.StoreResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	4,  // 29: roost.storage.v1.CopyRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	35, // 30: roost.storage.v1.CopyResponse.header:type_name -> roost.storage.v1.CopyHeader
+	17, // 31: roost.storage.v1.CopyResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	4,  // 32: roost.storage.v1.ExpungeRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	38, // 33: roost.storage.v1.ExpungeResponse.header:type_name -> roost.storage.v1.ExpungeHeader
+	17, // 34: roost.storage.v1.ExpungeResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	4,  // 35: roost.storage.v1.ClaimRecentRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	41, // 36: roost.storage.v1.ClaimRecentResponse.header:type_name -> roost.storage.v1.ClaimRecentHeader
+	17, // 37: roost.storage.v1.ClaimRecentResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	4,  // 38: roost.storage.v1.CreateMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	4,  // 39: roost.storage.v1.DeleteMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	4,  // 40: roost.storage.v1.RenameMailboxRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	4,  // 41: roost.storage.v1.SubscribeRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	4,  // 42: roost.storage.v1.EnableModSeqsRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	52, // 43: roost.storage.v1.EnableModSeqsResponse.header:type_name -> roost.storage.v1.EnableModSeqsHeader
+	17, // 44: roost.storage.v1.EnableModSeqsResponse.changes:type_name -> roost.storage.v1.ChangesResponse
+	4,  // 45: roost.storage.v1.ExpungedRequest.mailbox:type_name -> roost.storage.v1.MailboxRef
+	55, // 46: roost.storage.v1.ExpungedResponse.header:type_name -> roost.storage.v1.ExpungedHeader
+	5,  // 47: roost.storage.v1.Storage.ListMailboxes:input_type -> roost.storage.v1.ListMailboxesRequest
+	8,  // 48: roost.storage.v1.Storage.Status:input_type -> roost.storage.v1.StatusRequest
+	12, // 49: roost.storage.v1.Storage.Open:input_type -> roost.storage.v1.OpenRequest
+	16, // 50: roost.storage.v1.Storage.Changes:input_type -> roost.storage.v1.ChangesRequest
+	19, // 51: roost.storage.v1.Storage.Fetch:input_type -> roost.storage.v1.FetchRequest
+	19, // 52: roost.storage.v1.Storage.FetchMany:input_type -> roost.storage.v1.FetchRequest
+	22, // 53: roost.storage.v1.Storage.WatchFile:input_type -> roost.storage.v1.WatchFileRequest
+	24, // 54: roost.storage.v1.Storage.Unwatch:input_type -> roost.storage.v1.UnwatchRequest
+	26, // 55: roost.storage.v1.Storage.Append:input_type -> roost.storage.v1.AppendRequest
+	30, // 56: roost.storage.v1.Storage.Store:input_type -> roost.storage.v1.StoreRequest
+	33, // 57: roost.storage.v1.Storage.Copy:input_type -> roost.storage.v1.CopyRequest
+	36, // 58: roost.storage.v1.Storage.Expunge:input_type -> roost.storage.v1.ExpungeRequest
+	39, // 59: roost.storage.v1.Storage.ClaimRecent:input_type -> roost.storage.v1.ClaimRecentRequest
+	42, // 60: roost.storage.v1.Storage.CreateMailbox:input_type -> roost.storage.v1.CreateMailboxRequest
+	44, // 61: roost.storage.v1.Storage.DeleteMailbox:input_type -> roost.storage.v1.DeleteMailboxRequest
+	46, // 62: roost.storage.v1.Storage.RenameMailbox:input_type -> roost.storage.v1.RenameMailboxRequest
+	48, // 63: roost.storage.v1.Storage.Subscribe:input_type -> roost.storage.v1.SubscribeRequest
+	50, // 64: roost.storage.v1.Storage.EnableModSeqs:input_type -> roost.storage.v1.EnableModSeqsRequest
+	53, // 65: roost.storage.v1.Storage.Expunged:input_type -> roost.storage.v1.ExpungedRequest
+	6,  // 66: roost.storage.v1.Storage.ListMailboxes:output_type -> roost.storage.v1.ListMailboxesResponse
+	9,  // 67: roost.storage.v1.Storage.Status:output_type -> roost.storage.v1.StatusResponse
+	13, // 68: roost.storage.v1.Storage.Open:output_type -> roost.storage.v1.OpenResponse
+	17, // 69: roost.storage.v1.Storage.Changes:output_type -> roost.storage.v1.ChangesResponse
+	20, // 70: roost.storage.v1.Storage.Fetch:output_type -> roost.storage.v1.FetchResponse
+	20, // 71: roost.storage.v1.Storage.FetchMany:output_type -> roost.storage.v1.FetchResponse
+	23, // 72: roost.storage.v1.Storage.WatchFile:output_type -> roost.storage.v1.WatchFileResponse
+	25, // 73: roost.storage.v1.Storage.Unwatch:output_type -> roost.storage.v1.UnwatchResponse
+	29, // 74: roost.storage.v1.Storage.Append:output_type -> roost.storage.v1.AppendResponse
+	31, // 75: roost.storage.v1.Storage.Store:output_type -> roost.storage.v1.StoreResponse
+	34, // 76: roost.storage.v1.Storage.Copy:output_type -> roost.storage.v1.CopyResponse
+	37, // 77: roost.storage.v1.Storage.Expunge:output_type -> roost.storage.v1.ExpungeResponse
+	40, // 78: roost.storage.v1.Storage.ClaimRecent:output_type -> roost.storage.v1.ClaimRecentResponse
+	43, // 79: roost.storage.v1.Storage.CreateMailbox:output_type -> roost.storage.v1.CreateMailboxResponse
+	45, // 80: roost.storage.v1.Storage.DeleteMailbox:output_type -> roost.storage.v1.DeleteMailboxResponse
+	47, // 81: roost.storage.v1.Storage.RenameMailbox:output_type -> roost.storage.v1.RenameMailboxResponse
+	49, // 82: roost.storage.v1.Storage.Subscribe:output_type -> roost.storage.v1.SubscribeResponse
+	51, // 83: roost.storage.v1.Storage.EnableModSeqs:output_type -> roost.storage.v1.EnableModSeqsResponse
+	54, // 84: roost.storage.v1.Storage.Expunged:output_type -> roost.storage.v1.ExpungedResponse
+	66, // [66:85] is the sub-list for method output_type
+	47, // [47:66] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_roost_storage_v1_storage_proto_init() }
