@@ -112,7 +112,11 @@ func (k *Keeper) fail(why string) {
 
 // failed tells everybody that a reload has failed.
 func (k *Keeper) failed(why string) {
-	k.o.Log.Error("reload of the binary failed: the sessions stay where they are", "reason", why)
+	outcome := "the sessions stay where they are"
+	if k.core.freezing { // it has no way back
+		outcome = "the old program is started anew and takes its sessions over again, without those whose command was under way"
+	}
+	k.o.Log.Error("reload of the binary failed: "+outcome, "reason", why)
 	if k.reload != nil {
 		k.reload.request.answer(Answer{Error: why})
 	}
