@@ -218,7 +218,7 @@ func (f maildirFormat) open(m *Message) (*dbox.Message, error) {
 	return body, nil
 }
 
-// missing returns what it means that a message has no file: some program has removed it.
+// missing returns what it means that a message has no file: some program has removed it, or renamed or removed the mailbox.
 func (f maildirFormat) missing(m *Message, err error) error {
 	b := m.ms.b
 	if b.store.options.Write == nil {
@@ -228,6 +228,9 @@ func (f maildirFormat) missing(m *Message, err error) error {
 	syncErr := f.sync(context.Background(), b, maildir.SyncOptions{Force: true})
 	_, there := b.index.State().Find(m.rec.uid)
 	b.mu.Unlock()
+	if errors.Is(syncErr, index.ErrDeleted) {
+		return fmt.Errorf("%w: UID %d of %s, which is another mailbox now, or none", ErrExpunged, m.rec.uid, b.name)
+	}
 	if there {
 		return errors.Join(fmt.Errorf("mdbox: message %d of %s: %w", m.rec.uid, b.name, err), syncErr)
 	}

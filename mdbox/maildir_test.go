@@ -292,3 +292,24 @@ func TestMaildirSubscriptionsOfVersion1(t *testing.T) {
 		t.Errorf("Dovecot lists as subscribed: %q", got)
 	}
 }
+
+// TestMaildirRenamedBeforeFetch: a message of a mailbox that somebody renames before it is read has gone, and is not damaged.
+func TestMaildirRenamedBeforeFetch(t *testing.T) {
+	d := newMaildir(t, "")
+	s := d.open(t)
+	b := openBox(t, s, "A")
+	if _, err := b.Append(t.Context(), []mdbox.NewMessage{newMail("one", 300, 0)}); err != nil {
+		t.Fatal(err)
+	}
+	ms, err := b.Messages([]uint32{1})
+	if err != nil || !ms.Next() {
+		t.Fatalf("no message: %v", err)
+	}
+	defer ms.Close()
+	if err := os.Rename(filepath.Join(d.Root, ".A"), filepath.Join(d.Root, ".C")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ms.Message().AppendHeader(nil); !errors.Is(err, mdbox.ErrExpunged) {
+		t.Errorf("%v, want %v", err, mdbox.ErrExpunged)
+	}
+}
