@@ -9,19 +9,20 @@ import (
 	"github.com/roostmail/roost/cmd/internal/traffic"
 )
 
-// TestSideBySideMaildir is TestSideBySide in a Maildir, for a third of the time. Dovecot's clients rename nothing: in this format its RENAME takes
-// no lock of the mailbox, so that a session's lock can move with the directory, and then others wait for it for two minutes, also without roost.
+// TestSideBySideMaildir is TestSideBySide in a Maildir, for a third of the time, without RENAME: in this format a lock moves with the directory. When
+// Dovecot renames a mailbox in which a session holds it, others wait for it for two minutes, also without roost; a RENAME by roost, which
+// takes the lock itself, was seen to end so in one of nine runs.
 func TestSideBySideMaildir(t *testing.T) {
 	const location = "maildir:~/Maildir"
 	d := startDovecot(t, rig.DovecotOptions{Location: location})
 	r := startRoost(t, rig.RoostOptions{Location: location, Home: filepath.Join(filepath.Dir(d.Conf), "mail", "%u"), Users: []string{storeUser}})
-	l := work(t, soak(t)/3, traffic.Config{Servers: []traffic.Server{{Name: "r", Addr: r.Addr, Clients: 8}, {Name: "d", Addr: d.Addr, Clients: 8, KeepNames: true}}})
+	l := work(t, soak(t)/3, traffic.Config{Servers: []traffic.Server{{Name: "r", Addr: r.Addr, Clients: 8, KeepNames: true}, {Name: "d", Addr: d.Addr, Clients: 8, KeepNames: true}}})
 	for what, n := range l.Refused {
 		if strings.Contains(what, "CORRUPTION") || strings.Contains(what, "INUSE") {
 			t.Errorf("refused %d times: %s", n, what)
 		}
 	}
-	judge(t, l, d, r, renamed...)
+	judge(t, l, d, r)
 }
 
 // TestMaildirOfManyClients lets clients of roost work in a Maildir, as in TestSideBySide, for a third of the time, and Dovecot judge the
